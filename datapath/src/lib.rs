@@ -1,0 +1,6 @@
+//! Packets in, packets out: ports, tables, the pipeline and its workers.
+//!
+//! No socket to a controller, no async runtime, no OpenFlow wire bytes, and no clock: time is an argument.
+
+pub mod frame;
+pub mod key;

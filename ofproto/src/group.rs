@@ -1,0 +1,185 @@
+//! Groups (OpenFlow 1.3.5 §5.6, §7.3.4.2; 1.5.1 §7.3.4.3).
+
+use crate::action::Action;
+use crate::ids::{BucketId, ExperimenterId, GroupId, PortNo};
+use bitflags::bitflags;
+use bytes::Bytes;
+
+/// `ofp_group_mod_command`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum GroupModCommand {
+    /// `OFPGC_ADD`
+    Add,
+    /// `OFPGC_MODIFY`
+    Modify,
+    /// `OFPGC_DELETE`
+    Delete,
+    /// `OFPGC_INSERT_BUCKET` (1.5)
+    InsertBucket,
+    /// `OFPGC_REMOVE_BUCKET` (1.5)
+    RemoveBucket,
+    /// Nicira's add-or-modify.
+    AddOrMod,
+    /// Not defined.
+    Unknown(u16),
+}
+
+/// `ofp_group_type`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum GroupType {
+    /// `OFPGT_ALL`
+    All,
+    /// `OFPGT_SELECT`
+    Select,
+    /// `OFPGT_INDIRECT`
+    Indirect,
+    /// `OFPGT_FF`
+    FastFailover,
+    /// Not defined.
+    Unknown(u8),
+}
+
+/// A property with an experimenter, of any structure that has properties.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ExperimenterProp {
+    /// The wire property type (0xffff, or 0xfffe for the second experimenter slot).
+    pub ty: u16,
+    /// Whose.
+    pub experimenter: ExperimenterId,
+    /// Its subtype.
+    pub exp_type: u32,
+    /// Its bytes.
+    pub data: Bytes,
+}
+
+/// A property that this crate doesn't know.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct UnknownProp {
+    /// The wire property type.
+    pub ty: u16,
+    /// The bytes after type and length, without trailing padding.
+    pub data: Bytes,
+}
+
+/// What a structure's properties hold beyond the model.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum OtherProp {
+    /// An experimenter's.
+    Experimenter(ExperimenterProp),
+    /// One not known.
+    Unknown(UnknownProp),
+}
+
+/// `OFPG_BUCKET_FIRST`, `LAST` and `ALL` are the reserved ids of `command_bucket_id`.
+impl BucketId {
+    /// `OFPG_BUCKET_MAX`
+    pub const MAX: Self = Self(0xffff_ff00);
+    /// `OFPG_BUCKET_FIRST`
+    pub const FIRST: Self = Self(0xffff_fffd);
+    /// `OFPG_BUCKET_LAST`
+    pub const LAST: Self = Self(0xffff_fffe);
+    /// `OFPG_BUCKET_ALL`
+    pub const ALL: Self = Self(0xffff_ffff);
+}
+
+/// A bucket.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Bucket {
+    /// Its id (1.5); earlier versions number them by place.
+    pub id: Option<BucketId>,
+    /// Weight of a select group's bucket.
+    pub weight: u16,
+    /// Live while this port is up (`ANY`: not watched).
+    pub watch_port: PortNo,
+    /// Live while this group has a live bucket (`ANY`: not watched).
+    pub watch_group: GroupId,
+    /// An action set.
+    pub actions: Vec<Action>,
+    /// Further properties (1.5).
+    pub other: Vec<OtherProp>,
+}
+
+impl Bucket {
+    /// A bucket of these actions, unweighted and unwatched.
+    pub fn new(actions: Vec<Action>) -> Self {
+        Self { id: None, weight: 0, watch_port: PortNo::ANY, watch_group: GroupId::ANY, actions, other: Vec::new() }
+    }
+}
+
+/// `OFPT_GROUP_MOD`
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct GroupMod {
+    /// What to do.
+    pub command: GroupModCommand,
+    /// Kind of group.
+    pub ty: GroupType,
+    /// Which group.
+    pub group: GroupId,
+    /// Which bucket insert and remove mean (1.5), `ALL` otherwise.
+    pub command_bucket: BucketId,
+    /// The buckets.
+    pub buckets: Vec<Bucket>,
+    /// Group properties (1.5).
+    pub properties: Vec<OtherProp>,
+}
+
+/// An entry of the group-desc multipart reply.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct GroupDesc {
+    /// Kind.
+    pub ty: GroupType,
+    /// Which.
+    pub group: GroupId,
+    /// Its buckets.
+    pub buckets: Vec<Bucket>,
+    /// Group properties (1.5).
+    pub properties: Vec<OtherProp>,
+}
+
+/// An entry of the group statistics reply.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct GroupStats {
+    /// Which.
+    pub group: GroupId,
+    /// Flows and groups that refer to it.
+    pub ref_count: u32,
+    /// Packets.
+    pub packet_count: u64,
+    /// Bytes.
+    pub byte_count: u64,
+    /// Seconds alive (1.3+).
+    pub duration_sec: u32,
+    /// And nanoseconds.
+    pub duration_nsec: u32,
+    /// Packets and bytes of each bucket.
+    pub buckets: Vec<(u64, u64)>,
+}
+
+bitflags! {
+    /// `ofp_group_capabilities`
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub struct GroupCapabilities: u32 {
+        /// `OFPGFC_SELECT_WEIGHT`
+        const SELECT_WEIGHT = 1;
+        /// `OFPGFC_SELECT_LIVENESS`
+        const SELECT_LIVENESS = 2;
+        /// `OFPGFC_CHAINING`
+        const CHAINING = 4;
+        /// `OFPGFC_CHAINING_CHECKS`
+        const CHAINING_CHECKS = 8;
+        const _ = !0;
+    }
+}
+
+/// The group-features reply. Arrays are indexed by group type (all, select, indirect, ff).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct GroupFeatures {
+    /// Bitmap of types.
+    pub types: u32,
+    /// Capabilities.
+    pub capabilities: GroupCapabilities,
+    /// Most groups of each type.
+    pub max_groups: [u32; 4],
+    /// Bitmaps of wire action types of each type.
+    pub actions: [u32; 4],
+}

@@ -1,0 +1,270 @@
+//! Ports: description, status, modification, statistics (OpenFlow 1.5.1 §7.2.2, §7.3.4.4, §7.3.5.7).
+
+use crate::group::OtherProp;
+use crate::ids::{MacAddr, PortNo};
+use crate::matching::OxmId;
+use bitflags::bitflags;
+
+bitflags! {
+    /// `ofp_port_config`, all versions' bits (1.0's `NO_STP`, `NO_RECV_STP` and `NO_FLOOD` too).
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub struct PortConfig: u32 {
+        /// `OFPPC_PORT_DOWN`
+        const PORT_DOWN = 1;
+        /// `OFPPC_NO_STP` (1.0)
+        const NO_STP = 2;
+        /// `OFPPC_NO_RECV`
+        const NO_RECV = 4;
+        /// `OFPPC_NO_RECV_STP` (1.0)
+        const NO_RECV_STP = 8;
+        /// `OFPPC_NO_FLOOD` (1.0)
+        const NO_FLOOD = 16;
+        /// `OFPPC_NO_FWD`
+        const NO_FWD = 32;
+        /// `OFPPC_NO_PACKET_IN`
+        const NO_PACKET_IN = 64;
+        const _ = !0;
+    }
+}
+
+bitflags! {
+    /// `ofp_port_state` of 1.1+; 1.0's STP states travel in the same word (bits 8-9).
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub struct PortState: u32 {
+        /// `OFPPS_LINK_DOWN`
+        const LINK_DOWN = 1;
+        /// `OFPPS_BLOCKED`
+        const BLOCKED = 2;
+        /// `OFPPS_LIVE`
+        const LIVE = 4;
+        const _ = !0;
+    }
+}
+
+bitflags! {
+    /// `ofp_port_features` of 1.1+; the 1.0 codec maps its own bits.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub struct PortFeatures: u32 {
+        /// `OFPPF_10MB_HD`
+        const MB10_HD = 1;
+        /// `OFPPF_10MB_FD`
+        const MB10_FD = 1 << 1;
+        /// `OFPPF_100MB_HD`
+        const MB100_HD = 1 << 2;
+        /// `OFPPF_100MB_FD`
+        const MB100_FD = 1 << 3;
+        /// `OFPPF_1GB_HD`
+        const GB1_HD = 1 << 4;
+        /// `OFPPF_1GB_FD`
+        const GB1_FD = 1 << 5;
+        /// `OFPPF_10GB_FD`
+        const GB10_FD = 1 << 6;
+        /// `OFPPF_40GB_FD`
+        const GB40_FD = 1 << 7;
+        /// `OFPPF_100GB_FD`
+        const GB100_FD = 1 << 8;
+        /// `OFPPF_1TB_FD`
+        const TB1_FD = 1 << 9;
+        /// `OFPPF_OTHER`
+        const OTHER = 1 << 10;
+        /// `OFPPF_COPPER`
+        const COPPER = 1 << 11;
+        /// `OFPPF_FIBER`
+        const FIBER = 1 << 12;
+        /// `OFPPF_AUTONEG`
+        const AUTONEG = 1 << 13;
+        /// `OFPPF_PAUSE`
+        const PAUSE = 1 << 14;
+        /// `OFPPF_PAUSE_ASYM`
+        const PAUSE_ASYM = 1 << 15;
+        const _ = !0;
+    }
+}
+
+/// `ofp_port_desc_prop_ethernet`, and the same words of 1.0-1.3's port structures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct EthernetPort {
+    /// Current features.
+    pub curr: PortFeatures,
+    /// Advertised.
+    pub advertised: PortFeatures,
+    /// Supported.
+    pub supported: PortFeatures,
+    /// The peer's.
+    pub peer: PortFeatures,
+    /// Current speed in kb/s (1.1+).
+    pub curr_speed: u32,
+    /// Most speed in kb/s (1.1+).
+    pub max_speed: u32,
+}
+
+/// `ofp_port_desc_prop_optical`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the specification's own words")]
+pub struct OpticalPort {
+    pub supported: u32,
+    pub tx_min_freq_lmda: u32,
+    pub tx_max_freq_lmda: u32,
+    pub tx_grid_freq_lmda: u32,
+    pub rx_min_freq_lmda: u32,
+    pub rx_max_freq_lmda: u32,
+    pub rx_grid_freq_lmda: u32,
+    pub tx_pwr_min: u16,
+    pub tx_pwr_max: u16,
+}
+
+/// A property of a port's description.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum PortDescProp {
+    /// `OFPPDPT_ETHERNET`
+    Ethernet(EthernetPort),
+    /// `OFPPDPT_OPTICAL`
+    Optical(OpticalPort),
+    /// `OFPPDPT_PIPELINE_INPUT` (1.5)
+    PipelineInput(Vec<OxmId>),
+    /// `OFPPDPT_PIPELINE_OUTPUT` (1.5)
+    PipelineOutput(Vec<OxmId>),
+    /// `OFPPDPT_RECIRCULATE` (1.5)
+    Recirculate(Vec<PortNo>),
+    /// Anything else.
+    Other(OtherProp),
+}
+
+/// `ofp_port` (1.0: `ofp_phy_port`). 1.0-1.3 hold exactly one `Ethernet` property.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Port {
+    /// Number.
+    pub port_no: PortNo,
+    /// Ethernet address.
+    pub hw_addr: MacAddr,
+    /// Name, 15 bytes at most (16 on the wire); bytes that aren't UTF-8 are kept as U+FFFD.
+    pub name: String,
+    /// Configuration.
+    pub config: PortConfig,
+    /// State.
+    pub state: PortState,
+    /// Properties.
+    pub properties: Vec<PortDescProp>,
+}
+
+impl Port {
+    /// The first Ethernet property.
+    pub fn ethernet(&self) -> Option<&EthernetPort> {
+        self.properties.iter().find_map(|p| if let PortDescProp::Ethernet(e) = p { Some(e) } else { None })
+    }
+}
+
+/// `ofp_port_reason`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PortReason {
+    /// `OFPPR_ADD`
+    Add,
+    /// `OFPPR_DELETE`
+    Delete,
+    /// `OFPPR_MODIFY`
+    Modify,
+    /// Not defined.
+    Unknown(u8),
+}
+
+/// `OFPT_PORT_STATUS`
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PortStatus {
+    /// What happened.
+    pub reason: PortReason,
+    /// The port.
+    pub port: Port,
+}
+
+/// A property of port-mod (1.4+); 1.0-1.3's `advertise` is `Ethernet`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum PortModProp {
+    /// Features to advertise.
+    Ethernet(PortFeatures),
+    /// Optical settings.
+    Optical(OpticalPortMod),
+    /// Anything else.
+    Other(OtherProp),
+}
+
+/// `ofp_port_mod_prop_optical`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the specification's own words")]
+pub struct OpticalPortMod {
+    pub configure: u32,
+    pub freq_lmda: u32,
+    pub fl_offset: i32,
+    pub grid_span: u32,
+    pub tx_pwr: u32,
+}
+
+/// `OFPT_PORT_MOD`
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PortMod {
+    /// Which port.
+    pub port_no: PortNo,
+    /// Its address, as a check.
+    pub hw_addr: MacAddr,
+    /// New bits.
+    pub config: PortConfig,
+    /// Which bits.
+    pub mask: PortConfig,
+    /// Properties.
+    pub properties: Vec<PortModProp>,
+}
+
+/// A property of a port's statistics.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum PortStatsProp {
+    /// Ethernet error counters.
+    Ethernet(EthernetStats),
+    /// Optical counters.
+    Optical(OpticalStats),
+    /// Anything else.
+    Other(OtherProp),
+}
+
+/// `ofp_port_stats_prop_ethernet`; `u64::MAX` where the switch doesn't count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the specification's own words")]
+pub struct EthernetStats {
+    pub rx_frame_err: u64,
+    pub rx_over_err: u64,
+    pub rx_crc_err: u64,
+    pub collisions: u64,
+}
+
+/// `ofp_port_stats_prop_optical`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the specification's own words")]
+pub struct OpticalStats {
+    pub flags: u32,
+    pub tx_freq_lmda: u32,
+    pub tx_offset: u32,
+    pub tx_grid_span: u32,
+    pub rx_freq_lmda: u32,
+    pub rx_offset: u32,
+    pub rx_grid_span: u32,
+    pub tx_pwr: u16,
+    pub rx_pwr: u16,
+    pub bias_current: u16,
+    pub temperature: u16,
+}
+
+/// An entry of the port statistics reply. 1.0-1.3 hold exactly one `Ethernet` property.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the specification's own words")]
+pub struct PortStats {
+    pub port_no: PortNo,
+    pub duration_sec: u32,
+    pub duration_nsec: u32,
+    pub rx_packets: u64,
+    pub tx_packets: u64,
+    pub rx_bytes: u64,
+    pub tx_bytes: u64,
+    pub rx_dropped: u64,
+    pub tx_dropped: u64,
+    pub rx_errors: u64,
+    pub tx_errors: u64,
+    pub properties: Vec<PortStatsProp>,
+}

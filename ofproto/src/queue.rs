@@ -1,0 +1,47 @@
+//! Queues (OpenFlow 1.3.5 §7.2.2, 1.4.1 §7.3.5.10-11).
+
+use crate::group::OtherProp;
+use crate::ids::{PortNo, QueueId};
+
+/// A queue property.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum QueueProp {
+    /// Guaranteed rate in tenths of a per cent of the port's; above 1000: not configured.
+    MinRate(u16),
+    /// Rate limit, likewise.
+    MaxRate(u16),
+    /// Anything else.
+    Other(OtherProp),
+}
+
+/// A queue's description (`ofp_packet_queue`, 1.4+: `ofp_queue_desc`).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct QueueDesc {
+    /// Its port (1.2+; 1.0 and 1.1 take it from the message).
+    pub port: PortNo,
+    /// Its number.
+    pub queue: QueueId,
+    /// Properties.
+    pub properties: Vec<QueueProp>,
+}
+
+/// An entry of the queue statistics reply.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct QueueStats {
+    /// Its port.
+    pub port: PortNo,
+    /// Its number.
+    pub queue: QueueId,
+    /// Bytes sent.
+    pub tx_bytes: u64,
+    /// Packets sent.
+    pub tx_packets: u64,
+    /// Packets dropped for overrun.
+    pub tx_errors: u64,
+    /// Seconds alive (1.3+).
+    pub duration_sec: u32,
+    /// And nanoseconds.
+    pub duration_nsec: u32,
+    /// Properties (1.4+).
+    pub properties: Vec<OtherProp>,
+}

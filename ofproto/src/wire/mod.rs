@@ -1,0 +1,1 @@
+//! Model ⇄ bytes. Version differences live below this module and nowhere else.

@@ -1,0 +1,3 @@
+//! The switch daemon.
+#![forbid(unsafe_code)]
+fn main() {}
