@@ -2,5 +2,6 @@
 //!
 //! No socket to a controller, no async runtime, no OpenFlow wire bytes, and no clock: time is an argument.
 
+pub mod clock;
 pub mod frame;
 pub mod key;
