@@ -1,3 +1,4 @@
-//! The switch daemon.
+//! The switch daemon's entry point.
 #![forbid(unsafe_code)]
+
 fn main() {}

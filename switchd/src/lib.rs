@@ -1,0 +1,12 @@
+//! The switch daemon: configuration, ports' lifecycle, bridges, the OpenFlow agent and management.
+//!
+//! ```text
+//!  kernel ──netlink──▶ ports ──PortEvent──▶ bridge (one thread each) ◀──▶ agent (tokio) ◀──▶ controllers
+//!                        │                     │  ▲
+//!                        └──▶ datapath ◀───────┘  └──management::Call── management (unix socket)
+//! ```
+//!
+//! No packet is parsed here and no wire layout is known here.
+#![forbid(unsafe_code)]
+
+pub mod management;
