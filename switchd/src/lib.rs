@@ -9,4 +9,5 @@
 //! No packet is parsed here and no wire layout is known here.
 #![forbid(unsafe_code)]
 
+pub mod config;
 pub mod management;

@@ -1,0 +1,140 @@
+//! The command line.
+
+use super::value::{self, FailMode, IfName, Listen, ManagementPath, PortSpec, Target};
+use super::{BridgeOptions, Options, Origin, Sourced};
+use clap::Parser;
+use ofproto::Version;
+use ofproto::ids::Dpid;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+const EXAMPLES: &str = "\
+Examples:
+  A learning switch over two interfaces:
+    switchd --port eth1 --port eth2
+  A switch with fixed port numbers, steered by a controller with OpenFlow 1.3:
+    switchd --dpid 1 --port 1=eth1 --port 2=eth2 --controller tcp:10.0.0.1:6653 --protocol 1.3
+  The same from a file (every long option is a key; `[[bridge]]` tables make several bridges):
+    switchd --config /etc/switchd.toml
+
+Needs CAP_NET_RAW and CAP_NET_ADMIN. SIGTERM and SIGINT end it in order.";
+
+/// A software OpenFlow switch: OpenFlow 1.0 to 1.5, no kernel module.
+#[derive(Debug, Parser)]
+#[command(name = "switchd", version, after_help = EXAMPLES, max_term_width = 100)]
+pub struct Cli {
+    /// The bridge's name
+    ///
+    /// `br0` unless given. It names the LOCAL interface and the management socket.
+    #[arg(long, value_name = "NAME", value_parser = IfName::from_str, help_heading = "Bridge")]
+    name: Option<IfName>,
+
+    /// Datapath id, up to 16 hexadecimal digits
+    ///
+    /// Without it, one is derived from this machine, the bridge's name and its first port, and is
+    /// the same at every start.
+    #[arg(long, value_name = "HEX16", value_parser = value::dpid, help_heading = "Bridge")]
+    dpid: Option<Dpid>,
+
+    /// A port: [NO=]IFNAME[,type=af_packet|tap] (repeatable)
+    ///
+    /// NO is its OpenFlow port number, 1 to 65279; without it the lowest free one is taken. The
+    /// interface may come later, go away and come back: its port keeps the number. `type=tap` makes
+    /// the interface and takes it away at the end.
+    #[arg(long = "port", value_name = "PORT", value_parser = PortSpec::from_str, help_heading = "Bridge")]
+    port: Vec<PortSpec>,
+
+    /// Make a TAP interface with the bridge's name and bind it to the LOCAL port
+    #[arg(long, help_heading = "Bridge")]
+    local_port: bool,
+
+    /// What to do without a connected controller: `secure` or `standalone`
+    ///
+    /// `standalone` makes it a MAC-learning switch, `secure` leaves the flow tables as they are.
+    /// Default: `standalone` without `--controller`, `secure` with one.
+    #[arg(long, value_name = "MODE", value_parser = FailMode::from_str, help_heading = "Bridge")]
+    fail_mode: Option<FailMode>,
+
+    /// A controller to dial: tcp:HOST[:PORT], tls:HOST[:PORT] or unix:PATH (repeatable)
+    ///
+    /// The default port is 6653.
+    #[arg(long, value_name = "TARGET", value_parser = Target::from_str, help_heading = "OpenFlow channel")]
+    controller: Vec<Target>,
+
+    /// Listen for controllers: ptcp:[PORT][:IP], ptls:[PORT][:IP] or punix:PATH (repeatable)
+    #[arg(long, value_name = "LISTENER", value_parser = Listen::from_str, help_heading = "OpenFlow channel")]
+    listen: Vec<Listen>,
+
+    /// Allowed versions, comma-separated: 1.0 … 1.5 or OpenFlow10 … OpenFlow15
+    ///
+    /// All of them unless given.
+    #[arg(long, value_name = "VERSIONS", value_delimiter = ',', value_parser = value::version, help_heading = "OpenFlow channel")]
+    protocol: Vec<Version>,
+
+    /// Private key for TLS (PEM)
+    #[arg(long, value_name = "FILE", help_heading = "OpenFlow channel")]
+    tls_key: Option<PathBuf>,
+
+    /// Certificate for TLS (PEM)
+    #[arg(long, value_name = "FILE", help_heading = "OpenFlow channel")]
+    tls_cert: Option<PathBuf>,
+
+    /// Certificate authority that the peer must be signed by (PEM)
+    #[arg(long, value_name = "FILE", help_heading = "OpenFlow channel")]
+    tls_ca: Option<PathBuf>,
+
+    /// Packet worker threads; by default one per processor, 4 at most
+    #[arg(long, value_name = "N", value_parser = parse_workers, help_heading = "Process")]
+    workers: Option<usize>,
+
+    /// Management socket, or `none`; by default /run/switchd/NAME.sock
+    #[arg(long, value_name = "PATH", value_parser = ManagementPath::from_str, help_heading = "Process")]
+    management: Option<ManagementPath>,
+
+    /// Log filter, such as `info` or `warn,switchd::agent=debug`
+    #[arg(long, value_name = "FILTER", env = "SWITCHD_LOG", help_heading = "Process")]
+    log: Option<String>,
+
+    /// Read options from a TOML file; options on the command line win
+    #[arg(long, value_name = "FILE", help_heading = "Process")]
+    config: Option<PathBuf>,
+}
+
+fn parse_workers(s: &str) -> Result<usize, String> {
+    value::workers(s.parse().map_err(|_| format!("`{s}` is no number"))?)
+}
+
+impl Cli {
+    /// The file to read, if any.
+    pub fn config_file(&self) -> Option<&std::path::Path> {
+        self.config.as_deref()
+    }
+
+    /// What was given, as options.
+    pub fn into_options(self) -> Options {
+        fn one<T>(v: T, key: &'static str) -> Sourced<T> {
+            Sourced { value: v, origin: Origin::CommandLine(key) }
+        }
+        fn list<T>(v: Vec<T>, key: &'static str) -> Option<Vec<Sourced<T>>> {
+            if v.is_empty() { None } else { Some(v.into_iter().map(|v| one(v, key)).collect()) }
+        }
+        Options {
+            bridges: vec![BridgeOptions {
+                name: self.name.map(|v| one(v, "--name")),
+                dpid: self.dpid.map(|v| one(v, "--dpid")),
+                ports: list(self.port, "--port"),
+                local_port: self.local_port.then(|| one(true, "--local-port")),
+                fail_mode: self.fail_mode.map(|v| one(v, "--fail-mode")),
+                controllers: list(self.controller, "--controller"),
+                listen: list(self.listen, "--listen"),
+                protocols: list(self.protocol, "--protocol"),
+                tls_key: self.tls_key.map(|v| one(v, "--tls-key")),
+                tls_cert: self.tls_cert.map(|v| one(v, "--tls-cert")),
+                tls_ca: self.tls_ca.map(|v| one(v, "--tls-ca")),
+            }],
+            workers: self.workers,
+            management: self.management,
+            log: self.log.map(|v| one(v, "--log")),
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! The TOML file: every long option is a key, and `[[bridge]]` tables hold several bridges.
+//!
+//! The file is walked by hand rather than by serde so that each mistake names its key, its line and
+//! what was expected there.
+
+use super::value::{self, ManagementPath};
+use super::{BridgeOptions, ConfigError, Options, Origin, Sourced};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// Longest file that is read.
+const MAX_FILE: u64 = 1 << 20;
+
+/// Most bridges of one process.
+pub const MAX_BRIDGES: usize = 64;
+
+const BRIDGE_KEYS: [&str; 11] = [
+    "name",
+    "dpid",
+    "port",
+    "local-port",
+    "fail-mode",
+    "controller",
+    "listen",
+    "protocol",
+    "tls-key",
+    "tls-cert",
+    "tls-ca",
+];
+
+const PROCESS_KEYS: [&str; 4] = ["workers", "management", "log", "bridge"];
+
+/// Reads a file.
+///
+/// # Errors
+/// It can't be read, is longer than 1 MiB, isn't TOML, or holds something wrong.
+pub fn read(path: &Path) -> Result<Options, ConfigError> {
+    let name = path.display().to_string();
+    let fail = |reason: String| ConfigError { origin: Origin::CommandLine("--config"), reason };
+    let meta = std::fs::metadata(path).map_err(|e| fail(format!("can't read `{name}`: {e}")))?;
+    if meta.len() > MAX_FILE {
+        return Err(fail(format!("`{name}` has {} bytes; {MAX_FILE} at most are read", meta.len())));
+    }
+    let text = std::fs::read_to_string(path).map_err(|e| fail(format!("can't read `{name}`: {e}")))?;
+    parse(&name, &text)
+}
+
+/// Parses a file's text; `name` is for messages.
+///
+/// # Errors
+/// It isn't TOML or holds something wrong.
+pub fn parse(name: &str, text: &str) -> Result<Options, ConfigError> {
+    let file = File { name: name.into(), text };
+    let document = DeTable::parse(text).map_err(|e| {
+        let at = e.span().map_or(0, |s| s.start);
+        ConfigError { origin: file.at(at, ""), reason: format!("not TOML: {}", e.message()) }
+    })?;
+    let top = document.get_ref();
+    let mut options = Options::default();
+    let mut single = BridgeOptions::default();
+    let mut single_key = None;
+    for (key, value) in top {
+        let name: &str = key.get_ref();
+        if file.bridge_key(&mut single, name, value)? {
+            single_key.get_or_insert((name.to_owned(), key.span().start));
+            continue;
+        }
+        match name {
+            "workers" => {
+                let n = match value.get_ref() {
+                    DeValue::Integer(i) => i64::from_str_radix(i.as_str(), i.radix()).ok(),
+                    _ => None,
+                };
+                let n = n.ok_or_else(|| file.expected(value, "workers", "a number"))?;
+                options.workers = Some(value::workers(n).map_err(|e| file.wrong(value, "workers", e))?);
+            }
+            "management" => options.management = Some(file.parsed::<ManagementPath>(value, "management")?.value),
+            "log" => options.log = Some(file.string(value, "log")?),
+            "bridge" => {
+                let DeValue::Array(list) = value.get_ref() else {
+                    return Err(file.expected(value, "bridge", "tables that begin with `[[bridge]]`"));
+                };
+                if list.len() > MAX_BRIDGES {
+                    return Err(file.wrong(value, "bridge", format!("{MAX_BRIDGES} bridges at most")));
+                }
+                for item in list {
+                    options.bridges.push(file.bridge(item)?);
+                }
+            }
+            _ => return Err(file.unknown(key.span().start, name, true)),
+        }
+    }
+    match (single_key, options.bridges.is_empty()) {
+        (Some(_), true) => options.bridges.push(single),
+        (Some((key, at)), false) => {
+            let reason = "belongs into a `[[bridge]]` table when there are any".to_owned();
+            return Err(ConfigError { origin: file.at(at, &key), reason });
+        }
+        (None, _) => {}
+    }
+    Ok(options)
+}
+
+struct File<'a> {
+    name: Arc<str>,
+    text: &'a str,
+}
+
+impl File<'_> {
+    fn at(&self, offset: usize, key: &str) -> Origin {
+        let before = self.text.as_bytes().get(..offset).unwrap_or(self.text.as_bytes());
+        let line = 1 + before.iter().filter(|b| **b == b'\n').count();
+        Origin::File { name: self.name.clone(), line, key: key.into() }
+    }
+
+    fn wrong(&self, value: &Spanned<DeValue<'_>>, key: &str, reason: String) -> ConfigError {
+        ConfigError { origin: self.at(value.span().start, key), reason }
+    }
+
+    fn expected(&self, value: &Spanned<DeValue<'_>>, key: &str, what: &str) -> ConfigError {
+        self.wrong(value, key, format!("found {}, expected {what}", type_name(value.get_ref())))
+    }
+
+    fn unknown(&self, at: usize, key: &str, top: bool) -> ConfigError {
+        let known = BRIDGE_KEYS.iter().chain(PROCESS_KEYS.iter().filter(|_| top));
+        let shown = known.clone().copied().collect::<Vec<_>>().join(", ");
+        let mut reason = format!("unknown key; expected one of {shown}");
+        if !top && PROCESS_KEYS.contains(&key) {
+            reason = format!("`{key}` is the whole process's: it belongs above the first `[[bridge]]`");
+        } else if let Some(near) = known.into_iter().find(|k| similar(k, key)) {
+            reason = format!("unknown key; did you mean `{near}`?");
+        }
+        ConfigError { origin: self.at(at, key), reason }
+    }
+
+    fn bridge(&self, item: &Spanned<DeValue<'_>>) -> Result<BridgeOptions, ConfigError> {
+        let DeValue::Table(table) = item.get_ref() else {
+            return Err(self.expected(item, "bridge", "tables that begin with `[[bridge]]`"));
+        };
+        let mut bridge = BridgeOptions::default();
+        for (key, value) in table {
+            if !self.bridge_key(&mut bridge, key.get_ref(), value)? {
+                return Err(self.unknown(key.span().start, key.get_ref(), false));
+            }
+        }
+        Ok(bridge)
+    }
+
+    /// Takes a bridge's key; `false` if it is none.
+    fn bridge_key(&self, b: &mut BridgeOptions, key: &str, value: &Spanned<DeValue<'_>>) -> Result<bool, ConfigError> {
+        match key {
+            "name" => b.name = Some(self.parsed(value, key)?),
+            "dpid" => {
+                let text = match value.get_ref() {
+                    DeValue::Integer(_) => return Err(self.expected(value, key, "a string of hexadecimal digits")),
+                    _ => self.string(value, key)?,
+                };
+                b.dpid = Some(text.try_map(|s| value::dpid(&s))?);
+            }
+            "port" => b.ports = Some(self.list(value, key, false, |s| s.parse())?),
+            "local-port" => {
+                let DeValue::Boolean(on) = value.get_ref() else {
+                    return Err(self.expected(value, key, "`true` or `false`"));
+                };
+                b.local_port = Some(Sourced { value: *on, origin: self.at(value.span().start, key) });
+            }
+            "fail-mode" => b.fail_mode = Some(self.parsed(value, key)?),
+            "controller" => b.controllers = Some(self.list(value, key, false, |s| s.parse())?),
+            "listen" => b.listen = Some(self.list(value, key, false, |s| s.parse())?),
+            "protocol" => b.protocols = Some(self.list(value, key, true, value::version)?),
+            "tls-key" => b.tls_key = Some(self.path(value, key)?),
+            "tls-cert" => b.tls_cert = Some(self.path(value, key)?),
+            "tls-ca" => b.tls_ca = Some(self.path(value, key)?),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn string(&self, value: &Spanned<DeValue<'_>>, key: &str) -> Result<Sourced<String>, ConfigError> {
+        match value.get_ref() {
+            DeValue::String(s) => Ok(Sourced { value: s.to_string(), origin: self.at(value.span().start, key) }),
+            _ => Err(self.expected(value, key, "a string")),
+        }
+    }
+
+    fn path(&self, value: &Spanned<DeValue<'_>>, key: &str) -> Result<Sourced<PathBuf>, ConfigError> {
+        let s = self.string(value, key)?;
+        Ok(Sourced { value: s.value.into(), origin: s.origin })
+    }
+
+    fn parsed<T: std::str::FromStr<Err = String>>(
+        &self,
+        value: &Spanned<DeValue<'_>>,
+        key: &str,
+    ) -> Result<Sourced<T>, ConfigError> {
+        self.string(value, key)?.try_map(|s| s.parse())
+    }
+
+    /// A list of strings, or one string; with `commas` each may hold several.
+    fn list<T>(
+        &self,
+        value: &Spanned<DeValue<'_>>,
+        key: &str,
+        commas: bool,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Vec<Sourced<T>>, ConfigError> {
+        let strings = match value.get_ref() {
+            DeValue::String(_) => vec![self.string(value, key)?],
+            DeValue::Array(items) => {
+                let strings = items.iter().map(|i| match i.get_ref() {
+                    DeValue::String(_) => self.string(i, key),
+                    _ => Err(self.expected(i, key, "strings in the list")),
+                });
+                strings.collect::<Result<_, _>>()?
+            }
+            _ => return Err(self.expected(value, key, "a list of strings")),
+        };
+        let mut out = Vec::new();
+        for s in strings {
+            let parts = if commas { s.value.split(',').collect() } else { vec![s.value.as_str()] };
+            for part in parts {
+                let value = parse(part).map_err(|reason| ConfigError { origin: s.origin.clone(), reason })?;
+                out.push(Sourced { value, origin: s.origin.clone() });
+            }
+        }
+        Ok(out)
+    }
+}
+
+fn type_name(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) | DeValue::Float(_) => "a number",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+/// Whether `key` is a likely slip for `known`: the plural, `_` for `-`, or one letter off.
+fn similar(known: &str, key: &str) -> bool {
+    let key = key.replace('_', "-").to_ascii_lowercase();
+    let key = key.as_bytes();
+    let known = known.as_bytes();
+    let common = known.iter().zip(key).take_while(|(a, b)| a == b).count();
+    let tail = known[common..].iter().rev().zip(key[common..].iter().rev()).take_while(|(a, b)| a == b).count();
+    let (k, n) = (key.len() - common - tail, known.len() - common - tail);
+    k <= 1 && n <= 1 && common + tail >= 2
+}

@@ -1,0 +1,346 @@
+//! Configuration: the command line and one TOML file make one [`Config`].
+//!
+//! Both give [`Options`], in which every value remembers where it came from; [`Config::new`] lays the
+//! command line over the file key by key (a list replaces a list), fills in defaults and checks what
+//! no single value can show: double names and numbers, TLS without a key.
+
+mod cli;
+mod file;
+pub mod value;
+
+pub use cli::Cli;
+pub use file::{parse as parse_file, read as read_file};
+pub use value::{FailMode, HostPort, IfName, Listen, ManagementPath, PortKind, PortSpec, Target};
+
+use ofproto::Version;
+use ofproto::ids::Dpid;
+use std::collections::HashMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Where a value was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// On the command line, as this option.
+    CommandLine(&'static str),
+    /// In a file.
+    File {
+        /// The file.
+        name: Arc<str>,
+        /// Counted from 1.
+        line: usize,
+        /// The key; empty when the fault lies in the file's syntax.
+        key: Box<str>,
+    },
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CommandLine(option) => f.write_str(option),
+            Self::File { name, line, key } if key.is_empty() => write!(f, "{name}:{line}"),
+            Self::File { name, line, key } => write!(f, "{name}:{line}: {key}"),
+        }
+    }
+}
+
+/// A mistake in the configuration: where, and what was expected.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{origin}: {reason}")]
+pub struct ConfigError {
+    /// Where.
+    pub origin: Origin,
+    /// What is wrong and what was expected.
+    pub reason: String,
+}
+
+/// A value and where it came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sourced<T> {
+    /// The value.
+    pub value: T,
+    /// Where it was written.
+    pub origin: Origin,
+}
+
+impl<T> Sourced<T> {
+    fn try_map<U>(self, f: impl FnOnce(T) -> Result<U, String>) -> Result<Sourced<U>, ConfigError> {
+        match f(self.value) {
+            Ok(value) => Ok(Sourced { value, origin: self.origin }),
+            Err(reason) => Err(ConfigError { origin: self.origin, reason }),
+        }
+    }
+
+    fn wrong(&self, reason: String) -> ConfigError {
+        ConfigError { origin: self.origin.clone(), reason }
+    }
+}
+
+/// What one source says of a bridge.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the options' names")]
+pub struct BridgeOptions {
+    pub name: Option<Sourced<IfName>>,
+    pub dpid: Option<Sourced<Dpid>>,
+    pub ports: Option<Vec<Sourced<PortSpec>>>,
+    pub local_port: Option<Sourced<bool>>,
+    pub fail_mode: Option<Sourced<FailMode>>,
+    pub controllers: Option<Vec<Sourced<Target>>>,
+    pub listen: Option<Vec<Sourced<Listen>>>,
+    pub protocols: Option<Vec<Sourced<Version>>>,
+    pub tls_key: Option<Sourced<PathBuf>>,
+    pub tls_cert: Option<Sourced<PathBuf>>,
+    pub tls_ca: Option<Sourced<PathBuf>>,
+}
+
+impl BridgeOptions {
+    /// These options where given, else `other`'s.
+    fn over(self, other: Self) -> Self {
+        Self {
+            name: self.name.or(other.name),
+            dpid: self.dpid.or(other.dpid),
+            ports: self.ports.or(other.ports),
+            local_port: self.local_port.or(other.local_port),
+            fail_mode: self.fail_mode.or(other.fail_mode),
+            controllers: self.controllers.or(other.controllers),
+            listen: self.listen.or(other.listen),
+            protocols: self.protocols.or(other.protocols),
+            tls_key: self.tls_key.or(other.tls_key),
+            tls_cert: self.tls_cert.or(other.tls_cert),
+            tls_ca: self.tls_ca.or(other.tls_ca),
+        }
+    }
+}
+
+/// What one source says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Bridges; the command line gives exactly one.
+    pub bridges: Vec<BridgeOptions>,
+    /// Worker threads.
+    pub workers: Option<usize>,
+    /// Management socket.
+    pub management: Option<ManagementPath>,
+    /// Log filter.
+    pub log: Option<Sourced<String>>,
+}
+
+/// Files for TLS. All three are PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// Private key.
+    pub key: PathBuf,
+    /// Own certificate.
+    pub cert: PathBuf,
+    /// Authority of the peer's certificate.
+    pub ca: PathBuf,
+}
+
+/// A bridge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BridgeConfig {
+    /// Name; also the LOCAL interface's.
+    pub name: IfName,
+    /// Datapath id, if it was given.
+    pub dpid: Option<Dpid>,
+    /// Ports, in the order given.
+    pub ports: Vec<PortSpec>,
+    /// Whether a TAP interface is bound to LOCAL.
+    pub local_port: bool,
+    /// Without a controller.
+    pub fail_mode: FailMode,
+    /// Controllers to dial.
+    pub controllers: Vec<Target>,
+    /// Listeners.
+    pub listen: Vec<Listen>,
+    /// Allowed versions, oldest first, never empty.
+    pub protocols: Vec<Version>,
+    /// TLS, when given; always there when a target or listener needs it.
+    pub tls: Option<Tls>,
+}
+
+/// Where the management socket is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Management {
+    /// Nowhere.
+    Off,
+    /// Here, because the user said so: failing is fatal.
+    At(PathBuf),
+    /// Here by default: failing is a warning.
+    Default(PathBuf),
+}
+
+/// The whole process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Bridges; at least one.
+    pub bridges: Vec<BridgeConfig>,
+    /// Worker threads of each bridge.
+    pub workers: Option<usize>,
+    /// Management socket.
+    pub management: Management,
+    /// Log filter and where it was written.
+    pub log: Option<Sourced<String>>,
+}
+
+impl Config {
+    /// Reads what the command line names and makes the configuration.
+    ///
+    /// # Errors
+    /// The file can't be read, or something is wrong with a value or between values.
+    pub fn load(cli: Cli) -> Result<Self, ConfigError> {
+        let file = cli.config_file().map(file::read).transpose()?.unwrap_or_default();
+        Self::new(cli.into_options(), file)
+    }
+
+    /// Lays `cli` over `file`.
+    ///
+    /// # Errors
+    /// Something is wrong between values.
+    pub fn new(cli: Options, file: Options) -> Result<Self, ConfigError> {
+        let mut bridges = file.bridges;
+        let over = cli.bridges.into_iter().next().unwrap_or_default();
+        if bridges.len() <= 1 {
+            bridges = vec![over.over(bridges.pop().unwrap_or_default())];
+        } else if over != BridgeOptions::default() {
+            let names = bridges.iter().filter_map(|b| b.name.as_ref()).map(|n| n.value.as_str());
+            let names = names.collect::<Vec<_>>().join(", ");
+            let Some(wanted) = over.name.clone() else {
+                return Err(ConfigError {
+                    origin: Origin::CommandLine("--name"),
+                    reason: format!("say which bridge of the file the options are for: {names}"),
+                });
+            };
+            let Some(at) = bridges.iter().position(|b| b.name.as_ref().is_some_and(|n| n.value == wanted.value)) else {
+                return Err(wanted.wrong(format!("the file has no bridge `{}`; it has {names}", wanted.value)));
+            };
+            let old = std::mem::take(&mut bridges[at]);
+            bridges[at] = over.over(old);
+        }
+        let several = bridges.len() > 1;
+        let mut seen = Seen::default();
+        let bridges = bridges.into_iter().map(|b| bridge(b, several, &mut seen)).collect::<Result<Vec<_>, _>>()?;
+        let management = match cli.management.or(file.management) {
+            Some(ManagementPath::Off) => Management::Off,
+            Some(ManagementPath::At(path)) => Management::At(path),
+            None => {
+                let name = bridges.first().map_or("switchd", |b| b.name.as_str());
+                Management::Default(format!("/run/switchd/{name}.sock").into())
+            }
+        };
+        Ok(Self { bridges, workers: cli.workers.or(file.workers), management, log: cli.log.or(file.log) })
+    }
+}
+
+/// What other bridges have taken already.
+#[derive(Default)]
+struct Seen {
+    interfaces: HashMap<IfName, Origin>,
+    dpids: HashMap<Dpid, Origin>,
+    listeners: HashMap<Listen, Origin>,
+}
+
+fn unique<K: std::hash::Hash + Eq + fmt::Display>(
+    seen: &mut HashMap<K, Origin>,
+    key: K,
+    origin: &Origin,
+    what: &str,
+) -> Result<(), ConfigError> {
+    if let Some(first) = seen.get(&key) {
+        let reason = format!("{what} `{key}` is taken already ({first})");
+        return Err(ConfigError { origin: origin.clone(), reason });
+    }
+    seen.insert(key, origin.clone());
+    Ok(())
+}
+
+fn bridge(b: BridgeOptions, several: bool, seen: &mut Seen) -> Result<BridgeConfig, ConfigError> {
+    let name_origin = b.name.as_ref().map_or(Origin::CommandLine("--name"), |n| n.origin.clone());
+    let name = match &b.name {
+        Some(n) => n.value.clone(),
+        None if several => {
+            let reason = "each of several bridges needs a `name`".to_owned();
+            return Err(ConfigError { origin: Origin::CommandLine("--config"), reason });
+        }
+        None => "br0".parse().map_err(|reason| ConfigError { origin: name_origin.clone(), reason })?,
+    };
+    // A bridge's name is an interface's even without LOCAL, so that one can be added.
+    unique(&mut seen.interfaces, name.clone(), &name_origin, "name")?;
+    if let Some(d) = &b.dpid {
+        unique(&mut seen.dpids, d.value, &d.origin, "datapath id")?;
+    }
+    let ports = b.ports.unwrap_or_default();
+    let mut numbers = HashMap::new();
+    for p in &ports {
+        unique(&mut seen.interfaces, p.value.name.clone(), &p.origin, "interface")?;
+        if let Some(n) = p.value.number {
+            unique(&mut numbers, n, &p.origin, "port number")?;
+        }
+    }
+    let controllers = b.controllers.unwrap_or_default();
+    let mut targets = HashMap::new();
+    for c in &controllers {
+        unique(&mut targets, c.value.clone(), &c.origin, "controller")?;
+    }
+    let listen = b.listen.unwrap_or_default();
+    for l in &listen {
+        unique(&mut seen.listeners, l.value.clone(), &l.origin, "listener")?;
+    }
+    let wants_tls = controllers.iter().filter(|c| matches!(c.value, Target::Tls(_))).map(|c| &c.origin);
+    let wants_tls = wants_tls.chain(listen.iter().filter(|l| matches!(l.value, Listen::Tls(_))).map(|l| &l.origin));
+    let wants_tls = wants_tls.cloned().next();
+    let some = b.tls_key.as_ref().or(b.tls_cert.as_ref()).or(b.tls_ca.as_ref()).map(|p| p.origin.clone());
+    let tls = match (b.tls_key, b.tls_cert, b.tls_ca) {
+        (Some(key), Some(cert), Some(ca)) => Some(Tls { key: key.value, cert: cert.value, ca: ca.value }),
+        (None, None, None) if wants_tls.is_none() => None,
+        (key, cert, ca) => {
+            let missing = [("tls-key", key.is_none()), ("tls-cert", cert.is_none()), ("tls-ca", ca.is_none())];
+            let missing = missing.iter().filter(|m| m.1).map(|m| m.0).collect::<Vec<_>>().join(", ");
+            let origin = some.or(wants_tls).unwrap_or(Origin::CommandLine("--tls-key"));
+            return Err(ConfigError {
+                origin,
+                reason: format!("TLS needs a key, a certificate and an authority; missing: {missing}"),
+            });
+        }
+    };
+    let mut protocols: Vec<Version> = match b.protocols {
+        Some(list) => list.into_iter().map(|v| v.value).collect(),
+        None => Version::ALL.to_vec(),
+    };
+    protocols.sort_unstable();
+    protocols.dedup();
+    if protocols.is_empty() {
+        protocols = Version::ALL.to_vec();
+    }
+    let default_mode = if controllers.is_empty() { FailMode::Standalone } else { FailMode::Secure };
+    Ok(BridgeConfig {
+        name,
+        dpid: b.dpid.map(|d| d.value),
+        ports: ports.into_iter().map(|p| p.value).collect(),
+        local_port: b.local_port.is_some_and(|l| l.value),
+        fail_mode: b.fail_mode.map_or(default_mode, |m| m.value),
+        controllers: controllers.into_iter().map(|c| c.value).collect(),
+        listen: listen.into_iter().map(|l| l.value).collect(),
+        protocols,
+        tls,
+    })
+}
+
+/// A datapath id for a bridge that was given none: the same at every start, another one on another
+/// machine or for another bridge. Laid out as a locally administered Ethernet address under 16 zero bits,
+/// as OpenFlow 1.3.5 §7.3.1 suggests.
+pub fn derived_dpid(machine: &str, bridge: &BridgeConfig) -> Dpid {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let first_port = bridge.ports.first().map_or("", |p| p.name.as_str());
+    for text in [machine.trim(), bridge.name.as_str(), first_port] {
+        for byte in text.bytes().chain([0]) {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    }
+    let mixed = hash ^ (hash >> 48);
+    Dpid((mixed & 0x0000_fcff_ffff_ffff) | 0x0000_0200_0000_0000)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,190 @@
+use super::*;
+use clap::{CommandFactory, Parser};
+
+fn cli(args: &[&str]) -> Result<Config, String> {
+    let cli = Cli::try_parse_from([&["switchd"], args].concat()).map_err(|e| e.to_string())?;
+    Config::load(cli).map_err(|e| e.to_string())
+}
+
+fn with_file(args: &[&str], text: &str) -> Result<Config, String> {
+    let cli = Cli::try_parse_from([&["switchd"], args].concat()).map_err(|e| e.to_string())?;
+    let file = parse_file("s.toml", text).map_err(|e| e.to_string())?;
+    Config::new(cli.into_options(), file).map_err(|e| e.to_string())
+}
+
+#[test]
+fn the_command_is_well_formed() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn defaults() {
+    let c = cli(&["--port", "eth1", "--port", "7=eth2"]).unwrap();
+    let b = &c.bridges[0];
+    assert_eq!((b.name.as_str(), b.fail_mode, b.local_port), ("br0", FailMode::Standalone, false));
+    assert_eq!(b.protocols, Version::ALL);
+    assert_eq!(b.ports.len(), 2);
+    assert_eq!(c.management, Management::Default("/run/switchd/br0.sock".into()));
+    assert_eq!(cli(&["--controller", "tcp:c"]).unwrap().bridges[0].fail_mode, FailMode::Secure);
+    let c = cli(&["--controller", "tcp:c", "--fail-mode", "standalone", "--protocol", "OpenFlow13,1.0"]).unwrap();
+    assert_eq!(c.bridges[0].fail_mode, FailMode::Standalone);
+    assert_eq!(c.bridges[0].protocols, [Version::V10, Version::V13]);
+}
+
+#[test]
+fn every_long_option_of_a_bridge_is_a_key() {
+    let text = r#"
+        name = "s1"
+        dpid = "0x10"
+        port = ["1=eth1", "eth2,type=tap"]
+        local-port = true
+        fail-mode = "secure"
+        controller = "tls:c1"
+        listen = ["ptcp:6634:127.0.0.1"]
+        protocol = ["1.3", "OpenFlow14,1.5"]
+        tls-key = "k"
+        tls-cert = "c"
+        tls-ca = "a"
+        workers = 3
+        management = "none"
+        log = "debug"
+    "#;
+    let from_file = with_file(&[], text).unwrap();
+    let mut from_cli = cli(&[
+        "--name",
+        "s1",
+        "--dpid",
+        "10",
+        "--port",
+        "1=eth1",
+        "--port",
+        "eth2,type=tap",
+        "--local-port",
+        "--fail-mode",
+        "secure",
+        "--controller",
+        "ssl:c1:6653",
+        "--listen",
+        "ptcp:6634:127.0.0.1",
+        "--protocol",
+        "1.3,1.4,1.5",
+        "--tls-key",
+        "k",
+        "--tls-cert",
+        "c",
+        "--tls-ca",
+        "a",
+        "--workers",
+        "3",
+        "--management",
+        "none",
+        "--log",
+        "debug",
+    ])
+    .unwrap();
+    // The two differ in where the filter was written, and in nothing else.
+    from_cli.log = from_file.log.clone();
+    assert_eq!(from_file, from_cli);
+}
+
+#[test]
+fn the_command_line_wins_key_by_key() {
+    let c = with_file(&["--dpid", "2", "--port", "eth9"], "dpid = \"1\"\nport = [\"eth1\"]\nname = \"x\"").unwrap();
+    let b = &c.bridges[0];
+    assert_eq!((b.name.as_str(), b.dpid, b.ports.len(), b.ports[0].name.as_str()), ("x", Some(Dpid(2)), 1, "eth9"));
+}
+
+#[test]
+fn several_bridges() {
+    let text = "workers = 1\n[[bridge]]\nname = \"a\"\nport = \"eth1\"\n[[bridge]]\nname = \"b\"\n";
+    let c = with_file(&["--name", "b", "--dpid", "5"], text).unwrap();
+    assert_eq!(c.bridges.len(), 2);
+    assert_eq!((c.bridges[0].dpid, c.bridges[1].dpid), (None, Some(Dpid(5))));
+    assert!(
+        with_file(&["--dpid", "5"], text).unwrap_err().contains("which bridge of the file the options are for: a, b")
+    );
+    assert!(with_file(&["--name", "c"], text).unwrap_err().contains("has no bridge `c`"));
+}
+
+#[test]
+fn mistakes_in_a_file_name_line_key_and_expectation() {
+    for (text, expected) in [
+        ("port = [\"eth1\"\nname = \"x\"", "s.toml:2: not TOML"),
+        ("\nprots = [\"eth1\"]", "s.toml:2: prots: unknown key; expected one of name, dpid, port"),
+        ("ports = [\"eth1\"]", "s.toml:1: ports: unknown key; did you mean `port`?"),
+        ("fail_mode = \"secure\"", "s.toml:1: fail_mode: unknown key; did you mean `fail-mode`?"),
+        ("\n\ndpid = 1", "s.toml:3: dpid: found a number, expected a string of hexadecimal digits"),
+        ("dpid = \"xyz\"", "s.toml:1: dpid: `xyz` is no datapath id; expected up to 16"),
+        ("port = [\n  \"eth1\",\n  \"0=eth2\",\n]", "s.toml:3: port: `0` is no port number; expected 1 to 65279"),
+        ("port = [1]", "s.toml:1: port: found a number, expected strings in the list"),
+        ("port = { a = 1 }", "s.toml:1: port: found a table, expected a list of strings"),
+        ("local-port = \"yes\"", "s.toml:1: local-port: found a string, expected `true` or `false`"),
+        ("fail-mode = \"open\"", "s.toml:1: fail-mode: `open` is no fail mode; expected `secure` or `standalone`"),
+        ("controller = \"1.2.3.4\"", "s.toml:1: controller: `1.2.3.4` names no transport; expected tcp:"),
+        ("protocol = \"1.3,2.0\"", "s.toml:1: protocol: `2.0` is no OpenFlow version"),
+        ("workers = 0", "s.toml:1: workers: 0 workers can't be; expected 1 to 64"),
+        ("workers = \"2\"", "s.toml:1: workers: found a string, expected a number"),
+        ("bridge = 3", "s.toml:1: bridge: found a number, expected tables that begin with `[[bridge]]`"),
+        ("[[bridge]]\nname = \"a\"\nworkers = 2", "s.toml:3: workers: `workers` is the whole process's"),
+        ("name = \"a\"\n[[bridge]]\nname = \"b\"", "s.toml:1: name: belongs into a `[[bridge]]` table"),
+        (
+            "tls-key = \"k\"",
+            "s.toml:1: tls-key: TLS needs a key, a certificate and an authority; missing: tls-cert, tls-ca",
+        ),
+        ("controller = \"tls:c\"", "s.toml:1: controller: TLS needs"),
+        ("port = [\n\"eth1\",\n\"2=eth1\"]", "s.toml:3: port: interface `eth1` is taken already (s.toml:2: port)"),
+        ("port = [\n\"2=eth1\",\n\"2=eth2\"]", "s.toml:3: port: port number `2` is taken already (s.toml:2: port)"),
+        ("name = \"eth1\"\nport = \"eth1\"", "s.toml:2: port: interface `eth1` is taken already (s.toml:1: name)"),
+    ] {
+        let e = with_file(&[], text).unwrap_err();
+        assert!(e.starts_with(expected), "{text}\n got: {e}\nwant: {expected}");
+    }
+}
+
+#[test]
+fn two_bridges_cannot_share() {
+    for (keys, expected) in [
+        ("dpid = \"1\"", "datapath id `0000000000000001` is taken"),
+        ("listen = \"ptcp:\"", "listener `ptcp:6653:0.0.0.0` is taken"),
+        ("port = \"eth1\"", "interface `eth1` is taken"),
+    ] {
+        let text = format!("[[bridge]]\nname = \"a\"\n{keys}\n[[bridge]]\nname = \"b\"\n{keys}\n");
+        let e = with_file(&[], &text).unwrap_err();
+        assert!(e.contains(expected) && e.starts_with("s.toml:6:"), "{e}");
+    }
+    assert!(with_file(&[], "[[bridge]]\n[[bridge]]").unwrap_err().contains("needs a `name`"));
+}
+
+#[test]
+fn mistakes_on_the_command_line_name_the_option() {
+    for (args, expected) in [
+        (&["--port", "0=eth1"][..], "'--port <PORT>': `0` is no port number; expected 1 to 65279"),
+        (&["--dpid", "zz"], "'--dpid <HEX16>': `zz` is no datapath id"),
+        (&["--controller", "host"], "'--controller <TARGET>': `host` names no transport"),
+        (&["--protocol", "1.3,9"], "'--protocol <VERSIONS>': `9` is no OpenFlow version"),
+        (&["--workers", "0"], "'--workers <N>': 0 workers can't be"),
+        (&["--fail-mode", "open"], "'--fail-mode <MODE>': `open` is no fail mode"),
+        (&["--prot", "1.3"], "unexpected argument '--prot'"),
+        (
+            &["--controller", "tls:c", "--tls-key", "k"],
+            "--tls-key: TLS needs a key, a certificate and an authority; missing: tls-cert, tls-ca",
+        ),
+        (&["--port", "eth1", "--port", "eth1"], "--port: interface `eth1` is taken already (--port)"),
+        (&["--config", "/nonexistent/s.toml"], "--config: can't read `/nonexistent/s.toml`: No such file"),
+    ] {
+        let e = cli(args).unwrap_err();
+        assert!(e.contains(expected), "{args:?}\n got: {e}\nwant: {expected}");
+    }
+}
+
+#[test]
+fn derived_ids_are_stable_and_differ() {
+    let a = cli(&["--port", "eth1"]).unwrap().bridges.remove(0);
+    let b = cli(&["--port", "eth2"]).unwrap().bridges.remove(0);
+    let id = derived_dpid("machine\n", &a);
+    assert_eq!(id, derived_dpid("machine", &a));
+    assert_ne!(id, derived_dpid("other", &a));
+    assert_ne!(id, derived_dpid("machine", &b));
+    assert_eq!(id.0 >> 48, 0);
+    assert_eq!(id.0 >> 40 & 3, 2, "locally administered, not multicast");
+}
