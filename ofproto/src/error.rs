@@ -4,7 +4,10 @@
 //! The table is OpenFlow 1.5.1 §7.5.4 and its predecessors; nothing else in the workspace writes an
 //! error number.
 
+use crate::ids::ExperimenterId;
+use crate::message::ErrorMsg;
 use crate::version::Version;
+use bytes::Bytes;
 use std::fmt;
 
 /// Marks "this version has no such code" in the tables below.
@@ -274,6 +277,38 @@ error_kinds! {
     BundleFailedSchedPast: BundleFailed, "OFPBFC_SCHED_PAST", [X, X, X, X, X, 18];
 }
 
+/// Kinds that the ONF extensions give an experimenter code: kind, first and last version, code.
+static ONF_CODES: &[(ErrorKind, Version, Version, u16)] = {
+    use ErrorKind::*;
+    use Version::{V12, V13, V14};
+    &[
+        (BadInstructionDupInst, V12, V13, 2600),
+        (BadActionBadSetMask, V13, V14, 4250),
+        (BadPropertyTooMany, V13, V13, 4443),
+        (BadPropertyDupType, V13, V13, 4444),
+        (BadPropertyBadExperimenter, V13, V13, 4445),
+        (BadPropertyBadExpType, V13, V13, 4446),
+        (BadPropertyBadExpValue, V13, V13, 4447),
+        (BadPropertyEperm, V13, V13, 4448),
+        (BundleFailedUnknown, V13, V13, 2300),
+        (BundleFailedEperm, V13, V13, 2301),
+        (BundleFailedBadId, V13, V13, 2302),
+        (BundleFailedBundleExist, V13, V13, 2303),
+        (BundleFailedBundleClosed, V13, V13, 2304),
+        (BundleFailedOutOfBundles, V13, V13, 2305),
+        (BundleFailedBadType, V13, V13, 2306),
+        (BundleFailedBadFlags, V13, V13, 2307),
+        (BundleFailedMsgBadLen, V13, V13, 2308),
+        (BundleFailedMsgBadXid, V13, V13, 2309),
+        (BundleFailedMsgUnsup, V13, V13, 2310),
+        (BundleFailedMsgConflict, V13, V13, 2311),
+        (BundleFailedMsgTooMany, V13, V13, 2312),
+        (BundleFailedMsgFailed, V13, V13, 2313),
+        (BundleFailedTimeout, V13, V13, 2314),
+        (BundleFailedBundleInProgress, V13, V13, 2315),
+    ]
+};
+
 impl ErrorKind {
     /// The `(type, code)` pair on the wire of `version`, or `None` where that version has no such code.
     pub const fn exact(self, version: Version) -> Option<(u16, u16)> {
@@ -281,6 +316,127 @@ impl ErrorKind {
         let ty = self.error_type().numbers()[column];
         let code = self.numbers()[column];
         if ty == X || code == X { None } else { Some((ty, code)) }
+    }
+
+    /// The `(type, code)` pair to send in `version`: the exact one, or the nearest that the version has.
+    ///
+    /// The fallbacks are listed in `nearest`; what nothing resembles becomes `OFPBRC_EPERM`, which
+    /// every version knows. [`ErrorMsg::of`](crate::message::ErrorMsg::of) prefers an ONF extension
+    /// code where there is one.
+    pub fn wire(self, version: Version) -> (u16, u16) {
+        let mut kind = self;
+        // The longest chain in `nearest` has four links; the bound also ends its few two-way links.
+        for _ in 0..6 {
+            if let Some(pair) = kind.exact(version) {
+                return pair;
+            }
+            kind = kind.nearest(version);
+        }
+        Self::BadRequestEperm.exact(version).unwrap_or((1, 5))
+    }
+
+    /// The ONF extension's experimenter code (`exp_type` of an `OFPET_EXPERIMENTER` error) of a kind
+    /// that `version` itself lacks: EXT-230 bundles in 1.3 and the ONF error extensions.
+    pub fn onf(self, version: Version) -> Option<u16> {
+        ONF_CODES.iter().find(|row| row.0 == self && row.1 <= version && version <= row.2).map(|row| row.3)
+    }
+
+    /// The kind that an ONF experimenter error of `version` means.
+    pub fn from_onf(version: Version, exp_type: u16) -> Option<Self> {
+        ONF_CODES.iter().find(|row| row.3 == exp_type && row.1 <= version && version <= row.2).map(|row| row.0)
+    }
+
+    /// The kind to try in the place of one that `version` lacks.
+    fn nearest(self, version: Version) -> Self {
+        use ErrorKind::*;
+        let v10 = version == Version::V10;
+        match self {
+            BadRequestIsSlave => BadRequestEperm,
+            BadRequestBadPort => BadActionBadOutPort,
+            BadRequestBadPacket | BadRequestMultipartBufferOverflow => BadRequestBadLen,
+            BadRequestMultipartRequestTimeout | BadRequestMultipartReplyTimeout | BadRequestMultipartBadSched => {
+                BadRequestBadMultipart
+            }
+            BadRequestPipelineFieldsOnly => BadMatchBadField,
+            BadActionBadOutGroup | BadActionMatchInconsistent | BadActionBadTag | BadActionBadSetArgument => {
+                BadActionBadArgument
+            }
+            BadActionUnsupportedOrder => FlowModFailedUnsupported,
+            BadActionBadSetType => BadActionBadType,
+            BadActionBadSetLen => BadActionBadLen,
+            BadActionBadSetMask => BadActionBadSetArgument,
+            BadActionBadMeter => MeterModFailedUnknownMeter,
+            BadInstructionUnsupExpInst => BadInstructionBadExperimenter,
+            BadInstructionBadExperimenter if v10 => BadActionBadExperimenter,
+            BadInstructionBadExpType if v10 => BadActionBadExpType,
+            BadInstructionBadExperimenter | BadInstructionBadExpType => BadInstructionUnsupExpInst,
+            BadInstructionBadLen if v10 => BadActionBadLen,
+            BadInstructionUnknownInst | BadInstructionUnsupInst => BadActionBadType,
+            BadInstructionBadLen | BadInstructionDupInst => BadInstructionUnsupInst,
+            BadInstructionBadTableId => BadActionBadArgument,
+            BadInstructionUnsupMetadata | BadInstructionUnsupMetadataMask => BadActionBadArgument,
+            BadMatchBadLen => BadRequestBadLen,
+            BadMatchBadMask => BadMatchBadWildcards,
+            BadMatchBadPrereq | BadMatchDupField if !v10 => BadMatchBadField,
+            BadMatchBadType
+            | BadMatchBadTag
+            | BadMatchBadDlAddrMask
+            | BadMatchBadNwAddrMask
+            | BadMatchBadWildcards
+            | BadMatchBadField
+            | BadMatchBadValue
+            | BadMatchBadPrereq
+            | BadMatchDupField => FlowModFailedUnsupported,
+            FlowModFailedAllTablesFull => FlowModFailedTableFull,
+            FlowModFailedTableFull => FlowModFailedAllTablesFull,
+            FlowModFailedBadEmergTimeout => FlowModFailedBadTimeout,
+            FlowModFailedUnsupported => BadActionUnsupportedOrder,
+            FlowModFailedUnknown | FlowModFailedBadTableId | FlowModFailedBadTimeout => FlowModFailedUnsupported,
+            FlowModFailedBadFlags if v10 => FlowModFailedUnsupported,
+            FlowModFailedBadFlags | FlowModFailedCantSync | FlowModFailedBadPriority => FlowModFailedUnknown,
+            FlowModFailedIsSync => FlowModFailedEperm,
+            GroupModFailedBadWatch => GroupModFailedWatchUnsupported,
+            GroupModFailedUnknownBucket | GroupModFailedBucketExists => GroupModFailedBadBucket,
+            GroupModFailedChainedGroup | GroupModFailedBadType | GroupModFailedBadCommand | GroupModFailedBadBucket
+                if !v10 =>
+            {
+                GroupModFailedInvalidGroup
+            }
+            RoleRequestFailedIdUnsup | RoleRequestFailedIdInUse => RoleRequestFailedUnsup,
+            SwitchConfigFailedBadLen => BadRequestBadLen,
+            MeterModFailedUnknownMeter => BadActionBadArgument,
+            TableFeaturesFailedBadType => BadPropertyBadType,
+            TableFeaturesFailedBadLen => BadPropertyBadLen,
+            TableFeaturesFailedBadArgument => BadPropertyBadValue,
+            TableFeaturesFailedBadCapa
+            | TableFeaturesFailedBadMaxEnt
+            | TableFeaturesFailedBadFeatures
+            | TableFeaturesFailedBadCommand => TableFeaturesFailedBadArgument,
+            TableFeaturesFailedTooMany => BadRequestMultipartBufferOverflow,
+            BadPropertyBadType if version == Version::V13 => TableFeaturesFailedBadType,
+            BadPropertyBadLen if version == Version::V13 => TableFeaturesFailedBadLen,
+            BadPropertyBadValue | BadPropertyTooMany | BadPropertyDupType | BadPropertyBadExpValue
+                if version == Version::V13 =>
+            {
+                TableFeaturesFailedBadArgument
+            }
+            BadPropertyBadLen => BadRequestBadLen,
+            BadPropertyBadExperimenter => BadRequestBadExperimenter,
+            BadPropertyBadExpType => BadRequestBadExpType,
+            other => match other.error_type() {
+                ErrorType::GroupModFailed
+                | ErrorType::TableModFailed
+                | ErrorType::MeterModFailed
+                | ErrorType::RoleRequestFailed
+                    if !matches!(other, GroupModFailedEperm | TableModFailedEperm) =>
+                {
+                    BadRequestBadType
+                }
+                ErrorType::TableFeaturesFailed | ErrorType::FlowMonitorFailed => BadRequestBadMultipart,
+                ErrorType::BundleFailed => BadRequestBadType,
+                _ => BadRequestEperm,
+            },
+        }
     }
 
     /// The kind that `version` writes as `(ty, code)`.
@@ -325,5 +481,93 @@ impl OfError {
         reason: impl Into<std::borrow::Cow<'static, str>>,
     ) -> Self {
         Self { kind, offset: Some(offset), field, reason: reason.into() }
+    }
+}
+
+/// Bytes of the offending message that an error carries (all of a shorter one).
+pub const ERROR_DATA_LEN: usize = 64;
+
+impl ErrorMsg {
+    /// The error message that answers `offending` (a whole message, header included) with `kind`.
+    ///
+    /// The specification asks for at least 64 bytes of the offending message, or all of it, and for
+    /// none where a multipart sequence was too big or too slow (OpenFlow 1.3.5 §7.4.4).
+    pub fn of(kind: ErrorKind, version: Version, offending: &[u8]) -> Self {
+        let data = match kind {
+            ErrorKind::BadRequestMultipartBufferOverflow
+            | ErrorKind::BadRequestMultipartRequestTimeout
+            | ErrorKind::BadRequestMultipartReplyTimeout => Bytes::new(),
+            _ => Bytes::copy_from_slice(&offending[..offending.len().min(ERROR_DATA_LEN)]),
+        };
+        if kind.exact(version).is_none()
+            && let Some(exp_type) = kind.onf(version)
+        {
+            return Self { ty: EXPERIMENTER_ERROR, code: exp_type, experimenter: Some(ExperimenterId::ONF), data };
+        }
+        let (ty, code) = kind.wire(version);
+        Self { ty, code, experimenter: None, data }
+    }
+
+    /// `OFPHFC_INCOMPATIBLE` with a text that says why.
+    pub fn hello_failed(text: &str) -> Self {
+        let (ty, code) = (0, 0);
+        Self { ty, code, experimenter: None, data: Bytes::copy_from_slice(text.as_bytes()) }
+    }
+
+    /// The kind that this message means in `version`, if it is one of the specification's or the ONF's.
+    pub fn kind(&self, version: Version) -> Option<ErrorKind> {
+        match self.experimenter {
+            None => ErrorKind::from_wire(version, self.ty, self.code),
+            Some(ExperimenterId::ONF) => ErrorKind::from_onf(version, self.code),
+            Some(_) => None,
+        }
+    }
+}
+
+/// `OFPET_EXPERIMENTER`
+pub const EXPERIMENTER_ERROR: u16 = 0xffff;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_a_wire_form_in_every_version_and_exact_ones_come_back() {
+        for version in Version::ALL {
+            for kind in ErrorKind::ALL.iter().copied() {
+                let (ty, code) = kind.wire(version);
+                assert!(ErrorKind::from_wire(version, ty, code).is_some(), "{kind} in {version}: {ty}/{code}");
+                if kind.exact(version).is_some() {
+                    assert_eq!(ErrorKind::from_wire(version, ty, code), Some(kind));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn fallbacks_keep_the_subject() {
+        use ErrorKind::*;
+        assert_eq!(BadActionBadSetType.wire(Version::V10), (2, 0));
+        assert_eq!(FlowModFailedTableFull.wire(Version::V10), (3, 0));
+        assert_eq!(BadRequestIsSlave.wire(Version::V10), (1, 5));
+        assert_eq!(TableFeaturesFailedBadType.wire(Version::V14), (14, 0));
+        assert_eq!(BadPropertyBadLen.wire(Version::V13), (13, 3));
+        assert_eq!(GroupModFailedBadType.wire(Version::V11), (6, 1));
+    }
+
+    #[test]
+    fn a_1_3_bundle_error_is_the_onf_extension_s() {
+        let e = ErrorMsg::of(ErrorKind::BundleFailedMsgFailed, Version::V13, &[4, 4, 0, 8, 0, 0, 0, 1]);
+        assert_eq!((e.ty, e.code, e.experimenter), (0xffff, 2313, Some(ExperimenterId::ONF)));
+        assert_eq!(e.kind(Version::V13), Some(ErrorKind::BundleFailedMsgFailed));
+        assert_eq!(ErrorMsg::of(ErrorKind::BundleFailedMsgFailed, Version::V14, &[]).ty, 17);
+    }
+
+    #[test]
+    fn error_data_is_the_first_64_bytes() {
+        let long = [7u8; 100];
+        assert_eq!(ErrorMsg::of(ErrorKind::BadRequestBadLen, Version::V13, &long).data.len(), 64);
+        assert_eq!(ErrorMsg::of(ErrorKind::BadRequestBadLen, Version::V13, &long[..9]).data.len(), 9);
+        assert!(ErrorMsg::of(ErrorKind::BadRequestMultipartBufferOverflow, Version::V13, &long).data.is_empty());
     }
 }

@@ -88,9 +88,13 @@ pub struct FieldInfo {
 }
 
 impl FieldInfo {
-    /// Bytes of a value on the wire in the OXM form (`nxm_in_port` is the one narrower exception: 2).
+    /// Bytes of a value on the wire: the specification gives 20-bit fields (and `nsh_spi`) 4 bytes.
+    /// `NXM_OF_IN_PORT` is the one header form that is narrower than its field (2 bytes).
     pub const fn bytes(&self) -> usize {
-        (self.bits as usize).div_ceil(8)
+        match self.id {
+            FieldId::Ipv6Flabel | FieldId::MplsLabel | FieldId::NshSpi => 4,
+            _ => (self.bits as usize).div_ceil(8),
+        }
     }
 
     /// All significant bits set.

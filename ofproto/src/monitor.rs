@@ -101,4 +101,11 @@ pub enum FlowUpdate {
     Paused,
     /// Updates go on.
     Resumed,
+    /// An event that the version doesn't define.
+    Unknown {
+        /// The wire event.
+        event: u16,
+        /// The bytes after length and event.
+        data: bytes::Bytes,
+    },
 }

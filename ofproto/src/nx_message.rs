@@ -1,4 +1,4 @@
-//! Nicira extension messages (`NXT_*`) that controllers use.
+//! Nicira extension messages (`NXT_*`) that controllers use, and the few ONF ones without a place in [`crate::message::Message`].
 
 use crate::action::Action;
 use crate::flow::{FlowMod, FlowRemoved};
@@ -46,6 +46,12 @@ pub enum NxMessage {
     FlowAge,
     /// `NXT_CT_FLUSH_ZONE`
     CtFlushZone(u16),
+    /// `ONFT_FLOW_MONITOR_CANCEL` (EXT-187)
+    OnfFlowMonitorCancel(u32),
+    /// `ONFT_FLOW_MONITOR_PAUSED` (EXT-187)
+    OnfFlowMonitorPaused,
+    /// `ONFT_FLOW_MONITOR_RESUMED` (EXT-187)
+    OnfFlowMonitorResumed,
     /// A subtype not known.
     Unknown { subtype: u32, data: Bytes },
 }

@@ -1,7 +1,7 @@
 //! Packets to and from the controller (OpenFlow 1.3.5 §7.3.7, §7.4.1).
 
 use crate::action::Action;
-use crate::ids::{BufferId, Cookie, PortNo, TableId};
+use crate::ids::{BufferId, Cookie, TableId};
 use crate::matching::Match;
 use bytes::Bytes;
 
