@@ -288,8 +288,8 @@ fn bridge(b: BridgeOptions, several: bool, seen: &mut Seen) -> Result<BridgeConf
         unique(&mut seen.listeners, l.value.clone(), &l.origin, "listener")?;
     }
     let wants_tls = controllers.iter().filter(|c| matches!(c.value, Target::Tls(_))).map(|c| &c.origin);
-    let wants_tls = wants_tls.chain(listen.iter().filter(|l| matches!(l.value, Listen::Tls(_))).map(|l| &l.origin));
-    let wants_tls = wants_tls.cloned().next();
+    let mut wants_tls = wants_tls.chain(listen.iter().filter(|l| matches!(l.value, Listen::Tls(_))).map(|l| &l.origin));
+    let wants_tls = wants_tls.next().cloned();
     let some = b.tls_key.as_ref().or(b.tls_cert.as_ref()).or(b.tls_ca.as_ref()).map(|p| p.origin.clone());
     let tls = match (b.tls_key, b.tls_cert, b.tls_ca) {
         (Some(key), Some(cert), Some(ca)) => Some(Tls { key: key.value, cert: cert.value, ca: ca.value }),

@@ -5,6 +5,12 @@
 //! ports, log filter and stop) and a one-shot channel for the answer. A call that is dropped
 //! unanswered is an internal error to the client, never a hang.
 
+pub mod rpc;
+pub mod server;
+pub mod socket;
+
+pub use server::{Router, serve};
+
 use serde_json::Value;
 use tokio::sync::oneshot;
 
