@@ -12,3 +12,4 @@
 pub mod config;
 pub mod management;
 pub mod netlink;
+pub mod ports;

@@ -248,7 +248,7 @@ fn unhex(text: &str) -> Result<Vec<u8>, RpcError> {
         .filter(|c| !(c.is_whitespace() || *c == ':'))
         .map(|c| c.to_digit(16).ok_or_else(|| bad(format!("`packet` holds {c:?}; expected hexadecimal digits"))))
         .collect::<Result<_, _>>()?;
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return Err(bad("`packet` has an odd number of hexadecimal digits".into()));
     }
     Ok(digits.chunks_exact(2).map(|d| (d[0] << 4 | d[1]) as u8).collect())
