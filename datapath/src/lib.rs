@@ -2,6 +2,10 @@
 //!
 //! No socket to a controller, no async runtime, no OpenFlow wire bytes, and no clock: time is an argument.
 
+pub mod checksum;
 pub mod clock;
+pub mod edit;
 pub mod frame;
 pub mod key;
+pub mod packet;
+pub mod parse;
