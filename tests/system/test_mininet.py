@@ -1,0 +1,35 @@
+"""Mininet's own command line with the Switch class in tools/."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+from lab import ROOT, TARGET, binary, osken, sh
+
+pytestmark = [pytest.mark.needs('mn', 'unshare'), pytest.mark.timeout(180)]
+
+
+def mn(*args, before=''):
+    """Runs mn in namespaces of its own: it cleans up with pkill and `ip link`."""
+    binary('switchd')
+    line = ('mount --make-rprivate / ; mount -t tmpfs none /run/netns 2>/dev/null; '
+            'ip link set lo up; %s mn --custom %s/tools/mininet/switchd.py --switch switchd %s'
+            % (before, ROOT, ' '.join(args)))
+    done = subprocess.run(['unshare', '--net', '--mount', '--pid', '--fork', '--mount-proc', 'sh', '-c', line],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=150,
+                          env=dict(os.environ, SWITCHD=os.path.join(TARGET, 'switchd')))
+    return done.stdout
+
+
+def test_tree_standalone():
+    out = mn('--controller', 'none', '--topo', 'tree,2', '--test', 'pingall')
+    assert '0% dropped' in out, out
+
+
+def test_tree_with_a_remote_controller():
+    python = os.path.join(ROOT, 'tests', '.venv', 'bin', 'python')
+    launcher = os.path.join(ROOT, 'tests', 'system', 'osken_manager.py')
+    before = '%s %s os_ken.app.simple_switch_13 >/tmp/osken-mn.$$ 2>&1 & sleep 4;' % (python, launcher)
+    out = mn('--controller', 'remote', '--topo', 'tree,2', '--wait', '--test', 'pingall', before=before)
+    assert '0% dropped' in out, out

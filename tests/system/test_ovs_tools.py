@@ -1,0 +1,85 @@
+"""Open vSwitch's tools speak to the switch as to their own."""
+
+import re
+
+import pytest
+from lab import Switch, ping_all, sh, wait_for
+
+pytestmark = pytest.mark.needs('ovs-ofctl')
+VERSIONS = ['OpenFlow10', 'OpenFlow11', 'OpenFlow12', 'OpenFlow13', 'OpenFlow14', 'OpenFlow15']
+
+
+@pytest.fixture
+def net(lab):
+    sw, hosts = lab.star(3)
+    switch = Switch(lab, sw, '--listen', 'ptcp:6654:127.0.0.1', '--fail-mode', 'secure',
+                    '--controller', 'tcp:127.0.0.1:9', ports=['%d=s%d' % (h.n, h.n) for h in hosts])
+
+    def ofctl(version, command, *args):
+        return sh(['ip', 'netns', 'exec', sw, 'ovs-ofctl', '-O', version, '-t', '10', command, 'tcp:127.0.0.1:6654', *args]).stdout
+    return hosts, switch, ofctl
+
+
+@pytest.mark.parametrize('version', VERSIONS)
+def test_show_flows_ports_and_tables(net, version):
+    hosts, _, ofctl = net
+    show = ofctl(version, 'show')
+    assert 'dpid:' in show
+    ports = show if version in VERSIONS[:3] else ofctl(version, 'dump-ports-desc')
+    assert '1(s1)' in ports and '3(s3)' in ports
+    for flow in ('priority=10,arp,actions=FLOOD',
+                 'priority=20,ip,nw_dst=10.0.0.1,actions=output:1',
+                 'priority=20,ip,nw_dst=10.0.0.2,actions=output:2',
+                 'priority=20,ip,nw_dst=10.0.0.3,actions=output:3'):
+        ofctl(version, 'add-flow', flow)
+    assert ping_all(hosts) == []
+    dump = ofctl(version, 'dump-flows')
+    assert dump.count('nw_dst=10.0.0.') == 3
+    counted = [int(n) for n in re.findall(r'n_packets=(\d+)[^\n]*nw_dst', dump)]
+    assert all(n >= 4 for n in counted), dump
+    assert re.search(r'port +"?s?1"?', ofctl(version, 'dump-ports'))
+    assert 'flow_count=4' in ofctl(version, 'dump-aggregate')
+    ofctl(version, 'dump-tables')
+    ofctl(version, 'mod-flows', 'ip,nw_dst=10.0.0.3,actions=drop')
+    assert hosts[0].ping(hosts[2], 2, 1) == 0
+    ofctl(version, 'del-flows', 'ip')
+    assert 'nw_dst' not in ofctl(version, 'dump-flows')
+    ofctl(version, 'del-flows')
+    assert hosts[0].ping(hosts[1], 2, 1) == 0
+
+
+@pytest.mark.parametrize('version', VERSIONS[1:])
+def test_groups(net, version):
+    hosts, _, ofctl = net
+    ofctl(version, 'add-flow', 'priority=10,arp,actions=FLOOD')
+    ofctl(version, 'add-group', 'group_id=1,type=indirect,bucket=output:2')
+    ofctl(version, 'add-group', 'group_id=2,type=all,bucket=output:1,bucket=output:3')
+    ofctl(version, 'add-flow', 'priority=20,ip,in_port=1,actions=group:1')
+    ofctl(version, 'add-flow', 'priority=20,ip,in_port=2,actions=group:2')
+    assert hosts[0].ping(hosts[1]) == 3
+    assert 'group_id=2,type=all' in ofctl(version, 'dump-groups')
+    assert 'packet_count=3' in ofctl(version, 'dump-group-stats', 'group_id=1')
+    ofctl(version, 'del-groups', 'group_id=1')
+    assert 'group:1' not in ofctl(version, 'dump-flows')
+
+
+@pytest.mark.parametrize('version', ['OpenFlow13', 'OpenFlow14', 'OpenFlow15'])
+def test_meters(net, version):
+    hosts, _, ofctl = net
+    ofctl(version, 'add-meter', 'meter=1,pktps,burst,bands=type=drop,rate=1,burst_size=2')
+    ofctl(version, 'add-flow', 'priority=10,arp,actions=FLOOD')
+    ofctl(version, 'add-flow', 'priority=20,ip,actions=meter:1,FLOOD')
+    assert 'meter=1' in ofctl(version, 'dump-meters')
+    answered = hosts[0].ping(hosts[1], 10, 1)
+    assert 0 < answered < 10
+    assert 'meter:1' in ofctl(version, 'meter-stats') or 'meter=1' in ofctl(version, 'meter-stats')
+
+
+@pytest.mark.needs('ovs-testcontroller')
+@pytest.mark.parametrize('version', VERSIONS)
+def test_testcontroller(lab, version):
+    sw, hosts = lab.star(3)
+    lab.spawn(sw, ['ovs-testcontroller', '-O', version, 'ptcp:6653:127.0.0.1'])
+    Switch(lab, sw, '--controller', 'tcp:127.0.0.1:6653', ports=['%d=s%d' % (h.n, h.n) for h in hosts])
+    wait_for('every pair to answer', lambda: ping_all(hosts, 1) == [], 30)
+    assert ping_all(hosts) == []
