@@ -13,3 +13,4 @@ pub mod config;
 pub mod management;
 pub mod netlink;
 pub mod ports;
+pub mod service;
