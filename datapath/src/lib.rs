@@ -5,7 +5,12 @@
 pub mod checksum;
 pub mod clock;
 pub mod edit;
+pub mod engine;
 pub mod frame;
+pub mod group;
+pub mod group_shards;
 pub mod key;
+pub mod meter;
 pub mod packet;
 pub mod parse;
+pub mod program;

@@ -1,0 +1,218 @@
+//! Groups: immutable snapshots, every group-mod rule, bucket choice and liveness
+//! (OpenFlow 1.3.5 §5.6, §6.5, §7.3.4.2; 1.5.1 §7.3.4.3).
+//!
+//! The single writer derives a new [`GroupTable`] from the old one; workers hold whichever they
+//! adopted. Counters live outside the snapshots, so that a change keeps what it should keep.
+//!
+//! Invariants: no group reaches itself through buckets or watches; a chain is at most [`MAX_CHAIN`]
+//! groups long; every group that a bucket names exists (deleting it is refused). How often a packet
+//! may be copied by chained groups is bounded where packets run, not here.
+
+mod apply;
+mod select;
+#[cfg(test)]
+mod tests;
+
+pub use apply::GroupChange;
+pub use select::flow_hash;
+
+use crate::clock::Time;
+use crate::engine::counter::Counter;
+use crate::group_shards::Shards;
+use crate::program::Op;
+use ofproto::group::{GroupCapabilities, GroupDesc, GroupFeatures, GroupStats, GroupType};
+use ofproto::ids::{BucketId, GroupId, MeterId, PortNo};
+use std::sync::Arc;
+
+/// Most groups of one type unless told otherwise.
+pub const MAX_GROUPS: u32 = 1 << 20;
+/// Most buckets of a group.
+pub const MAX_BUCKETS: usize = 4096;
+/// Longest chain of groups.
+pub const MAX_CHAIN: usize = 16;
+/// How many groups and buckets one question about liveness may look at.
+const LIVENESS_BUDGET: u32 = 4096;
+
+/// Whether ports are live, as a snapshot of the ports knows it.
+pub trait Liveness {
+    /// The port exists, is not administratively down and has a link.
+    fn port_live(&self, port: PortNo) -> bool;
+}
+
+/// A bucket, ready to run.
+#[derive(Debug)]
+pub struct GroupBucket {
+    /// Its id (before 1.5: its place).
+    pub id: BucketId,
+    /// Its weight in a select group.
+    pub weight: u16,
+    /// Live while this port is, or `ANY`.
+    pub watch_port: PortNo,
+    /// Live while this group is, or `ANY`.
+    pub watch_group: GroupId,
+    /// Its action set in the order of execution.
+    pub ops: Box<[Op]>,
+    /// The one ordinary port it outputs to, if it has no watch: a select group leaves it out while that
+    /// port is down (1.3.5 §5.6.1).
+    pub out_port: Option<PortNo>,
+    /// See [`crate::program::Program::cacheable`].
+    pub cacheable: bool,
+    /// Packets and bytes.
+    pub counter: Arc<Counter>,
+}
+
+impl GroupBucket {
+    const fn is_watched(&self) -> bool {
+        self.watch_port.0 != PortNo::ANY.0 || self.watch_group.0 != GroupId::ANY.0
+    }
+}
+
+/// A group.
+#[derive(Debug)]
+pub struct Group {
+    /// As it was configured, echoed exactly.
+    pub desc: GroupDesc,
+    /// When it was added.
+    pub created: Time,
+    /// The buckets, in order.
+    pub buckets: Box<[Arc<GroupBucket>]>,
+    /// Groups that its buckets name or watch.
+    pub children: Box<[GroupId]>,
+    /// Groups that its buckets name.
+    named: Box<[GroupId]>,
+    /// Meters that its buckets name.
+    pub meters: Box<[MeterId]>,
+    /// Whether all weights are alike, which makes choosing cheaper.
+    even: bool,
+    /// Packets and bytes.
+    pub counter: Arc<Counter>,
+}
+
+impl Group {
+    /// Its kind.
+    pub const fn ty(&self) -> GroupType {
+        self.desc.ty
+    }
+
+    /// Its id.
+    pub const fn id(&self) -> GroupId {
+        self.desc.group
+    }
+}
+
+/// Every group. Cloning it makes a snapshot; only the single writer derives new ones.
+#[derive(Clone, Debug)]
+pub struct GroupTable {
+    groups: Shards<Arc<Group>>,
+    /// How many groups' buckets name each group.
+    named_by: Shards<u32>,
+    per_type: [u32; 4],
+    max_groups: u32,
+    writers: usize,
+    seed: u64,
+}
+
+impl GroupTable {
+    /// An empty table for counters of `writers` writers. `seed` makes the choice of select buckets
+    /// differ between switches, which keeps a row of them from polarising.
+    pub fn new(max_groups: u32, writers: usize, seed: u64) -> Self {
+        Self { groups: Shards::default(), named_by: Shards::default(), per_type: [0; 4], max_groups, writers, seed }
+    }
+
+    /// A group.
+    #[inline]
+    pub fn get(&self, id: GroupId) -> Option<&Arc<Group>> {
+        self.groups.get(id.0)
+    }
+
+    /// How many groups there are.
+    pub const fn len(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
+    /// Every group, by id.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Group>> {
+        self.groups.sorted_ids().into_iter().filter_map(|id| self.groups.get(id))
+    }
+
+    /// Every group's description, by id.
+    pub fn descs(&self) -> Vec<GroupDesc> {
+        self.all().map(|g| g.desc.clone()).collect()
+    }
+
+    /// A group's statistics as of `now`; `flows` is the number of flow entries that name it.
+    pub fn stats(&self, group: &Group, flows: u32, now: Time) -> GroupStats {
+        let (packet_count, byte_count) = group.counter.sum();
+        let age = now.since(group.created);
+        GroupStats {
+            group: group.id(),
+            ref_count: flows.saturating_add(self.named_by.get(group.id().0).copied().unwrap_or(0)),
+            packet_count,
+            byte_count,
+            duration_sec: u32::try_from(age.as_secs()).unwrap_or(u32::MAX),
+            duration_nsec: age.subsec_nanos(),
+            buckets: group.buckets.iter().map(|b| b.counter.sum()).collect(),
+        }
+    }
+
+    /// The group-features reply; `actions` is the bitmap of wire action types that buckets can hold.
+    pub const fn features(&self, actions: u32) -> GroupFeatures {
+        GroupFeatures {
+            types: 0b1111,
+            capabilities: GroupCapabilities::SELECT_WEIGHT
+                .union(GroupCapabilities::SELECT_LIVENESS)
+                .union(GroupCapabilities::CHAINING)
+                .union(GroupCapabilities::CHAINING_CHECKS),
+            max_groups: [self.max_groups; 4],
+            actions: [actions; 4],
+        }
+    }
+
+    /// Whether a bucket is live: its port is, or its group is; without a watch it isn't
+    /// (1.3.5 §6.5).
+    pub fn bucket_live(&self, bucket: &GroupBucket, ports: &impl Liveness) -> bool {
+        let mut budget = LIVENESS_BUDGET;
+        self.live(bucket, ports, MAX_CHAIN, &mut budget)
+    }
+
+    fn live(&self, b: &GroupBucket, ports: &impl Liveness, depth: usize, budget: &mut u32) -> bool {
+        if *budget == 0 || depth == 0 {
+            return false;
+        }
+        *budget -= 1;
+        (b.watch_port != PortNo::ANY && ports.port_live(b.watch_port))
+            || (b.watch_group != GroupId::ANY
+                && self
+                    .get(b.watch_group)
+                    .is_some_and(|g| g.buckets.iter().any(|b| self.live(b, ports, depth - 1, budget))))
+    }
+
+    /// The first live bucket of a fast-failover group.
+    pub fn failover(&self, group: &Group, ports: &impl Liveness) -> Option<usize> {
+        group.buckets.iter().position(|b| self.bucket_live(b, ports))
+    }
+
+    /// The bucket of a select group for the flow whose hash is `hash` (see [`flow_hash`]).
+    pub fn select(&self, group: &Group, hash: u64, ports: &impl Liveness) -> Option<usize> {
+        let usable = |b: &GroupBucket| {
+            if b.is_watched() { self.bucket_live(b, ports) } else { b.out_port.is_none_or(|p| ports.port_live(p)) }
+        };
+        select::choose(group, hash ^ self.seed, usable)
+    }
+}
+
+/// The index of a type in per-type arrays.
+const fn type_index(ty: GroupType) -> Option<usize> {
+    match ty {
+        GroupType::All => Some(0),
+        GroupType::Select => Some(1),
+        GroupType::Indirect => Some(2),
+        GroupType::FastFailover => Some(3),
+        GroupType::Unknown(_) => None,
+    }
+}

@@ -1,0 +1,230 @@
+use super::*;
+use crate::clock::Time;
+use crate::engine::counter::Writer;
+use crate::key::FlowKey;
+use crate::meter::MeterTable;
+use crate::program::{Context, Place};
+use ofproto::action::Action;
+use ofproto::field::FieldId;
+use ofproto::group::{Bucket, GroupMod, GroupModCommand};
+use ofproto::{ErrorKind as E, OfError, Version};
+
+struct Up(Vec<u32>);
+impl Liveness for Up {
+    fn port_live(&self, port: PortNo) -> bool {
+        self.0.contains(&port.0)
+    }
+}
+
+fn group_mod(command: GroupModCommand, ty: GroupType, id: u32, buckets: Vec<Bucket>) -> GroupMod {
+    GroupMod { command, ty, group: GroupId(id), command_bucket: BucketId::ALL, buckets, properties: Vec::new() }
+}
+
+fn out(port: u32) -> Bucket {
+    Bucket::new(vec![Action::output(PortNo(port))])
+}
+
+fn weighted(port: u32, weight: u16) -> Bucket {
+    Bucket { weight, ..out(port) }
+}
+
+fn watching(port: u32) -> Bucket {
+    Bucket { watch_port: PortNo(port), ..out(port) }
+}
+
+fn to_group(id: u32) -> Bucket {
+    Bucket::new(vec![Action::Group(GroupId(id))])
+}
+
+fn apply(t: &GroupTable, m: &GroupMod) -> Result<(GroupTable, GroupChange), OfError> {
+    let meters = MeterTable::new(10, 1);
+    let ctx = Context {
+        version: Version::V15,
+        place: Place::Bucket,
+        n_tables: 254,
+        first_egress: None,
+        groups: t,
+        meters: &meters,
+    };
+    t.apply(m, &ctx, Time::from_secs(1))
+}
+
+fn with(mods: &[GroupMod]) -> GroupTable {
+    mods.iter().fold(GroupTable::new(100, 1, 7), |t, m| apply(&t, m).unwrap().0)
+}
+
+use GroupModCommand::{Add, Delete, InsertBucket, Modify, RemoveBucket};
+use GroupType::{All, FastFailover, Indirect, Select};
+
+#[test]
+fn refusals_have_the_exact_code() {
+    let t = with(&[
+        group_mod(Add, All, 1, vec![out(1)]),
+        group_mod(Add, All, 2, vec![to_group(1)]),
+        group_mod(Add, Select, 3, vec![weighted(1, 1)]),
+    ]);
+    let code = |m: GroupMod| apply(&t, &m).unwrap_err().kind;
+    assert_eq!(code(group_mod(Add, All, 1, vec![])), E::GroupModFailedGroupExists);
+    assert_eq!(code(group_mod(Modify, All, 9, vec![])), E::GroupModFailedUnknownGroup);
+    assert_eq!(code(group_mod(Add, All, 0xffff_ff01, vec![])), E::GroupModFailedInvalidGroup);
+    assert_eq!(code(group_mod(Add, GroupType::Unknown(9), 9, vec![])), E::GroupModFailedBadType);
+    assert_eq!(code(group_mod(GroupModCommand::Unknown(9), All, 9, vec![])), E::GroupModFailedBadCommand);
+    assert_eq!(code(group_mod(Add, Indirect, 9, vec![])), E::GroupModFailedInvalidGroup);
+    assert_eq!(code(group_mod(Add, Indirect, 9, vec![out(1), out(2)])), E::GroupModFailedInvalidGroup);
+    assert_eq!(code(group_mod(Add, All, 9, vec![weighted(1, 2)])), E::GroupModFailedInvalidGroup);
+    assert_eq!(code(group_mod(Add, All, 9, vec![out(PortNo::ANY.0)])), E::BadActionBadOutPort);
+    assert_eq!(code(group_mod(Add, All, 9, vec![out(PortNo::TABLE.0)])), E::BadActionBadOutPort);
+    assert_eq!(code(group_mod(Add, All, 9, vec![to_group(77)])), E::BadActionBadOutGroup);
+    assert_eq!(code(group_mod(Add, All, 9, vec![to_group(9)])), E::GroupModFailedLoop);
+    assert_eq!(code(group_mod(Modify, All, 1, vec![to_group(2)])), E::GroupModFailedLoop);
+    assert_eq!(code(group_mod(Delete, All, 1, vec![])), E::GroupModFailedChainedGroup);
+    assert_eq!(code(group_mod(Delete, All, 2, vec![out(1)])), E::GroupModFailedInvalidGroup);
+    let bad_watch = Bucket { watch_group: GroupId(55), ..out(1) };
+    assert_eq!(code(group_mod(Add, FastFailover, 9, vec![bad_watch])), E::GroupModFailedBadWatch);
+    let bad_watch = Bucket { watch_port: PortNo::CONTROLLER, ..out(1) };
+    assert_eq!(code(group_mod(Add, FastFailover, 9, vec![bad_watch])), E::GroupModFailedBadWatch);
+    let same = Bucket { id: Some(BucketId(3)), ..out(1) };
+    assert_eq!(code(group_mod(Add, All, 9, vec![same.clone(), same])), E::GroupModFailedBucketExists);
+    let reserved = Bucket { id: Some(BucketId::LAST), ..out(1) };
+    assert_eq!(code(group_mod(Add, All, 9, vec![reserved])), E::GroupModFailedBadBucket);
+    assert_eq!(code(group_mod(Add, All, 9, vec![out(1); MAX_BUCKETS + 1])), E::GroupModFailedOutOfBuckets);
+    assert_eq!(code(group_mod(InsertBucket, All, 9, vec![out(1)])), E::GroupModFailedUnknownGroup);
+    let full = (10..107).fold(t, |t, i| apply(&t, &group_mod(Add, All, i, vec![])).map_or(t, |(t, _)| t));
+    let m = group_mod(Add, All, 999, vec![]);
+    let e = apply(&full, &m).map(|(t, _)| apply(&t, &group_mod(Add, All, 1000, vec![])));
+    assert_eq!(e.unwrap().unwrap_err().kind, E::GroupModFailedOutOfGroups);
+}
+
+#[test]
+fn long_chains_and_loops_through_watches_are_refused() {
+    let mut t = GroupTable::new(100, 1, 0);
+    for i in 0..MAX_CHAIN as u32 {
+        let buckets = if i == 0 { vec![out(1)] } else { vec![to_group(i - 1)] };
+        t = apply(&t, &group_mod(Add, All, i, buckets)).unwrap().0;
+    }
+    let m = group_mod(Add, All, 99, vec![to_group(MAX_CHAIN as u32 - 1)]);
+    assert_eq!(apply(&t, &m).unwrap_err().kind, E::GroupModFailedChainingUnsupported);
+    let t = with(&[
+        group_mod(Add, FastFailover, 1, vec![watching(1)]),
+        group_mod(Add, FastFailover, 2, vec![Bucket { watch_group: GroupId(1), ..out(1) }]),
+    ]);
+    let m = group_mod(Modify, FastFailover, 1, vec![Bucket { watch_group: GroupId(2), ..out(1) }]);
+    assert_eq!(apply(&t, &m).unwrap_err().kind, E::GroupModFailedLoop);
+}
+
+#[test]
+fn delete_frees_what_it_named_and_reports_the_groups() {
+    let t = with(&[group_mod(Add, All, 1, vec![out(1)]), group_mod(Add, All, 2, vec![to_group(1)])]);
+    let (t2, change) = apply(&t, &group_mod(Delete, All, 2, vec![])).unwrap();
+    assert_eq!(change.deleted, [GroupId(2)]);
+    assert!(apply(&t2, &group_mod(Delete, All, 1, vec![])).is_ok());
+    let (empty, change) = apply(&t, &group_mod(Delete, All, GroupId::ALL.0, vec![])).unwrap();
+    assert_eq!(change.deleted, [GroupId(1), GroupId(2)]);
+    assert!(empty.is_empty());
+    assert!(apply(&empty, &group_mod(Delete, All, 5, vec![])).unwrap().1.deleted.is_empty());
+}
+
+#[test]
+fn modify_keeps_group_counters_and_resets_buckets() {
+    let t = with(&[group_mod(Add, All, 1, vec![out(1)]), group_mod(Add, All, 2, vec![to_group(1)])]);
+    let g = t.get(GroupId(1)).unwrap();
+    g.counter.add(Writer(0), 3, 300);
+    g.buckets[0].counter.add(Writer(0), 3, 300);
+    let (t, _) = apply(&t, &group_mod(Modify, Select, 1, vec![weighted(1, 1), weighted(2, 1)])).unwrap();
+    let g = t.get(GroupId(1)).unwrap();
+    let s = t.stats(g, 5, Time::from_secs(11));
+    assert_eq!((s.packet_count, s.byte_count, s.ref_count, s.duration_sec), (3, 300, 6, 10));
+    assert_eq!(s.buckets, [(0, 0), (0, 0)]);
+}
+
+#[test]
+fn buckets_can_be_inserted_and_removed_and_keep_their_counters() {
+    let t = with(&[group_mod(Add, Select, 1, vec![weighted(1, 1), weighted(2, 1)])]);
+    t.get(GroupId(1)).unwrap().buckets[1].counter.add(Writer(0), 7, 70);
+    let at = |command, bucket: BucketId, buckets| GroupMod {
+        command_bucket: bucket,
+        ..group_mod(command, Select, 1, buckets)
+    };
+    let ids = |t: &GroupTable| t.get(GroupId(1)).unwrap().buckets.iter().map(|b| b.id.0).collect::<Vec<_>>();
+    let new = |id: u32| Bucket { id: Some(BucketId(id)), ..weighted(3, 1) };
+    let (t, _) = apply(&t, &at(InsertBucket, BucketId(0), vec![new(10)])).unwrap();
+    let (t, _) = apply(&t, &at(InsertBucket, BucketId::FIRST, vec![new(11)])).unwrap();
+    let (t, _) = apply(&t, &at(InsertBucket, BucketId::LAST, vec![new(12)])).unwrap();
+    assert_eq!(ids(&t), [11, 0, 10, 1, 12]);
+    assert_eq!(t.get(GroupId(1)).unwrap().buckets[3].counter.sum(), (7, 70));
+    let code = |m: &GroupMod| apply(&t, m).unwrap_err().kind;
+    assert_eq!(code(&at(InsertBucket, BucketId(99), vec![new(13)])), E::GroupModFailedUnknownBucket);
+    assert_eq!(code(&at(InsertBucket, BucketId::LAST, vec![new(12)])), E::GroupModFailedBucketExists);
+    assert_eq!(code(&at(RemoveBucket, BucketId(99), vec![])), E::GroupModFailedUnknownBucket);
+    let (t, _) = apply(&t, &at(RemoveBucket, BucketId::FIRST, vec![])).unwrap();
+    let (t, _) = apply(&t, &at(RemoveBucket, BucketId(10), vec![])).unwrap();
+    assert_eq!(ids(&t), [0, 1, 12]);
+    let (t, _) = apply(&t, &at(RemoveBucket, BucketId::ALL, vec![])).unwrap();
+    assert_eq!(apply(&t, &at(RemoveBucket, BucketId::LAST, vec![])).unwrap_err().kind, E::GroupModFailedUnknownBucket);
+}
+
+fn flow(i: u64) -> FlowKey {
+    let mut k = FlowKey::default();
+    k.set(FieldId::EthType, 0x0800);
+    k.set(FieldId::Ipv4Src, u128::from(0x0a00_0000 + (i as u32 >> 10)));
+    k.set(FieldId::Ipv4Dst, u128::from(0x0b00_0000 + (i as u32 & 0x3ff)));
+    k.set(FieldId::TcpSrc, 1024);
+    k
+}
+
+#[test]
+fn select_shares_follow_the_weights_within_one_percent() {
+    for weights in [vec![1u16, 1], vec![1, 2], vec![1, 2, 3, 4], vec![5, 0, 5]] {
+        let buckets = weights.iter().enumerate().map(|(i, w)| weighted(i as u32 + 1, *w)).collect();
+        let t = with(&[group_mod(Add, Select, 1, buckets)]);
+        let g = t.get(GroupId(1)).unwrap();
+        let up = Up((1..9).collect());
+        let mut n = vec![0u64; weights.len()];
+        let flows = 1_000_000;
+        for i in 0..flows {
+            n[t.select(g, flow_hash(&flow(i)), &up).unwrap()] += 1;
+        }
+        let sum: u64 = weights.iter().map(|w| u64::from(*w)).sum();
+        for (got, w) in n.iter().zip(&weights) {
+            let want = flows as f64 * f64::from(*w) / sum as f64;
+            assert!((*got as f64 - want).abs() <= want * 0.01, "{weights:?}: {n:?}");
+        }
+    }
+}
+
+#[test]
+fn select_moves_only_the_flows_of_a_dead_bucket() {
+    let t = with(&[group_mod(Add, Select, 1, (1..=4).map(|p| weighted(p, p as u16)).collect())]);
+    let g = t.get(GroupId(1)).unwrap();
+    let (all, without3) = (Up(vec![1, 2, 3, 4]), Up(vec![1, 2, 4]));
+    for i in 0..20_000 {
+        let h = flow_hash(&flow(i));
+        let (a, b) = (t.select(g, h, &all).unwrap(), t.select(g, h, &without3).unwrap());
+        assert!(a == b || a == 2);
+        assert_ne!(b, 2);
+    }
+    assert_eq!(t.select(g, 1, &Up(vec![])), None);
+}
+
+#[test]
+fn fragments_of_a_flow_hash_alike() {
+    let mut first = flow(1);
+    first.set(FieldId::IpFrag, 1);
+    let mut later = first;
+    later.set(FieldId::IpFrag, 3);
+    later.set(FieldId::TcpSrc, 0);
+    assert_eq!(flow_hash(&first), flow_hash(&later));
+}
+
+#[test]
+fn failover_takes_the_first_live_bucket_through_groups_too() {
+    let t = with(&[
+        group_mod(Add, FastFailover, 1, vec![watching(1), watching(2)]),
+        group_mod(Add, FastFailover, 2, vec![out(9), Bucket { watch_group: GroupId(1), ..to_group(1) }, watching(3)]),
+    ]);
+    let g = t.get(GroupId(2)).unwrap();
+    // A bucket without a watch is never live.
+    assert_eq!(t.failover(g, &Up(vec![2, 3, 9])), Some(1));
+    assert_eq!(t.failover(g, &Up(vec![3, 9])), Some(2));
+    assert_eq!(t.failover(g, &Up(vec![9])), None);
+}

@@ -1,0 +1,107 @@
+//! An entry's instructions, checked and compiled once when the entry is installed.
+//!
+//! [`compile`] turns a flow-mod's instruction list into a [`Program`]; [`compile_packet_out`] and
+//! [`compile_bucket`] do the same for a packet-out's action list and a group bucket's action set.
+//! Whatever a packet could trip over is refused here with the specification's error, so that the
+//! interpreter has no failure path but a missing header (a no-op, as decided for OpenFlow 1.3.5 §7.2.5).
+//!
+//! Programs are immutable and shared by reference; compiling is pure.
+
+pub mod check;
+mod compile;
+pub mod op;
+#[cfg(test)]
+mod tests;
+
+pub use compile::{compile, compile_bucket, compile_packet_out};
+pub use op::{Bits, Learn, Op, SetKey, SetOp};
+
+use crate::group::GroupTable;
+use crate::meter::MeterTable;
+use ofproto::Version;
+use ofproto::ids::{GroupId, MeterId, PortNo, TableId};
+use ofproto::matching::Match;
+use ofproto::stats::FlowStat;
+
+/// Where a list of actions stands: what may be in it and what is known of its packets.
+#[derive(Clone, Copy, Debug)]
+pub enum Place<'a> {
+    /// In a flow entry.
+    Flow {
+        /// The entry's table.
+        table: TableId,
+        /// The entry's match, for prerequisites.
+        matching: &'a Match,
+        /// The entry's priority: an empty match of priority 0 is the table-miss entry.
+        priority: u16,
+    },
+    /// In a bucket.
+    Bucket,
+    /// In a packet-out.
+    PacketOut,
+}
+
+/// What a list is checked against.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The version that the request came in.
+    pub version: Version,
+    /// Where the list stands.
+    pub place: Place<'a>,
+    /// Number of tables; the last one is `n_tables - 1`.
+    pub n_tables: u8,
+    /// The first egress table (1.5), if any.
+    pub first_egress: Option<TableId>,
+    /// The groups that may be named.
+    pub groups: &'a GroupTable,
+    /// The meters that may be named.
+    pub meters: &'a MeterTable,
+}
+
+/// Thresholds of a stat-trigger instruction (OpenFlow 1.5.1 §7.2.5.6).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatTrigger {
+    /// `OFPSTF_*`: 1 periodic, 2 only the first threshold.
+    pub flags: u32,
+    /// The thresholds.
+    pub thresholds: Box<[FlowStat]>,
+}
+
+/// What a program refers to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Uses {
+    /// Groups named directly.
+    pub groups: Box<[GroupId]>,
+    /// Meters named directly.
+    pub meters: Box<[MeterId]>,
+    /// Ports output to (enqueue counts; `out_port` filters read this).
+    pub ports: Box<[PortNo]>,
+}
+
+/// A compiled instruction list.
+#[derive(Clone, Debug, Default)]
+pub struct Program {
+    /// `Meter` (runs first).
+    pub meter: Option<MeterId>,
+    /// `Apply-Actions`
+    pub apply: Box<[Op]>,
+    /// `Clear-Actions`
+    pub clear: bool,
+    /// `Write-Actions`, with the place of each in the action set.
+    pub write: Box<[SetOp]>,
+    /// `Write-Metadata`: value and mask.
+    pub metadata: Option<(u64, u64)>,
+    /// `Stat-Trigger`
+    pub stat_trigger: Option<StatTrigger>,
+    /// `Goto-Table`
+    pub goto_table: Option<TableId>,
+    /// The entry is its table's table-miss entry, or its version's packet-ins say so.
+    pub table_miss: bool,
+    /// What it refers to.
+    pub uses: Uses,
+    /// Its effect on a packet is a function of the packet's key (and of groups, ports and the tables):
+    /// nothing in it reads time, the payload or a random source.
+    pub cacheable: bool,
+    /// Conjunction clauses: such an entry is never executed itself.
+    pub conjunctions: Box<[(u32, u8, u8)]>,
+}

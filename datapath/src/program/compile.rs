@@ -1,0 +1,810 @@
+//! From the model's instructions to a [`Program`], with the specification's refusals.
+
+use super::check::Facts;
+use super::op::{Bits, Choice, HashFields, Learn, Op, SetOp};
+use super::{Context, Place, Program, StatTrigger, Uses};
+use crate::key::slot;
+use ofproto::action::Action;
+use ofproto::field::{FieldId, Prereq};
+use ofproto::ids::{Cookie, GroupId, MeterId, PortNo, QueueId, TableId};
+use ofproto::instruction::Instruction;
+use ofproto::matching::{MatchField, OxmId};
+use ofproto::nicira::{LearnSource, LearnSpec, NxAction, Subfield};
+use ofproto::{ErrorKind as E, OfError, Version};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// Most actions of one list, nested ones included.
+const MAX_ACTIONS: usize = 8192;
+/// Deepest nesting of `clone`.
+const MAX_NESTING: usize = 8;
+
+/// Compiles an entry's instructions.
+pub fn compile(instructions: &[Instruction], ctx: &Context<'_>) -> Result<Program, OfError> {
+    let mut p = Program { cacheable: true, ..Program::default() };
+    let facts = match ctx.place {
+        Place::Flow { matching, priority, .. } => {
+            p.table_miss = priority == 0
+                && matching.fields.is_empty()
+                && matching.unknown.is_empty()
+                && ctx.version >= Version::V13;
+            Facts::of_match(matching)
+        }
+        Place::Bucket | Place::PacketOut => Facts::unknown(),
+    };
+    let mut c = Compiler { ctx, facts, count: 0, cacheable: true, uses: UsesBuilder::default() };
+    check_duplicates(instructions, ctx.version)?;
+    // Actions are checked in the order in which they run, whatever the order they were sent in.
+    for i in instructions {
+        match i {
+            Instruction::Meter(id) => {
+                if ctx.version >= Version::V15 {
+                    return Err(err(E::BadInstructionUnsupInst, "type", "the meter instruction ended with 1.4"));
+                }
+                p.meter = Some(c.meter(*id)?);
+            }
+            Instruction::Experimenter { experimenter, .. } => {
+                let kind = if ctx.version == Version::V11 {
+                    E::BadInstructionUnsupExpInst
+                } else {
+                    E::BadInstructionBadExperimenter
+                };
+                return Err(err(kind, "experimenter", format!("{experimenter} has no instruction here")));
+            }
+            Instruction::Unknown { ty, .. } => {
+                return Err(err(E::BadInstructionUnknownInst, "type", format!("{ty} is no instruction")));
+            }
+            Instruction::GotoTable(next) => {
+                c.check_goto(*next)?;
+                p.goto_table = Some(*next);
+            }
+            Instruction::WriteMetadata { metadata, mask } => p.metadata = Some((metadata & mask, *mask)),
+            Instruction::ClearActions => p.clear = true,
+            Instruction::StatTrigger { flags, thresholds } => {
+                if flags & !3 != 0 {
+                    return Err(err(E::BadInstructionUnsupInst, "flags", format!("unknown bits {:#x}", flags & !3)));
+                }
+                p.stat_trigger = Some(StatTrigger { flags: *flags, thresholds: thresholds.clone().into() });
+            }
+            Instruction::ApplyActions(_) | Instruction::WriteActions(_) => {}
+        }
+    }
+    for i in instructions {
+        if let Instruction::ApplyActions(list) = i {
+            p.conjunctions = conjunctions(list)?;
+            if p.conjunctions.is_empty() {
+                p.apply = c.list(list, 0)?.into();
+            }
+        }
+    }
+    for i in instructions {
+        if let Instruction::WriteActions(list) = i {
+            p.write = c.set(list)?.into();
+        }
+    }
+    p.cacheable = c.cacheable && p.meter.is_none() && p.stat_trigger.is_none();
+    p.uses = c.uses.build(p.meter);
+    Ok(p)
+}
+
+/// Compiles a packet-out's action list.
+pub fn compile_packet_out(actions: &[Action], ctx: &Context<'_>) -> Result<Program, OfError> {
+    let ctx = Context { place: Place::PacketOut, ..*ctx };
+    let mut c =
+        Compiler { ctx: &ctx, facts: Facts::unknown(), count: 0, cacheable: false, uses: UsesBuilder::default() };
+    let apply = c.list(actions, 0)?.into();
+    Ok(Program { apply, uses: c.uses.build(None), ..Program::default() })
+}
+
+/// Compiles a bucket's action set, in the order of execution, and what it refers to.
+///
+/// Groups named in it are *not* looked up: the group table does that, because a bucket may name a
+/// group that the same change brings.
+pub fn compile_bucket(actions: &[Action], ctx: &Context<'_>) -> Result<(Box<[Op]>, Uses, bool), OfError> {
+    let ctx = Context { place: Place::Bucket, ..*ctx };
+    let mut c =
+        Compiler { ctx: &ctx, facts: Facts::unknown(), count: 0, cacheable: true, uses: UsesBuilder::default() };
+    let mut set = c.set(actions)?;
+    set.sort_by_key(|s| s.key);
+    // A bucket is an action set: a group in it makes the output void (1.3.5 §5.10).
+    if set.iter().any(|s| s.key == super::SetKey::GROUP) {
+        set.retain(|s| s.key != super::SetKey::OUTPUT);
+    }
+    Ok((set.into_iter().map(|s| s.op).collect(), c.uses.build(None), c.cacheable))
+}
+
+fn err(kind: E, field: &'static str, reason: impl Into<Cow<'static, str>>) -> OfError {
+    OfError::new(kind, field, reason)
+}
+
+fn check_duplicates(instructions: &[Instruction], version: Version) -> Result<(), OfError> {
+    let mut seen = Vec::with_capacity(instructions.len());
+    for i in instructions {
+        let kind = match i {
+            // Unknown ones are refused for what they are.
+            Instruction::Experimenter { .. } | Instruction::Unknown { .. } => continue,
+            known => std::mem::discriminant(known),
+        };
+        if seen.contains(&kind) {
+            // Before 1.4 the rule exists without a code of its own.
+            let code = if version >= Version::V14 { E::BadInstructionDupInst } else { E::BadInstructionUnsupInst };
+            return Err(err(code, "instructions", "two instructions of one type"));
+        }
+        seen.push(kind);
+    }
+    Ok(())
+}
+
+/// The conjunction clauses of an entry that has nothing but them (and notes).
+fn conjunctions(list: &[Action]) -> Result<Box<[(u32, u8, u8)]>, OfError> {
+    let mut out = Vec::new();
+    let mut others = false;
+    for a in list {
+        match a {
+            Action::Nicira(NxAction::Conjunction { clause, n_clauses, id }) => {
+                if !(2..=64).contains(n_clauses) || clause >= n_clauses {
+                    return Err(err(E::BadActionBadArgument, "n_clauses", "2 to 64 clauses, numbered from 0"));
+                }
+                out.push((*id, *clause, *n_clauses));
+            }
+            Action::Nicira(NxAction::Note(_)) => {}
+            _ => others = true,
+        }
+    }
+    if others && !out.is_empty() {
+        return Err(err(E::BadActionBadArgument, "actions", "conjunction stands with no action but note"));
+    }
+    Ok(out.into())
+}
+
+#[derive(Default)]
+struct UsesBuilder {
+    groups: Vec<GroupId>,
+    meters: Vec<MeterId>,
+    ports: Vec<PortNo>,
+}
+
+impl UsesBuilder {
+    fn build(mut self, meter: Option<MeterId>) -> Uses {
+        self.meters.extend(meter);
+        self.groups.sort_unstable();
+        self.groups.dedup();
+        self.meters.sort_unstable();
+        self.meters.dedup();
+        self.ports.sort_unstable();
+        self.ports.dedup();
+        Uses { groups: self.groups.into(), meters: self.meters.into(), ports: self.ports.into() }
+    }
+}
+
+struct Compiler<'a> {
+    ctx: &'a Context<'a>,
+    facts: Facts,
+    count: usize,
+    cacheable: bool,
+    uses: UsesBuilder,
+}
+
+impl Compiler<'_> {
+    fn table(&self) -> Option<TableId> {
+        match self.ctx.place {
+            Place::Flow { table, .. } => Some(table),
+            Place::Bucket | Place::PacketOut => None,
+        }
+    }
+
+    fn is_egress(&self) -> bool {
+        matches!((self.table(), self.ctx.first_egress), (Some(t), Some(e)) if t >= e)
+    }
+
+    fn check_goto(&self, next: TableId) -> Result<(), OfError> {
+        let Some(own) = self.table() else { return Ok(()) };
+        let bad = |why: String| Err(err(E::BadInstructionBadTableId, "table_id", why));
+        if next <= own {
+            return bad(format!("table {next} does not come after table {own}"));
+        }
+        if next.0 >= self.ctx.n_tables {
+            return bad(format!("there is no table {next}"));
+        }
+        if let Some(first) = self.ctx.first_egress
+            && own < first
+            && next >= first
+        {
+            return bad(format!("ingress table {own} can't go to egress table {next}"));
+        }
+        Ok(())
+    }
+
+    fn meter(&self, id: MeterId) -> Result<MeterId, OfError> {
+        let ordinary = (1..=MeterId::MAX.0).contains(&id.0);
+        if ordinary && self.ctx.meters.get(id).is_some() {
+            return Ok(id);
+        }
+        let kind = if self.ctx.version >= Version::V15 { E::BadActionBadMeter } else { E::MeterModFailedUnknownMeter };
+        Err(err(kind, "meter_id", format!("there is no meter {id:?} for flows")))
+    }
+
+    fn set(&mut self, list: &[Action]) -> Result<Vec<SetOp>, OfError> {
+        // Pushes and pops of the same list run before its set-fields, wherever they stand.
+        let (first, later): (Vec<&Action>, Vec<&Action>) =
+            list.iter().partition(|a| !matches!(a, Action::SetField(_) | Action::CopyField { .. }));
+        let mut out: Vec<SetOp> = Vec::with_capacity(list.len());
+        let mut compiled = Vec::with_capacity(list.len());
+        for a in first.into_iter().chain(later) {
+            self.one(a, 0, &mut compiled)?;
+            if self.is_egress() && matches!(a, Action::Output { .. } | Action::Group(_)) {
+                return Err(err(
+                    E::BadActionBadType,
+                    "type",
+                    "an egress table's write-actions can hold neither output nor group",
+                ));
+            }
+        }
+        for op in compiled {
+            let Some(key) = op.set_key() else {
+                return Err(err(E::BadActionBadType, "type", "this action can't be in an action set"));
+            };
+            // Two of one type: the later one counts (1.3.5 §5.10 allows this or an error).
+            out.retain(|s| s.key != key);
+            out.push(SetOp { key, op });
+        }
+        Ok(out)
+    }
+
+    fn list(&mut self, list: &[Action], depth: usize) -> Result<Vec<Op>, OfError> {
+        let mut out = Vec::with_capacity(list.len());
+        for a in list {
+            self.one(a, depth, &mut out)?;
+        }
+        Ok(out)
+    }
+
+    fn need(&self, prereq: Prereq, what: &'static str) -> Result<(), OfError> {
+        // 1.0 and 1.1 set a field where it is present; nothing has to be matched for it.
+        if self.ctx.version <= Version::V11 || self.facts.allow(prereq) {
+            Ok(())
+        } else {
+            Err(err(
+                E::BadActionMatchInconsistent,
+                what,
+                format!("needs {prereq:?}, which neither the match nor an earlier action gives"),
+            ))
+        }
+    }
+
+    /// Refuses what the match excludes; what it leaves open is a no-op on packets without the header.
+    fn contradict(&self, prereq: Prereq, what: &'static str) -> Result<(), OfError> {
+        if self.ctx.version <= Version::V11 || (Facts { lax: true, ..self.facts }).allow(prereq) {
+            Ok(())
+        } else {
+            Err(err(E::BadActionMatchInconsistent, what, format!("the match excludes {prereq:?}")))
+        }
+    }
+
+    fn one(&mut self, a: &Action, depth: usize, out: &mut Vec<Op>) -> Result<(), OfError> {
+        self.count += 1;
+        if self.count > MAX_ACTIONS {
+            return Err(err(E::BadActionTooMany, "actions", format!("{MAX_ACTIONS} actions are the most")));
+        }
+        let v = self.ctx.version;
+        let op = match a {
+            Action::Output { port, max_len } => {
+                self.out_port(*port)?;
+                Op::Output { port: *port, max_len: *max_len }
+            }
+            Action::Enqueue { port, queue } => {
+                if !(port.is_ordinary() || *port == PortNo::IN_PORT || *port == PortNo::LOCAL) {
+                    return Err(err(E::BadActionBadOutPort, "port", format!("can't enqueue to {port}")));
+                }
+                self.queue(*queue)?;
+                self.uses.ports.push(*port);
+                Op::Enqueue { port: *port, queue: *queue }
+            }
+            Action::Group(id) => {
+                if id.0 > GroupId::MAX.0 {
+                    return Err(err(E::BadActionBadOutGroup, "group_id", format!("{id:?} is reserved")));
+                }
+                if !matches!(self.ctx.place, Place::Bucket) && self.ctx.groups.get(*id).is_none() {
+                    return Err(err(E::BadActionBadOutGroup, "group_id", format!("there is no group {id}")));
+                }
+                self.uses.groups.push(*id);
+                Op::Group(*id)
+            }
+            Action::SetQueue(q) => {
+                self.queue(*q)?;
+                Op::SetQueue(*q)
+            }
+            Action::PushVlan(t) => {
+                check_push(*t, &[0x8100, 0x88a8])?;
+                self.facts.vlan = Some(true);
+                Op::PushVlan(*t)
+            }
+            Action::PopVlan => {
+                if v >= Version::V12 {
+                    self.contradict(Prereq::Vlan, "pop_vlan")?;
+                }
+                self.facts.vlan = None;
+                // What tag is under the popped one isn't known: later set-fields of VLAN fields are allowed.
+                Op::PopVlan
+            }
+            Action::PushMpls(t) | Action::Nicira(NxAction::PushMpls(t)) => {
+                check_push(*t, &[0x8847, 0x8848])?;
+                self.facts.retype(Some(*t));
+                Op::PushMpls(*t)
+            }
+            Action::PopMpls(t) | Action::Nicira(NxAction::PopMpls(t)) => {
+                self.contradict(Prereq::Mpls, "pop_mpls")?;
+                self.facts.uncover(*t);
+                Op::PopMpls(*t)
+            }
+            Action::PushPbb(t) => {
+                check_push(*t, &[0x88e7])?;
+                self.facts.retype(Some(0x88e7));
+                self.facts.vlan = None;
+                Op::PushPbb(*t)
+            }
+            Action::PopPbb => {
+                self.contradict(Prereq::Pbb, "pop_pbb")?;
+                self.facts.retype(None);
+                self.facts.vlan = None;
+                Op::PopPbb
+            }
+            Action::CopyTtlOut => Op::CopyTtlOut,
+            Action::CopyTtlIn => Op::CopyTtlIn,
+            Action::SetMplsTtl(t) | Action::Nicira(NxAction::SetMplsTtl(t)) => {
+                self.contradict(Prereq::Mpls, "set_mpls_ttl")?;
+                Op::SetMplsTtl(*t)
+            }
+            Action::DecMplsTtl | Action::Nicira(NxAction::DecMplsTtl) => {
+                self.contradict(Prereq::Mpls, "dec_mpls_ttl")?;
+                Op::DecMplsTtl
+            }
+            Action::SetNwTtl(t) => {
+                self.contradict(Prereq::Ip, "set_nw_ttl")?;
+                Op::SetNwTtl(*t)
+            }
+            Action::DecNwTtl | Action::Nicira(NxAction::DecTtl) => {
+                self.contradict(Prereq::Ip, "dec_nw_ttl")?;
+                Op::DecNwTtl(Box::new([]))
+            }
+            Action::Nicira(NxAction::DecTtlCntIds(ids)) => {
+                self.contradict(Prereq::Ip, "dec_ttl")?;
+                Op::DecNwTtl(ids.clone().into())
+            }
+            Action::SetField(f) => self.set_field(f, v >= Version::V15, false)?,
+            Action::Nicira(NxAction::RegLoad2(f)) => self.set_field(f, true, true)?,
+            Action::SetUnknownField(f) => {
+                let what = format!("class {:#06x} field {} is not known", f.class, f.field);
+                return Err(err(E::BadActionBadSetType, "field", what));
+            }
+            Action::SetVlanVid(vid) => {
+                if *vid > 0xfff {
+                    return Err(err(E::BadActionBadArgument, "vlan_vid", format!("{vid} is more than 4095")));
+                }
+                self.facts.vlan = Some(true);
+                Op::SetVlanVid { vid: *vid, add: v == Version::V10 }
+            }
+            Action::SetVlanPcp(pcp) => {
+                if *pcp > 7 {
+                    return Err(err(E::BadActionBadArgument, "vlan_pcp", format!("{pcp} is more than 7")));
+                }
+                self.facts.vlan = Some(true);
+                Op::SetVlanPcp { pcp: *pcp, add: v == Version::V10 }
+            }
+            Action::SetTpSrc(p) => Op::SetTpSrc(*p),
+            Action::SetTpDst(p) => Op::SetTpDst(*p),
+            Action::CopyField { n_bits, src_offset, dst_offset, src, dst } => {
+                let kind = E::BadActionBadSetArgument;
+                let src = self.bits(src, *src_offset, *n_bits, kind, "src")?;
+                let dst = self.bits_to(dst, *dst_offset, *n_bits, kind, false)?;
+                Op::Move { src, dst }
+            }
+            Action::Meter(id) => {
+                let id = self.meter(*id)?;
+                self.uses.meters.push(id);
+                self.cacheable = false;
+                Op::Meter(id)
+            }
+            Action::Nicira(nx) => return self.nicira(nx, depth, out),
+            Action::Experimenter { experimenter, .. } => {
+                return Err(err(
+                    E::BadActionBadExperimenter,
+                    "experimenter",
+                    format!("{experimenter} has no action here"),
+                ));
+            }
+            Action::Unknown { ty, .. } => {
+                return Err(err(E::BadActionBadType, "type", format!("{ty} is no action of OpenFlow {v}")));
+            }
+        };
+        out.push(op);
+        Ok(())
+    }
+
+    fn queue(&self, q: QueueId) -> Result<(), OfError> {
+        if q == QueueId::ALL {
+            return Err(err(E::BadActionBadQueue, "queue_id", "OFPQ_ALL is no queue"));
+        }
+        Ok(())
+    }
+
+    fn out_port(&mut self, port: PortNo) -> Result<(), OfError> {
+        let ok = match port {
+            PortNo::IN_PORT | PortNo::NORMAL | PortNo::FLOOD | PortNo::ALL | PortNo::CONTROLLER | PortNo::LOCAL => true,
+            PortNo::TABLE => matches!(self.ctx.place, Place::PacketOut),
+            p => p.is_ordinary(),
+        };
+        if !ok {
+            return Err(err(E::BadActionBadOutPort, "port", format!("nothing can ever go out of {port} here")));
+        }
+        self.uses.ports.push(port);
+        Ok(())
+    }
+
+    /// A set-field, under a mask if `masks` are allowed. `nx`: by a Nicira action, which may write
+    /// `metadata` and `in_port` in any version.
+    fn set_field(&mut self, f: &MatchField, masks: bool, nx: bool) -> Result<Op, OfError> {
+        let info = f.id.info();
+        let v = self.ctx.version;
+        let metadata_too_early = f.id == FieldId::Metadata && v < Version::V15 && !nx;
+        if !(info.settable || (nx && f.id == FieldId::InPort)) || slot(f.id).is_none() || metadata_too_early {
+            return Err(err(E::BadActionBadSetType, "field", format!("{} can't be set", info.name)));
+        }
+        if let Some(m) = f.mask
+            && m != info.all_ones()
+            && !masks
+        {
+            return Err(err(E::BadActionBadSetType, "oxm_hasmask", "set-field has no mask before 1.5"));
+        }
+        let mask = f.effective_mask();
+        if mask & !info.all_ones() != 0 || f.value & !mask & info.all_ones() != 0 {
+            return Err(err(E::BadActionBadSetMask, "mask", format!("{}: a value bit under a 0 mask bit", info.name)));
+        }
+        if f.value > info.all_ones() {
+            return Err(err(
+                E::BadActionBadSetArgument,
+                "value",
+                format!("{:#x} has more than the {} bits of {}", f.value, info.bits, info.name),
+            ));
+        }
+        if f.id == FieldId::VlanVid && v >= Version::V12 {
+            if f.value & 0x1000 == 0 {
+                return Err(err(E::BadActionBadSetArgument, "vlan_vid", "OFPVID_PRESENT has to be set"));
+            }
+            if mask & 0x1000 == 0 {
+                return Err(err(E::BadActionBadSetMask, "vlan_vid", "OFPVID_PRESENT has to be in the mask"));
+            }
+        }
+        if f.id == FieldId::IpTos && v <= Version::V11 && f.value & 3 != 0 {
+            return Err(err(E::BadActionBadArgument, "nw_tos", "the two low bits have to be 0"));
+        }
+        self.need(info.prereq, info.name)?;
+        self.facts.set(f.id, f.value);
+        Ok(match f.id {
+            // Only the DSCP bits are replaced, as every switch does; ECN belongs to the end hosts.
+            FieldId::IpTos => Op::Set { field: FieldId::IpDscp, value: f.value >> 2, mask: (mask >> 2) & 0x3f },
+            id => Op::Set { field: id, value: f.value, mask },
+        })
+    }
+
+    fn bits(&self, id: &OxmId, offset: u16, n_bits: u16, kind: E, what: &'static str) -> Result<Bits, OfError> {
+        let field = match &id.field {
+            Ok(f) if slot(*f).is_some() => *f,
+            Ok(f) => return Err(err(E::BadActionBadSetType, what, format!("{} is not supported", f.info().name))),
+            Err(u) => {
+                let why = format!("class {:#06x} field {} is not known", u.class, u.field);
+                return Err(err(E::BadActionBadSetType, what, why));
+            }
+        };
+        let info = field.info();
+        if n_bits == 0 || u32::from(offset) + u32::from(n_bits) > u32::from(info.bits) {
+            return Err(err(kind, what, format!("{}[{offset}..+{n_bits}] of {} bits", info.name, info.bits)));
+        }
+        self.need(info.prereq, info.name)?;
+        Ok(Bits { field, offset, n_bits })
+    }
+
+    fn bits_to(&mut self, id: &OxmId, offset: u16, n_bits: u16, kind: E, nx: bool) -> Result<Bits, OfError> {
+        let bits = self.bits(id, offset, n_bits, kind, "dst")?;
+        let info = bits.field.info();
+        if !(info.settable || (nx && bits.field == FieldId::InPort)) {
+            return Err(err(E::BadActionBadSetType, "dst", format!("{} can't be written", info.name)));
+        }
+        Ok(bits)
+    }
+
+    fn subfield(&self, s: &Subfield) -> Result<Bits, OfError> {
+        self.bits(&s.field, s.offset, s.n_bits, E::BadActionBadArgument, "src")
+    }
+
+    fn subfield_to(&mut self, s: &Subfield) -> Result<Bits, OfError> {
+        self.bits_to(&s.field, s.offset, s.n_bits, E::BadActionBadArgument, true)
+    }
+
+    fn nicira(&mut self, nx: &NxAction, depth: usize, out: &mut Vec<Op>) -> Result<(), OfError> {
+        let op = match nx {
+            NxAction::Resubmit { ct: true, .. }
+            | NxAction::Ct { .. }
+            | NxAction::Nat(_)
+            | NxAction::CtClear
+            | NxAction::DeleteField(_)
+            | NxAction::DecNshTtl
+            | NxAction::Encap { .. }
+            | NxAction::Decap { .. } => {
+                return Err(err(
+                    E::BadActionBadExpType,
+                    "subtype",
+                    "connection tracking, NSH and generic encapsulation are not supported",
+                ));
+            }
+            NxAction::Unknown { subtype, .. } => {
+                return Err(err(E::BadActionBadExpType, "subtype", format!("{subtype} is not known")));
+            }
+            // Handled with the standard actions of the same meaning.
+            NxAction::PushMpls(_)
+            | NxAction::PopMpls(_)
+            | NxAction::SetMplsTtl(_)
+            | NxAction::DecMplsTtl
+            | NxAction::DecTtl
+            | NxAction::DecTtlCntIds(_)
+            | NxAction::RegLoad2(_) => return Ok(()),
+            NxAction::Conjunction { .. } => {
+                return Err(err(E::BadActionBadArgument, "conjunction", "stands in apply-actions of an entry alone"));
+            }
+            NxAction::Note(_) => return Ok(()),
+            NxAction::Resubmit { in_port, table, ct: false } => {
+                if let Some(t) = table
+                    && *t != TableId::ALL
+                    && t.0 >= self.ctx.n_tables
+                {
+                    return Err(err(E::BadActionBadArgument, "table", format!("there is no table {t}")));
+                }
+                Op::Resubmit {
+                    in_port: Some(*in_port).filter(|p| *p != PortNo::IN_PORT),
+                    table: table.filter(|t| *t != TableId::ALL),
+                }
+            }
+            NxAction::SetTunnel { id, .. } => {
+                Op::Set { field: FieldId::TunnelId, value: u128::from(*id), mask: u128::from(u64::MAX) }
+            }
+            NxAction::SetQueue(q) => {
+                self.queue(QueueId(*q))?;
+                Op::SetQueue(QueueId(*q))
+            }
+            NxAction::PopQueue => Op::PopQueue,
+            NxAction::RegMove { n_bits, src_offset, dst_offset, src, dst } => {
+                let kind = E::BadActionBadArgument;
+                let src = self.bits(src, *src_offset, *n_bits, kind, "src")?;
+                let dst = self.bits_to(dst, *dst_offset, *n_bits, kind, true)?;
+                Op::Move { src, dst }
+            }
+            NxAction::RegLoad { dst, value } => {
+                let dst = self.subfield_to(dst)?;
+                if u128::from(*value) & !super::op::mask_bits(dst.n_bits) != 0 {
+                    return Err(err(
+                        E::BadActionBadArgument,
+                        "value",
+                        format!("{value:#x} has more than {} bits", dst.n_bits),
+                    ));
+                }
+                let value = u128::from(*value) << dst.offset;
+                let mask = dst.mask();
+                self.facts.set(dst.field, value);
+                match dst.field {
+                    FieldId::IpTos => Op::Set { field: FieldId::IpDscp, value: value >> 2, mask: (mask >> 2) & 0x3f },
+                    field => Op::Set { field, value, mask },
+                }
+            }
+            NxAction::Multipath { fields, basis, algorithm, max_link, arg, dst } => {
+                let dst = self.subfield_to(dst)?;
+                let links = u32::from(*max_link) + 1;
+                if dst.n_bits < 16 && links > 1 << dst.n_bits {
+                    return Err(err(E::BadActionBadArgument, "max_link", "the destination is too narrow"));
+                }
+                let choice = match algorithm {
+                    0 => Choice::ModuloN,
+                    1 => Choice::HashThreshold,
+                    2 => Choice::Hrw,
+                    3 if *arg >= links => Choice::IterHash(*arg),
+                    n => return Err(err(E::BadActionBadArgument, "algorithm", format!("{n} is not known"))),
+                };
+                Op::Multipath { fields: hash_fields(*fields)?, basis: *basis, choice, links, dst }
+            }
+            NxAction::Bundle { algorithm, fields, basis, slave_type, members, dst } => {
+                if *algorithm > 1 {
+                    return Err(err(E::BadActionBadArgument, "algorithm", format!("{algorithm} is not known")));
+                }
+                // NXM_OF_IN_PORT (class 0, field 0, length 2).
+                if *slave_type != 2 {
+                    return Err(err(E::BadActionBadArgument, "slave_type", "members are ports (NXM_OF_IN_PORT)"));
+                }
+                if members.len() > 2048 {
+                    return Err(err(E::BadActionBadArgument, "n_slaves", "2048 members are the most"));
+                }
+                let dst = dst.as_ref().map(|d| self.subfield_to(d)).transpose()?;
+                self.uses.ports.extend(members.iter().copied());
+                Op::Bundle {
+                    fields: hash_fields(*fields)?,
+                    basis: *basis,
+                    active_backup: *algorithm == 0,
+                    members: members.clone().into(),
+                    dst,
+                }
+            }
+            NxAction::OutputReg { src, max_len, .. } => Op::OutputBits { src: self.subfield(src)?, max_len: *max_len },
+            NxAction::Exit => Op::Exit,
+            NxAction::FinTimeout { idle, hard } => {
+                self.need(Prereq::Tcp, "fin_timeout")?;
+                self.cacheable = false;
+                Op::FinTimeout { idle: *idle, hard: *hard }
+            }
+            NxAction::Controller { max_len, controller_id, reason } => Op::Controller {
+                max_len: *max_len,
+                controller_id: *controller_id,
+                reason: *reason,
+                userdata: None,
+                meter: None,
+            },
+            NxAction::Controller2 { max_len, controller_id, reason, userdata, pause, meter } => {
+                if *pause {
+                    return Err(err(E::BadActionBadArgument, "pause", "continuations are not supported"));
+                }
+                if let Some(m) = meter {
+                    self.uses.meters.push(self.meter(*m)?);
+                }
+                Op::Controller {
+                    max_len: max_len.unwrap_or(u16::MAX),
+                    controller_id: controller_id.unwrap_or(0),
+                    // NX: OFPR_ACTION
+                    reason: reason.unwrap_or(1),
+                    userdata: userdata.clone(),
+                    meter: *meter,
+                }
+            }
+            NxAction::WriteMetadata { metadata, mask } => Op::WriteMetadata { metadata: metadata & mask, mask: *mask },
+            NxAction::SetMplsLabel(l) => {
+                if *l >= 1 << 20 {
+                    return Err(err(E::BadActionBadArgument, "label", format!("{l} has more than 20 bits")));
+                }
+                self.set_field(&MatchField::exact(FieldId::MplsLabel, u128::from(*l)), true, true)?
+            }
+            NxAction::SetMplsTc(t) => {
+                if *t > 7 {
+                    return Err(err(E::BadActionBadArgument, "tc", format!("{t} has more than 3 bits")));
+                }
+                self.set_field(&MatchField::exact(FieldId::MplsTc, u128::from(*t)), true, true)?
+            }
+            NxAction::StackPush(s) => Op::StackPush(self.subfield(s)?),
+            NxAction::StackPop(s) => Op::StackPop(self.subfield_to(s)?),
+            NxAction::Sample { probability, collector_set_id, .. } => {
+                if *probability == 0 {
+                    return Err(err(E::BadActionBadArgument, "probability", "0 samples nothing"));
+                }
+                self.cacheable = false;
+                Op::Sample { probability: *probability, collector_set_id: *collector_set_id }
+            }
+            NxAction::Learn { .. } => {
+                self.cacheable = false;
+                Op::Learn(Arc::new(self.learn(nx)?))
+            }
+            NxAction::OutputTrunc { port, max_len } => {
+                self.out_port(*port)?;
+                if matches!(*port, PortNo::NORMAL | PortNo::FLOOD | PortNo::ALL | PortNo::TABLE) {
+                    return Err(err(E::BadActionBadOutPort, "port", format!("truncated output to {port}")));
+                }
+                if *max_len < 14 {
+                    return Err(err(E::BadActionBadArgument, "max_len", "less than an Ethernet header"));
+                }
+                self.cacheable = false;
+                Op::OutputTrunc { port: *port, max_len: *max_len }
+            }
+            NxAction::Clone(list) => {
+                if depth >= MAX_NESTING {
+                    return Err(err(E::BadActionTooMany, "clone", format!("{MAX_NESTING} levels are the most")));
+                }
+                let facts = self.facts;
+                let inner = self.list(list, depth + 1)?;
+                self.facts = facts;
+                Op::Clone(inner.into())
+            }
+            NxAction::CheckPktLarger { pkt_len, dst } => {
+                let dst = self.subfield_to(dst)?;
+                if dst.n_bits != 1 {
+                    return Err(err(E::BadActionBadSetArgument, "dst", "one bit takes the answer"));
+                }
+                // The frame's length is no part of the key.
+                self.cacheable = false;
+                Op::CheckPktLarger { pkt_len: *pkt_len, dst }
+            }
+        };
+        out.push(op);
+        Ok(())
+    }
+
+    fn learn(&mut self, nx: &NxAction) -> Result<Learn, OfError> {
+        let NxAction::Learn {
+            idle_timeout,
+            hard_timeout,
+            priority,
+            cookie,
+            flags,
+            table,
+            fin_idle_timeout,
+            fin_hard_timeout,
+            limit,
+            specs,
+        } = nx
+        else {
+            return Err(err(E::BadActionBadType, "type", "not a learn action"));
+        };
+        // NX_LEARN_F_SEND_FLOW_REM | NX_LEARN_F_DELETE_LEARNED
+        if *flags & !3 != 0 {
+            return Err(err(E::BadActionBadArgument, "flags", format!("unknown bits {:#x}", flags & !3)));
+        }
+        if limit.as_ref().is_some_and(|(_, dst)| dst.is_some()) {
+            return Err(err(E::BadActionBadArgument, "result_dst", "the result of a learn is not reported"));
+        }
+        if *table == TableId::ALL || table.0 >= self.ctx.n_tables {
+            return Err(err(E::BadActionBadArgument, "table_id", format!("there is no table {table}")));
+        }
+        for s in specs {
+            let (src, n) = match s {
+                LearnSpec::Match { src, n_bits, dst } | LearnSpec::Load { src, n_bits, dst } => {
+                    let kind = E::BadActionBadArgument;
+                    // The destination's prerequisites are the learnt flow's affair.
+                    let field = dst.field.field.as_ref().ok().copied().filter(|f| slot(*f).is_some());
+                    let wide =
+                        field.is_some_and(|f| u32::from(dst.offset) + u32::from(*n_bits) <= u32::from(f.info().bits));
+                    if !wide || *n_bits == 0 {
+                        return Err(err(kind, "dst", "not a field's bits"));
+                    }
+                    (src, *n_bits)
+                }
+                LearnSpec::Output { src, n_bits } => (src, *n_bits),
+            };
+            match src {
+                LearnSource::Field(f) => {
+                    self.subfield(f)?;
+                }
+                LearnSource::Immediate(bytes) => {
+                    if bytes.len() > 16 || bytes.len() * 8 < usize::from(n) {
+                        return Err(err(E::BadActionBadLen, "src", "the constant doesn't hold the bits"));
+                    }
+                }
+            }
+        }
+        Ok(Learn {
+            idle_timeout: *idle_timeout,
+            hard_timeout: *hard_timeout,
+            priority: *priority,
+            cookie: Cookie(*cookie),
+            flags: *flags,
+            table: *table,
+            fin_idle_timeout: *fin_idle_timeout,
+            fin_hard_timeout: *fin_hard_timeout,
+            specs: specs.clone().into(),
+            limit: limit.as_ref().map_or(0, |(n, _)| *n),
+        })
+    }
+}
+
+fn check_push(ethertype: u16, allowed: &[u16]) -> Result<(), OfError> {
+    if allowed.contains(&ethertype) {
+        Ok(())
+    } else {
+        Err(err(E::BadActionBadArgument, "ethertype", format!("{ethertype:#06x} can't be pushed so")))
+    }
+}
+
+fn hash_fields(n: u16) -> Result<HashFields, OfError> {
+    Ok(match n {
+        0 => HashFields::EthSrc,
+        1 => HashFields::SymmetricL4,
+        2 => HashFields::SymmetricL3L4,
+        3 => HashFields::SymmetricL3L4Udp,
+        4 => HashFields::NwSrc,
+        5 => HashFields::NwDst,
+        6 => HashFields::SymmetricL3,
+        n => return Err(err(E::BadActionBadArgument, "fields", format!("{n} is no set of fields"))),
+    })
+}
