@@ -14,3 +14,4 @@ pub mod meter;
 pub mod packet;
 pub mod parse;
 pub mod program;
+pub mod segment;

@@ -1,10 +1,11 @@
 //! Whatever is done to whatever packet: key and layout stay what a fresh parse says, valid
 //! checksums stay valid, and nothing panics.
 
-use datapath::frame::{Frame, PartialChecksum};
+use datapath::frame::{Frame, Gso, GsoKind, PartialChecksum};
 use datapath::key::FlowKey;
 use datapath::packet::Packet;
 use datapath::parse::parse;
+use datapath::segment::segment;
 use ofproto::field::{FIELDS, FieldId};
 use proptest::prelude::*;
 
@@ -301,6 +302,34 @@ proptest! {
         for edit in &edits {
             apply(&mut p, edit);
             assert_coherent(&p, edit);
+        }
+    }
+
+    #[test]
+    fn damaged_super_frames_do_no_harm(
+        built in any_packet(),
+        cut in any::<prop::sample::Index>(),
+        flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+        kind in prop_oneof![Just(GsoKind::TcpV4), Just(GsoKind::TcpV6), Just(GsoKind::UdpL4)],
+        size in any::<u8>(),
+        edits in prop::collection::vec(any_edit(), 0..8),
+    ) {
+        let mut b = built.clone();
+        for (at, x) in flips {
+            let at = at.index(b.bytes.len());
+            b.bytes[at] ^= x;
+        }
+        b.bytes.truncate(cut.index(b.bytes.len() + 1));
+        let mut frame = frame_of(&b);
+        frame.offload.gso = Some(Gso { kind, size: size.into(), ecn: false });
+        let mut p = Packet::new(frame);
+        for edit in &edits {
+            apply(&mut p, edit);
+        }
+        let mut emitted = 0;
+        match segment(&p.frame, |f| { emitted += 1; assert!(f.len() <= p.frame.len()); }) {
+            Ok(n) => prop_assert_eq!(n, emitted),
+            Err(_) => prop_assert_eq!(emitted, 0),
         }
     }
 
