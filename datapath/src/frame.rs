@@ -3,6 +3,8 @@
 //!
 //! A frame is owned by exactly one burst at a time; nothing here is shared between threads.
 
+use crate::sys::ring::RingSlot;
+
 /// Room kept free in front of a received frame: enough for the pushes of a long action list
 /// without moving the payload. When it is used up the frame moves once into a larger buffer.
 pub const HEADROOM: usize = 128;
@@ -53,66 +55,165 @@ pub struct Offload {
     pub checksum_valid: bool,
 }
 
+/// Where a frame's bytes live.
+#[derive(Debug)]
+enum Storage {
+    /// A heap buffer, always initialised over its whole length.
+    Owned(Box<[u8]>),
+    /// A slot of a kernel receive ring, given back to the kernel when the frame is dropped.
+    Slot(RingSlot),
+}
+
 /// A frame: bytes from the destination address on, without FCS.
+///
+/// A received frame may still live in the kernel's receive ring. Whoever keeps frames beyond the
+/// burst they came in (a buffer, a meter's queue, another thread) calls [`Frame::detach`] first,
+/// because a ring whose slots don't come back drops what arrives.
 #[derive(Debug)]
 pub struct Frame {
-    buf: Vec<u8>,
+    storage: Storage,
     start: usize,
+    end: usize,
     /// Work left undone.
     pub offload: Offload,
+}
+
+impl Default for Frame {
+    /// An empty frame without an allocation.
+    fn default() -> Self {
+        Self { storage: Storage::Owned(Box::default()), start: 0, end: 0, offload: Offload::default() }
+    }
 }
 
 impl Frame {
     /// An empty frame with room for `capacity` bytes behind the headroom.
     pub fn with_capacity(capacity: usize) -> Self {
-        let mut buf = Vec::with_capacity(HEADROOM + capacity);
-        buf.resize(HEADROOM, 0);
-        Self { buf, start: HEADROOM, offload: Offload::default() }
+        Self {
+            storage: Storage::Owned(vec![0; HEADROOM + capacity].into_boxed_slice()),
+            start: HEADROOM,
+            end: HEADROOM,
+            offload: Offload::default(),
+        }
     }
 
     /// A frame holding a copy of `bytes`.
     pub fn from_bytes(bytes: &[u8]) -> Self {
         let mut frame = Self::with_capacity(bytes.len());
-        frame.buf.extend_from_slice(bytes);
+        frame.extend(bytes);
         frame
     }
 
-    /// Empties the frame and gives it its headroom back; keeps the allocation.
+    /// A frame in a slot of a receive ring: the bytes `start .. end` of the slot's data.
+    pub(crate) fn from_slot(slot: RingSlot, start: usize, end: usize) -> Self {
+        let end = end.min(slot.data().len());
+        Self { start: start.min(end), end, storage: Storage::Slot(slot), offload: Offload::default() }
+    }
+
+    #[inline]
+    fn buf(&self) -> &[u8] {
+        match &self.storage {
+            Storage::Owned(b) => b,
+            Storage::Slot(s) => s.data(),
+        }
+    }
+
+    #[inline]
+    fn buf_mut(&mut self) -> &mut [u8] {
+        match &mut self.storage {
+            Storage::Owned(b) => b,
+            Storage::Slot(s) => s.data_mut(),
+        }
+    }
+
+    /// Empties the frame and gives it its headroom back; keeps the allocation, but returns a
+    /// receive ring's slot.
     pub fn reset(&mut self) {
-        self.buf.clear();
-        self.buf.resize(HEADROOM, 0);
-        self.start = HEADROOM;
+        if matches!(self.storage, Storage::Slot(_)) {
+            self.storage = Storage::Owned(Box::default());
+        }
+        self.start = HEADROOM.min(self.buf().len());
+        self.end = self.start;
         self.offload = Offload::default();
     }
 
+    /// Moves the bytes out of a receive ring's slot, so that the frame may be kept for long.
+    /// Does nothing to a frame that owns its bytes.
+    pub fn detach(&mut self) {
+        if matches!(self.storage, Storage::Slot(_)) {
+            self.relocate(HEADROOM, 0);
+        }
+    }
+
+    /// How many bytes fit behind the headroom; zero for a frame that lives in a ring's slot, whose
+    /// storage can't be used again.
+    pub fn reusable_capacity(&self) -> usize {
+        match &self.storage {
+            Storage::Owned(b) => b.len().saturating_sub(HEADROOM),
+            Storage::Slot(_) => 0,
+        }
+    }
+
+    /// The unused room behind the bytes, to be written by a receive call and then claimed with
+    /// [`Frame::grow_into_room`].
+    pub fn room_mut(&mut self) -> &mut [u8] {
+        let end = self.end;
+        &mut self.buf_mut()[end..]
+    }
+
+    /// Makes the next `n` bytes of the room part of the frame (as many as there are).
+    pub fn grow_into_room(&mut self, n: usize) {
+        self.end = (self.end + n).min(self.buf().len());
+    }
+
     /// The bytes.
+    #[inline]
     pub fn bytes(&self) -> &[u8] {
-        &self.buf[self.start..]
+        &self.buf()[self.start..self.end]
     }
 
     /// The bytes, writable.
+    #[inline]
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.buf[self.start..]
+        let range = self.start..self.end;
+        &mut self.buf_mut()[range]
     }
 
     /// Length in bytes.
+    #[inline]
     pub fn len(&self) -> usize {
-        self.buf.len() - self.start
+        self.end - self.start
     }
 
     /// Whether there are no bytes.
+    #[inline]
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.start == self.end
+    }
+
+    /// Moves the bytes into a new buffer with `front` bytes free before and `back` behind them.
+    fn relocate(&mut self, front: usize, back: usize) {
+        let len = self.len();
+        let mut buf = vec![0; front + len + back].into_boxed_slice();
+        buf[front..front + len].copy_from_slice(self.bytes());
+        self.storage = Storage::Owned(buf);
+        self.start = front;
+        self.end = front + len;
     }
 
     /// Appends bytes.
     pub fn extend(&mut self, bytes: &[u8]) {
-        self.buf.extend_from_slice(bytes);
+        if self.buf().len() - self.end < bytes.len() {
+            // Grow geometrically: a caller that appends piecemeal stays linear.
+            self.relocate(self.start.max(HEADROOM), bytes.len().max(self.len()));
+        }
+        let end = self.end;
+        self.buf_mut()[end..end + bytes.len()].copy_from_slice(bytes);
+        self.end += bytes.len();
     }
 
     /// Cuts the frame to `len` bytes if it is longer.
     pub fn truncate(&mut self, len: usize) {
-        self.buf.truncate(self.start.saturating_add(len).max(self.start));
+        self.end = self.end.min(self.start.saturating_add(len));
     }
 
     /// Opens a gap of `n` zero bytes at `at` by moving what stands before it towards the headroom,
@@ -122,14 +223,14 @@ impl Frame {
     pub fn insert(&mut self, at: usize, n: usize) {
         let at = at.min(self.len());
         if self.start < n {
-            let more = n - self.start + HEADROOM;
-            self.buf.splice(0..0, std::iter::repeat_n(0, more));
-            self.start += more;
+            self.relocate(n + HEADROOM, 0);
         }
         let old = self.start;
-        self.start -= n;
-        self.buf.copy_within(old..old + at, self.start);
-        self.buf[self.start + at..self.start + at + n].fill(0);
+        let new = old - n;
+        self.start = new;
+        let buf = self.buf_mut();
+        buf.copy_within(old..old + at, new);
+        buf[new + at..new + at + n].fill(0);
         if let Some(c) = &mut self.offload.checksum
             && usize::from(c.start) >= at
         {
@@ -142,7 +243,8 @@ impl Frame {
     pub fn remove(&mut self, at: usize, n: usize) {
         let at = at.min(self.len());
         let n = n.min(self.len() - at);
-        self.buf.copy_within(self.start..self.start + at, self.start + n);
+        let start = self.start;
+        self.buf_mut().copy_within(start..start + at, start + n);
         self.start += n;
         if let Some(c) = &mut self.offload.checksum
             && usize::from(c.start) >= at + n
@@ -151,7 +253,7 @@ impl Frame {
         }
     }
 
-    /// A copy with fresh headroom.
+    /// A copy with fresh headroom and storage of its own.
     #[must_use]
     pub fn duplicate(&self) -> Self {
         let mut copy = Self::from_bytes(self.bytes());

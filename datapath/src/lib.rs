@@ -13,5 +13,8 @@ pub mod key;
 pub mod meter;
 pub mod packet;
 pub mod parse;
+pub mod port;
 pub mod program;
 pub mod segment;
+pub mod sys;
+pub mod worker;

@@ -1,0 +1,359 @@
+//! Worker threads: receive a burst, let the engine work on it, send what came of it.
+//!
+//! A worker owns the receive halves of its ports, one transmit half of every port, its buffers and
+//! its engine; nothing is shared on the way of a frame. Everything else reaches it through a bounded
+//! channel. Frames of one flow keep their order: they come in on one port, which one worker owns.
+//!
+//! A worker that finds nothing to do spins for a moment and then sleeps in `poll`, having told the
+//! engine that it goes offline. A panic ends the engine, not the worker: a new engine is made and the
+//! ports stay.
+
+mod run;
+pub mod tx;
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam::channel::{Sender, bounded};
+use ofproto::ids::PortNo;
+
+pub use self::tx::TxQueues;
+use crate::clock::Time;
+use crate::frame::Frame;
+use crate::port::{LinkState, Port, PortError, PortRx, PortTx};
+use crate::sys::Event;
+
+/// What is done with frames. One engine per worker.
+pub trait Engine: Send + 'static {
+    /// Called once per round before any frames: the moment to adopt newly published state.
+    fn begin_burst(&mut self, _now: Time) {}
+
+    /// Works on frames from one port, in order, and pushes what is to be sent to `tx`. Frames left
+    /// in `frames` are dropped. A frame kept beyond this call must be [detached](Frame::detach).
+    fn process(&mut self, in_port: PortNo, frames: &mut Vec<Frame>, tx: &mut TxQueues, now: Time);
+
+    /// Called once per round after everything was sent; no reference into published state is held.
+    fn end_burst(&mut self, _now: Time) {}
+
+    /// The worker is about to sleep: nobody needs to wait for it.
+    fn offline(&mut self) {}
+
+    /// The worker woke up.
+    fn online(&mut self) {}
+}
+
+/// The worker's clock, read once per round.
+pub type Clock = Arc<dyn Fn() -> Time + Send + Sync>;
+
+/// Something happened to a port's interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortEvent {
+    /// The port.
+    pub port: PortNo,
+    /// What.
+    pub kind: PortEventKind,
+}
+
+/// What happened to a port's interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PortEventKind {
+    /// Its state changed. After `Gone` the worker keeps trying to open it again.
+    Link(LinkState),
+    /// Nothing will be received from it any more; the worker has let go of it.
+    Closed,
+}
+
+/// Called on the worker's thread; must not block.
+pub type EventSink = Arc<dyn Fn(PortEvent) + Send + Sync>;
+
+/// How a worker runs.
+#[derive(Clone)]
+pub struct WorkerConfig {
+    /// The thread's name.
+    pub name: String,
+    /// Frames taken from a port at a time.
+    pub burst: usize,
+    /// How long to look for frames before going to sleep. More lowers latency and costs CPU.
+    pub spin: Duration,
+    /// The CPU to stay on.
+    pub cpu: Option<usize>,
+    /// The clock.
+    pub clock: Clock,
+    /// Who hears of port events.
+    pub events: EventSink,
+}
+
+impl std::fmt::Debug for WorkerConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WorkerConfig")
+            .field("name", &self.name)
+            .field("burst", &self.burst)
+            .field("spin", &self.spin)
+            .field("cpu", &self.cpu)
+            .finish_non_exhaustive()
+    }
+}
+
+impl WorkerConfig {
+    /// Bursts of 32, a short spin, no pinning, events ignored.
+    pub fn new(name: impl Into<String>, clock: Clock) -> Self {
+        Self {
+            name: name.into(),
+            burst: 32,
+            spin: Duration::from_micros(20),
+            cpu: None,
+            clock,
+            events: Arc::new(|_| {}),
+        }
+    }
+}
+
+/// What a worker has counted; read at any time.
+#[derive(Debug, Default)]
+pub struct WorkerStats {
+    rounds: AtomicU64,
+    frames: AtomicU64,
+    sleeps: AtomicU64,
+    panics: AtomicU64,
+    unknown_port: AtomicU64,
+}
+
+/// A reading of [`WorkerStats`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WorkerCounters {
+    /// Rounds in which frames came.
+    pub rounds: u64,
+    /// Frames received.
+    pub frames: u64,
+    /// Times the worker went to sleep.
+    pub sleeps: u64,
+    /// Engines lost to a panic.
+    pub panics: u64,
+    /// Frames for ports that didn't exist.
+    pub unknown_port_drops: u64,
+}
+
+impl WorkerStats {
+    /// The current values.
+    pub fn read(&self) -> WorkerCounters {
+        WorkerCounters {
+            rounds: self.rounds.load(Ordering::Relaxed),
+            frames: self.frames.load(Ordering::Relaxed),
+            sleeps: self.sleeps.load(Ordering::Relaxed),
+            panics: self.panics.load(Ordering::Relaxed),
+            unknown_port_drops: self.unknown_port.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Adds to a counter that only the caller's thread writes.
+fn bump(counter: &AtomicU64, n: u64) {
+    counter.store(counter.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+}
+
+type Task<E> = Box<dyn FnOnce(&mut E, &mut TxQueues, Time) + Send>;
+
+enum Command<E> {
+    AddRx(PortNo, Box<dyn PortRx>),
+    RemoveRx(PortNo),
+    AddTx(PortNo, Box<dyn PortTx>),
+    RemoveTx(PortNo),
+    Run(Task<E>),
+    Stop,
+}
+
+/// The worker's thread is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the worker has stopped")]
+pub struct Stopped;
+
+/// How many commands may wait for a worker; more make the sender wait.
+const COMMANDS: usize = 256;
+
+#[derive(Debug)]
+struct Wake {
+    event: Event,
+    pending: AtomicBool,
+}
+
+impl Wake {
+    fn signal(&self) {
+        self.pending.store(true, Ordering::Release);
+        self.event.signal();
+    }
+}
+
+/// A running worker. Dropping it stops the thread.
+#[derive(Debug)]
+pub struct Worker<E> {
+    commands: Sender<Command<E>>,
+    wake: Arc<Wake>,
+    stats: Arc<WorkerStats>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl<E: Engine> Worker<E> {
+    /// Starts a worker without ports. `engine` makes its engine, and another one after a panic; it
+    /// runs on the worker's thread.
+    ///
+    /// # Errors
+    /// Out of threads or descriptors.
+    pub fn start(config: WorkerConfig, engine: impl FnMut() -> E + Send + 'static) -> io::Result<Self> {
+        let (commands, receiver) = bounded(COMMANDS);
+        let wake = Arc::new(Wake { event: Event::new()?, pending: AtomicBool::new(false) });
+        let stats = Arc::<WorkerStats>::default();
+        let state = run::State::new(config.clone(), receiver, Arc::clone(&wake), Arc::clone(&stats));
+        let thread = std::thread::Builder::new().name(config.name).spawn(move || run::thread(state, engine))?;
+        Ok(Self { commands, wake, stats, thread: Some(thread) })
+    }
+
+    fn send(&self, command: Command<E>) -> Result<(), Stopped> {
+        self.commands.send(command).map_err(|_| Stopped)?;
+        self.wake.signal();
+        Ok(())
+    }
+
+    /// Gives the worker a port's receive half.
+    ///
+    /// # Errors
+    /// [`Stopped`]
+    pub fn add_rx(&self, no: PortNo, rx: Box<dyn PortRx>) -> Result<(), Stopped> {
+        self.send(Command::AddRx(no, rx))
+    }
+
+    /// Lets go of a port's receive half.
+    ///
+    /// # Errors
+    /// [`Stopped`]
+    pub fn remove_rx(&self, no: PortNo) -> Result<(), Stopped> {
+        self.send(Command::RemoveRx(no))
+    }
+
+    /// Gives the worker a transmit half of a port.
+    ///
+    /// # Errors
+    /// [`Stopped`]
+    pub fn add_tx(&self, no: PortNo, tx: Box<dyn PortTx>) -> Result<(), Stopped> {
+        self.send(Command::AddTx(no, tx))
+    }
+
+    /// Takes a port's transmit half away.
+    ///
+    /// # Errors
+    /// [`Stopped`]
+    pub fn remove_tx(&self, no: PortNo) -> Result<(), Stopped> {
+        self.send(Command::RemoveTx(no))
+    }
+
+    /// Runs something between two bursts on the worker's thread.
+    ///
+    /// # Errors
+    /// [`Stopped`]
+    pub fn run(&self, task: impl FnOnce(&mut E, &mut TxQueues, Time) + Send + 'static) -> Result<(), Stopped> {
+        self.send(Command::Run(Box::new(task)))
+    }
+
+    /// Waits until the worker has done everything it was told before.
+    ///
+    /// # Errors
+    /// [`Stopped`]
+    pub fn sync(&self) -> Result<(), Stopped> {
+        let (done, wait) = bounded::<()>(1);
+        self.run(move |_, _, _| drop(done))?;
+        // The channel closes when the task ran, and also when the worker ended without running it.
+        let _ = wait.recv();
+        if self.thread.as_ref().is_some_and(JoinHandle::is_finished) { Err(Stopped) } else { Ok(()) }
+    }
+
+    /// What it has counted.
+    pub fn counters(&self) -> WorkerCounters {
+        self.stats.read()
+    }
+}
+
+impl<E> Drop for Worker<E> {
+    fn drop(&mut self) {
+        if self.commands.send(Command::Stop).is_ok() {
+            self.wake.signal();
+        }
+        if let Some(t) = self.thread.take() {
+            // It catches panics itself; what is left to fail can't be helped here.
+            let _ = t.join();
+        }
+    }
+}
+
+/// All workers of a datapath: spreads ports over them. Every worker can send to every port; each
+/// port's receive half goes to the worker that has the fewest.
+#[derive(Debug)]
+pub struct Workers<E> {
+    workers: Vec<Worker<E>>,
+    placed: Mutex<HashMap<PortNo, usize>>,
+}
+
+impl<E: Engine> Workers<E> {
+    /// Manages `workers`, of which there must be at least one for ports to be received from.
+    pub fn new(workers: Vec<Worker<E>>) -> Self {
+        Self { workers, placed: Mutex::default() }
+    }
+
+    /// The workers.
+    pub fn all(&self) -> &[Worker<E>] {
+        &self.workers
+    }
+
+    /// Opens a port's halves and hands them out. When this returns, all workers have them.
+    ///
+    /// # Errors
+    /// The port can't be opened (then nothing has changed), or a worker is gone.
+    pub fn add_port(&self, no: PortNo, port: &dyn Port) -> Result<(), PortError> {
+        let stopped = |e: Stopped| PortError::Io(io::Error::other(e));
+        let mut placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
+        let least = (0..self.workers.len()).min_by_key(|i| placed.values().filter(|w| *w == i).count());
+        let (Some(least), false) = (least, placed.contains_key(&no)) else {
+            return Err(PortError::Busy(port.name().to_owned()));
+        };
+        let rx = port.open_rx()?;
+        let halves = self.workers.iter().map(|_| port.open_tx()).collect::<Result<Vec<_>, _>>()?;
+        for (worker, tx) in self.workers.iter().zip(halves) {
+            worker.add_tx(no, tx).map_err(stopped)?;
+        }
+        for worker in &self.workers {
+            worker.sync().map_err(stopped)?;
+        }
+        self.workers[least].add_rx(no, rx).map_err(stopped)?;
+        placed.insert(no, least);
+        self.workers[least].sync().map_err(stopped)
+    }
+
+    /// Takes a port from all workers. When this returns nobody holds a half of it.
+    ///
+    /// # Errors
+    /// A worker is gone.
+    pub fn remove_port(&self, no: PortNo) -> Result<(), Stopped> {
+        let mut placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(worker) = placed.remove(&no).and_then(|i| self.workers.get(i)) {
+            worker.remove_rx(no)?;
+            worker.sync()?;
+        }
+        for worker in &self.workers {
+            worker.remove_tx(no)?;
+        }
+        self.sync()
+    }
+
+    /// Waits until every worker has done everything it was told before.
+    ///
+    /// # Errors
+    /// A worker is gone.
+    pub fn sync(&self) -> Result<(), Stopped> {
+        self.workers.iter().try_for_each(Worker::sync)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,156 @@
+//! Workers over memory ports.
+
+use std::sync::mpsc;
+use std::time::Instant;
+
+use ofproto::ids::QueueId;
+
+use super::*;
+use crate::port::FramePool;
+use crate::port::memory::Memory;
+
+/// Sends port 1's frames to 2 and the other way round; panics at a frame that says so.
+struct Cross {
+    offline: bool,
+    slept: Arc<AtomicU64>,
+}
+
+impl Engine for Cross {
+    fn process(&mut self, in_port: PortNo, frames: &mut Vec<Frame>, tx: &mut TxQueues, _now: Time) {
+        assert!(!self.offline, "frames while offline");
+        for frame in frames.drain(..) {
+            match frame.bytes() {
+                b"panic" => panic!("told to"),
+                b"nowhere" => tx.push(PortNo(77), QueueId(0), frame),
+                _ => tx.push(PortNo(3 - in_port.0), QueueId(0), frame),
+            }
+        }
+    }
+
+    fn offline(&mut self) {
+        assert!(!std::mem::replace(&mut self.offline, true));
+        self.slept.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn online(&mut self) {
+        assert!(std::mem::replace(&mut self.offline, false));
+    }
+}
+
+fn clock() -> Clock {
+    let start = Instant::now();
+    Arc::new(move || Time(start.elapsed().as_nanos() as u64))
+}
+
+struct Rig {
+    workers: Workers<Cross>,
+    ports: [Memory; 2],
+    outer: [Memory; 2],
+    slept: Arc<AtomicU64>,
+}
+
+fn rig(workers: usize, capacity: usize) -> Result<Rig, PortError> {
+    let slept = Arc::new(AtomicU64::new(0));
+    let started = (0..workers)
+        .map(|i| {
+            let slept = Arc::clone(&slept);
+            Worker::start(WorkerConfig::new(format!("w{i}"), clock()), move || Cross {
+                offline: true,
+                slept: Arc::clone(&slept),
+            })
+        })
+        .collect::<io::Result<_>>()?;
+    let workers = Workers::new(started);
+    let (a, outer_a) = Memory::pair("a", "outer-a", capacity)?;
+    let (b, outer_b) = Memory::pair("b", "outer-b", capacity)?;
+    workers.add_port(PortNo(1), &a)?;
+    workers.add_port(PortNo(2), &b)?;
+    Ok(Rig { workers, ports: [a, b], outer: [outer_a, outer_b], slept })
+}
+
+fn send(port: &Memory, frames: &[&[u8]]) -> Result<(), PortError> {
+    let mut frames: Vec<_> = frames.iter().map(|f| Frame::from_bytes(f)).collect();
+    port.open_tx()?.transmit(QueueId(0), &mut frames, &mut FramePool::default());
+    Ok(())
+}
+
+fn receive(rx: &mut dyn PortRx, n: usize) -> Result<Vec<Vec<u8>>, PortError> {
+    let (mut got, mut pool) = (Vec::new(), FramePool::default());
+    let start = Instant::now();
+    while got.len() < n && start.elapsed() < Duration::from_secs(20) {
+        if rx.receive(&mut got, n, &mut pool)? == 0 {
+            std::thread::yield_now();
+        }
+    }
+    Ok(got.iter().map(|f| f.bytes().to_vec()).collect())
+}
+
+#[test]
+fn every_frame_crosses_in_order() -> Result<(), PortError> {
+    for workers in [1, 2] {
+        let rig = rig(workers, 4096)?;
+        let mut rx = rig.outer[1].open_rx()?;
+        let sent: Vec<_> = (0..4000u32).map(u32::to_be_bytes).collect();
+        for chunk in sent.chunks(37) {
+            send(&rig.outer[0], &chunk.iter().map(|b| &b[..]).collect::<Vec<_>>())?;
+        }
+        assert_eq!(receive(&mut *rx, 4000)?, sent);
+        assert_eq!(rig.ports[0].counters().rx_packets, 4000);
+        assert_eq!((rig.ports[1].counters().tx_packets, rig.ports[1].counters().tx_bytes), (4000, 16000));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_sleeping_worker_is_woken_by_frames_and_by_commands() -> Result<(), PortError> {
+    let rig = rig(1, 16)?;
+    let mut rx = rig.outer[1].open_rx()?;
+    for i in 0..20u64 {
+        let start = Instant::now();
+        while rig.slept.load(Ordering::Relaxed) <= i && start.elapsed() < Duration::from_secs(20) {
+            std::thread::yield_now();
+        }
+        send(&rig.outer[0], &[b"wake"])?;
+        assert_eq!(receive(&mut *rx, 1)?, [b"wake"]);
+        let (tell, told) = mpsc::channel();
+        rig.workers.all()[0]
+            .run(move |engine, _, _| {
+                assert!(!engine.offline);
+                let _ = tell.send(());
+            })
+            .map_err(io::Error::other)?;
+        assert!(told.recv().is_ok());
+    }
+    Ok(())
+}
+
+#[test]
+fn a_panic_costs_the_burst_and_not_the_worker() -> Result<(), PortError> {
+    let rig = rig(1, 64)?;
+    let mut rx = rig.outer[1].open_rx()?;
+    send(&rig.outer[0], &[b"panic"])?;
+    let start = Instant::now();
+    while rig.workers.all()[0].counters().panics == 0 && start.elapsed() < Duration::from_secs(20) {
+        std::thread::yield_now();
+    }
+    assert_eq!(rig.workers.all()[0].counters().panics, 1);
+    send(&rig.outer[0], &[b"after"])?;
+    assert_eq!(receive(&mut *rx, 1)?, [b"after"]);
+    Ok(())
+}
+
+#[test]
+fn unknown_ports_are_counted_and_removed_ports_let_go() -> Result<(), PortError> {
+    let rig = rig(2, 64)?;
+    let mut rx = rig.outer[1].open_rx()?;
+    send(&rig.outer[0], &[b"nowhere", b"here"])?;
+    assert_eq!(receive(&mut *rx, 1)?, [b"here"]);
+    rig.workers.remove_port(PortNo(1)).map_err(io::Error::other)?;
+    let drops: u64 = rig.workers.all().iter().map(|w| w.counters().unknown_port_drops).sum();
+    assert_eq!(drops, 1);
+    drop(rig.ports[0].open_rx()?);
+    rig.workers.add_port(PortNo(1), &rig.ports[0])?;
+    send(&rig.outer[0], &[b"again"])?;
+    assert_eq!(receive(&mut *rx, 1)?, [b"again"]);
+    Ok(())
+}
