@@ -39,8 +39,8 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::CommandLine(option) => f.write_str(option),
-            Self::File { name, line, key } if key.is_empty() => write!(f, "{name}:{line}"),
-            Self::File { name, line, key } => write!(f, "{name}:{line}: {key}"),
+            Self::File { name, line, key } if key.is_empty() => write!(f, "{name}, line {line}"),
+            Self::File { name, line, key } => write!(f, "{name}, line {line}: {key}"),
         }
     }
 }

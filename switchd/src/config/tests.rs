@@ -109,32 +109,44 @@ fn several_bridges() {
 #[test]
 fn mistakes_in_a_file_name_line_key_and_expectation() {
     for (text, expected) in [
-        ("port = [\"eth1\"\nname = \"x\"", "s.toml:2: not TOML"),
-        ("\nprots = [\"eth1\"]", "s.toml:2: prots: unknown key; expected one of name, dpid, port"),
-        ("ports = [\"eth1\"]", "s.toml:1: ports: unknown key; did you mean `port`?"),
-        ("fail_mode = \"secure\"", "s.toml:1: fail_mode: unknown key; did you mean `fail-mode`?"),
-        ("\n\ndpid = 1", "s.toml:3: dpid: found a number, expected a string of hexadecimal digits"),
-        ("dpid = \"xyz\"", "s.toml:1: dpid: `xyz` is no datapath id; expected up to 16"),
-        ("port = [\n  \"eth1\",\n  \"0=eth2\",\n]", "s.toml:3: port: `0` is no port number; expected 1 to 65279"),
-        ("port = [1]", "s.toml:1: port: found a number, expected strings in the list"),
-        ("port = { a = 1 }", "s.toml:1: port: found a table, expected a list of strings"),
-        ("local-port = \"yes\"", "s.toml:1: local-port: found a string, expected `true` or `false`"),
-        ("fail-mode = \"open\"", "s.toml:1: fail-mode: `open` is no fail mode; expected `secure` or `standalone`"),
-        ("controller = \"1.2.3.4\"", "s.toml:1: controller: `1.2.3.4` names no transport; expected tcp:"),
-        ("protocol = \"1.3,2.0\"", "s.toml:1: protocol: `2.0` is no OpenFlow version"),
-        ("workers = 0", "s.toml:1: workers: 0 workers can't be; expected 1 to 64"),
-        ("workers = \"2\"", "s.toml:1: workers: found a string, expected a number"),
-        ("bridge = 3", "s.toml:1: bridge: found a number, expected tables that begin with `[[bridge]]`"),
-        ("[[bridge]]\nname = \"a\"\nworkers = 2", "s.toml:3: workers: `workers` is the whole process's"),
-        ("name = \"a\"\n[[bridge]]\nname = \"b\"", "s.toml:1: name: belongs into a `[[bridge]]` table"),
+        ("port = [\"eth1\"\nname = \"x\"", "s.toml, line 2: not TOML"),
+        ("\nprots = [\"eth1\"]", "s.toml, line 2: prots: unknown key; expected one of name, dpid, port"),
+        ("ports = [\"eth1\"]", "s.toml, line 1: ports: unknown key; did you mean `port`?"),
+        ("fail_mode = \"secure\"", "s.toml, line 1: fail_mode: unknown key; did you mean `fail-mode`?"),
+        ("\n\ndpid = 1", "s.toml, line 3: dpid: found a number, expected a string of hexadecimal digits"),
+        ("dpid = \"xyz\"", "s.toml, line 1: dpid: `xyz` is no datapath id; expected up to 16"),
+        ("port = [\n  \"eth1\",\n  \"0=eth2\",\n]", "s.toml, line 3: port: `0` is no port number; expected 1 to 65279"),
+        ("port = [1]", "s.toml, line 1: port: found a number, expected strings in the list"),
+        ("port = { a = 1 }", "s.toml, line 1: port: found a table, expected a list of strings"),
+        ("local-port = \"yes\"", "s.toml, line 1: local-port: found a string, expected `true` or `false`"),
+        (
+            "fail-mode = \"open\"",
+            "s.toml, line 1: fail-mode: `open` is no fail mode; expected `secure` or `standalone`",
+        ),
+        ("controller = \"1.2.3.4\"", "s.toml, line 1: controller: `1.2.3.4` names no transport; expected tcp:"),
+        ("protocol = \"1.3,2.0\"", "s.toml, line 1: protocol: `2.0` is no OpenFlow version"),
+        ("workers = 0", "s.toml, line 1: workers: 0 workers can't be; expected 1 to 64"),
+        ("workers = \"2\"", "s.toml, line 1: workers: found a string, expected a number"),
+        ("bridge = 3", "s.toml, line 1: bridge: found a number, expected tables that begin with `[[bridge]]`"),
+        ("[[bridge]]\nname = \"a\"\nworkers = 2", "s.toml, line 3: workers: `workers` is the whole process's"),
+        ("name = \"a\"\n[[bridge]]\nname = \"b\"", "s.toml, line 1: name: belongs into a `[[bridge]]` table"),
         (
             "tls-key = \"k\"",
-            "s.toml:1: tls-key: TLS needs a key, a certificate and an authority; missing: tls-cert, tls-ca",
+            "s.toml, line 1: tls-key: TLS needs a key, a certificate and an authority; missing: tls-cert, tls-ca",
         ),
-        ("controller = \"tls:c\"", "s.toml:1: controller: TLS needs"),
-        ("port = [\n\"eth1\",\n\"2=eth1\"]", "s.toml:3: port: interface `eth1` is taken already (s.toml:2: port)"),
-        ("port = [\n\"2=eth1\",\n\"2=eth2\"]", "s.toml:3: port: port number `2` is taken already (s.toml:2: port)"),
-        ("name = \"eth1\"\nport = \"eth1\"", "s.toml:2: port: interface `eth1` is taken already (s.toml:1: name)"),
+        ("controller = \"tls:c\"", "s.toml, line 1: controller: TLS needs"),
+        (
+            "port = [\n\"eth1\",\n\"2=eth1\"]",
+            "s.toml, line 3: port: interface `eth1` is taken already (s.toml, line 2: port)",
+        ),
+        (
+            "port = [\n\"2=eth1\",\n\"2=eth2\"]",
+            "s.toml, line 3: port: port number `2` is taken already (s.toml, line 2: port)",
+        ),
+        (
+            "name = \"eth1\"\nport = \"eth1\"",
+            "s.toml, line 2: port: interface `eth1` is taken already (s.toml, line 1: name)",
+        ),
     ] {
         let e = with_file(&[], text).unwrap_err();
         assert!(e.starts_with(expected), "{text}\n got: {e}\nwant: {expected}");
@@ -150,7 +162,7 @@ fn two_bridges_cannot_share() {
     ] {
         let text = format!("[[bridge]]\nname = \"a\"\n{keys}\n[[bridge]]\nname = \"b\"\n{keys}\n");
         let e = with_file(&[], &text).unwrap_err();
-        assert!(e.contains(expected) && e.starts_with("s.toml:6:"), "{e}");
+        assert!(e.contains(expected) && e.starts_with("s.toml, line 6:"), "{e}");
     }
     assert!(with_file(&[], "[[bridge]]\n[[bridge]]").unwrap_err().contains("needs a `name`"));
 }
