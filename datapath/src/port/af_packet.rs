@@ -262,12 +262,11 @@ impl PortRx for AfPacketRx {
         if let Ok(n) = sys::packet_drops(fd) {
             self.counter.add(0, 0, n.into(), 0);
         }
-        match sys::interface_index(fd, &self.shared.name) {
-            Ok(index) if index == self.socket.index => match sys::interface_flags(fd, &self.shared.name) {
-                Ok(f) if f & libc::IFF_UP != 0 && f & libc::IFF_RUNNING != 0 => LinkState::Up,
-                _ => LinkState::Down,
-            },
-            _ => LinkState::Gone,
+        // The socket is bound to the interface's number: a new name changes nothing for it.
+        let Some(name) = name_of(fd, self.socket.index) else { return LinkState::Gone };
+        match sys::interface_flags(fd, &name) {
+            Ok(f) if f & libc::IFF_UP != 0 && f & libc::IFF_RUNNING != 0 => LinkState::Up,
+            _ => LinkState::Down,
         }
     }
 
@@ -276,6 +275,12 @@ impl PortRx for AfPacketRx {
         self.shared.generation.fetch_add(1, Ordering::Release);
         Ok(())
     }
+}
+
+/// What the interface with this number is called now; `None` if there is none (here).
+fn name_of(fd: BorrowedFd<'_>, index: u32) -> Option<InterfaceName> {
+    let name = rustix::net::netdevice::index_to_name(fd, index).ok()?;
+    InterfaceName::new(&name).ok()
 }
 
 fn tx_socket(shared: &Shared) -> Result<OwnedFd, PortError> {
@@ -308,8 +313,12 @@ impl AfPacketTx {
         Ok(self)
     }
 
-    /// Binds the socket to the interface that bears the name now, if it isn't.
+    /// Binds the socket to the interface that bears the name now, unless the one it is bound to exists
+    /// still (under whatever name).
     fn rebind(&mut self) -> std::io::Result<()> {
+        if self.index != 0 && name_of(self.socket.as_fd(), self.index).is_some() {
+            return Ok(());
+        }
         let index = sys::interface_index(self.socket.as_fd(), &self.shared.name)?;
         if index != self.index {
             sys::bind_send_only(self.socket.as_fd(), index)?;

@@ -74,7 +74,7 @@ pub enum LinkState {
     Up,
     /// Administratively down or without carrier; resumes by itself.
     Down,
-    /// The interface no longer exists, or another one bears its name: [`PortRx::reopen`].
+    /// The interface no longer exists: [`PortRx::reopen`].
     Gone,
 }
 
