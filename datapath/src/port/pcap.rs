@@ -13,8 +13,10 @@ use ofproto::ids::QueueId;
 
 use super::counters::Counter;
 use super::{FramePool, LinkState, Port, PortCounters, PortError, PortRx, PortStats, PortTx, Transmitted};
+use crate::checksum::finish_checksum;
 use crate::clock::Time;
 use crate::frame::{Frame, MAX_FRAME};
+use crate::segment::segment;
 
 const MAGIC_MICROS: u32 = 0xa1b2_c3d4;
 const MAGIC_NANOS: u32 = 0xa1b2_3c4d;
@@ -238,15 +240,34 @@ struct PcapTx {
     count: u64,
 }
 
+impl PcapTx {
+    /// Writes a frame as it would appear on a wire: checksum finished, a super-frame in segments.
+    fn write(&mut self, frame: &mut Frame) -> io::Result<()> {
+        let Some(writer) = &mut self.writer else { return Ok(()) };
+        let mut result = Ok(());
+        let mut one = |bytes: &[u8]| {
+            // No clock here: frames get consecutive times, which keeps their order.
+            self.count += 1;
+            if result.is_ok() {
+                result = writer.write(Time(self.count), bytes);
+            }
+        };
+        if frame.offload.gso.is_some() {
+            segment(frame, |s| one(s.bytes())).map_err(|e| invalid(e.to_string()))?;
+        } else {
+            finish_checksum(frame);
+            one(frame.bytes());
+        }
+        result
+    }
+}
+
 impl PortTx for PcapTx {
     fn transmit(&mut self, _queue: QueueId, frames: &mut Vec<Frame>, pool: &mut FramePool) -> Transmitted {
         let mut done = Transmitted::default();
         let mut bytes = 0;
-        for frame in frames.iter() {
-            // No clock here: frames get consecutive times, which keeps their order.
-            self.count += 1;
-            let result = self.writer.as_mut().map_or(Ok(()), |w| w.write(Time(self.count), frame.bytes()));
-            match result {
+        for frame in frames.iter_mut() {
+            match self.write(frame) {
                 Ok(()) => {
                     done.sent += 1;
                     bytes += frame.len() as u64;
@@ -277,6 +298,29 @@ mod tests {
         let (_, f) = r.next_frame(&mut pool)?.ok_or(io::ErrorKind::UnexpectedEof)?;
         assert_eq!(f.bytes(), [9; 9000]);
         assert!(r.next_frame(&mut pool)?.is_none());
+        Ok(())
+    }
+
+    #[test]
+    fn a_file_is_replayed_and_unfinished_checksums_are_finished() -> Result<(), Box<dyn std::error::Error>> {
+        let path = std::env::temp_dir().join(format!("datapath-pcap-{}.pcap", std::process::id()));
+        let mut pool = FramePool::default();
+        let port = Pcap::new("dump", None, Some(path.clone()));
+        let mut partial = Frame::from_bytes(&[1, 2, 3, 4, 0, 0]);
+        partial.offload.checksum = Some(crate::frame::PartialChecksum { start: 0, offset: 4 });
+        let mut tx = port.open_tx()?;
+        let t = tx.transmit(QueueId(0), &mut vec![Frame::from_bytes(b"plain"), partial], &mut pool);
+        assert_eq!((t.sent, port.counters().tx_bytes), (2, 11));
+        drop(tx);
+        let port = Pcap::new("replay", Some(path.clone()), None);
+        let mut rx = port.open_rx()?;
+        let mut got = Vec::new();
+        assert_eq!(rx.receive(&mut got, 32, &mut pool)?, 2);
+        assert!(matches!(rx.receive(&mut got, 32, &mut pool), Err(PortError::Closed)));
+        std::fs::remove_file(path)?;
+        let sum = !(0x0102u16 + 0x0304);
+        assert_eq!(got[0].bytes(), b"plain");
+        assert_eq!(got[1].bytes(), [1, 2, 3, 4, (sum >> 8) as u8, sum as u8]);
         Ok(())
     }
 

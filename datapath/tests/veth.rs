@@ -1,0 +1,449 @@
+//! Ports on real interfaces, in network namespaces of their own. Needs root; without it each test
+//! says that it was skipped and why.
+//!
+//! Each test builds `h1 [h1] -- [s1] sw [s2] -- [h2] h2` and enters `sw`; threads that it starts
+//! there, workers included, inherit the namespace. What arrives at `h2` is judged by tcpdump, which
+//! puts VLAN tags back by itself.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use datapath::clock::Time;
+use datapath::frame::Frame;
+use datapath::port::af_packet::{AfPacket, AfPacketOptions};
+use datapath::port::pcap::PcapReader;
+use datapath::port::tap::{Tap, TapOptions};
+use datapath::port::{FramePool, LinkState, Port};
+use datapath::worker::{Engine, PortEvent, PortEventKind, TxQueues, Worker, WorkerConfig, Workers};
+use ofproto::ids::{MacAddr, PortNo, QueueId};
+
+type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Cross;
+
+impl Engine for Cross {
+    fn process(&mut self, in_port: PortNo, frames: &mut Vec<Frame>, tx: &mut TxQueues, _now: Time) {
+        for frame in frames.drain(..) {
+            tx.push(PortNo(3 - in_port.0), QueueId(0), frame);
+        }
+    }
+}
+
+fn ip(args: &str) -> Result {
+    ip_output(args).map(drop)
+}
+
+fn ip_output(args: &str) -> Result<String> {
+    let out = Command::new("ip").args(args.split(' ')).output()?;
+    if !out.status.success() {
+        return Err(format!("ip {args}: {}", String::from_utf8_lossy(&out.stderr)).into());
+    }
+    Ok(String::from_utf8_lossy(&out.stdout).into_owned())
+}
+
+/// Moves the calling thread into a namespace.
+fn enter(ns: &str) -> Result {
+    let file = std::fs::File::open(format!("/run/netns/{ns}"))?;
+    let kind = rustix::thread::LinkNameSpaceType::Network;
+    rustix::thread::move_into_link_name_space(std::os::fd::AsFd::as_fd(&file), Some(kind))?;
+    Ok(())
+}
+
+/// Three namespaces, deleted on drop.
+struct Net {
+    h1: String,
+    h2: String,
+    sw: String,
+}
+
+impl Net {
+    /// `None` (and a printed reason) without root.
+    fn new() -> Result<Option<Self>> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        if !rustix::process::geteuid().is_root() {
+            println!("skipped: network namespaces need root");
+            return Ok(None);
+        }
+        let tag = format!("dp{}x{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let net = Self { h1: format!("{tag}h1"), h2: format!("{tag}h2"), sw: format!("{tag}sw") };
+        for ns in [&net.h1, &net.h2, &net.sw] {
+            ip(&format!("netns add {ns}"))?;
+            // Nobody should send anything unasked.
+            let sysctl = "sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1";
+            ip(&format!("netns exec {ns} {sysctl}"))?;
+        }
+        enter(&net.sw)?;
+        Ok(Some(net))
+    }
+
+    fn veth(&self, host: &str, host_if: &str, switch_if: &str) -> Result {
+        let sw = &self.sw;
+        ip(&format!("-n {sw} link add {switch_if} mtu 9000 type veth peer name {host_if} mtu 9000 netns {host}"))?;
+        ip(&format!("-n {sw} link set {switch_if} up"))?;
+        ip(&format!("-n {host} link set {host_if} up"))
+    }
+
+    fn two_veths() -> Result<Option<Self>> {
+        let Some(net) = Self::new()? else { return Ok(None) };
+        net.veth(&net.h1, "h1", "s1")?;
+        net.veth(&net.h2, "h2", "s2")?;
+        Ok(Some(net))
+    }
+
+    fn addresses(&self, if1: &str, if2: &str) -> Result {
+        for (ns, i, a) in [(&self.h1, if1, 1), (&self.h2, if2, 2)] {
+            ip(&format!("-n {ns} addr add 10.9.0.{a}/24 dev {i}"))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Net {
+    fn drop(&mut self) {
+        for ns in [&self.h1, &self.h2, &self.sw] {
+            let _ = ip(&format!("netns del {ns}"));
+        }
+    }
+}
+
+#[derive(Clone, Default)]
+struct Events(Arc<Mutex<Vec<PortEvent>>>);
+
+impl Events {
+    fn wait_for(&self, port: u32, state: LinkState) -> Result {
+        let wanted = PortEvent { port: PortNo(port), kind: PortEventKind::Link(state) };
+        let start = Instant::now();
+        loop {
+            let mut seen = self.0.lock().map_err(|e| e.to_string())?;
+            if let Some(at) = seen.iter().position(|e| *e == wanted) {
+                seen.drain(..=at);
+                return Ok(());
+            }
+            if start.elapsed() > PATIENCE {
+                return Err(format!("no {wanted:?} among {seen:?}").into());
+            }
+            drop(seen);
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+fn forward(ports: [&dyn Port; 2]) -> Result<(Workers<Cross>, Events)> {
+    let start = Instant::now();
+    let mut config = WorkerConfig::new("test", Arc::new(move || Time(start.elapsed().as_nanos() as u64)));
+    let events = Events::default();
+    let sink = events.clone();
+    config.events = Arc::new(move |e| {
+        if let Ok(mut seen) = sink.0.lock() {
+            seen.push(e);
+        }
+    });
+    let workers = Workers::new(vec![Worker::start(config, || Cross)?]);
+    for (no, port) in (1..).zip(ports) {
+        workers.add_port(PortNo(no), port)?;
+    }
+    Ok((workers, events))
+}
+
+fn af_packet(name: &str, ring: bool) -> Result<AfPacket> {
+    let default = AfPacketOptions::default();
+    let ring_bytes = if ring { default.ring_bytes } else { 0 };
+    Ok(AfPacket::new(name, AfPacketOptions { ring_bytes, ..default })?)
+}
+
+/// tcpdump in a namespace.
+struct Capture(Child);
+
+impl Capture {
+    fn start(ns: &str, interface: &str) -> Result<Self> {
+        let mut child = Command::new("ip")
+            .args(["netns", "exec", ns, "tcpdump", "-i", interface, "-s", "0", "-U", "-Q", "in", "-w", "-"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let mut said = Vec::new();
+        let stderr = child.stderr.as_mut().ok_or("no stderr")?;
+        let mut byte = [0];
+        while !said.ends_with(b"listening on") {
+            if stderr.read(&mut byte)? == 0 {
+                return Err(String::from_utf8_lossy(&said).into_owned().into());
+            }
+            said.push(byte[0]);
+        }
+        Ok(Self(child))
+    }
+
+    /// The next `n` frames.
+    fn frames(&mut self, n: usize) -> Result<Vec<Vec<u8>>> {
+        let stdout = self.0.stdout.take().ok_or("no stdout")?;
+        let reader = thread::spawn(move || -> std::io::Result<Vec<Vec<u8>>> {
+            let mut pool = FramePool::default();
+            let mut pcap = PcapReader::new(stdout)?;
+            let mut got = Vec::new();
+            while got.len() < n {
+                match pcap.next_frame(&mut pool)? {
+                    Some((_, f)) => got.push(f.bytes().to_vec()),
+                    None => break,
+                }
+            }
+            Ok(got)
+        });
+        let start = Instant::now();
+        while !reader.is_finished() && start.elapsed() < PATIENCE {
+            thread::sleep(Duration::from_millis(5));
+        }
+        self.0.kill()?;
+        Ok(reader.join().map_err(|_| "reader panicked")??)
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Runs `f` on a thread in a namespace.
+fn within<T: Send + 'static>(ns: &str, f: impl FnOnce() -> Result<T> + Send + 'static) -> thread::JoinHandle<T> {
+    let ns = ns.to_owned();
+    thread::spawn(move || {
+        let run = || {
+            enter(&ns)?;
+            f()
+        };
+        run().unwrap_or_else(|e| panic!("in {ns}: {e}"))
+    })
+}
+
+fn send_raw(ns: &str, interface: &'static str, frames: Vec<Vec<u8>>) -> Result {
+    within(ns, move || {
+        let mut socket = afpacket::sync::RawPacketStream::new()?;
+        socket.bind(interface)?;
+        for f in &frames {
+            socket.write_all(f)?;
+        }
+        Ok(())
+    })
+    .join()
+    .map_err(|_| "sender failed".into())
+}
+
+fn tagged(tags: &[(u16, u16)], ethertype: u16, payload: usize) -> Vec<u8> {
+    let mut f = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1];
+    for (tpid, tci) in tags {
+        f.extend(tpid.to_be_bytes());
+        f.extend(tci.to_be_bytes());
+    }
+    f.extend(ethertype.to_be_bytes());
+    f.extend((0..payload).map(|i| (i * 7) as u8));
+    f
+}
+
+fn every_kind() -> Vec<Vec<u8>> {
+    vec![
+        tagged(&[], 0x88b5, 46),
+        tagged(&[(0x8100, 0x2005)], 0x88b5, 46),
+        tagged(&[(0x8100, 0)], 0x88b5, 46),
+        tagged(&[(0x8100, 0xffff)], 0x88b5, 1500),
+        tagged(&[(0x88a8, 0x0123), (0x8100, 0xf456)], 0x88b5, 300),
+        tagged(&[(0x8100, 7), (0x8100, 8), (0x8100, 9)], 0x88b5, 60),
+        tagged(&[], 0x8847, 100),
+        tagged(&[(0x8100, 100)], 0x8848, 100),
+        tagged(&[], 0x88e7, 200),
+        tagged(&[], 0x0026, 38),
+        tagged(&[], 0x88b5, 0),
+        tagged(&[], 0x88b5, 1),
+        tagged(&[], 0x88b5, 9000),
+        tagged(&[(0x88a8, 1)], 0x88b5, 8996),
+    ]
+}
+
+fn frames_pass_unchanged(ring: bool) -> Result {
+    let Some(net) = Net::two_veths()? else { return Ok(()) };
+    let (a, b) = (af_packet("s1", ring)?, af_packet("s2", ring)?);
+    let (_workers, _events) = forward([&a, &b])?;
+    let mut capture = Capture::start(&net.h2, "h2")?;
+    let frames = every_kind();
+    send_raw(&net.h1, "h1", frames.clone())?;
+    let got = capture.frames(frames.len())?;
+    for (i, (got, sent)) in got.iter().zip(&frames).enumerate() {
+        assert_eq!(got, sent, "frame {i}");
+    }
+    assert_eq!(got.len(), frames.len());
+    let bytes: usize = frames.iter().map(Vec::len).sum();
+    let (ca, cb) = (a.counters(), b.counters());
+    assert_eq!((ca.rx_packets, ca.rx_bytes, ca.rx_errors), (frames.len() as u64, bytes as u64, 0));
+    assert_eq!((cb.tx_packets, cb.tx_bytes, cb.tx_errors), (frames.len() as u64, bytes as u64, 0));
+    assert_eq!((ca.tx_packets, cb.rx_packets), (0, 0), "own frames came back");
+    Ok(())
+}
+
+#[test]
+fn frames_of_every_kind_pass_a_ring_unchanged() -> Result {
+    frames_pass_unchanged(true)
+}
+
+#[test]
+fn frames_of_every_kind_pass_without_a_ring_unchanged() -> Result {
+    frames_pass_unchanged(false)
+}
+
+/// Sends a recognisable stream from h1 to h2 over TCP and compares it there.
+fn tcp_transfer(net: &Net, total: usize) -> Result {
+    let byte = |i: usize| (i % 251) as u8;
+    let (ready, wait) = std::sync::mpsc::channel();
+    let server = within(&net.h2, move || {
+        let listener = TcpListener::bind("10.9.0.2:5000")?;
+        ready.send(())?;
+        let (mut stream, _) = listener.accept()?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let mut buf = vec![0; 1 << 16];
+        let mut at = 0;
+        loop {
+            let n = stream.read(&mut buf)?;
+            if n == 0 {
+                return Ok(at);
+            }
+            for b in &buf[..n] {
+                if *b != byte(at) {
+                    return Err(format!("byte {at} is wrong").into());
+                }
+                at += 1;
+            }
+        }
+    });
+    wait.recv()?;
+    let client = within(&net.h1, move || {
+        let mut stream = TcpStream::connect_timeout(&"10.9.0.2:5000".parse()?, PATIENCE)?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        let data: Vec<u8> = (0..total).map(byte).collect();
+        stream.write_all(&data)?;
+        Ok(())
+    });
+    client.join().map_err(|_| "the client failed")?;
+    let received = server.join().map_err(|_| "the server failed")?;
+    assert_eq!(received, total);
+    Ok(())
+}
+
+#[test]
+fn tcp_passes_with_offloads_on_in_super_frames() -> Result {
+    for ring in [true, false] {
+        let Some(net) = Net::two_veths()? else { return Ok(()) };
+        net.addresses("h1", "h2")?;
+        let (a, b) = (af_packet("s1", ring)?, af_packet("s2", ring)?);
+        let (workers, _events) = forward([&a, &b])?;
+        tcp_transfer(&net, 32 << 20)?;
+        workers.sync()?;
+        let c = a.counters();
+        assert!(c.rx_bytes >= 32 << 20);
+        assert!(c.rx_bytes / c.rx_packets > 9014, "no super-frames: {c:?}");
+        assert_eq!((c.rx_errors, b.counters().tx_errors), (0, 0));
+    }
+    Ok(())
+}
+
+#[test]
+fn an_interface_may_go_down_and_come_back_and_be_replaced() -> Result {
+    for ring in [true, false] {
+        let Some(net) = Net::two_veths()? else { return Ok(()) };
+        let (a, b) = (af_packet("s1", ring)?, af_packet("s2", ring)?);
+        let (_workers, events) = forward([&a, &b])?;
+        let probe = tagged(&[(0x8100, 5)], 0x88b5, 46);
+        let passes = |from: &str, interface, to: &str, other: &str| -> Result {
+            let mut capture = Capture::start(to, other)?;
+            send_raw(from, interface, vec![probe.clone()])?;
+            assert_eq!(capture.frames(1)?, [probe.clone()]);
+            Ok(())
+        };
+        passes(&net.h1, "h1", &net.h2, "h2")?;
+        ip(&format!("-n {} link set s1 down", net.sw))?;
+        events.wait_for(1, LinkState::Down)?;
+        ip(&format!("-n {} link set s1 up", net.sw))?;
+        events.wait_for(1, LinkState::Up)?;
+        passes(&net.h1, "h1", &net.h2, "h2")?;
+        // Carrier loss at the far end.
+        ip(&format!("-n {} link set h1 down", net.h1))?;
+        events.wait_for(1, LinkState::Down)?;
+        ip(&format!("-n {} link set h1 up", net.h1))?;
+        events.wait_for(1, LinkState::Up)?;
+        ip(&format!("-n {} link del s1", net.sw))?;
+        events.wait_for(1, LinkState::Gone)?;
+        // The other port lives on, and sending to the lost one is a counted drop.
+        send_raw(&net.h2, "h2", vec![probe.clone()])?;
+        let start = Instant::now();
+        while a.counters().tx_dropped == 0 && start.elapsed() < PATIENCE {
+            thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(a.counters().tx_dropped, 1);
+        net.veth(&net.h1, "h1", "s1")?;
+        events.wait_for(1, LinkState::Up)?;
+        passes(&net.h1, "h1", &net.h2, "h2")?;
+        passes(&net.h2, "h2", &net.h1, "h1")?;
+    }
+    Ok(())
+}
+
+#[test]
+fn taps_carry_tcp_with_offloads_and_end_with_their_port() -> Result {
+    let Some(net) = Net::new()? else { return Ok(()) };
+    let mac = MacAddr([2, 0, 0, 0, 7, 1]);
+    let a = Tap::create("t1", &TapOptions { mac: Some(mac), mtu: Some(4000), up: true })?;
+    assert_eq!(a.mac()?, mac);
+    let shown = ip_output(&format!("-n {} link show t1", net.sw))?;
+    assert!(shown.contains("mtu 4000") && shown.contains("UP"), "{shown}");
+    let b = Tap::create("t2", &TapOptions::default())?;
+    assert!(Tap::create("t1", &TapOptions::default()).is_err(), "the device is taken");
+    for (ns, tap) in [(&net.h1, "t1"), (&net.h2, "t2")] {
+        ip(&format!("-n {} link set {tap} netns {ns}", net.sw))?;
+        ip(&format!("-n {ns} link set {tap} up"))?;
+    }
+    net.addresses("t1", "t2")?;
+    let (workers, events) = forward([&a, &b])?;
+    tcp_transfer(&net, 32 << 20)?;
+    let c = a.counters();
+    assert!(c.rx_bytes / c.rx_packets > 4014, "no super-frames: {c:?}");
+    assert_eq!((c.rx_errors, b.counters().tx_errors), (0, 0));
+    // Deleted from outside.
+    ip(&format!("-n {} link del t2", net.h2))?;
+    events.wait_for(2, LinkState::Gone)?;
+    // Removed with the port.
+    workers.remove_port(PortNo(1))?;
+    drop(a);
+    assert!(ip(&format!("-n {} link show t1", net.h1)).is_err(), "the device outlived its port");
+    Ok(())
+}
+
+#[test]
+fn tagged_frames_pass_from_a_tap_to_a_veth() -> Result {
+    let Some(net) = Net::new()? else { return Ok(()) };
+    let a = Tap::create("t1", &TapOptions { mtu: Some(9000), ..TapOptions::default() })?;
+    ip(&format!("-n {} link set t1 netns {}", net.sw, net.h1))?;
+    ip(&format!("-n {} link set t1 up", net.h1))?;
+    net.veth(&net.h2, "h2", "s2")?;
+    let b = af_packet("s2", true)?;
+    let (_workers, _events) = forward([&a, &b])?;
+    let mut capture = Capture::start(&net.h2, "h2")?;
+    let frames = every_kind();
+    send_raw(&net.h1, "t1", frames.clone())?;
+    assert_eq!(capture.frames(frames.len())?, frames);
+    Ok(())
+}
+
+#[test]
+fn names_too_long_for_an_interface_and_missing_interfaces_are_refused() -> Result {
+    assert!(AfPacket::new("a-name-of-16-byt", AfPacketOptions::default()).is_err());
+    let Some(_net) = Net::new()? else { return Ok(()) };
+    let port = af_packet("nowhere", true)?;
+    assert!(port.open_rx().is_err());
+    assert!(port.open_tx().is_err());
+    Ok(())
+}
