@@ -10,7 +10,9 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod daemon;
 pub mod management;
+pub mod metrics;
 pub mod netlink;
 pub mod ports;
 pub mod service;

@@ -17,6 +17,12 @@ pub const DEFAULT_FILTER: &str = "info";
 pub struct LogControl(Arc<dyn Fn(EnvFilter) -> Result<(), String> + Send + Sync>);
 
 impl LogControl {
+    /// One that checks filters and sets nothing, for tests.
+    #[cfg(test)]
+    pub(crate) fn detached() -> Self {
+        Self(Arc::new(|_| Ok(())))
+    }
+
     /// Sets the filter.
     ///
     /// # Errors

@@ -1,0 +1,3 @@
+//! Everything together: start in order, wait, stop in order.
+
+pub mod router;

@@ -1,0 +1,168 @@
+//! Management calls to their owners: bridges, ports, log, the daemon itself.
+
+use crate::config::PortSpec;
+use crate::management::{Call, CallError, Request, Router};
+use crate::metrics::Metrics;
+use crate::ports::PortControl;
+use crate::service::LogControl;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// Hands a call to a bridge's thread; must not block.
+pub type ToBridge = Arc<dyn Fn(Call) + Send + Sync>;
+
+/// The daemon's router.
+pub struct DaemonRouter {
+    /// Bridges by name, in the order of the configuration.
+    pub bridges: Vec<(String, ToBridge)>,
+    /// Ports' thread.
+    pub ports: PortControl,
+    /// Log filter.
+    pub log: LogControl,
+    /// Where a wish to stop goes.
+    pub stop: mpsc::Sender<()>,
+}
+
+impl DaemonRouter {
+    fn bridge(&self, name: Option<&str>) -> Result<&(String, ToBridge), CallError> {
+        let names = || self.bridges.iter().map(|b| b.0.as_str()).collect::<Vec<_>>().join(", ");
+        match (name, self.bridges.as_slice()) {
+            (Some(name), all) => all
+                .iter()
+                .find(|b| b.0 == name)
+                .ok_or_else(|| CallError::NotFound(format!("no bridge `{name}`; there are {}", names()))),
+            (None, [one]) => Ok(one),
+            (None, _) => Err(CallError::BadParams(format!("`bridge` is missing; there are {}", names()))),
+        }
+    }
+}
+
+impl Router for DaemonRouter {
+    fn bridges(&self) -> Vec<String> {
+        self.bridges.iter().map(|b| b.0.clone()).collect()
+    }
+
+    fn route(&self, bridge: Option<&str>, call: Call) -> Result<(), CallError> {
+        let Call { request, reply } = call;
+        match request {
+            Request::AddPort(text) => {
+                let (name, _) = self.bridge(bridge)?;
+                let spec: PortSpec = text.parse().map_err(|e| CallError::BadParams(format!("`port`: {e}")))?;
+                self.ports.add(name, spec, move |outcome| {
+                    let answer = match outcome {
+                        Ok(no) => Ok(json!({"port_no": no.0})),
+                        Err(e) => Err(CallError::Failed(e.to_string())),
+                    };
+                    let _ = reply.send(answer);
+                });
+            }
+            Request::DelPort(which) => {
+                let (name, _) = self.bridge(bridge)?;
+                let shown = which.clone();
+                self.ports.remove(name, &which, move |outcome| {
+                    let answer = match outcome {
+                        Some(no) => Ok(json!({"port_no": no.0})),
+                        None => Err(CallError::NotFound(format!("no port `{shown}`"))),
+                    };
+                    let _ = reply.send(answer);
+                });
+            }
+            Request::SetLog(filter) => {
+                let answer = self.log.set(&filter).map(|()| json!({"filter": filter}));
+                let _ = reply.send(answer.map_err(CallError::BadParams));
+            }
+            Request::Stop => {
+                tracing::info!("asked to stop by management");
+                let _ = reply.send(Ok(json!("stopping")));
+                let _ = self.stop.try_send(());
+            }
+            Request::Metrics => {
+                let bridges = match bridge {
+                    Some(_) => vec![self.bridge(bridge)?.clone()],
+                    None => self.bridges.clone(),
+                };
+                tokio::spawn(async move {
+                    let _ = reply.send(Ok(Value::String(metrics(&bridges).await)));
+                });
+            }
+            request => (self.bridge(bridge)?.1)(Call { request, reply }),
+        }
+        Ok(())
+    }
+}
+
+/// Asks every bridge for what has numbers.
+async fn metrics(bridges: &[(String, ToBridge)]) -> String {
+    let mut metrics = Metrics::default();
+    let version = vec![("version", env!("CARGO_PKG_VERSION").to_owned())];
+    metrics.add("switchd_build_info", false, version, 1.0);
+    let parts = [
+        (Request::Status, "", false),
+        (Request::Ports, "port", false),
+        (Request::Tables, "table", false),
+        (Request::Connections, "connection", false),
+        (Request::Counters, "", true),
+    ];
+    for (name, bridge) in bridges {
+        for (request, prefix, counters) in &parts {
+            let (reply, answer) = oneshot::channel();
+            bridge(Call { request: request.clone(), reply });
+            // What a bridge can't say has no metrics.
+            if let Ok(Ok(answer)) = answer.await {
+                metrics.add_answer(name, prefix, *counters, &answer);
+            }
+        }
+    }
+    metrics.render()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bridge(name: &'static str) -> (String, ToBridge) {
+        let to: ToBridge = Arc::new(move |call: Call| {
+            let answer = match call.request {
+                Request::Status => Ok(json!({"name": name, "ports": 2})),
+                Request::Counters => Ok(json!({"drops": 7})),
+                _ => Err(CallError::Failed("no".into())),
+            };
+            call.reply.send(answer).unwrap();
+        });
+        (name.into(), to)
+    }
+
+    async fn ask(router: &DaemonRouter, bridge: Option<&str>, request: Request) -> Result<Value, CallError> {
+        let (reply, answer) = oneshot::channel();
+        router.route(bridge, Call { request, reply })?;
+        answer.await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn calls_reach_their_owners() {
+        let ports = crate::ports::start().unwrap();
+        let (stop, mut stopped) = mpsc::channel(1);
+        let log = LogControl::detached();
+        let mut router = DaemonRouter { bridges: vec![bridge("a")], ports: ports.control(), log, stop };
+        assert_eq!(ask(&router, None, Request::Status).await.unwrap()["name"], "a");
+        router.bridges.push(bridge("b"));
+        assert_eq!(ask(&router, Some("b"), Request::Status).await.unwrap()["name"], "b");
+        let e = ask(&router, None, Request::Status).await.unwrap_err();
+        assert_eq!(e, CallError::BadParams("`bridge` is missing; there are a, b".into()));
+        assert!(matches!(ask(&router, Some("c"), Request::Status).await, Err(CallError::NotFound(_))));
+        let text = ask(&router, None, Request::Metrics).await.unwrap();
+        let text = text.as_str().unwrap();
+        for line in ["switchd_ports{bridge=\"a\"} 2", "switchd_drops_total{bridge=\"b\"} 7"] {
+            assert!(text.contains(line), "{text}");
+        }
+        let e = ask(&router, Some("a"), Request::AddPort("0=x".into())).await.unwrap_err();
+        assert!(e.to_string().contains("expected 1 to 65279"), "{e}");
+        assert!(matches!(
+            ask(&router, Some("a"), Request::SetLog("a=loud".into())).await,
+            Err(CallError::BadParams(_))
+        ));
+        ask(&router, Some("a"), Request::Stop).await.unwrap();
+        assert_eq!(stopped.recv().await, Some(()));
+    }
+}
