@@ -22,7 +22,7 @@ pub enum Role {
 pub struct RoleMsg {
     /// The role.
     pub role: Role,
-    /// 1.5: `OFPCID_UNDEFINED` (0xffff) by default.
+    /// 1.5: 0 (`OFPCID_UNDEFINED`) without one.
     pub short_id: u16,
     /// Master election generation.
     pub generation_id: u64,

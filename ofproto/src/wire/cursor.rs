@@ -114,6 +114,10 @@ impl<'a> Reader<'a> {
     /// Reads `n` ≤ 16 bytes as a right-aligned big-endian number.
     pub fn uint(&mut self, n: usize, field: &'static str) -> Result<u128, OfError> {
         let slice = self.bytes(n, field)?;
+        // Fields wider than a machine word are rare; the others don't pay for 128-bit shifts.
+        if n <= 8 {
+            return Ok(u128::from(slice.iter().fold(0u64, |acc, b| (acc << 8) | u64::from(*b))));
+        }
         Ok(slice.iter().fold(0u128, |acc, b| (acc << 8) | u128::from(*b)))
     }
 
@@ -217,6 +221,13 @@ impl Writer {
         }
         self.buf.extend_from_slice(&v.as_bytes()[..end]);
         self.zeros(n - end);
+    }
+
+    /// Overwrites the byte at `at`.
+    pub fn patch_u8(&mut self, at: usize, v: u8) {
+        if let Some(slot) = self.buf.get_mut(at) {
+            *slot = v;
+        }
     }
 
     /// Overwrites the 16-bit number at `at` (a length known only now).

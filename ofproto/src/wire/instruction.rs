@@ -1,0 +1,160 @@
+//! Instructions (OpenFlow 1.3.5 §7.2.4, 1.5.1 §7.2.5).
+
+use super::{EncodeError, Reader, Writer, action, oxs, unsupported};
+use crate::error::{ErrorKind, OfError};
+use crate::ids::{ExperimenterId, MeterId, TableId};
+use crate::instruction::Instruction;
+use crate::version::Version;
+use bytes::Bytes;
+
+const GOTO_TABLE: u16 = 1;
+const WRITE_METADATA: u16 = 2;
+const WRITE_ACTIONS: u16 = 3;
+const APPLY_ACTIONS: u16 = 4;
+const CLEAR_ACTIONS: u16 = 5;
+const METER: u16 = 6;
+const STAT_TRIGGER: u16 = 7;
+const EXPERIMENTER: u16 = 0xffff;
+
+/// The versions that define a type: the first, and the last where a later one dropped it.
+fn defined(ty: u16, version: Version) -> bool {
+    match ty {
+        GOTO_TABLE..=CLEAR_ACTIONS | EXPERIMENTER => true,
+        METER => (Version::V13..=Version::V14).contains(&version),
+        STAT_TRIGGER => version >= Version::V15,
+        _ => false,
+    }
+}
+
+/// Reads instructions to the end of `r`.
+pub(super) fn decode_list(r: &mut Reader<'_>, version: Version) -> Result<Vec<Instruction>, OfError> {
+    let mut list = Vec::with_capacity((r.remaining() / 8).min(4));
+    while !r.is_empty() {
+        list.push(decode(r, version)?);
+    }
+    Ok(list)
+}
+
+fn decode(r: &mut Reader<'_>, version: Version) -> Result<Instruction, OfError> {
+    let at = r.offset();
+    let mut head = r.clone().with_short(ErrorKind::BadInstructionBadLen);
+    let ty = head.u16("instruction type")?;
+    let length = usize::from(head.u16("instruction len")?);
+    if length < 8 || !length.is_multiple_of(8) {
+        return Err(OfError::at(
+            ErrorKind::BadInstructionBadLen,
+            at + 2,
+            "instruction len",
+            format!("{length} is not a positive multiple of 8"),
+        ));
+    }
+    let mut body = head.sub(length - 4, "instruction len")?;
+    let instruction = if defined(ty, version) {
+        decode_body(ty, &mut body, version)?
+    } else {
+        Instruction::Unknown { ty, data: Bytes::copy_from_slice(body.take_rest()) }
+    };
+    if !body.is_empty() {
+        return Err(OfError::at(
+            ErrorKind::BadInstructionBadLen,
+            at + 2,
+            "instruction len",
+            format!("{length} is {} more than instruction type {ty} has", body.remaining()),
+        ));
+    }
+    *r = head.with_short(r.short());
+    Ok(instruction)
+}
+
+fn decode_body(ty: u16, body: &mut Reader<'_>, version: Version) -> Result<Instruction, OfError> {
+    Ok(match ty {
+        GOTO_TABLE => {
+            let table = TableId(body.u8("table_id")?);
+            body.skip(3)?;
+            Instruction::GotoTable(table)
+        }
+        WRITE_METADATA => {
+            body.skip(4)?;
+            Instruction::WriteMetadata { metadata: body.u64("metadata")?, mask: body.u64("metadata_mask")? }
+        }
+        WRITE_ACTIONS => {
+            body.skip(4)?;
+            Instruction::WriteActions(action::decode_list(body, version)?)
+        }
+        APPLY_ACTIONS => {
+            body.skip(4)?;
+            Instruction::ApplyActions(action::decode_list(body, version)?)
+        }
+        CLEAR_ACTIONS => {
+            body.skip(4)?;
+            Instruction::ClearActions
+        }
+        METER => Instruction::Meter(MeterId(body.u32("meter_id")?)),
+        STAT_TRIGGER => Instruction::StatTrigger { flags: body.u32("flags")?, thresholds: oxs::decode_stats(body)? },
+        _ => Instruction::Experimenter {
+            experimenter: ExperimenterId(body.u32("experimenter")?),
+            data: Bytes::copy_from_slice(body.take_rest()),
+        },
+    })
+}
+
+/// Writes instructions.
+pub(super) fn encode_list(w: &mut Writer, version: Version, list: &[Instruction]) -> Result<(), EncodeError> {
+    list.iter().try_for_each(|i| encode(w, version, i))
+}
+
+fn encode(w: &mut Writer, version: Version, instruction: &Instruction) -> Result<(), EncodeError> {
+    let start = w.len();
+    w.u32(0);
+    let ty = match instruction {
+        Instruction::GotoTable(table) => {
+            w.u8(table.0);
+            GOTO_TABLE
+        }
+        Instruction::WriteMetadata { metadata, mask } => {
+            w.zeros(4);
+            w.u64(*metadata);
+            w.u64(*mask);
+            WRITE_METADATA
+        }
+        Instruction::WriteActions(actions) => {
+            w.zeros(4);
+            action::encode_list(w, version, actions)?;
+            WRITE_ACTIONS
+        }
+        Instruction::ApplyActions(actions) => {
+            w.zeros(4);
+            action::encode_list(w, version, actions)?;
+            APPLY_ACTIONS
+        }
+        Instruction::ClearActions => {
+            w.zeros(4);
+            CLEAR_ACTIONS
+        }
+        Instruction::Meter(_) if !defined(METER, version) => return Err(unsupported(version, "OFPIT_METER")),
+        Instruction::Meter(meter) => {
+            w.u32(meter.0);
+            METER
+        }
+        Instruction::StatTrigger { .. } if !defined(STAT_TRIGGER, version) => {
+            return Err(unsupported(version, "OFPIT_STAT_TRIGGER"));
+        }
+        Instruction::StatTrigger { flags, thresholds } => {
+            w.u32(*flags);
+            oxs::encode_stats(w, thresholds)?;
+            STAT_TRIGGER
+        }
+        Instruction::Experimenter { experimenter, data } => {
+            w.u32(experimenter.0);
+            w.bytes(data);
+            EXPERIMENTER
+        }
+        Instruction::Unknown { ty, data } => {
+            w.bytes(data);
+            *ty
+        }
+    };
+    w.pad8(start);
+    w.patch_u16(start, ty);
+    super::set_length(w, start + 2, start, "instruction")
+}

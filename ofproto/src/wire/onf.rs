@@ -1,0 +1,275 @@
+//! The ONF's extensions to 1.3, which give it messages of 1.4 inside experimenter messages: bundles
+//! (EXT-230), flow monitors (EXT-187), role status (EXT-191), request-forward.
+//!
+//! EXT-187 has no group filter, no command and no event for the initial flows: a request with the
+//! first two is refused by the encoder, an initial flow is reported as added.
+
+use super::multipart::Marks;
+use super::{EncodeError, Reader, Writer, bundle, instruction, oxm, require, role};
+use crate::error::{ErrorKind, OfError};
+use crate::flow::FlowRemovedReason;
+use crate::ids::{Cookie, ExperimenterId, GroupId, MonitorId, PortNo, TableId, Xid};
+use crate::matching::Match;
+use crate::message::Message;
+use crate::monitor::{FlowMonitorRequest, FlowUpdate, FlowUpdateEvent, MonitorCommand, MonitorFlags};
+use crate::nx_message::NxMessage;
+use crate::version::Version;
+use bytes::Bytes;
+
+const FLOW_MONITOR_CANCEL: u32 = 1870;
+const FLOW_MONITOR_PAUSED: u32 = 1871;
+const FLOW_MONITOR_RESUMED: u32 = 1872;
+const ROLE_STATUS: u32 = 1911;
+const BUNDLE_CONTROL: u32 = 2300;
+const BUNDLE_ADD_MESSAGE: u32 = 2301;
+const REQUESTFORWARD: u32 = 2350;
+/// `ONFMP_FLOW_MONITOR`
+const FLOW_MONITOR: u32 = 1870;
+
+/// `ONFFMF_OWN`, where 1.4 has `OFPFMF_NO_ABBREV`.
+const MONITOR_OWN: u16 = 32;
+
+const ADDED: u16 = 0;
+const DELETED: u16 = 1;
+const MODIFIED: u16 = 2;
+const ABBREV: u16 = 3;
+
+/// Reads an ONF experimenter message's body, or `None` for a subtype that isn't one of these.
+pub(super) fn decode_message(
+    exp_type: u32,
+    r: &mut Reader<'_>,
+    version: Version,
+    nesting: super::message::Nesting,
+) -> Result<Option<Message>, OfError> {
+    if version != Version::V13 {
+        return Ok(None);
+    }
+    Ok(Some(match exp_type {
+        FLOW_MONITOR_CANCEL => Message::Nicira(NxMessage::OnfFlowMonitorCancel(r.u32("id")?)),
+        FLOW_MONITOR_PAUSED => Message::Nicira(NxMessage::OnfFlowMonitorPaused),
+        FLOW_MONITOR_RESUMED => Message::Nicira(NxMessage::OnfFlowMonitorResumed),
+        ROLE_STATUS => Message::RoleStatus(role::decode_status(r)?),
+        BUNDLE_CONTROL => Message::BundleControl(bundle::decode_control(r, version)?),
+        BUNDLE_ADD_MESSAGE => {
+            nesting.forbid(r)?;
+            Message::BundleAdd(bundle::decode_add(r, version)?)
+        }
+        REQUESTFORWARD => {
+            nesting.forbid(r)?;
+            Message::RequestForward(bundle::decode_request_forward(r, version)?)
+        }
+        _ => return Ok(None),
+    }))
+}
+
+/// Writes the experimenter body of a message that 1.3 has only by extension; `false` for another.
+pub(super) fn encode_message(w: &mut Writer, version: Version, m: &Message) -> Result<bool, EncodeError> {
+    if version != Version::V13 {
+        return Ok(false);
+    }
+    let mut head = |exp_type: u32| {
+        w.u32(ExperimenterId::ONF.0);
+        w.u32(exp_type);
+    };
+    match m {
+        Message::Nicira(NxMessage::OnfFlowMonitorCancel(id)) => {
+            head(FLOW_MONITOR_CANCEL);
+            w.u32(*id);
+        }
+        Message::Nicira(NxMessage::OnfFlowMonitorPaused) => head(FLOW_MONITOR_PAUSED),
+        Message::Nicira(NxMessage::OnfFlowMonitorResumed) => head(FLOW_MONITOR_RESUMED),
+        Message::RoleStatus(m) => {
+            head(ROLE_STATUS);
+            role::encode_status(w, m)?;
+        }
+        Message::BundleControl(m) => {
+            head(BUNDLE_CONTROL);
+            bundle::encode_control(w, version, m)?;
+        }
+        Message::BundleAdd(m) => {
+            head(BUNDLE_ADD_MESSAGE);
+            bundle::encode_add(w, version, m)?;
+        }
+        Message::RequestForward(m) => {
+            head(REQUESTFORWARD);
+            bundle::encode_request_forward(w, version, m)?;
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// Whether an experimenter multipart is EXT-187's.
+pub(super) fn is_flow_monitor(r: &Reader<'_>, version: Version) -> bool {
+    let mut peek = r.clone();
+    version == Version::V13
+        && peek.u32("experimenter").is_ok_and(|id| id == ExperimenterId::ONF.0)
+        && peek.u32("exp_type").is_ok_and(|ty| ty == FLOW_MONITOR)
+}
+
+/// Writes the experimenter header of EXT-187's multipart, before which no segment may be cut.
+pub(super) fn put_monitor_head(w: &mut Writer, marks: &mut Marks) {
+    w.u32(ExperimenterId::ONF.0);
+    w.u32(FLOW_MONITOR);
+    marks.clear();
+    marks.push(w.len());
+}
+
+/// Reads a match that is a length elsewhere and bare TLVs here, padded to 8.
+fn decode_bare_match(r: &mut Reader<'_>, length: u16, version: Version) -> Result<Match, OfError> {
+    let length = usize::from(length);
+    let mut fields = r.clone().with_short(ErrorKind::BadMatchBadLen).sub(length, "match_len")?;
+    let matching = oxm::decode_fields(&mut fields, version)?;
+    r.skip(length.next_multiple_of(8))?;
+    Ok(matching)
+}
+
+fn encode_bare_match(w: &mut Writer, version: Version, len_at: usize, matching: &Match) -> Result<(), EncodeError> {
+    let start = w.len();
+    oxm::encode_fields(w, version, matching)?;
+    super::set_length(w, len_at, start, "match")?;
+    w.pad8(start);
+    Ok(())
+}
+
+/// Reads the requests of EXT-187's multipart, header included.
+pub(super) fn decode_monitor_requests(
+    r: &mut Reader<'_>,
+    version: Version,
+) -> Result<Vec<FlowMonitorRequest>, OfError> {
+    r.skip(8)?;
+    let mut list = Vec::new();
+    while !r.is_empty() {
+        let id = MonitorId(r.u32("id")?);
+        let flags = r.u16("flags")?;
+        let match_len = r.u16("match_len")?;
+        let out_port = PortNo(r.u32("out_port")?);
+        let table = TableId(r.u8("table_id")?);
+        r.skip(3)?;
+        // Bit 5 means OWN here; bit 6 has no meaning and moves to the place that OWN left.
+        let common = flags & !(MONITOR_OWN | MonitorFlags::ONLY_OWN.bits());
+        let own = if flags & MONITOR_OWN != 0 { MonitorFlags::ONLY_OWN.bits() } else { 0 };
+        let spare = if flags & MonitorFlags::ONLY_OWN.bits() != 0 { MONITOR_OWN } else { 0 };
+        list.push(FlowMonitorRequest {
+            id,
+            out_port,
+            out_group: GroupId::ANY,
+            flags: MonitorFlags::from_bits_retain(common | own | spare),
+            table,
+            command: MonitorCommand::Add,
+            matching: decode_bare_match(r, match_len, version)?,
+        });
+    }
+    Ok(list)
+}
+
+/// Writes one request of EXT-187.
+pub(super) fn encode_monitor_request(
+    w: &mut Writer,
+    version: Version,
+    m: &FlowMonitorRequest,
+) -> Result<(), EncodeError> {
+    require(m.out_group == GroupId::ANY, version, "a flow monitor's out_group")?;
+    require(m.command == MonitorCommand::Add, version, "a flow monitor's command")?;
+    let bits = m.flags.bits();
+    let only_own = MonitorFlags::ONLY_OWN.bits();
+    let mut flags = bits & !(MONITOR_OWN | only_own);
+    flags |= if bits & only_own != 0 { MONITOR_OWN } else { 0 };
+    flags |= if bits & MONITOR_OWN != 0 { only_own } else { 0 };
+    w.u32(m.id.0);
+    w.u16(flags);
+    let len_at = w.len();
+    w.u16(0);
+    w.u32(m.out_port.0);
+    w.u8(m.table.0);
+    w.zeros(3);
+    encode_bare_match(w, version, len_at, &m.matching)
+}
+
+/// Reads the updates of EXT-187's multipart, header included.
+pub(super) fn decode_updates(r: &mut Reader<'_>, version: Version) -> Result<Vec<FlowUpdate>, OfError> {
+    r.skip(8)?;
+    let mut list = Vec::new();
+    while !r.is_empty() {
+        let mut u = super::multipart::entry(r, 0, "length")?;
+        u.skip(2)?;
+        list.push(decode_update(&mut u, version)?);
+        if !u.is_empty() {
+            return Err(u.error(u.short(), "length", "longer than the update"));
+        }
+    }
+    Ok(list)
+}
+
+fn decode_update(r: &mut Reader<'_>, version: Version) -> Result<FlowUpdate, OfError> {
+    let event = r.u16("event")?;
+    if event == ABBREV {
+        return Ok(FlowUpdate::Abbrev(Xid(r.u32("xid")?)));
+    }
+    if event > ABBREV {
+        return Ok(FlowUpdate::Unknown { event, data: Bytes::copy_from_slice(r.take_rest()) });
+    }
+    let at = r.offset();
+    let reason = r.u16("reason")?;
+    let Ok(reason) = u8::try_from(reason) else {
+        return Err(OfError::at(r.short(), at, "reason", format!("{reason} is no flow-removed reason")));
+    };
+    let priority = r.u16("priority")?;
+    let (idle_timeout, hard_timeout) = (r.u16("idle_timeout")?, r.u16("hard_timeout")?);
+    let match_len = r.u16("match_len")?;
+    let table = TableId(r.u8("table_id")?);
+    r.skip(1)?;
+    Ok(FlowUpdate::Full {
+        event: match event {
+            ADDED => FlowUpdateEvent::Added,
+            DELETED => FlowUpdateEvent::Removed(super::codes::flow_removed_reason(reason, version)),
+            _ => FlowUpdateEvent::Modified,
+        },
+        table,
+        idle_timeout,
+        hard_timeout,
+        priority,
+        cookie: Cookie(r.u64("cookie")?),
+        matching: decode_bare_match(r, match_len, version)?,
+        instructions: instruction::decode_list(r, version)?,
+    })
+}
+
+/// Writes one update of EXT-187.
+pub(super) fn encode_update(w: &mut Writer, version: Version, m: &FlowUpdate) -> Result<(), EncodeError> {
+    let start = w.len();
+    w.u16(0);
+    match m {
+        FlowUpdate::Full { event, table, idle_timeout, hard_timeout, priority, cookie, matching, instructions } => {
+            let (number, reason) = match event {
+                FlowUpdateEvent::Initial | FlowUpdateEvent::Added => (ADDED, FlowRemovedReason::IdleTimeout),
+                FlowUpdateEvent::Removed(reason) => (DELETED, *reason),
+                FlowUpdateEvent::Modified => (MODIFIED, FlowRemovedReason::IdleTimeout),
+            };
+            w.u16(number);
+            w.u16(u16::from(super::codes::flow_removed_reason_code(reason, version)));
+            w.u16(*priority);
+            w.u16(*idle_timeout);
+            w.u16(*hard_timeout);
+            let len_at = w.len();
+            w.u16(0);
+            w.u8(table.0);
+            w.u8(0);
+            w.u64(cookie.0);
+            encode_bare_match(w, version, len_at, matching)?;
+            instruction::encode_list(w, version, instructions)?;
+        }
+        FlowUpdate::Abbrev(xid) => {
+            w.u16(ABBREV);
+            w.u32(xid.0);
+        }
+        FlowUpdate::Unknown { event, data } => {
+            w.u16(*event);
+            w.bytes(data);
+        }
+        FlowUpdate::Paused | FlowUpdate::Resumed => {
+            return Err(super::unsupported(version, "pausing as a flow update (it is a message of its own)"));
+        }
+    }
+    super::set_length(w, start, start, "flow update")
+}

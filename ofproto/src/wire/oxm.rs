@@ -1,0 +1,377 @@
+//! Match fields as OXM TLVs (OpenFlow 1.3.5 §7.2.3; Nicira's NXM classes share the form).
+//!
+//! A field's header form is looked up by class and number in tables built from
+//! [`FIELDS`](crate::field::FIELDS) at compile time.
+
+use super::{EncodeError, Reader, Writer, unsupported};
+use crate::error::{ErrorKind, OfError};
+use crate::field::{Code, FIELDS, FieldId, FieldInfo};
+use crate::ids::ExperimenterId;
+use crate::matching::{Match, MatchField, OxmId, UnknownField};
+use crate::version::Version;
+use bytes::Bytes;
+
+const NXM_0: u16 = 0x0000;
+const NXM_1: u16 = 0x0001;
+const BASIC: u16 = 0x8000;
+const PACKET_REGS: u16 = 0x8001;
+const EXPERIMENTER: u16 = 0xffff;
+/// `OFPMT_OXM`
+const MATCH_TYPE_OXM: u16 = 1;
+
+type FieldTable = [Option<FieldId>; 128];
+
+const fn table(class: u16) -> FieldTable {
+    let mut table = [None; 128];
+    let mut i = 0;
+    while i < FIELDS.len() {
+        let mut j = 0;
+        while j < FIELDS[i].codes.len() {
+            let number = match (FIELDS[i].codes[j], class) {
+                (Code::Oxm(n), BASIC) | (Code::Nxm0(n), NXM_0) | (Code::Nxm1(n), NXM_1) => n as usize,
+                (Code::PacketRegs(n), PACKET_REGS) => n as usize,
+                _ => 128,
+            };
+            if number < 128 {
+                table[number] = Some(FIELDS[i].id);
+            }
+            j += 1;
+        }
+        i += 1;
+    }
+    table
+}
+
+static BASIC_FIELDS: FieldTable = table(BASIC);
+static NXM_0_FIELDS: FieldTable = table(NXM_0);
+static NXM_1_FIELDS: FieldTable = table(NXM_1);
+static PACKET_REG_FIELDS: FieldTable = table(PACKET_REGS);
+
+/// An ONF extension's number: below 128 it is the header's field number, above a 16-bit `exp_type`
+/// after the experimenter id (the form of the early EXT-256).
+const fn onf_has_exp_type(number: u16) -> bool {
+    number >= 128
+}
+
+/// Whether `version` knows a field under this header form.
+fn allowed(info: &FieldInfo, code: Code, version: Version) -> bool {
+    match code {
+        Code::Oxm(_) | Code::PacketRegs(_) => version >= Version::V12 && version >= info.since,
+        Code::Onf(_) => version >= Version::V12 && (version < info.since || version < Version::V14),
+        Code::Nxm0(_) | Code::Nxm1(_) | Code::Nsh(_) => true,
+    }
+}
+
+/// The header form that `version` writes a field in.
+pub(super) fn preferred(info: &FieldInfo, version: Version) -> Option<Code> {
+    info.codes.iter().copied().find(|code| allowed(info, *code, version))
+}
+
+/// Bytes of a value under a header form.
+const fn width(info: &FieldInfo, code: Code) -> usize {
+    match code {
+        Code::Nxm0(0) => 2,
+        _ => info.bytes(),
+    }
+}
+
+/// A TLV's header, with the experimenter's part where there is one.
+struct Header {
+    class: u16,
+    field: u8,
+    has_mask: bool,
+    length: u8,
+}
+
+fn read_header(r: &mut Reader<'_>) -> Result<Header, OfError> {
+    let word = r.u32("oxm_header")?;
+    Ok(Header {
+        class: (word >> 16) as u16,
+        field: ((word >> 9) & 0x7f) as u8,
+        has_mask: word & 0x100 != 0,
+        length: word as u8,
+    })
+}
+
+/// The field and header form that a header names. For an experimenter's, `body` is read past the id
+/// (and `exp_type`) only if the field is known.
+fn lookup(header: &Header, body: &mut Reader<'_>, version: Version) -> Option<(&'static FieldInfo, Code)> {
+    let n = header.field;
+    let (id, code) = match header.class {
+        BASIC => (BASIC_FIELDS[usize::from(n & 0x7f)], Code::Oxm(n)),
+        NXM_1 => (NXM_1_FIELDS[usize::from(n & 0x7f)], Code::Nxm1(n)),
+        NXM_0 => (NXM_0_FIELDS[usize::from(n & 0x7f)], Code::Nxm0(n)),
+        PACKET_REGS => (PACKET_REG_FIELDS[usize::from(n & 0x7f)], Code::PacketRegs(n)),
+        EXPERIMENTER => {
+            let mut peek = body.clone();
+            let code = match ExperimenterId(peek.u32("oxm experimenter").ok()?) {
+                ExperimenterId::ONF if n == 0 => Code::Onf(peek.u16("exp_type").ok()?),
+                ExperimenterId::ONF => Code::Onf(u16::from(n)),
+                ExperimenterId::NSH => Code::Nsh(n),
+                _ => return None,
+            };
+            let id = FieldId::by_code(code)?;
+            *body = peek;
+            (Some(id), code)
+        }
+        _ => return None,
+    };
+    let info = id?.info();
+    allowed(info, code, version).then_some((info, code))
+}
+
+/// What a TLV holds.
+pub(super) enum Tlv {
+    Known(MatchField),
+    Unknown(UnknownField),
+}
+
+/// Reads one TLV. `bad_len` is what its enclosing structure answers a wrong length with.
+pub(super) fn decode_tlv(r: &mut Reader<'_>, version: Version, bad_len: ErrorKind) -> Result<Tlv, OfError> {
+    let at = r.offset();
+    let header = read_header(r)?;
+    let mut body = r.sub(usize::from(header.length), "oxm_length")?;
+    let Some((info, code)) = lookup(&header, &mut body, version) else {
+        let experimenter = if header.class == EXPERIMENTER {
+            let short = body.short();
+            body = body.with_short(bad_len);
+            let id = body.u32("oxm experimenter")?;
+            body = body.with_short(short);
+            Some(ExperimenterId(id))
+        } else {
+            None
+        };
+        return Ok(Tlv::Unknown(UnknownField {
+            class: header.class,
+            field: header.field,
+            has_mask: header.has_mask,
+            experimenter,
+            payload: Bytes::copy_from_slice(body.take_rest()),
+        }));
+    };
+    let width = width(info, code);
+    let expected = if header.has_mask { 2 * width } else { width };
+    if body.remaining() != expected {
+        let got = body.remaining();
+        return Err(OfError::at(
+            bad_len,
+            at,
+            info.name,
+            format!("oxm_length leaves {got} bytes for the value, {expected} are needed"),
+        ));
+    }
+    let mut value = body.uint(width, info.name)?;
+    let mut mask = if header.has_mask { Some(body.uint(width, info.name)?) } else { None };
+    if code == Code::Nxm0(0) {
+        value = widen_port(value);
+        mask = mask.map(|m| if m == 0xffff { 0xffff_ffff } else { m });
+    }
+    let canonical = preferred(info, version) == Some(code);
+    Ok(Tlv::Known(MatchField { id: info.id, value, mask, code: if canonical { None } else { Some(code) } }))
+}
+
+/// A 16-bit port number in the 32-bit form: the reserved ones move to the end of the range.
+pub(super) const fn widen_port(port: u128) -> u128 {
+    if port >= 0xff00 { port + 0xffff_0000 } else { port }
+}
+
+/// Reads TLVs to the end of `r`.
+pub(super) fn decode_fields(r: &mut Reader<'_>, version: Version) -> Result<Match, OfError> {
+    // Eight bytes are the usual size of a TLV; a match of more, smaller ones grows once.
+    let mut matching = Match { fields: Vec::with_capacity(r.remaining() / 8), unknown: Vec::new(), fixed: None };
+    while !r.is_empty() {
+        match decode_tlv(r, version, ErrorKind::BadMatchBadLen)? {
+            Tlv::Known(field) => matching.fields.push(field),
+            Tlv::Unknown(field) => matching.unknown.push((matching.fields.len(), field)),
+        }
+    }
+    Ok(matching)
+}
+
+/// Reads an `ofp_match` of 1.2 and later, with its padding.
+pub(super) fn decode_match(r: &mut Reader<'_>, version: Version) -> Result<Match, OfError> {
+    let short = r.short();
+    let mut m = r.clone().with_short(ErrorKind::BadMatchBadLen);
+    let at = m.offset();
+    let ty = m.u16("match type")?;
+    if ty != MATCH_TYPE_OXM {
+        return Err(OfError::at(ErrorKind::BadMatchBadType, at, "match type", format!("{ty} is not OFPMT_OXM")));
+    }
+    let length = usize::from(m.u16("match length")?);
+    if length < 4 {
+        return Err(OfError::at(ErrorKind::BadMatchBadLen, at + 2, "match length", format!("{length} is less than 4")));
+    }
+    let mut fields = m.sub(length - 4, "match length")?;
+    let matching = decode_fields(&mut fields, version)?;
+    m.skip(length.next_multiple_of(8) - length)?;
+    *r = m.with_short(short);
+    Ok(matching)
+}
+
+/// Writes an `ofp_match` of 1.2 and later, with its padding.
+pub(super) fn encode_match(w: &mut Writer, version: Version, matching: &Match) -> Result<(), EncodeError> {
+    let start = w.len();
+    w.u16(MATCH_TYPE_OXM);
+    w.u16(0);
+    encode_fields(w, version, matching)?;
+    super::set_length(w, start + 2, start, "match")?;
+    w.pad8(start);
+    Ok(())
+}
+
+/// Writes a match's TLVs, unknown ones in their places.
+pub(super) fn encode_fields(w: &mut Writer, version: Version, matching: &Match) -> Result<(), EncodeError> {
+    let mut unknown = matching.unknown.iter().peekable();
+    for (i, field) in matching.fields.iter().enumerate() {
+        while let Some((_, u)) = unknown.next_if(|(at, _)| *at <= i) {
+            encode_unknown(w, u)?;
+        }
+        encode_field(w, version, field)?;
+    }
+    unknown.try_for_each(|(_, u)| encode_unknown(w, u))
+}
+
+/// Writes one field's TLV.
+pub(super) fn encode_field(w: &mut Writer, version: Version, field: &MatchField) -> Result<(), EncodeError> {
+    let info = field.id.info();
+    let code = match field.code {
+        Some(code) if allowed(info, code, version) => code,
+        _ => preferred(info, version).ok_or_else(|| unsupported(version, info.name))?,
+    };
+    let width = width(info, code);
+    put_header(w, code, field.mask.is_some(), if field.mask.is_some() { 2 * width } else { width });
+    put_value(w, info, width, field.value)?;
+    if let Some(mask) = field.mask {
+        put_value(w, info, width, mask)?;
+    }
+    Ok(())
+}
+
+fn put_value(w: &mut Writer, info: &FieldInfo, width: usize, value: u128) -> Result<(), EncodeError> {
+    if width == 2 && info.id == FieldId::InPort {
+        // NXM_OF_IN_PORT
+        let fits = value < 0xff00 || (0xffff_ff00..=0xffff_ffff).contains(&value);
+        if !fits {
+            return Err(EncodeError::OutOfRange { what: info.name, value });
+        }
+    } else if width < 16 && value >> (8 * width) != 0 {
+        return Err(EncodeError::OutOfRange { what: info.name, value });
+    }
+    w.uint(value, width);
+    Ok(())
+}
+
+/// Writes a TLV's header (and experimenter part) for a payload of `payload` bytes.
+fn put_header(w: &mut Writer, code: Code, has_mask: bool, payload: usize) {
+    let (class, field, experimenter) = match code {
+        Code::Oxm(n) => (BASIC, n, None),
+        Code::Nxm0(n) => (NXM_0, n, None),
+        Code::Nxm1(n) => (NXM_1, n, None),
+        Code::PacketRegs(n) => (PACKET_REGS, n, None),
+        Code::Onf(n) if onf_has_exp_type(n) => (EXPERIMENTER, 0, Some((ExperimenterId::ONF, Some(n)))),
+        Code::Onf(n) => (EXPERIMENTER, n as u8, Some((ExperimenterId::ONF, None))),
+        Code::Nsh(n) => (EXPERIMENTER, n, Some((ExperimenterId::NSH, None))),
+    };
+    let extra = match experimenter {
+        None => 0,
+        Some((_, None)) => 4,
+        Some((_, Some(_))) => 6,
+    };
+    w.u16(class);
+    w.u8((field << 1) | u8::from(has_mask));
+    // The widest known field is 16 bytes with a mask of as many, so this fits.
+    w.u8((payload + extra) as u8);
+    if let Some((id, exp_type)) = experimenter {
+        w.u32(id.0);
+        if let Some(n) = exp_type {
+            w.u16(n);
+        }
+    }
+}
+
+/// Writes a TLV as it came.
+pub(super) fn encode_unknown(w: &mut Writer, u: &UnknownField) -> Result<(), EncodeError> {
+    let length = u.payload.len() + if u.experimenter.is_some() { 4 } else { 0 };
+    let Ok(short) = u8::try_from(length) else {
+        return Err(EncodeError::TooLong { what: "oxm payload", len: length, max: 255 });
+    };
+    put_unknown_header(w, u, short);
+    w.bytes(&u.payload);
+    Ok(())
+}
+
+fn put_unknown_header(w: &mut Writer, u: &UnknownField, length: u8) {
+    w.u16(u.class);
+    w.u8((u.field << 1) | u8::from(u.has_mask));
+    w.u8(length);
+    if let Some(id) = u.experimenter {
+        w.u32(id.0);
+    }
+}
+
+/// Reads an OXM id: a header without its value, with the experimenter's part.
+pub(super) fn decode_id(r: &mut Reader<'_>, version: Version) -> Result<OxmId, OfError> {
+    let header = read_header(r)?;
+    if let Some((info, code)) = lookup(&header, r, version) {
+        let own = own_length(info, code);
+        return Ok(OxmId {
+            field: Ok(info.id),
+            has_mask: header.has_mask,
+            code: if preferred(info, version) == Some(code) { None } else { Some(code) },
+            length: if usize::from(header.length) == own { None } else { Some(header.length) },
+        });
+    }
+    let experimenter =
+        if header.class == EXPERIMENTER { Some(ExperimenterId(r.u32("oxm experimenter")?)) } else { None };
+    Ok(OxmId {
+        field: Err(UnknownField {
+            class: header.class,
+            field: header.field,
+            has_mask: header.has_mask,
+            experimenter,
+            payload: Bytes::new(),
+        }),
+        has_mask: header.has_mask,
+        code: None,
+        length: Some(header.length),
+    })
+}
+
+/// `oxm_length` of a field's id: that of its value, not doubled for a mask (OpenFlow 1.3.5 §7.3.5.5.2).
+fn own_length(info: &FieldInfo, code: Code) -> usize {
+    width(info, code)
+        + match code {
+            Code::Onf(n) if onf_has_exp_type(n) => 6,
+            Code::Onf(_) | Code::Nsh(_) => 4,
+            _ => 0,
+        }
+}
+
+/// Writes an OXM id.
+pub(super) fn encode_id(w: &mut Writer, version: Version, id: &OxmId) -> Result<(), EncodeError> {
+    match &id.field {
+        Ok(field) => {
+            let info = field.info();
+            let code = match id.code {
+                Some(code) if allowed(info, code, version) => code,
+                _ => preferred(info, version).ok_or_else(|| unsupported(version, info.name))?,
+            };
+            let at = w.len();
+            put_header(w, code, id.has_mask, width(info, code));
+            if let Some(length) = id.length {
+                w.patch_u8(at + 3, length);
+            }
+        }
+        Err(u) => put_unknown_header(w, &UnknownField { has_mask: id.has_mask, ..u.clone() }, id.length.unwrap_or(0)),
+    }
+    Ok(())
+}
+
+/// Reads OXM ids to the end of `r`.
+pub(super) fn decode_ids(r: &mut Reader<'_>, version: Version) -> Result<Vec<OxmId>, OfError> {
+    let mut ids = Vec::with_capacity(r.remaining() / 4);
+    while !r.is_empty() {
+        ids.push(decode_id(r, version)?);
+    }
+    Ok(ids)
+}
