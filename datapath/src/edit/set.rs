@@ -155,6 +155,7 @@ impl Packet {
     fn finish_offload(&mut self) {
         self.finish_checksum();
         self.frame.offload.gso = None;
+        self.frame.offload.checksum_valid = false;
     }
 
     fn put48(&mut self, at: usize, value: u128) {
