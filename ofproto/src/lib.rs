@@ -26,6 +26,7 @@ pub mod queue;
 pub mod role;
 pub mod stats;
 pub mod table;
+pub mod text;
 pub mod version;
 pub mod wire;
 

@@ -1,0 +1,365 @@
+//! Flow-mods, flow statistics and packet-outs as text.
+
+use super::action::{Env, action_list, instructions, parse_group_id, parse_seconds};
+use super::action_fmt::{group_text, seconds_text};
+use super::matching::MatchBuilder;
+use super::scan::{Sep, Src};
+use super::value::{parse_port, port_text};
+use super::{ParseContext, Printer, Shown, TextError, TextErrorKind};
+use crate::flow::{FlowMod, FlowModCommand, FlowModFlags};
+use crate::ids::{BufferId, Cookie, GroupId, PortNo, TableId};
+use crate::instruction::Instruction;
+use crate::matching::{Match, MatchField};
+use crate::packet::PacketOut;
+use crate::stats::{FlowDesc, FlowStats, FlowStatsRequest};
+use crate::version::Version;
+use std::fmt;
+
+const COMMANDS: [(&str, FlowModCommand); 5] = [
+    ("add", FlowModCommand::Add),
+    ("modify", FlowModCommand::Modify),
+    ("modify_strict", FlowModCommand::ModifyStrict),
+    ("delete", FlowModCommand::Delete),
+    ("delete_strict", FlowModCommand::DeleteStrict),
+];
+
+const FLAGS: [(&str, FlowModFlags); 6] = [
+    ("send_flow_rem", FlowModFlags::SEND_FLOW_REM),
+    ("check_overlap", FlowModFlags::CHECK_OVERLAP),
+    ("reset_counts", FlowModFlags::RESET_COUNTS),
+    ("no_packet_counts", FlowModFlags::NO_PKT_COUNTS),
+    ("no_byte_counts", FlowModFlags::NO_BYT_COUNTS),
+    ("emerg", FlowModFlags::EMERG),
+];
+
+/// The flags' names and, in hexadecimal, what has none.
+pub(crate) fn flag_names(flags: FlowModFlags) -> Vec<String> {
+    let mut rest = flags;
+    let mut out = Vec::new();
+    for (name, flag) in FLAGS {
+        if flags.contains(flag) {
+            rest.remove(flag);
+            out.push(name.to_owned());
+        }
+    }
+    if !rest.is_empty() {
+        out.push(format!("flags={:#x}", rest.bits()));
+    }
+    out
+}
+
+/// Everything a flow's text may hold.
+struct Parsed {
+    mods: FlowMod,
+    table: Option<TableId>,
+    has_actions: bool,
+    stats: FlowStats,
+}
+
+fn command_prefix(src: Src<'_>) -> (Option<FlowModCommand>, Src<'_>) {
+    let t = src.trim();
+    for (name, command) in COMMANDS {
+        if let Some(rest) = t.strip_prefix(name)
+            && (rest.is_empty() || rest.s.starts_with(|c: char| c.is_ascii_whitespace()))
+        {
+            return (Some(command), rest);
+        }
+    }
+    (None, t)
+}
+
+fn parse(src: Src<'_>, ctx: &ParseContext<'_>) -> Result<Parsed, TextError> {
+    let mut m = FlowMod::default();
+    let mut stats = FlowStats::default();
+    let mut table = None;
+    let mut matching = MatchBuilder::default();
+    let mut actions = None;
+    for item in src.items() {
+        let item = item?;
+        let number = || item.need("a number");
+        match (item.key.s, item.sep) {
+            ("actions" | "action", Sep::Equals) => {
+                actions = Some(item.rest);
+                break;
+            }
+            ("table", Sep::Equals) => {
+                table = Some(match number()?.s {
+                    "all" | "ALL" => TableId::ALL,
+                    _ => TableId(number()?.u8()?),
+                });
+            }
+            ("priority", Sep::Equals) => m.priority = number()?.u16()?,
+            ("idle_timeout", Sep::Equals) => m.idle_timeout = number()?.u16()?,
+            ("hard_timeout", Sep::Equals) => m.hard_timeout = number()?.u16()?,
+            ("importance", Sep::Equals) => m.importance = number()?.u16()?,
+            ("cookie", Sep::Equals) => {
+                let (cookie, mask) = number()?.u64_masked()?;
+                m.cookie = Cookie(cookie);
+                m.cookie_mask = mask.unwrap_or(0);
+            }
+            ("out_port", Sep::Equals) => m.out_port = parse_port(item.need("a port")?, ctx)?,
+            ("out_group", Sep::Equals) => m.out_group = parse_group_id(item.need("a group")?)?,
+            ("buffer_id", Sep::Equals) => m.buffer_id = BufferId(number()?.u32()?),
+            ("flags", Sep::Equals) => m.flags |= FlowModFlags::from_bits_retain(number()?.u16()?),
+            ("duration", Sep::Equals) => (stats.duration_sec, stats.duration_nsec) = parse_seconds(number()?)?,
+            ("n_packets", Sep::Equals) => stats.packet_count = number()?.u64()?,
+            ("n_bytes", Sep::Equals) => stats.byte_count = number()?.u64()?,
+            ("idle_age", Sep::Equals) => stats.idle = Some(parse_seconds(number()?)?),
+            ("hard_age", Sep::Equals) => drop(number()?.u64()?),
+            (key, Sep::None) if FLAGS.iter().any(|(n, _)| *n == key) => {
+                for (name, flag) in FLAGS {
+                    if name == key {
+                        m.flags |= flag;
+                    }
+                }
+            }
+            _ => {
+                if !matching.accept(&item, ctx)? {
+                    return Err(item.unknown("a match field or a property of a flow"));
+                }
+            }
+        }
+    }
+    m.matching = matching.finish()?;
+    if let Some(actions) = actions {
+        m.instructions = instructions(actions, Env::for_match(ctx, &m.matching))?;
+    }
+    Ok(Parsed { mods: m, table, has_actions: actions.is_some(), stats })
+}
+
+fn flow_mod(src: Src<'_>, command: FlowModCommand, ctx: &ParseContext<'_>) -> Result<FlowMod, TextError> {
+    let (prefix, body) = command_prefix(src);
+    let command = prefix.unwrap_or(command);
+    let Parsed { mods: mut m, table, has_actions, .. } = parse(body, ctx)?;
+    let delete = matches!(command, FlowModCommand::Delete | FlowModCommand::DeleteStrict);
+    if !delete && !has_actions {
+        return Err(body.from(body.s.len()).missing("actions=… (drop for none)"));
+    }
+    m.command = command;
+    m.table = table.unwrap_or(if delete && ctx.version > Version::V10 { TableId::ALL } else { TableId(0) });
+    Ok(m)
+}
+
+/// Reads a flow-mod: `table=0,priority=100,ip,nw_dst=10.0.0.0/8,actions=output:2`. A text that
+/// begins with `add `, `modify `, `modify_strict `, `delete ` or `delete_strict ` says itself which
+/// command it is; for others it is `command`.
+///
+/// Defaults: priority 32768, table 0 (deletes from 1.1 on: all tables), no timeouts, cookie 0.
+///
+/// # Errors
+/// Whatever [`super::parse_match`] and [`super::parse_instructions`] refuse; a missing `actions=`
+/// of anything but a delete.
+pub fn parse_flow_mod(text: &str, command: FlowModCommand, ctx: &ParseContext<'_>) -> Result<FlowMod, TextError> {
+    flow_mod(Src::new(text), command, ctx)
+}
+
+/// The lines of a file with their places, without comments (`#` to the line's end).
+pub(crate) fn lines(text: &str) -> impl Iterator<Item = Src<'_>> {
+    let mut at = 0;
+    text.split_inclusive('\n').filter_map(move |line| {
+        let src = Src { s: line, at };
+        at += line.len();
+        let body = line.find('#').map_or(src, |i| src.slice(0, i)).trim();
+        (!body.is_empty()).then_some(body)
+    })
+}
+
+/// Reads a file of flow-mods, one a line; empty lines and `#` comments are skipped.
+///
+/// # Errors
+/// The first line's that is refused, with the offset in the file.
+pub fn parse_flow_mods(text: &str, command: FlowModCommand, ctx: &ParseContext<'_>) -> Result<Vec<FlowMod>, TextError> {
+    lines(text).map(|line| flow_mod(line, command, ctx)).collect()
+}
+
+/// Reads a flow entry as [`FlowText`] and `dump-flows` print it.
+///
+/// # Errors
+/// As [`parse_flow_mod`].
+pub fn parse_flow_desc(text: &str, ctx: &ParseContext<'_>) -> Result<FlowDesc, TextError> {
+    let Parsed { mods: m, table, stats, .. } = parse(Src::new(text), ctx)?;
+    Ok(FlowDesc {
+        table: table.unwrap_or(TableId(0)),
+        priority: m.priority,
+        idle_timeout: m.idle_timeout,
+        hard_timeout: m.hard_timeout,
+        flags: m.flags,
+        importance: m.importance,
+        cookie: m.cookie,
+        stats,
+        matching: m.matching,
+        instructions: m.instructions,
+    })
+}
+
+/// Reads the filter of a flow or aggregate statistics request: `table=1,cookie=0x1/-1,ip`.
+///
+/// # Errors
+/// As [`parse_flow_mod`]; actions.
+pub fn parse_flow_stats_request(text: &str, ctx: &ParseContext<'_>) -> Result<FlowStatsRequest, TextError> {
+    let src = Src::new(text);
+    let Parsed { mods: m, table, has_actions, .. } = parse(src, ctx)?;
+    if has_actions {
+        return Err(src.err(TextErrorKind::Syntax, "a filter without actions"));
+    }
+    Ok(FlowStatsRequest {
+        table: table.unwrap_or(TableId::ALL),
+        out_port: m.out_port,
+        out_group: m.out_group,
+        cookie: m.cookie,
+        cookie_mask: m.cookie_mask,
+        matching: m.matching,
+    })
+}
+
+/// Reads a packet-out: `in_port=CONTROLLER,packet=0011…,actions=output:2`. Before 1.5 the match
+/// holds `in_port` alone (`ANY` unless given).
+///
+/// # Errors
+/// As [`parse_flow_mod`]; neither `packet` nor `buffer_id`.
+pub fn parse_packet_out(text: &str, ctx: &ParseContext<'_>) -> Result<PacketOut, TextError> {
+    let src = Src::new(text);
+    let mut matching = MatchBuilder::default();
+    let (mut buffer_id, mut data) = (BufferId::NONE, None);
+    let mut actions = None;
+    for item in src.items() {
+        let item = item?;
+        match (item.key.s, item.sep) {
+            ("actions" | "action", Sep::Equals) => {
+                actions = Some(item.rest);
+                break;
+            }
+            ("packet" | "data", Sep::Equals) => data = Some(item.value.hex_bytes()?.into()),
+            ("buffer_id", Sep::Equals) => buffer_id = BufferId(item.need("a number")?.u32()?),
+            _ => {
+                if !matching.accept(&item, ctx)? {
+                    return Err(item.unknown("in_port, packet, buffer_id or actions"));
+                }
+            }
+        }
+    }
+    if data.is_none() && buffer_id == BufferId::NONE {
+        return Err(src.missing("packet=… in hexadecimal"));
+    }
+    let mut matching: Match = matching.finish()?;
+    let in_port = crate::field::FieldId::InPort;
+    if matching.get(in_port).is_none() {
+        matching.fields.insert(0, MatchField::exact(in_port, PortNo::ANY.0.into()));
+    }
+    let actions = match actions {
+        Some(src) => action_list(src, Env::new(ctx))?,
+        None => return Err(src.missing("actions=…")),
+    };
+    Ok(PacketOut { buffer_id, matching, actions, data: data.unwrap_or_default() })
+}
+
+/// Prints a flow-mod with its command before it: what [`parse_flow_mod`] reads.
+#[derive(Clone, Copy, Debug)]
+pub struct FlowModText<'a>(pub &'a FlowMod);
+
+impl fmt::Display for FlowModText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Printer::default().write_flow_mod(f, self.0)
+    }
+}
+
+/// Prints a flow entry as `dump-flows` does.
+#[derive(Clone, Copy, Debug)]
+pub struct FlowText<'a>(pub &'a FlowDesc);
+
+impl fmt::Display for FlowText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Printer::default().write_flow(f, self.0)
+    }
+}
+
+impl Printer<'_> {
+    /// A flow-mod, printable.
+    pub fn flow_mod<'m>(&'m self, m: &'m FlowMod) -> impl fmt::Display + 'm {
+        Shown(move |f: &mut fmt::Formatter<'_>| self.write_flow_mod(f, m))
+    }
+
+    /// A flow entry, printable.
+    pub fn flow<'m>(&'m self, m: &'m FlowDesc) -> impl fmt::Display + 'm {
+        Shown(move |f: &mut fmt::Formatter<'_>| self.write_flow(f, m))
+    }
+
+    /// The body: match, a space if there is one, `actions=…`.
+    fn write_rule(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        matching: &Match,
+        priority: u16,
+        instructions: Option<&[Instruction]>,
+    ) -> fmt::Result {
+        self.write_match(f, matching, Some(priority))?;
+        let Some(instructions) = instructions else { return Ok(()) };
+        let nothing = priority == 0x8000 && matching.fields.is_empty() && matching.unknown.is_empty();
+        f.write_str(if nothing { "actions=" } else { " actions=" })?;
+        self.write_instructions(f, instructions)
+    }
+
+    pub(crate) fn write_flow_mod(&self, f: &mut fmt::Formatter<'_>, m: &FlowMod) -> fmt::Result {
+        let delete = matches!(m.command, FlowModCommand::Delete | FlowModCommand::DeleteStrict);
+        match COMMANDS.iter().find(|(_, c)| *c == m.command) {
+            Some((name, _)) => write!(f, "{name} ")?,
+            None => write!(f, "command={:?} ", m.command)?,
+        }
+        let default_table = if delete && self.version > Version::V10 { TableId::ALL } else { TableId(0) };
+        if m.table != default_table {
+            write!(f, "table={},", m.table)?;
+        }
+        if m.cookie_mask != 0 {
+            write!(f, "cookie={}/{:#x},", m.cookie, m.cookie_mask)?;
+        } else if m.cookie.0 != 0 {
+            write!(f, "cookie={},", m.cookie)?;
+        }
+        for (name, n) in
+            [("idle_timeout", m.idle_timeout), ("hard_timeout", m.hard_timeout), ("importance", m.importance)]
+        {
+            if n != 0 {
+                write!(f, "{name}={n},")?;
+            }
+        }
+        if m.buffer_id != BufferId::NONE {
+            write!(f, "buffer_id={},", m.buffer_id)?;
+        }
+        if m.out_port != PortNo::ANY {
+            write!(f, "out_port={},", port_text(m.out_port, self.ports))?;
+        }
+        if m.out_group != GroupId::ANY {
+            write!(f, "out_group={},", group_text(m.out_group))?;
+        }
+        for flag in flag_names(m.flags) {
+            write!(f, "{flag},")?;
+        }
+        let shows_actions = !delete || !m.instructions.is_empty();
+        self.write_rule(f, &m.matching, m.priority, shows_actions.then_some(&m.instructions))
+    }
+
+    pub(crate) fn write_flow(&self, f: &mut fmt::Formatter<'_>, m: &FlowDesc) -> fmt::Result {
+        write!(
+            f,
+            "cookie={}, duration={}s, table={}, n_packets={}, n_bytes={}, ",
+            m.cookie,
+            seconds_text(m.stats.duration_sec, m.stats.duration_nsec),
+            m.table,
+            m.stats.packet_count,
+            m.stats.byte_count
+        )?;
+        for (name, n) in
+            [("idle_timeout", m.idle_timeout), ("hard_timeout", m.hard_timeout), ("importance", m.importance)]
+        {
+            if n != 0 {
+                write!(f, "{name}={n}, ")?;
+            }
+        }
+        if let Some((s, n)) = m.stats.idle {
+            write!(f, "idle_age={}, ", seconds_text(s, n))?;
+        }
+        for flag in flag_names(m.flags) {
+            write!(f, "{flag} ")?;
+        }
+        self.write_rule(f, &m.matching, m.priority, Some(&m.instructions))
+    }
+}

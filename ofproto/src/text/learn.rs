@@ -1,0 +1,248 @@
+//! The `learn` action's arguments, both ways.
+
+use super::names::{code_bits, field_by_any_name};
+use super::nicira::{has_own_form, parse_subfield};
+use super::scan::{Item, Sep, Src};
+use super::value::{format_value, parse_value};
+use super::{ParseContext, TextError, TextErrorKind, field_text_name};
+use crate::ids::TableId;
+use crate::matching::OxmId;
+use crate::nicira::{LearnSource, LearnSpec, NxAction, Subfield};
+use bytes::Bytes;
+use std::fmt;
+
+const SEND_FLOW_REM: u16 = 1;
+const DELETE_LEARNED: u16 = 2;
+const WRITE_RESULT: u16 = 4;
+
+pub(crate) fn parse(item: &Item<'_>, ctx: &ParseContext<'_>) -> Result<NxAction, TextError> {
+    let (mut idle_timeout, mut hard_timeout, mut fin_idle_timeout, mut fin_hard_timeout) = (0, 0, 0, 0);
+    let (mut priority, mut cookie, mut flags, mut table) = (0x8000, 0, 0, TableId(1));
+    let (mut limit, mut result_dst) = (None, None);
+    let mut specs = Vec::new();
+    for part in item.value.items() {
+        let part = part?;
+        let number = || part.need("a number");
+        match part.key.s {
+            "table" => table = TableId(number()?.u8()?),
+            "idle_timeout" => idle_timeout = number()?.u16()?,
+            "hard_timeout" => hard_timeout = number()?.u16()?,
+            "fin_idle_timeout" => fin_idle_timeout = number()?.u16()?,
+            "fin_hard_timeout" => fin_hard_timeout = number()?.u16()?,
+            "priority" => priority = number()?.u16()?,
+            "cookie" => cookie = number()?.u64()?,
+            "send_flow_rem" => flags |= SEND_FLOW_REM,
+            "delete_learned" => flags |= DELETE_LEARNED,
+            "flags" => flags |= number()?.u16()?,
+            "limit" => limit = Some(number()?.u32()?),
+            "result_dst" => {
+                flags |= WRITE_RESULT;
+                result_dst = Some(parse_subfield(part.need("a field")?)?);
+            }
+            "load" => specs.push(load(&part)?),
+            "output" => {
+                let src = parse_subfield(part.need("a field")?)?;
+                let n_bits = src.n_bits;
+                specs.push(LearnSpec::Output { src: LearnSource::Field(src), n_bits });
+            }
+            _ => specs.push(matching(&part, ctx)?),
+        }
+    }
+    let limit = match (limit, result_dst) {
+        (None, None) => None,
+        (limit, dst) => Some((limit.unwrap_or(0), dst)),
+    };
+    Ok(NxAction::Learn {
+        idle_timeout,
+        hard_timeout,
+        priority,
+        cookie,
+        flags,
+        table,
+        fin_idle_timeout,
+        fin_hard_timeout,
+        limit,
+        specs,
+    })
+}
+
+/// A constant of `n_bits` in whole 16-bit words, as the specification of a flow-spec has it.
+fn immediate(value: u128, n_bits: u16) -> LearnSource {
+    let len = usize::from(n_bits.div_ceil(16)) * 2;
+    let all = value.to_be_bytes();
+    LearnSource::Immediate(Bytes::copy_from_slice(all.get(16usize.saturating_sub(len)..).unwrap_or(&all)))
+}
+
+fn starts_number(src: Src<'_>) -> bool {
+    src.s.starts_with(|c: char| c.is_ascii_digit())
+}
+
+fn max_of(n_bits: u16) -> u128 {
+    if n_bits >= 128 { u128::MAX } else { (1 << n_bits) - 1 }
+}
+
+fn load(part: &Item<'_>) -> Result<LearnSpec, TextError> {
+    let (from, to) = super::action::arrow(part, part.need("value->field")?)?;
+    let dst = parse_subfield(to)?;
+    let n_bits = dst.n_bits;
+    let src = if starts_number(from) {
+        immediate(from.number_to(max_of(n_bits))?, n_bits)
+    } else {
+        field_source(from, n_bits)?
+    };
+    Ok(LearnSpec::Load { src, dst, n_bits })
+}
+
+fn field_source(src: Src<'_>, n_bits: u16) -> Result<LearnSource, TextError> {
+    let field = parse_subfield(src)?;
+    if field.n_bits != n_bits {
+        return Err(src.err(TextErrorKind::OutOfRange, format!("{n_bits} bits, as many as the destination has")));
+    }
+    Ok(LearnSource::Field(field))
+}
+
+/// `F[..]`, `F[..]=G[..]`, `F[..]=5`, `eth_type=0x800`.
+fn matching(part: &Item<'_>, ctx: &ParseContext<'_>) -> Result<LearnSpec, TextError> {
+    let dst = parse_subfield(part.key)?;
+    let n_bits = dst.n_bits;
+    if part.sep == Sep::None {
+        return Ok(LearnSpec::Match { src: LearnSource::Field(dst.clone()), dst, n_bits });
+    }
+    let value = part.need("a value or field")?;
+    let is_field = value.s.contains('[') || field_by_any_name(value.s).is_some();
+    let src = if is_field {
+        field_source(value, n_bits)?
+    } else {
+        match &dst.field.field {
+            Ok(id) if n_bits == code_bits(id.info(), dst.field.code) && has_own_form(*id) => {
+                match parse_value(*id, value, ctx)? {
+                    Some((v, None)) => immediate(v, n_bits),
+                    _ => return Err(value.err(TextErrorKind::NotMaskable, "a value without a mask")),
+                }
+            }
+            _ => immediate(value.number_to(max_of(n_bits))?, n_bits),
+        }
+    };
+    Ok(LearnSpec::Match { src, dst, n_bits })
+}
+
+/// The number that an immediate is; `None` beyond 128 bits.
+fn immediate_value(bytes: &[u8]) -> Option<u128> {
+    let significant =
+        bytes.iter().position(|b| *b != 0).map_or(&bytes[bytes.len()..], |i| bytes.get(i..).unwrap_or(&[]));
+    (significant.len() <= 16).then(|| significant.iter().fold(0, |v, b| v << 8 | u128::from(*b)))
+}
+
+fn write_immediate(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+    match immediate_value(bytes) {
+        Some(v) => write!(f, "{v:#x}"),
+        None => {
+            f.write_str("0x")?;
+            super::matching::write_hex(f, bytes)
+        }
+    }
+}
+
+impl super::Printer<'_> {
+    pub(crate) fn write_learn(&self, f: &mut fmt::Formatter<'_>, learn: &NxAction) -> fmt::Result {
+        let NxAction::Learn {
+            idle_timeout,
+            hard_timeout,
+            priority,
+            cookie,
+            flags,
+            table,
+            fin_idle_timeout,
+            fin_hard_timeout,
+            limit,
+            specs,
+        } = learn
+        else {
+            return Ok(());
+        };
+        write!(f, "learn(table={table}")?;
+        for (name, n) in [
+            ("idle_timeout", idle_timeout),
+            ("hard_timeout", hard_timeout),
+            ("fin_idle_timeout", fin_idle_timeout),
+            ("fin_hard_timeout", fin_hard_timeout),
+        ] {
+            if *n != 0 {
+                write!(f, ",{name}={n}")?;
+            }
+        }
+        if *priority != 0x8000 {
+            write!(f, ",priority={priority}")?;
+        }
+        let result = limit.as_ref().and_then(|(_, dst)| dst.as_ref());
+        let said = SEND_FLOW_REM | DELETE_LEARNED | if result.is_some() { WRITE_RESULT } else { 0 };
+        if flags & SEND_FLOW_REM != 0 {
+            f.write_str(",send_flow_rem")?;
+        }
+        if flags & DELETE_LEARNED != 0 {
+            f.write_str(",delete_learned")?;
+        }
+        if flags & !said != 0 {
+            write!(f, ",flags={:#x}", flags & !said)?;
+        }
+        if *cookie != 0 {
+            write!(f, ",cookie={cookie:#x}")?;
+        }
+        if let Some((n, _)) = limit
+            && (*n != 0 || result.is_none())
+        {
+            write!(f, ",limit={n}")?;
+        }
+        if let Some(dst) = result {
+            f.write_str(",result_dst=")?;
+            self.write_subfield(f, dst)?;
+        }
+        for spec in specs {
+            f.write_str(",")?;
+            self.write_learn_spec(f, spec)?;
+        }
+        f.write_str(")")
+    }
+
+    fn write_learn_spec(&self, f: &mut fmt::Formatter<'_>, spec: &LearnSpec) -> fmt::Result {
+        match spec {
+            LearnSpec::Match { src: LearnSource::Field(src), dst, .. } => {
+                self.write_subfield(f, dst)?;
+                if src != dst {
+                    f.write_str("=")?;
+                    self.write_subfield(f, src)?;
+                }
+                Ok(())
+            }
+            LearnSpec::Match { src: LearnSource::Immediate(bytes), dst, n_bits } => {
+                if let (Subfield { field: OxmId { field: Ok(id), code: None, .. }, .. }, Some(v)) =
+                    (dst, immediate_value(bytes))
+                    && *n_bits == code_bits(id.info(), None)
+                    && has_own_form(*id)
+                {
+                    return write!(f, "{}={}", field_text_name(*id), format_value(*id, v, None));
+                }
+                self.write_subfield(f, dst)?;
+                f.write_str("=")?;
+                write_immediate(f, bytes)
+            }
+            LearnSpec::Load { src, dst, .. } => {
+                f.write_str("load:")?;
+                self.write_learn_source(f, src)?;
+                f.write_str("->")?;
+                self.write_subfield(f, dst)
+            }
+            LearnSpec::Output { src, .. } => {
+                f.write_str("output:")?;
+                self.write_learn_source(f, src)
+            }
+        }
+    }
+
+    fn write_learn_source(&self, f: &mut fmt::Formatter<'_>, src: &LearnSource) -> fmt::Result {
+        match src {
+            LearnSource::Field(s) => self.write_subfield(f, s),
+            LearnSource::Immediate(bytes) => write_immediate(f, bytes),
+        }
+    }
+}
