@@ -9,10 +9,14 @@
 //! No packet is parsed here and no wire layout is known here.
 #![forbid(unsafe_code)]
 
+pub mod agent;
+pub mod bridge;
 pub mod config;
 pub mod daemon;
 pub mod management;
 pub mod metrics;
 pub mod netlink;
+pub mod packet_buffer;
 pub mod ports;
 pub mod service;
+pub mod session;

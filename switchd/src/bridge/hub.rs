@@ -1,0 +1,292 @@
+//! A switch and all its connections, without I/O: what one connection does to the others, and what
+//! the switch tells them. The single place through which anything changes the switch.
+//!
+//! Invariants: at most one master; every request's consequences (effects, events) are told to
+//! everybody before the next request begins; a session that ended is told nothing.
+
+use crate::session::host::{Effect, Host};
+use crate::session::notify::{FlowEvent, Punted};
+use crate::session::{ConnId, Purpose, Received, Session, Settings};
+use datapath::clock::Time;
+use ofproto::Version;
+use ofproto::flow::FlowRemoved;
+use ofproto::ids::Xid;
+use ofproto::port::{Port, PortReason};
+use ofproto::role::{ControllerStatus, ControllerStatusProp};
+use ofproto::stats::FlowDesc;
+use ofproto::table::TableStatus;
+use std::collections::BTreeMap;
+
+/// Something that happened in the switch.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Happened {
+    /// An entry that asked for it is gone.
+    FlowRemoved(FlowRemoved),
+    /// An entry changed; for monitors.
+    Flow(FlowEvent, Box<FlowDesc>),
+    /// A port changed; not told to `by`, whose port-mod did it, before 1.5.
+    Port {
+        /// How.
+        reason: PortReason,
+        /// What it is now.
+        port: Port,
+        /// Who asked for it.
+        by: Option<ConnId>,
+    },
+    /// A table's vacancy passed a threshold.
+    Table(TableStatus),
+}
+
+/// What the connections as a whole ask of the switch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Demand {
+    /// Some controller is connected: a standalone bridge follows its tables.
+    pub controlled: bool,
+    /// Some controller speaks a version whose tables send what misses to it.
+    pub misses: bool,
+    /// Some connection monitors flows: changes have to be told.
+    pub monitors: bool,
+}
+
+/// A switch that a hub can serve.
+pub trait Backend: Host {
+    /// What other connections have to be told, in order.
+    fn take_effects(&mut self) -> Vec<(ConnId, Effect)>;
+    /// What happened since the last call, in order.
+    fn take_events(&mut self) -> Vec<Happened>;
+    /// The next packet for controllers.
+    fn next_punt(&mut self) -> Option<Punted>;
+    /// What the connections ask of the switch now.
+    fn set_demand(&mut self, now: Time, demand: Demand);
+    /// The controllers, for 1.5's controller-status request.
+    fn set_controllers(&mut self, controllers: Vec<ControllerStatus>);
+    /// A connection is gone: its short id is free.
+    fn forget(&mut self, id: ConnId);
+    /// Timers: timeouts of flows, meters, vacancy.
+    fn tick(&mut self, now: Time);
+    /// When `tick` is due.
+    fn deadline(&self, now: Time) -> Option<Time>;
+}
+
+/// `OFPCSR_*`
+const REASON_REQUEST: u8 = 0;
+const REASON_CHANNEL: u8 = 1;
+/// `OFPCT_STATUS_*`
+const CHANNEL_UP: u8 = 0;
+const CHANNEL_DOWN: u8 = 1;
+
+/// The switch and its sessions.
+#[derive(Debug)]
+pub struct Hub<B> {
+    /// The switch.
+    pub switch: B,
+    sessions: BTreeMap<ConnId, Session>,
+    settings: Settings,
+    next: u64,
+    demand: Demand,
+    /// Packets for controllers that no connection took.
+    unclaimed: u64,
+}
+
+impl<B: Backend> Hub<B> {
+    /// A hub without connections.
+    pub fn new(switch: B, settings: Settings) -> Self {
+        Self { switch, sessions: BTreeMap::new(), settings, next: 1, demand: Demand::default(), unclaimed: 0 }
+    }
+
+    /// A connection was made.
+    pub fn opened(&mut self, now: Time, peer: String, purpose: Purpose) -> ConnId {
+        let id = ConnId(self.next);
+        self.next += 1;
+        self.sessions.insert(id, Session::new(id, peer, purpose, self.settings.clone(), now));
+        id
+    }
+
+    /// A connection is gone.
+    pub fn closed(&mut self, now: Time, id: ConnId) {
+        let Some(session) = self.sessions.remove(&id) else { return };
+        self.switch.forget(id);
+        if session.established() && session.purpose() == Purpose::Controller {
+            let status = status_of(&session, REASON_CHANNEL, CHANNEL_DOWN);
+            for other in self.sessions.values_mut() {
+                other.controller_status(&status);
+            }
+        }
+        self.refresh(now);
+    }
+
+    /// A session.
+    pub fn session(&self, id: ConnId) -> Option<&Session> {
+        self.sessions.get(&id)
+    }
+
+    /// A session, to be asked for output.
+    pub fn session_mut(&mut self, id: ConnId) -> Option<&mut Session> {
+        self.sessions.get_mut(&id)
+    }
+
+    /// All sessions.
+    pub fn sessions(&self) -> impl Iterator<Item = &Session> {
+        self.sessions.values()
+    }
+
+    /// Packets for controllers that no connection took.
+    pub fn unclaimed(&self) -> u64 {
+        self.unclaimed
+    }
+
+    /// What the connections ask of the switch.
+    pub fn demand(&self) -> Demand {
+        self.demand
+    }
+
+    /// Takes a message of a connection whose session is ready.
+    pub fn receive(&mut self, now: Time, id: ConnId, received: Received) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let was_up = session.controls();
+        let xid = received.header.xid;
+        session.receive(now, received, &mut self.switch);
+        let came_up = !was_up && session.controls();
+        self.spread(Some((id, xid)));
+        if came_up && let Some(session) = self.sessions.get(&id) {
+            let status = status_of(session, REASON_CHANNEL, CHANNEL_UP);
+            for other in self.sessions.values_mut().filter(|s| s.id() != id) {
+                other.controller_status(&status);
+            }
+        }
+        self.refresh(now);
+    }
+
+    /// Goes on with what a connection waits for.
+    pub fn advance(&mut self, now: Time, id: ConnId) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.advance(now, &mut self.switch);
+        }
+    }
+
+    /// Passes at most `most` packets on to controllers: how many there were.
+    pub fn punts(&mut self, now: Time, most: usize) -> usize {
+        for n in 0..most {
+            let Some(punted) = self.switch.next_punt() else { return n };
+            self.punted(now, &punted);
+        }
+        most
+    }
+
+    /// Passes one packet on to every connection that wants it.
+    pub fn punted(&mut self, now: Time, punted: &Punted) {
+        let mut wanted = false;
+        for session in self.sessions.values_mut() {
+            wanted |= session.wants_packet_in(punted);
+            session.packet_in(now, punted);
+        }
+        self.unclaimed += u64::from(!wanted);
+    }
+
+    /// Timers of the switch and of all sessions.
+    pub fn tick(&mut self, now: Time) {
+        self.switch.tick(now);
+        self.spread(None);
+        for session in self.sessions.values_mut() {
+            session.tick(now, &mut self.switch);
+        }
+        self.refresh(now);
+    }
+
+    /// When [`tick`](Self::tick) is due.
+    pub fn deadline(&self, now: Time) -> Option<Time> {
+        self.sessions.values().filter_map(Session::deadline).chain(self.switch.deadline(now)).min()
+    }
+
+    /// Tells everybody what the last step did.
+    pub fn spread(&mut self, cause: Option<(ConnId, Xid)>) {
+        loop {
+            let events = self.switch.take_events();
+            let effects = self.switch.take_effects();
+            if events.is_empty() && effects.is_empty() {
+                return;
+            }
+            for event in &events {
+                self.tell(event, cause);
+            }
+            for (by, effect) in effects {
+                self.effect(by, effect);
+            }
+        }
+    }
+
+    fn tell(&mut self, event: &Happened, cause: Option<(ConnId, Xid)>) {
+        for session in self.sessions.values_mut() {
+            match event {
+                Happened::FlowRemoved(removed) => session.flow_removed(removed),
+                Happened::Flow(event, flow) => {
+                    let own = cause.filter(|(id, _)| *id == session.id()).map(|(_, xid)| xid);
+                    session.flow_event(*event, flow, own);
+                }
+                Happened::Port { reason, port, by } => {
+                    let own = *by == Some(session.id()) && session.version() < Some(Version::V15);
+                    if !own {
+                        session.port_status(*reason, port);
+                    }
+                }
+                Happened::Table(status) => session.table_status(status),
+            }
+        }
+    }
+
+    fn effect(&mut self, by: ConnId, effect: Effect) {
+        match effect {
+            Effect::NewMaster => {
+                let generation = self.switch.generation();
+                let demoted: Vec<ConnId> = self
+                    .sessions
+                    .values_mut()
+                    .filter(|s| s.id() != by)
+                    .filter_map(|s| s.demote(generation).then(|| s.id()))
+                    .collect();
+                for id in demoted {
+                    self.effect(id, Effect::ControllerStatus { reason: 2 });
+                }
+            }
+            Effect::ControllerStatus { reason } => {
+                if let Some(session) = self.sessions.get(&by) {
+                    let status = status_of(session, reason, CHANNEL_UP);
+                    for other in self.sessions.values_mut().filter(|s| s.id() != by) {
+                        other.controller_status(&status);
+                    }
+                }
+            }
+            Effect::Forward { xid, request } => {
+                for other in self.sessions.values_mut().filter(|s| s.id() != by) {
+                    other.request_forward(xid, &request);
+                }
+            }
+        }
+    }
+
+    /// Tells the switch what its connections now ask of it.
+    fn refresh(&mut self, now: Time) {
+        let controlling = || self.sessions.values().filter(|s| s.controls());
+        let demand = Demand {
+            controlled: controlling().next().is_some(),
+            misses: controlling().any(|s| s.version() < Some(Version::V13)),
+            monitors: self.sessions.values().any(Session::monitors_flows),
+        };
+        if demand != self.demand {
+            self.demand = demand;
+            self.switch.set_demand(now, demand);
+        }
+        let controllers = controlling().map(|s| status_of(s, REASON_REQUEST, CHANNEL_UP)).collect();
+        self.switch.set_controllers(controllers);
+    }
+}
+
+fn status_of(session: &Session, reason: u8, channel_status: u8) -> ControllerStatus {
+    ControllerStatus {
+        short_id: session.short_id(),
+        role: session.role(),
+        reason,
+        channel_status,
+        properties: vec![ControllerStatusProp::Uri(session.peer().to_owned())],
+    }
+}

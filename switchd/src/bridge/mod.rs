@@ -1,0 +1,342 @@
+//! A bridge: one switch instance, one thread that owns all its state.
+//!
+//! ```text
+//!  connection tasks ──messages──▶┐                       ┌──▶ outboxes ──▶ connection tasks
+//!  workers ──packets for controllers──▶ bridge thread: hub ──▶ datapath control ──▶ workers
+//!  ports, management ──events──▶┘
+//! ```
+//!
+//! The thread goes round: a bounded number of events, of messages per connection, of packets for
+//! controllers, then timers, then output; so that nobody, however busy, keeps the others waiting for
+//! more than a round. With nothing to do it sleeps until the doorbell rings or a timer is due.
+
+pub mod hub;
+
+use crate::agent::outbox::{Close, Outbox};
+use crate::agent::{DialStatus, Opened};
+use crate::management;
+use crate::ports::PortEvent;
+use crate::session::{ConnId, Received, limits};
+use bytes::Bytes;
+use crossbeam::channel;
+use datapath::clock::Time;
+use hub::{Backend, Hub};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TryRecvError;
+use tracing::{error, info};
+
+/// Wakes the bridge's thread; rings are merged.
+#[derive(Clone, Debug)]
+pub struct Doorbell(channel::Sender<()>);
+
+impl Doorbell {
+    /// Says that there is something to do. Never blocks.
+    pub fn ring(&self) {
+        // Full: it has rung already. Disconnected: nobody is there to hear it.
+        let _ = self.0.try_send(());
+    }
+}
+
+/// What the rest of the daemon tells a bridge.
+#[derive(Debug)]
+pub enum Event {
+    /// A connection was made.
+    Opened(Opened),
+    /// Something happened to a port.
+    Port(PortEvent),
+    /// Management asks.
+    Call(management::Call),
+    /// The controllers that are dialled, for management to show.
+    Dials(Vec<Arc<Mutex<DialStatus>>>),
+    /// The end.
+    Stop,
+}
+
+/// Events that may wait; more make their sender wait.
+const EVENTS: usize = 256;
+
+/// The bridge's thread has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the bridge has stopped")]
+pub struct Stopped;
+
+/// How the rest of the daemon reaches a bridge.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    events: mpsc::Sender<Event>,
+    bell: Doorbell,
+}
+
+impl Handle {
+    /// Sends an event from a task.
+    ///
+    /// # Errors
+    /// [`Stopped`]
+    pub async fn send(&self, event: Event) -> Result<(), Stopped> {
+        self.events.send(event).await.map_err(|_| Stopped)?;
+        self.bell.ring();
+        Ok(())
+    }
+
+    /// Sends an event from a thread outside of any runtime.
+    ///
+    /// # Errors
+    /// [`Stopped`]
+    pub fn send_blocking(&self, event: Event) -> Result<(), Stopped> {
+        self.events.blocking_send(event).map_err(|_| Stopped)?;
+        self.bell.ring();
+        Ok(())
+    }
+
+    /// The bell alone, for those that have queues of their own.
+    pub fn bell(&self) -> &Doorbell {
+        &self.bell
+    }
+}
+
+/// The bridge's end of its [`Handle`].
+#[derive(Debug)]
+pub struct Inbox {
+    events: mpsc::Receiver<Event>,
+    bell: channel::Receiver<()>,
+}
+
+/// A handle and its other end.
+pub fn channel() -> (Handle, Inbox) {
+    let (events, receiver) = mpsc::channel(EVENTS);
+    let (bell, ears) = channel::bounded(1);
+    (Handle { events, bell: Doorbell(bell) }, Inbox { events: receiver, bell: ears })
+}
+
+/// A switch that lives in a bridge: a [`Backend`] that also knows ports and answers management.
+pub trait Instance: Backend {
+    /// Something happened to a port.
+    fn port_event(&mut self, now: Time, event: PortEvent);
+    /// Answers everything but what concerns connections.
+    fn answer(&mut self, now: Time, request: &management::Request) -> management::Answer;
+}
+
+/// Messages taken from one connection per round.
+const MESSAGES_PER_ROUND: usize = 64;
+/// Packets for controllers per round.
+const PUNTS_PER_ROUND: usize = 256;
+/// Events per round.
+const EVENTS_PER_ROUND: usize = 64;
+/// How often a barrier is looked after while workers adopt.
+const BARRIER_LOOK: Duration = Duration::from_micros(50);
+/// The longest sleep.
+const NAP: Duration = Duration::from_secs(1);
+
+struct Link {
+    id: ConnId,
+    inbound: mpsc::Receiver<Received>,
+    outbox: Arc<Outbox>,
+    /// `outbox.written()` when it last moved, and when that was.
+    progress: (u64, Time),
+}
+
+/// The thread's state.
+pub struct Runner<S> {
+    hub: Hub<S>,
+    inbox: Inbox,
+    links: Vec<Link>,
+    dials: Vec<Arc<Mutex<DialStatus>>>,
+    clock: Box<dyn Fn() -> Time + Send>,
+}
+
+impl<S: Instance> Runner<S> {
+    /// A bridge around a switch; `clock` is read once per round.
+    pub fn new(hub: Hub<S>, inbox: Inbox, clock: impl Fn() -> Time + Send + 'static) -> Self {
+        Self { hub, inbox, links: Vec::new(), dials: Vec::new(), clock: Box::new(clock) }
+    }
+
+    /// Runs until told to stop, or until nobody is left who could tell.
+    pub fn run(mut self) {
+        while self.round() {}
+        for link in &self.links {
+            link.outbox.close(Close::AfterFlush);
+        }
+        info!("the bridge has stopped");
+    }
+
+    /// One round, and the sleep after it if there was nothing to do; false at the end.
+    fn round(&mut self) -> bool {
+        let now = (self.clock)();
+        let mut busy = false;
+        for _ in 0..EVENTS_PER_ROUND {
+            match self.inbox.events.try_recv() {
+                Ok(Event::Stop) | Err(TryRecvError::Disconnected) => return false,
+                Ok(event) => {
+                    busy = true;
+                    self.event(now, event);
+                }
+                Err(TryRecvError::Empty) => break,
+            }
+        }
+        for i in 0..self.links.len() {
+            busy |= self.serve(now, i);
+        }
+        busy |= self.hub.punts(now, PUNTS_PER_ROUND) > 0;
+        if self.hub.deadline(now).is_some_and(|at| at <= now) {
+            self.hub.tick(now);
+        }
+        self.hub.spread(None);
+        // Others may have been told of an end: their output goes out in the next round.
+        busy |= self.flush(now);
+        if !busy {
+            self.sleep(now);
+        }
+        true
+    }
+
+    fn sleep(&mut self, now: Time) {
+        let barrier = self.hub.sessions().any(crate::session::Session::awaits_barrier);
+        let until = self.hub.deadline(now).map_or(NAP, |at| at.since(now).min(NAP));
+        let wait = if barrier { BARRIER_LOOK } else { until };
+        // A ring, the time or the end of all bells: the next round sees which.
+        let _ = self.inbox.bell.recv_timeout(wait);
+    }
+
+    fn event(&mut self, now: Time, event: Event) {
+        match event {
+            Event::Opened(opened) => {
+                let Opened { peer, purpose, inbound, outbox } = opened;
+                let id = self.hub.opened(now, peer, purpose);
+                self.links.push(Link { id, inbound, outbox, progress: (0, now) });
+            }
+            Event::Port(event) => {
+                self.hub.switch.port_event(now, event);
+                self.hub.spread(None);
+            }
+            Event::Call(management::Call { request, reply }) => {
+                let answer = match request {
+                    management::Request::Connections => Ok(self.connections(now)),
+                    request => self.hub.switch.answer(now, &request),
+                };
+                // A client that went away needs no answer.
+                let _ = reply.send(answer);
+            }
+            Event::Dials(dials) => self.dials = dials,
+            Event::Stop => {}
+        }
+    }
+
+    /// Takes a connection's messages: whether there were any.
+    fn serve(&mut self, now: Time, i: usize) -> bool {
+        let Some(link) = self.links.get_mut(i) else { return false };
+        let id = link.id;
+        let hub = &mut self.hub;
+        let mut busy = false;
+        let served = catch_unwind(AssertUnwindSafe(|| {
+            if let Some(session) = hub.session_mut(id) {
+                session.set_queued(link.outbox.queued());
+            }
+            hub.advance(now, id);
+            for _ in 0..MESSAGES_PER_ROUND {
+                if !hub.session(id).is_some_and(crate::session::Session::ready) {
+                    // Held back, not silent.
+                    if !link.inbound.is_empty()
+                        && let Some(session) = hub.session_mut(id)
+                    {
+                        session.touch(now);
+                    }
+                    break;
+                }
+                match link.inbound.try_recv() {
+                    Ok(received) => {
+                        busy = true;
+                        hub.receive(now, id, received);
+                    }
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => {
+                        if let Some(session) = hub.session_mut(id) {
+                            session.end(true, "the peer closed the connection");
+                        }
+                        break;
+                    }
+                }
+            }
+        }));
+        if served.is_err() {
+            error!(conn = %id, "a defect in the handling of this connection; it is closed");
+            if let Some(session) = self.hub.session_mut(id) {
+                session.end(false, "internal error");
+            }
+        }
+        busy
+    }
+
+    /// Hands output over, watches for peers that don't read, and buries what ended: whether anything did.
+    fn flush(&mut self, now: Time) -> bool {
+        let before = self.links.len();
+        let hub = &mut self.hub;
+        self.links.retain_mut(|link| {
+            let Some(session) = hub.session_mut(link.id) else {
+                link.outbox.close(Close::AfterFlush);
+                return false;
+            };
+            link.outbox.push(Bytes::from(session.take_output()));
+            let written = link.outbox.written();
+            if written != link.progress.0 || link.outbox.queued() == 0 {
+                link.progress = (written, now);
+            } else if now.since(link.progress.1) >= limits::STALL {
+                session.end(false, format!("the peer read nothing for {:?}", limits::STALL));
+            }
+            if link.outbox.closing().is_some() {
+                session.end(false, "the connection broke");
+            }
+            let Some(ending) = session.ending() else { return true };
+            link.outbox.close(if ending.flush { Close::AfterFlush } else { Close::Now });
+            hub.closed(now, link.id);
+            false
+        });
+        self.links.len() != before
+    }
+
+    fn connections(&self, now: Time) -> serde_json::Value {
+        let sessions: Vec<_> = self.hub.sessions().map(|s| describe(s, now)).collect();
+        let dialled: Vec<_> = self
+            .dials
+            .iter()
+            .map(|d| {
+                let d = d.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+                serde_json::json!({
+                    "target": d.target, "connected": d.connected, "attempts": d.attempts, "last_error": d.last_error,
+                })
+            })
+            .collect();
+        serde_json::json!({ "connections": sessions, "controllers": dialled })
+    }
+}
+
+fn describe(s: &crate::session::Session, now: Time) -> serde_json::Value {
+    let c = s.counters();
+    serde_json::json!({
+        "id": s.id().0,
+        "peer": s.peer(),
+        "purpose": format!("{:?}", s.purpose()).to_lowercase(),
+        "state": s.state_name(),
+        "version": s.version().map(|v| v.to_string()),
+        "role": format!("{:?}", s.role()).to_lowercase(),
+        "seconds": now.since(s.connected()).as_secs(),
+        "last_error": s.last_error(),
+        "monitors": s.monitors(),
+        "counters": {
+            "messages_received": c.messages_received,
+            "messages_sent": c.messages_sent,
+            "bytes_received": c.bytes_received,
+            "bytes_sent": c.bytes_sent,
+            "errors_sent": c.errors_sent,
+            "errors_received": c.errors_received,
+            "flow_mods": c.flow_mods,
+            "packet_outs": c.packet_outs,
+            "barriers": c.barriers,
+            "packet_ins_sent": c.packet_ins_sent,
+            "packet_ins_dropped": c.packet_ins_dropped,
+            "probes_sent": c.probes_sent,
+        },
+    })
+}

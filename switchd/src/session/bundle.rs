@@ -1,0 +1,312 @@
+//! Bundles being staged on one connection (OpenFlow 1.4.1 §6.8, §7.3.9).
+//!
+//! What goes wrong with a bundle discards it or leaves it, as the specification says per case;
+//! nothing reaches the switch before the commit.
+
+use super::limits;
+use datapath::clock::Time;
+use ofproto::bundle::{BundleAdd, BundleFlags};
+use ofproto::ids::{BundleId, Xid};
+use ofproto::message::Message;
+use ofproto::{ErrorKind, OfError};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// One staged message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Staged {
+    /// Its own xid, which errors about it carry.
+    pub xid: Xid,
+    /// The message.
+    pub message: Message,
+}
+
+#[derive(Debug)]
+struct Bundle {
+    flags: BundleFlags,
+    closed: bool,
+    messages: Vec<Staged>,
+    bytes: usize,
+    touched: Time,
+}
+
+/// All bundles of a connection.
+#[derive(Debug, Default)]
+pub struct Bundles {
+    open: BTreeMap<BundleId, Bundle>,
+    bytes: usize,
+}
+
+/// Flags that have to agree between a bundle's messages: all but the commit's time.
+fn compared(flags: BundleFlags) -> BundleFlags {
+    flags - BundleFlags::TIME
+}
+
+fn refuse(kind: ErrorKind, field: &'static str, reason: String) -> OfError {
+    OfError::new(kind, field, reason)
+}
+
+impl Bundles {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// `OPEN_REQUEST`.
+    pub fn open(&mut self, now: Time, id: BundleId, flags: BundleFlags) -> Result<(), OfError> {
+        if self.open.contains_key(&id) {
+            self.drop(id);
+            return Err(refuse(
+                ErrorKind::BundleFailedBadId,
+                "bundle_id",
+                format!("bundle {id} was open already; it is discarded"),
+            ));
+        }
+        let unknown = flags - (BundleFlags::ATOMIC | BundleFlags::ORDERED | BundleFlags::TIME);
+        if !unknown.is_empty() {
+            return Err(refuse(
+                ErrorKind::BundleFailedBadFlags,
+                "flags",
+                format!("bits {:#x} are not defined", unknown.bits()),
+            ));
+        }
+        if self.open.len() >= limits::BUNDLES {
+            return Err(refuse(
+                ErrorKind::BundleFailedOutOfBundles,
+                "bundle_id",
+                format!("{} bundles are open, as many as a connection may have", self.open.len()),
+            ));
+        }
+        self.open.insert(id, Bundle { flags, closed: false, messages: Vec::new(), bytes: 0, touched: now });
+        Ok(())
+    }
+
+    /// Adds a message of `bytes` bytes that `xid` brought; opens the bundle if there is none.
+    ///
+    /// The caller has judged the message itself ([`Bundles::allowed`] and the host's check).
+    pub fn add(&mut self, now: Time, xid: Xid, add: BundleAdd, bytes: usize) -> Result<(), OfError> {
+        let id = add.bundle;
+        if !self.open.contains_key(&id) {
+            self.open(now, id, add.flags)?;
+        }
+        let total = self.bytes;
+        let Some(bundle) = self.open.get_mut(&id) else { return Ok(()) };
+        bundle.touched = now;
+        if bundle.closed {
+            self.drop(id);
+            return Err(refuse(
+                ErrorKind::BundleFailedBundleClosed,
+                "bundle_id",
+                format!("bundle {id} was closed; it is discarded"),
+            ));
+        }
+        if compared(add.flags) != compared(bundle.flags) {
+            let reason = flags_differ(id, bundle.flags, add.flags);
+            self.drop(id);
+            return Err(refuse(ErrorKind::BundleFailedBadFlags, "flags", reason));
+        }
+        if add.inner_xid != xid {
+            return Err(refuse(
+                ErrorKind::BundleFailedMsgBadXid,
+                "xid",
+                format!("the message inside has xid {}, the one around it {xid}", add.inner_xid),
+            ));
+        }
+        if bundle.messages.len() >= limits::BUNDLE_MESSAGES || total + bytes > limits::BUNDLE_BYTES {
+            return Err(refuse(
+                ErrorKind::BundleFailedMsgTooMany,
+                "message",
+                format!("the bundle holds {} messages, all of this connection {total} bytes", bundle.messages.len()),
+            ));
+        }
+        bundle.messages.push(Staged { xid: add.inner_xid, message: *add.message });
+        bundle.bytes += bytes;
+        self.bytes += bytes;
+        Ok(())
+    }
+
+    /// `CLOSE_REQUEST`.
+    pub fn close(&mut self, now: Time, id: BundleId, flags: BundleFlags) -> Result<(), OfError> {
+        let bundle = self.existing(id)?;
+        bundle.touched = now;
+        if bundle.closed {
+            self.drop(id);
+            return Err(refuse(
+                ErrorKind::BundleFailedBundleClosed,
+                "bundle_id",
+                format!("bundle {id} was closed already; it is discarded"),
+            ));
+        }
+        if compared(flags) != compared(bundle.flags) {
+            let reason = flags_differ(id, bundle.flags, flags);
+            self.drop(id);
+            return Err(refuse(ErrorKind::BundleFailedBadFlags, "flags", reason));
+        }
+        bundle.closed = true;
+        Ok(())
+    }
+
+    /// `COMMIT_REQUEST`: the messages to carry out; the bundle is gone whatever comes of them.
+    pub fn commit(&mut self, id: BundleId, flags: BundleFlags) -> Result<Vec<Staged>, OfError> {
+        let bundle = self.existing(id)?;
+        if compared(flags) != compared(bundle.flags) {
+            let reason = flags_differ(id, bundle.flags, flags);
+            self.drop(id);
+            return Err(refuse(ErrorKind::BundleFailedBadFlags, "flags", reason));
+        }
+        Ok(self.drop(id).map(|b| b.messages).unwrap_or_default())
+    }
+
+    /// `DISCARD_REQUEST`.
+    pub fn discard(&mut self, id: BundleId) -> Result<(), OfError> {
+        self.existing(id)?;
+        self.drop(id);
+        Ok(())
+    }
+
+    /// Discards bundles that lay idle too long: their ids.
+    pub fn expire(&mut self, now: Time) -> Vec<BundleId> {
+        let idle: Vec<_> =
+            self.open.iter().filter(|(_, b)| now.since(b.touched) >= limits::BUNDLE_WAIT).map(|(id, _)| *id).collect();
+        for id in &idle {
+            self.drop(*id);
+        }
+        idle
+    }
+
+    /// When the next bundle expires.
+    pub fn deadline(&self) -> Option<Time> {
+        let wait: Duration = limits::BUNDLE_WAIT;
+        self.open.values().map(|b| b.touched + wait).min()
+    }
+
+    /// Whether a message may stand in a bundle at all.
+    pub fn allowed(message: &Message) -> Result<(), OfError> {
+        match message {
+            Message::FlowMod(_)
+            | Message::GroupMod(_)
+            | Message::MeterMod(_)
+            | Message::PortMod(_)
+            | Message::TableMod(_)
+            | Message::PacketOut(_) => Ok(()),
+            other => Err(refuse(
+                ErrorKind::BundleFailedMsgUnsup,
+                "message",
+                format!("{} can't stand in a bundle", super::message_name(other)),
+            )),
+        }
+    }
+
+    fn existing(&mut self, id: BundleId) -> Result<&mut Bundle, OfError> {
+        self.open.get_mut(&id).ok_or_else(|| {
+            refuse(ErrorKind::BundleFailedBadId, "bundle_id", format!("there is no bundle {id} on this connection"))
+        })
+    }
+
+    fn drop(&mut self, id: BundleId) -> Option<Bundle> {
+        let bundle = self.open.remove(&id)?;
+        self.bytes = self.bytes.saturating_sub(bundle.bytes);
+        Some(bundle)
+    }
+}
+
+fn flags_differ(id: BundleId, first: BundleFlags, now: BundleFlags) -> String {
+    format!("bundle {id} was opened with {:#x}, this message says {:#x}; it is discarded", first.bits(), now.bits())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ofproto::flow::FlowMod;
+
+    const ORDERED: BundleFlags = BundleFlags::ORDERED;
+    const ID: BundleId = BundleId(7);
+
+    fn add(xid: u32, flags: BundleFlags) -> BundleAdd {
+        BundleAdd {
+            bundle: ID,
+            flags,
+            message: Box::new(Message::FlowMod(FlowMod::default())),
+            inner_xid: Xid(xid),
+            properties: Vec::new(),
+        }
+    }
+
+    fn kind<T: std::fmt::Debug>(r: Result<T, OfError>) -> ErrorKind {
+        r.unwrap_err().kind
+    }
+
+    #[test]
+    fn messages_come_out_in_order_once() {
+        let mut b = Bundles::default();
+        b.open(Time::ZERO, ID, ORDERED).unwrap();
+        b.add(Time::ZERO, Xid(1), add(1, ORDERED), 56).unwrap();
+        b.add(Time::ZERO, Xid(2), add(2, ORDERED), 56).unwrap();
+        b.close(Time::ZERO, ID, ORDERED).unwrap();
+        let xids: Vec<_> = b.commit(ID, ORDERED | BundleFlags::TIME).unwrap().iter().map(|m| m.xid.0).collect();
+        assert_eq!(xids, [1, 2]);
+        assert_eq!(kind(b.commit(ID, ORDERED)), ErrorKind::BundleFailedBadId);
+        assert_eq!(b.bytes, 0);
+    }
+
+    #[test]
+    fn an_add_opens_and_an_empty_bundle_commits() {
+        let mut b = Bundles::default();
+        b.add(Time::ZERO, Xid(1), add(1, ORDERED), 56).unwrap();
+        assert_eq!(b.len(), 1);
+        b.discard(ID).unwrap();
+        assert_eq!(kind(b.discard(ID)), ErrorKind::BundleFailedBadId);
+        b.open(Time::ZERO, ID, ORDERED).unwrap();
+        assert_eq!(b.commit(ID, ORDERED).unwrap(), []);
+    }
+
+    #[test]
+    fn what_discards_discards_and_what_does_not_leaves() {
+        let mut b = Bundles::default();
+        b.open(Time::ZERO, ID, ORDERED).unwrap();
+        assert_eq!(kind(b.open(Time::ZERO, ID, ORDERED)), ErrorKind::BundleFailedBadId);
+        assert!(b.is_empty());
+
+        b.open(Time::ZERO, ID, ORDERED).unwrap();
+        assert_eq!(kind(b.add(Time::ZERO, Xid(1), add(2, ORDERED), 56)), ErrorKind::BundleFailedMsgBadXid);
+        assert_eq!(b.len(), 1);
+        let other = BundleFlags::ATOMIC;
+        assert_eq!(kind(b.add(Time::ZERO, Xid(1), add(1, other), 56)), ErrorKind::BundleFailedBadFlags);
+        assert!(b.is_empty());
+
+        b.open(Time::ZERO, ID, ORDERED).unwrap();
+        b.close(Time::ZERO, ID, ORDERED).unwrap();
+        assert_eq!(kind(b.add(Time::ZERO, Xid(1), add(1, ORDERED), 56)), ErrorKind::BundleFailedBundleClosed);
+        assert!(b.is_empty());
+
+        b.open(Time::ZERO, ID, ORDERED).unwrap();
+        b.close(Time::ZERO, ID, ORDERED).unwrap();
+        assert_eq!(kind(b.close(Time::ZERO, ID, ORDERED)), ErrorKind::BundleFailedBundleClosed);
+        assert!(b.is_empty());
+
+        b.open(Time::ZERO, ID, ORDERED).unwrap();
+        assert_eq!(kind(b.commit(ID, other)), ErrorKind::BundleFailedBadFlags);
+        assert!(b.is_empty());
+        assert_eq!(kind(b.open(Time::ZERO, ID, BundleFlags::from_bits_retain(8))), ErrorKind::BundleFailedBadFlags);
+    }
+
+    #[test]
+    fn bundles_are_bounded_in_number_size_and_time() {
+        let mut b = Bundles::default();
+        for n in 0..limits::BUNDLES as u32 {
+            b.open(Time::ZERO, BundleId(n), ORDERED).unwrap();
+        }
+        assert_eq!(kind(b.open(Time::ZERO, BundleId(999), ORDERED)), ErrorKind::BundleFailedOutOfBundles);
+        let r = b.add(Time::ZERO, Xid(1), add(1, ORDERED), limits::BUNDLE_BYTES + 1);
+        assert_eq!(kind(r), ErrorKind::BundleFailedMsgTooMany);
+        assert_eq!(b.deadline(), Some(Time::ZERO + limits::BUNDLE_WAIT));
+        assert_eq!(b.expire(Time::from_secs(9)), []);
+        assert_eq!(b.expire(Time::from_secs(10)).len(), limits::BUNDLES);
+        assert!(b.is_empty());
+    }
+}

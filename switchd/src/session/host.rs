@@ -1,0 +1,127 @@
+//! What a session needs of the switch behind it.
+//!
+//! The bridge implements it over the datapath's control; a session knows neither. Every method that
+//! can refuse does so with the error to answer and leaves everything as it was.
+
+use bytes::Bytes;
+use datapath::clock::Time;
+use ofproto::action::Action;
+use ofproto::flow::FlowMod;
+use ofproto::group::GroupMod;
+use ofproto::ids::{Dpid, PortNo, Xid};
+use ofproto::matching::Match;
+use ofproto::message::{Capabilities, Message, MultipartReply, MultipartRequest};
+use ofproto::meter::MeterMod;
+use ofproto::port::PortMod;
+use ofproto::role::Role;
+use ofproto::stats::{FlowDesc, FlowStatsRequest};
+use ofproto::table::TableMod;
+use ofproto::{OfError, Version};
+
+use super::ConnId;
+
+/// The unchanging facts of a features reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Datapath id.
+    pub dpid: Dpid,
+    /// Flow tables.
+    pub n_tables: u8,
+    /// What the switch can do, in terms of the newest version; a session keeps to its own version's.
+    pub capabilities: Capabilities,
+}
+
+/// A point in the stream of changes that workers adopt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket(pub u64);
+
+/// Where a dump of flows stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlowCursor {
+    /// What is asked for.
+    pub request: FlowStatsRequest,
+    /// The host's own mark of what comes next.
+    pub mark: u64,
+}
+
+/// The answer to a multipart request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Here it is, of any size; the session cuts it into segments.
+    Whole(MultipartReply),
+    /// Flows, to be fetched with [`Host::next_flows`] as the connection takes them.
+    Flows(FlowCursor),
+}
+
+/// Something that concerns other connections, too.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// This connection became master: any other master is a slave now.
+    NewMaster,
+    /// The role or short id changed (1.5's controller-status reason).
+    ControllerStatus {
+        /// `OFPCSR_ROLE` or `OFPCSR_SHORT_ID`.
+        reason: u8,
+    },
+    /// A group-mod or meter-mod succeeded.
+    Forward {
+        /// Its xid.
+        xid: Xid,
+        /// The request.
+        request: Box<Message>,
+    },
+}
+
+/// The switch, as sessions see it.
+pub trait Host {
+    /// Facts for the features reply.
+    fn identity(&self) -> Identity;
+    /// `OFPC_FRAG_*` in force.
+    fn frag_flags(&self) -> u16;
+    /// Sets the handling of fragments.
+    fn set_frag_flags(&mut self, flags: u16) -> Result<(), OfError>;
+    /// Carries out a flow-mod by the rules of `version`; its buffer is the session's business.
+    fn flow_mod(&mut self, now: Time, version: Version, request: &FlowMod) -> Result<(), OfError>;
+    /// Carries out a group-mod.
+    fn group_mod(&mut self, now: Time, version: Version, request: &GroupMod) -> Result<(), OfError>;
+    /// Carries out a meter-mod.
+    fn meter_mod(&mut self, now: Time, version: Version, request: &MeterMod) -> Result<(), OfError>;
+    /// Carries out a table-mod.
+    fn table_mod(&mut self, now: Time, version: Version, request: &TableMod) -> Result<(), OfError>;
+    /// Carries out a port-mod asked for by `by`.
+    fn port_mod(&mut self, now: Time, version: Version, by: ConnId, request: &PortMod) -> Result<(), OfError>;
+    /// Whether a packet can be said to come in on `port`: a standard port.
+    fn is_ingress(&self, port: PortNo) -> bool;
+    /// Sends a frame through an action list; `pipeline` holds the pipeline fields, `in_port` at least.
+    fn packet_out(
+        &mut self,
+        now: Time,
+        version: Version,
+        frame: Bytes,
+        pipeline: &Match,
+        actions: &[Action],
+    ) -> Result<(), OfError>;
+    /// Judges a message before it enters a bundle: whether it could be carried out at all.
+    fn check(&self, version: Version, message: &Message) -> Result<(), OfError>;
+    /// Carries out all messages as one change, or none: then which one failed and why.
+    fn commit(&mut self, now: Time, version: Version, by: ConnId, messages: &[Message])
+    -> Result<(), (usize, OfError)>;
+    /// Answers a multipart request that only reads, or sets table features.
+    fn multipart(&mut self, now: Time, version: Version, request: &MultipartRequest) -> Result<Answer, OfError>;
+    /// The next flows of a dump, at most `most`; empty at its end.
+    fn next_flows(&mut self, now: Time, cursor: &mut FlowCursor, most: usize) -> Vec<FlowDesc>;
+    /// Queues of a port (`ANY`: of all) for queue-get-config.
+    fn queues(&self, port: PortNo) -> Result<Vec<ofproto::queue::QueueDesc>, OfError>;
+    /// A ticket for everything carried out so far.
+    fn barrier(&mut self) -> Ticket;
+    /// Whether every worker has adopted everything up to the ticket.
+    fn barrier_done(&self, ticket: Ticket) -> bool;
+    /// Judges a role request (see [`super::role::Election`]).
+    fn role_request(&mut self, by: ConnId, current: Role, asked: Role, generation: u64) -> Result<Role, OfError>;
+    /// The newest generation id, all ones if none was set.
+    fn generation(&self) -> u64;
+    /// Whether another connection has the short id (1.5).
+    fn short_id_taken(&self, by: ConnId, short_id: u16) -> bool;
+    /// Notes something that concerns other connections.
+    fn effect(&mut self, by: ConnId, effect: Effect);
+}

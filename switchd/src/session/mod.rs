@@ -1,0 +1,648 @@
+//! One OpenFlow connection as a state machine without I/O: decoded messages in, bytes out, time as an
+//! argument. Every rule of the channel lives here and is tested without a socket or a clock.
+//!
+//! ```text
+//!              hello            version agreed
+//!  new ──▶ Hello ──────────────────▶ Up ──▶ Ending ──▶ (the agent closes)
+//!            │ no version, no hello in time      ▲
+//!            └───────────────────────────────────┘  probe unanswered, peer doesn't read, …
+//! ```
+//!
+//! Order: requests are carried out one after the other. A barrier, or a dump that the peer hasn't
+//! taken yet, holds the next request back ([`Session::ready`]); nothing else waits, and no other
+//! connection does. Output is bounded by [`limits`].
+//!
+//! Invariants: a refused request changes nothing and is answered with exactly one error; every reply
+//! bears its request's xid; asynchronous messages pass the filter of the connection's role. One
+//! owner, no locks.
+
+pub mod bundle;
+pub mod filter;
+pub mod hello;
+pub mod host;
+pub mod limits;
+mod monitor;
+pub mod notify;
+pub mod requests;
+pub mod role;
+
+#[cfg(test)]
+mod tests;
+
+use crate::packet_buffer::PacketBuffer;
+use bundle::Bundles;
+use bytes::Bytes;
+use datapath::clock::Time;
+use filter::Filter;
+use hello::VersionSet;
+use host::{FlowCursor, Host, Ticket};
+use ofproto::ids::Xid;
+use ofproto::message::{ErrorMsg, Message, MultipartReply, SwitchConfig};
+use ofproto::monitor::FlowMonitorRequest;
+use ofproto::role::Role;
+use ofproto::table::TableFeatures;
+use ofproto::wire::{self, Header};
+use ofproto::{ErrorKind, OfError, Version};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+use tracing::{debug, info, warn};
+
+/// A connection's number within its bridge, never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId(pub u64);
+
+impl std::fmt::Display for ConnId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "#{}", self.0)
+    }
+}
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A controller: gets asynchronous messages and keeps a standalone bridge from forwarding by itself.
+    Controller,
+    /// Somebody who came to a listener: gets nothing unasked until it configures the connection as a
+    /// controller does (set-config, role request or set-async).
+    Visitor,
+}
+
+/// What all sessions of a bridge are told.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Versions to speak.
+    pub versions: VersionSet,
+    /// Idle time before an echo request; the same again without an answer ends the connection.
+    /// `None`: never.
+    pub probe: Option<Duration>,
+    /// Packets kept per connection.
+    pub buffers: usize,
+    /// How long they are kept.
+    pub buffer_lifetime: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            versions: VersionSet::ALL,
+            probe: Some(Duration::from_secs(15)),
+            buffers: 256,
+            buffer_lifetime: Duration::from_secs(30),
+        }
+    }
+}
+
+/// `miss_send_len` of a new connection (OpenFlow 1.3.5 §7.3.2).
+const DEFAULT_MISS_SEND_LEN: u16 = 128;
+
+/// A received message: its header, what it means or why it can't be taken, and its bytes.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// The header.
+    pub header: Header,
+    /// The meaning.
+    pub message: Result<Message, OfError>,
+    /// The whole message, for the error's data.
+    pub bytes: Bytes,
+}
+
+/// What a connection has done, for people.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Counters {
+    pub messages_received: u64,
+    pub messages_sent: u64,
+    pub bytes_received: u64,
+    pub bytes_sent: u64,
+    pub errors_sent: u64,
+    pub errors_received: u64,
+    pub flow_mods: u64,
+    pub packet_outs: u64,
+    pub barriers: u64,
+    pub packet_ins_sent: u64,
+    /// Dropped because the controller doesn't read fast enough.
+    pub packet_ins_dropped: u64,
+    pub probes_sent: u64,
+}
+
+/// How packet-ins are written (Nicira's `NXT_SET_PACKET_IN_FORMAT`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PacketInFormat {
+    Standard,
+    Nxt1,
+    Nxt2,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Hello { since: Time },
+    Up,
+    Ending,
+}
+
+/// What the next request waits for.
+#[derive(Debug)]
+enum Waiting {
+    Nothing,
+    Barrier {
+        xid: Xid,
+        ticket: Ticket,
+    },
+    /// A dump: its cursors, the first one under way, and the step that isn't sent yet.
+    Flows {
+        xid: Xid,
+        cursors: VecDeque<FlowCursor>,
+        kind: DumpKind,
+        held: Option<MultipartReply>,
+    },
+}
+
+/// What the flows of a dump become.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum DumpKind {
+    /// Flow descriptions.
+    Desc,
+    /// 1.5's flow statistics.
+    Stats,
+    /// The initial state for flow monitors, one for each cursor.
+    Initial(Vec<FlowMonitorRequest>),
+}
+
+/// The pieces so far of a request that comes in segments.
+#[derive(Debug)]
+struct Partial {
+    xid: Xid,
+    pieces: Pieces,
+    bytes: usize,
+    touched: Time,
+}
+
+#[derive(Debug)]
+enum Pieces {
+    TableFeatures(Vec<TableFeatures>),
+    FlowMonitor(Vec<FlowMonitorRequest>),
+    /// A request of one structure: a second segment with anything in it is one too many.
+    Single(ofproto::message::MultipartRequest),
+}
+
+/// How and why a connection is to end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// Whether what is written may still be sent.
+    pub flush: bool,
+    /// Why, for people.
+    pub reason: String,
+}
+
+/// The session.
+#[derive(Debug)]
+pub struct Session {
+    id: ConnId,
+    peer: String,
+    settings: Settings,
+    purpose: Purpose,
+    state: State,
+    version: Version,
+    ending: Option<Ending>,
+    established: bool,
+
+    role: Role,
+    short_id: u16,
+    filter: Filter,
+    miss_send_len: u16,
+    packet_in_format: PacketInFormat,
+    controller_id: u16,
+    /// 1.0 with `NXT_FLOW_MOD_TABLE_ID`: the command's upper byte is the table.
+    flow_mod_table_id: bool,
+    buffer: PacketBuffer,
+    bundles: Bundles,
+    monitors: BTreeMap<ofproto::ids::MonitorId, FlowMonitorRequest>,
+    partial: Option<Partial>,
+    waiting: Waiting,
+
+    out: Vec<u8>,
+    /// Bytes handed out and not yet written, as the owner last said.
+    queued: usize,
+    counters: Counters,
+    last_error: Option<String>,
+    connected: Time,
+    last_received: Time,
+    probed: Option<Time>,
+    next_xid: u32,
+}
+
+impl Session {
+    /// A connection that was just made; its hello is the first output.
+    pub fn new(id: ConnId, peer: String, purpose: Purpose, settings: Settings, now: Time) -> Self {
+        let version = settings.versions.highest().unwrap_or(Version::V13);
+        let seed = u32::try_from(id.0 & 0xffff_ffff).unwrap_or(0);
+        let buffer = PacketBuffer::new(settings.buffers, settings.buffer_lifetime, seed);
+        let mut session = Self {
+            id,
+            peer,
+            purpose,
+            state: State::Hello { since: now },
+            version,
+            ending: None,
+            established: false,
+            role: Role::Equal,
+            short_id: 0,
+            filter: Filter::silent(version),
+            miss_send_len: DEFAULT_MISS_SEND_LEN,
+            packet_in_format: PacketInFormat::Standard,
+            controller_id: 0,
+            flow_mod_table_id: false,
+            buffer,
+            bundles: Bundles::default(),
+            monitors: BTreeMap::new(),
+            partial: None,
+            waiting: Waiting::Nothing,
+            out: Vec::new(),
+            queued: 0,
+            counters: Counters::default(),
+            last_error: None,
+            connected: now,
+            last_received: now,
+            probed: None,
+            next_xid: 1,
+            settings,
+        };
+        let xid = session.fresh_xid();
+        session.send(xid, &Message::Hello(hello::hello_elements(session.settings.versions)));
+        session
+    }
+
+    /// Its number.
+    pub fn id(&self) -> ConnId {
+        self.id
+    }
+
+    /// Who is at the other end, as a URI.
+    pub fn peer(&self) -> &str {
+        &self.peer
+    }
+
+    /// The version agreed on, once it is.
+    pub fn version(&self) -> Option<Version> {
+        (self.state == State::Up).then_some(self.version)
+    }
+
+    /// Whether a version was ever agreed on.
+    pub fn established(&self) -> bool {
+        self.established
+    }
+
+    /// Whether this is a controller, from the start or by its behaviour.
+    pub fn purpose(&self) -> Purpose {
+        self.purpose
+    }
+
+    /// The role.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// The controller's short id (1.5), 0 if it has none.
+    pub fn short_id(&self) -> u16 {
+        self.short_id
+    }
+
+    /// Nicira's controller id, which `controller(id=…)` actions name.
+    pub fn controller_id(&self) -> u16 {
+        self.controller_id
+    }
+
+    /// What happened so far.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The last refusal or fault, for people.
+    pub fn last_error(&self) -> Option<&str> {
+        self.last_error.as_deref()
+    }
+
+    /// When the connection was made.
+    pub fn connected(&self) -> Time {
+        self.connected
+    }
+
+    /// Flow monitors in force.
+    pub fn monitors(&self) -> usize {
+        self.monitors.len()
+    }
+
+    /// The state in a word.
+    pub fn state_name(&self) -> &'static str {
+        match self.state {
+            State::Hello { .. } => "hello",
+            State::Up => "up",
+            State::Ending => "ending",
+        }
+    }
+
+    /// How the connection is to end, once it is.
+    pub fn ending(&self) -> Option<&Ending> {
+        self.ending.as_ref()
+    }
+
+    /// The bytes to send since the last call.
+    pub fn take_output(&mut self) -> Vec<u8> {
+        let out = std::mem::take(&mut self.out);
+        self.queued += out.len();
+        self.counters.bytes_sent += out.len() as u64;
+        out
+    }
+
+    /// Tells how many of the bytes handed out are still unsent.
+    pub fn set_queued(&mut self, bytes: usize) {
+        self.queued = bytes;
+    }
+
+    fn unsent(&self) -> usize {
+        self.queued + self.out.len()
+    }
+
+    /// Whether the next message may be handed in: nothing holds it back and the peer reads.
+    pub fn ready(&self) -> bool {
+        matches!(self.waiting, Waiting::Nothing) && self.state != State::Ending && self.unsent() < limits::REPLY_QUEUE
+    }
+
+    /// Whether a barrier is being waited for, so that the owner looks again soon.
+    pub fn awaits_barrier(&self) -> bool {
+        matches!(self.waiting, Waiting::Barrier { .. })
+    }
+
+    /// Whether a dump goes on as soon as the peer has read more.
+    pub fn awaits_output(&self) -> bool {
+        matches!(self.waiting, Waiting::Flows { .. })
+    }
+
+    /// Ends the connection from outside.
+    pub fn end(&mut self, flush: bool, reason: impl Into<String>) {
+        if self.ending.is_none() {
+            let reason = reason.into();
+            info!(conn = %self.id, peer = %self.peer, reason, "ending the connection");
+            self.state = State::Ending;
+            self.last_error = Some(reason.clone());
+            self.ending = Some(Ending { flush, reason });
+        }
+    }
+
+    /// Takes one message. Call only while [`ready`](Self::ready).
+    pub fn receive(&mut self, now: Time, received: Received, host: &mut dyn Host) {
+        self.counters.messages_received += 1;
+        self.counters.bytes_received += received.bytes.len() as u64;
+        self.last_received = now;
+        self.probed = None;
+        match self.state {
+            State::Ending => {}
+            State::Hello { .. } => self.greet(&received),
+            State::Up => {
+                let header = received.header;
+                let bytes = received.bytes.clone();
+                if let Err(e) = self.dispatch(now, received, host) {
+                    self.refuse(&header, &bytes, &e);
+                }
+                self.advance(now, host);
+            }
+        }
+    }
+
+    fn greet(&mut self, received: &Received) {
+        // A hello looks the same in every version, also in those that aren't written yet.
+        let later = (received.header.ty == HELLO && Version::from_wire(received.header.version).is_none())
+            .then(|| as_version(&received.bytes, self.version))
+            .flatten();
+        match later.as_ref().map_or(received.message.as_ref(), Ok) {
+            Ok(Message::Hello(elements)) => {
+                match hello::negotiate(self.settings.versions, received.header.version, elements) {
+                    Ok(version) => {
+                        self.version = version;
+                        self.filter = match self.purpose {
+                            Purpose::Controller => Filter::defaults(version),
+                            Purpose::Visitor => Filter::silent(version),
+                        };
+                        self.state = State::Up;
+                        self.established = true;
+                        info!(conn = %self.id, peer = %self.peer, %version, "OpenFlow version agreed");
+                    }
+                    Err(text) => {
+                        warn!(conn = %self.id, peer = %self.peer, text, "hello failed");
+                        // In the peer's own version, if there is such a one: it reads no other.
+                        self.version = Version::from_wire(received.header.version).unwrap_or(self.version);
+                        self.counters.errors_sent += 1;
+                        self.send(received.header.xid, &Message::Error(ErrorMsg::hello_failed(&text)));
+                        self.end(true, text);
+                    }
+                }
+            }
+            Ok(Message::Error(e)) => {
+                self.counters.errors_received += 1;
+                let text = String::from_utf8_lossy(&e.data).into_owned();
+                self.end(false, format!("the peer refused our hello: type {} code {} {text:?}", e.ty, e.code));
+            }
+            other => {
+                let what = match other {
+                    Ok(m) => message_name(m).to_owned(),
+                    Err(e) => e.to_string(),
+                };
+                self.version = Version::from_wire(received.header.version).unwrap_or(self.version);
+                let e =
+                    OfError::new(ErrorKind::BadRequestBadType, "type", format!("expected a hello first, got {what}"));
+                self.refuse(&received.header, &received.bytes, &e);
+                self.end(true, format!("the first message was no hello but {what}"));
+            }
+        }
+    }
+
+    /// Goes on with what waits: call after workers adopted, after output went out, and on ticks.
+    pub fn advance(&mut self, now: Time, host: &mut dyn Host) {
+        match &mut self.waiting {
+            Waiting::Nothing => {}
+            Waiting::Barrier { xid, ticket } => {
+                if host.barrier_done(*ticket) {
+                    let xid = *xid;
+                    self.waiting = Waiting::Nothing;
+                    self.send(xid, &Message::BarrierReply);
+                }
+            }
+            Waiting::Flows { .. } => self.pump(now, host),
+        }
+        if self.unsent() > limits::HARD_QUEUE {
+            self.end(false, format!("the peer doesn't read: {} bytes wait for it", self.unsent()));
+        }
+    }
+
+    /// Timers: handshake, probes, bundles, unfinished requests.
+    pub fn tick(&mut self, now: Time, host: &mut dyn Host) {
+        match self.state {
+            State::Ending => return,
+            State::Hello { since } => {
+                if now.since(since) >= limits::HANDSHAKE {
+                    self.end(false, format!("no hello within {:?}", limits::HANDSHAKE));
+                }
+                return;
+            }
+            State::Up => {}
+        }
+        for id in self.bundles.expire(now) {
+            let e = OfError::new(
+                ErrorKind::BundleFailedTimeout,
+                "bundle_id",
+                format!("bundle {id} lay idle for {:?}; it is discarded", limits::BUNDLE_WAIT),
+            );
+            let xid = self.fresh_xid();
+            self.refuse_with(xid, &[], &e);
+        }
+        if let Some(p) = &self.partial
+            && now.since(p.touched) >= limits::MULTIPART_WAIT
+        {
+            let xid = p.xid;
+            self.partial = None;
+            let e = OfError::new(
+                ErrorKind::BadRequestMultipartRequestTimeout,
+                "flags",
+                format!("the next segment didn't come within {:?}", limits::MULTIPART_WAIT),
+            );
+            self.refuse_with(xid, &[], &e);
+        }
+        if let Some(interval) = self.settings.probe {
+            match self.probed {
+                None if now.since(self.last_received) >= interval => {
+                    let xid = self.fresh_xid();
+                    self.probed = Some(now);
+                    self.counters.probes_sent += 1;
+                    self.send(xid, &Message::EchoRequest(Bytes::new()));
+                }
+                Some(at) if now.since(at) >= interval => {
+                    self.end(false, format!("no answer to the inactivity probe within {interval:?}"));
+                }
+                _ => {}
+            }
+        }
+        self.advance(now, host);
+    }
+
+    /// Notes that the peer is alive although its messages are held back.
+    pub fn touch(&mut self, now: Time) {
+        self.last_received = now;
+        self.probed = None;
+    }
+
+    /// When [`tick`](Self::tick) is due next.
+    pub fn deadline(&self) -> Option<Time> {
+        let up = match self.state {
+            State::Ending => return None,
+            State::Hello { since } => return Some(since + limits::HANDSHAKE),
+            State::Up => [
+                self.settings.probe.map(|i| self.probed.unwrap_or(self.last_received) + i),
+                self.bundles.deadline(),
+                self.partial.as_ref().map(|p| p.touched + limits::MULTIPART_WAIT),
+            ],
+        };
+        up.into_iter().flatten().min()
+    }
+
+    fn fresh_xid(&mut self) -> Xid {
+        let xid = self.next_xid;
+        self.next_xid = self.next_xid.wrapping_add(1).max(1);
+        Xid(xid)
+    }
+
+    /// Writes one message.
+    fn send(&mut self, xid: Xid, message: &Message) {
+        match wire::encode_into(&mut self.out, self.version, xid, message) {
+            Ok(()) => self.counters.messages_sent += 1,
+            // The version has no such message, or it is too long: a fault of ours, told to people.
+            Err(e) => {
+                warn!(conn = %self.id, version = %self.version, error = %e, "can't write {}", message_name(message));
+                self.last_error = Some(format!("can't write {}: {e}", message_name(message)));
+            }
+        }
+    }
+
+    fn refuse(&mut self, header: &Header, bytes: &[u8], e: &OfError) {
+        self.refuse_with(header.xid, bytes, e);
+    }
+
+    /// Sends the error `e` about the message `bytes` that bore `xid`.
+    fn refuse_with(&mut self, xid: Xid, bytes: &[u8], e: &OfError) {
+        debug!(conn = %self.id, peer = %self.peer, %xid, error = %e, "request refused");
+        self.last_error = Some(format!("xid {xid}: {e}"));
+        self.counters.errors_sent += 1;
+        self.send(xid, &Message::Error(ErrorMsg::of(e.kind, self.version, bytes)));
+    }
+
+    fn is_slave(&self) -> bool {
+        self.role == Role::Slave
+    }
+
+    /// A visitor that behaves as a controller becomes one.
+    fn settle(&mut self) {
+        if self.purpose == Purpose::Visitor {
+            self.purpose = Purpose::Controller;
+            self.filter = Filter::defaults(self.version);
+        }
+    }
+
+    fn config(&self, host: &dyn Host) -> SwitchConfig {
+        let ttl = u16::from(self.filter.invalid_ttl() && INVALID_TTL_VERSIONS.contains(&self.version)) << 2;
+        SwitchConfig { flags: host.frag_flags() | ttl, miss_send_len: self.miss_send_len }
+    }
+}
+
+/// `OFPT_HELLO`
+const HELLO: u8 = 0;
+
+/// Reads a message as if it had been sent in `version`.
+fn as_version(bytes: &Bytes, version: Version) -> Option<Message> {
+    let mut bytes = bytes.to_vec();
+    *bytes.first_mut()? = version.wire();
+    wire::decode(&bytes).ok().map(|(_, message)| message)
+}
+
+/// The versions whose switch configuration has `OFPC_INVALID_TTL_TO_CONTROLLER`.
+const INVALID_TTL_VERSIONS: [Version; 2] = [Version::V11, Version::V12];
+
+/// The specification's name of a message.
+pub fn message_name(message: &Message) -> &'static str {
+    match message {
+        Message::Hello(_) => "HELLO",
+        Message::Error(_) => "ERROR",
+        Message::EchoRequest(_) => "ECHO_REQUEST",
+        Message::EchoReply(_) => "ECHO_REPLY",
+        Message::Experimenter(_) | Message::Nicira(_) => "EXPERIMENTER",
+        Message::FeaturesRequest => "FEATURES_REQUEST",
+        Message::FeaturesReply(_) => "FEATURES_REPLY",
+        Message::GetConfigRequest => "GET_CONFIG_REQUEST",
+        Message::GetConfigReply(_) => "GET_CONFIG_REPLY",
+        Message::SetConfig(_) => "SET_CONFIG",
+        Message::PacketIn(_) => "PACKET_IN",
+        Message::FlowRemoved(_) => "FLOW_REMOVED",
+        Message::PortStatus(_) => "PORT_STATUS",
+        Message::PacketOut(_) => "PACKET_OUT",
+        Message::FlowMod(_) => "FLOW_MOD",
+        Message::GroupMod(_) => "GROUP_MOD",
+        Message::PortMod(_) => "PORT_MOD",
+        Message::TableMod(_) => "TABLE_MOD",
+        Message::MultipartRequest(_) => "MULTIPART_REQUEST",
+        Message::MultipartReply(_) => "MULTIPART_REPLY",
+        Message::BarrierRequest => "BARRIER_REQUEST",
+        Message::BarrierReply => "BARRIER_REPLY",
+        Message::QueueGetConfigRequest(_) => "QUEUE_GET_CONFIG_REQUEST",
+        Message::QueueGetConfigReply { .. } => "QUEUE_GET_CONFIG_REPLY",
+        Message::RoleRequest(_) => "ROLE_REQUEST",
+        Message::RoleReply(_) => "ROLE_REPLY",
+        Message::GetAsyncRequest(_) => "GET_ASYNC_REQUEST",
+        Message::GetAsyncReply(_) => "GET_ASYNC_REPLY",
+        Message::SetAsync(_) => "SET_ASYNC",
+        Message::MeterMod(_) => "METER_MOD",
+        Message::RoleStatus(_) => "ROLE_STATUS",
+        Message::TableStatus(_) => "TABLE_STATUS",
+        Message::RequestForward(_) => "REQUESTFORWARD",
+        Message::BundleControl(_) => "BUNDLE_CONTROL",
+        Message::BundleAdd(_) => "BUNDLE_ADD_MESSAGE",
+        Message::ControllerStatus(_) => "CONTROLLER_STATUS",
+    }
+}

@@ -1,0 +1,851 @@
+//! What each request does: one function per message, each all or nothing.
+
+use super::bundle::Bundles;
+use super::host::{Answer, Effect, Host};
+use super::{
+    DumpKind, INVALID_TTL_VERSIONS, PacketInFormat, Partial, Pieces, Received, Session, Waiting, limits, message_name,
+};
+use crate::packet_buffer::Kept;
+use bytes::Bytes;
+use datapath::clock::Time;
+use ofproto::action::Action;
+use ofproto::async_config::AsyncKind;
+use ofproto::bundle::{BundleAdd, BundleCtrl, BundleCtrlType, BundleFlags, BundleProp};
+use ofproto::field::FieldId;
+use ofproto::flow::{FlowMod, FlowModCommand};
+use ofproto::group::OtherProp;
+use ofproto::ids::{BufferId, ExperimenterId, PortNo, TableId, Xid};
+use ofproto::matching::Match;
+use ofproto::message::{
+    Capabilities, ErrorMsg, Experimenter, Message, Multipart, MultipartReply, MultipartRequest, SwitchConfig,
+    SwitchFeatures,
+};
+use ofproto::nx_message::NxMessage;
+use ofproto::packet::PacketOut;
+use ofproto::role::{Role, RoleMsg};
+use ofproto::stats::{FlowDesc, FlowStatsEntry};
+use ofproto::wire;
+use ofproto::{ErrorKind, OfError, Version};
+use std::collections::VecDeque;
+use tracing::warn;
+
+/// `OFPC_FRAG_MASK`
+const FRAG_MASK: u16 = 3;
+/// `OFPC_FRAG_DROP`
+const FRAG_DROP: u16 = 1;
+/// `OFPC_INVALID_TTL_TO_CONTROLLER` (1.1, 1.2)
+const INVALID_TTL: u16 = 4;
+/// `OFPCSR_ROLE` and `OFPCSR_SHORT_ID`
+const STATUS_ROLE: u8 = 2;
+const STATUS_SHORT_ID: u8 = 5;
+/// 1.0's action bitmap: everything that version defines.
+const ACTIONS_10: u32 = 0xfff;
+
+fn err(kind: ErrorKind, field: &'static str, reason: impl Into<std::borrow::Cow<'static, str>>) -> OfError {
+    OfError::new(kind, field, reason)
+}
+
+impl Session {
+    /// Carries out one request of a connection that is up.
+    pub(super) fn dispatch(&mut self, now: Time, received: Received, host: &mut dyn Host) -> Result<(), OfError> {
+        let Received { header, message, bytes } = received;
+        if header.version != self.version.wire() {
+            return Err(err(
+                ErrorKind::BadRequestBadVersion,
+                "version",
+                format!(
+                    "this connection speaks {} ({:#04x}), not {:#04x}",
+                    self.version,
+                    self.version.wire(),
+                    header.version
+                ),
+            ));
+        }
+        let message = message?;
+        let xid = header.xid;
+        if self.is_slave() && changes_state(&message) {
+            return Err(err(
+                ErrorKind::BadRequestIsSlave,
+                "type",
+                format!("a slave may not send {}", message_name(&message)),
+            ));
+        }
+        match message {
+            Message::EchoRequest(data) => self.send(xid, &Message::EchoReply(data)),
+            Message::EchoReply(_) => {}
+            Message::Error(e) => self.note_error(&e),
+            Message::FeaturesRequest => self.features(xid, host)?,
+            Message::GetConfigRequest => {
+                let config = self.config(host);
+                self.send(xid, &Message::GetConfigReply(config));
+            }
+            Message::SetConfig(config) => self.set_config(config, host)?,
+            Message::FlowMod(fm) => self.flow_mod(now, fm, host)?,
+            Message::PacketOut(po) => self.packet_out(now, &po, host)?,
+            Message::GroupMod(gm) => {
+                host.group_mod(now, self.version, &gm)?;
+                self.forward(xid, Message::GroupMod(gm), host);
+            }
+            Message::MeterMod(mm) => {
+                host.meter_mod(now, self.version, &mm)?;
+                self.forward(xid, Message::MeterMod(mm), host);
+            }
+            Message::TableMod(tm) => host.table_mod(now, self.version, &tm)?,
+            Message::PortMod(pm) => host.port_mod(now, self.version, self.id, &pm)?,
+            Message::MultipartRequest(request) => self.multipart(now, xid, request, bytes.len(), host)?,
+            Message::BarrierRequest => {
+                self.counters.barriers += 1;
+                // The reply goes out from `advance`, which the caller runs next.
+                self.waiting = Waiting::Barrier { xid, ticket: host.barrier() };
+            }
+            Message::QueueGetConfigRequest(port) => {
+                let queues = host.queues(port)?;
+                self.send(xid, &Message::QueueGetConfigReply { port, queues });
+            }
+            Message::RoleRequest(request) => self.role_request(xid, &request, host)?,
+            Message::GetAsyncRequest(_) => {
+                let config = self.filter.config();
+                self.send(xid, &Message::GetAsyncReply(config));
+            }
+            Message::SetAsync(config) => {
+                self.settle();
+                self.filter.apply(&config)?;
+            }
+            Message::BundleControl(control) => self.bundle_control(now, xid, &control, host)?,
+            Message::BundleAdd(add) => self.bundle_add(now, xid, add, bytes.len(), host)?,
+            Message::Nicira(message) => self.nicira(now, xid, message, host)?,
+            Message::Experimenter(e) => return Err(unknown_experimenter(&e)),
+            Message::Hello(_)
+            | Message::FeaturesReply(_)
+            | Message::GetConfigReply(_)
+            | Message::PacketIn(_)
+            | Message::FlowRemoved(_)
+            | Message::PortStatus(_)
+            | Message::MultipartReply(_)
+            | Message::BarrierReply
+            | Message::QueueGetConfigReply { .. }
+            | Message::RoleReply(_)
+            | Message::GetAsyncReply(_)
+            | Message::RoleStatus(_)
+            | Message::TableStatus(_)
+            | Message::RequestForward(_)
+            | Message::ControllerStatus(_) => {
+                let reason = format!("{} is nothing that a controller sends here", message_name(&message));
+                return Err(err(ErrorKind::BadRequestBadType, "type", reason));
+            }
+        }
+        Ok(())
+    }
+
+    fn note_error(&mut self, e: &ErrorMsg) {
+        self.counters.errors_received += 1;
+        warn!(conn = %self.id, peer = %self.peer, ty = e.ty, code = e.code, "the controller sent an error");
+    }
+
+    fn features(&mut self, xid: Xid, host: &mut dyn Host) -> Result<(), OfError> {
+        let id = host.identity();
+        let version = self.version;
+        let ports = if version < Version::V13 {
+            match host.multipart(Time::ZERO, version, &MultipartRequest::PortDesc(PortNo::ANY))? {
+                Answer::Whole(MultipartReply::PortDesc(ports)) => ports,
+                _ => Vec::new(),
+            }
+        } else {
+            Vec::new()
+        };
+        let mut capabilities = id.capabilities;
+        if version == Version::V10 {
+            // The same bit says STP there, which this switch hasn't.
+            capabilities.remove(Capabilities::GROUP_STATS);
+        }
+        if version > Version::V11 {
+            capabilities.remove(Capabilities::ARP_MATCH_IP);
+        }
+        if version < Version::V12 {
+            capabilities.remove(Capabilities::PORT_BLOCKED);
+        }
+        if version < Version::V14 {
+            capabilities.remove(Capabilities::BUNDLES | Capabilities::FLOW_MONITORING);
+        }
+        let reply = SwitchFeatures {
+            dpid: id.dpid,
+            n_buffers: u32::try_from(self.buffer.capacity()).unwrap_or(u32::MAX),
+            n_tables: id.n_tables,
+            auxiliary_id: 0,
+            capabilities,
+            actions: if version == Version::V10 { ACTIONS_10 } else { 0 },
+            ports,
+        };
+        self.send(xid, &Message::FeaturesReply(reply));
+        Ok(())
+    }
+
+    fn set_config(&mut self, config: SwitchConfig, host: &mut dyn Host) -> Result<(), OfError> {
+        let ttl = INVALID_TTL_VERSIONS.contains(&self.version);
+        let known = FRAG_MASK | if ttl { INVALID_TTL } else { 0 };
+        if config.flags & !known != 0 || config.flags & FRAG_MASK > FRAG_DROP {
+            let reason = match config.flags & FRAG_MASK {
+                _ if config.flags & !known != 0 => format!("bits {:#x} are not defined", config.flags & !known),
+                2 => "this switch doesn't reassemble fragments".to_owned(),
+                n => format!("fragment handling {n} is not defined"),
+            };
+            return Err(err(ErrorKind::SwitchConfigFailedBadFlags, "flags", reason));
+        }
+        // The handling of fragments is the whole switch's; a slave sets its own connection's length only.
+        if !self.is_slave() && config.flags & FRAG_MASK != host.frag_flags() {
+            host.set_frag_flags(config.flags & FRAG_MASK)?;
+        }
+        self.settle();
+        self.miss_send_len = config.miss_send_len;
+        if ttl {
+            self.filter.set_invalid_ttl(config.flags & INVALID_TTL != 0);
+        }
+        Ok(())
+    }
+
+    fn flow_mod(&mut self, now: Time, mut fm: FlowMod, host: &mut dyn Host) -> Result<(), OfError> {
+        self.counters.flow_mods += 1;
+        self.place_flow_mod(&mut fm);
+        let released = self.releases(&fm);
+        if released {
+            // Judged before anything changes: a flow-mod with a bad buffer does nothing at all.
+            self.buffer.check(now, fm.buffer_id)?;
+        }
+        host.flow_mod(now, self.version, &fm)?;
+        if released {
+            self.release(now, fm.buffer_id, host)?;
+        }
+        Ok(())
+    }
+
+    /// The table that a 1.0 flow-mod means.
+    fn place_flow_mod(&self, fm: &mut FlowMod) {
+        if self.version != Version::V10 {
+            return;
+        }
+        if self.flow_mod_table_id {
+            if let FlowModCommand::Unknown(raw) = fm.command {
+                let [table, command] = raw.to_be_bytes();
+                fm.table = TableId(table);
+                fm.command = match command {
+                    0 => FlowModCommand::Add,
+                    1 => FlowModCommand::Modify,
+                    2 => FlowModCommand::ModifyStrict,
+                    3 => FlowModCommand::Delete,
+                    4 => FlowModCommand::DeleteStrict,
+                    _ => fm.command,
+                };
+            }
+        } else if matches!(fm.command, FlowModCommand::Delete | FlowModCommand::DeleteStrict) {
+            // One table as far as 1.0 can see: what it deletes is gone from all.
+            fm.table = TableId::ALL;
+        }
+    }
+
+    /// Whether the flow-mod sends a kept packet on its way.
+    fn releases(&self, fm: &FlowMod) -> bool {
+        fm.buffer_id != BufferId::NONE && !matches!(fm.command, FlowModCommand::Delete | FlowModCommand::DeleteStrict)
+    }
+
+    /// Sends a kept packet through the pipeline from the first table.
+    fn release(&mut self, now: Time, id: BufferId, host: &mut dyn Host) -> Result<(), OfError> {
+        let Kept { frame, in_port } = self.buffer.take(now, id)?;
+        let pipeline = Match::any().with(FieldId::InPort, u128::from(in_port.0));
+        host.packet_out(now, self.version, frame, &pipeline, &[Action::output(PortNo::TABLE)])
+    }
+
+    fn packet_out(&mut self, now: Time, po: &PacketOut, host: &mut dyn Host) -> Result<(), OfError> {
+        self.counters.packet_outs += 1;
+        check_pipeline(self.version, &po.matching, host)?;
+        if po.buffer_id == BufferId::NONE {
+            check_frame(&po.data)?;
+            return host.packet_out(now, self.version, po.data.clone(), &po.matching, &po.actions);
+        }
+        // A refused packet-out changes nothing: the packet stays kept.
+        let kept = self.buffer.peek(now, po.buffer_id)?.clone();
+        host.packet_out(now, self.version, kept.frame, &po.matching, &po.actions)?;
+        self.buffer.take(now, po.buffer_id).map(|_| ())
+    }
+
+    fn forward(&mut self, xid: Xid, request: Message, host: &mut dyn Host) {
+        host.effect(self.id, Effect::Forward { xid, request: Box::new(request) });
+    }
+
+    fn role_request(&mut self, xid: Xid, request: &RoleMsg, host: &mut dyn Host) -> Result<(), OfError> {
+        let short_id = if self.version >= Version::V15 { request.short_id } else { 0 };
+        if short_id != 0 && host.short_id_taken(self.id, short_id) {
+            return Err(err(
+                ErrorKind::RoleRequestFailedIdInUse,
+                "short_id",
+                format!("another controller has the short id {short_id}"),
+            ));
+        }
+        let role = host.role_request(self.id, self.role, request.role, request.generation_id)?;
+        if request.role != Role::NoChange {
+            self.settle();
+        }
+        self.take_role(role, host);
+        if short_id != 0 && short_id != self.short_id {
+            self.short_id = short_id;
+            host.effect(self.id, Effect::ControllerStatus { reason: STATUS_SHORT_ID });
+        }
+        let reply = RoleMsg { role: self.role, short_id: self.short_id, generation_id: host.generation() };
+        self.send(xid, &Message::RoleReply(reply));
+        Ok(())
+    }
+
+    fn take_role(&mut self, role: Role, host: &mut dyn Host) {
+        let before = std::mem::replace(&mut self.role, role);
+        if role == Role::Master && before != Role::Master {
+            host.effect(self.id, Effect::NewMaster);
+        }
+        if role != before {
+            host.effect(self.id, Effect::ControllerStatus { reason: STATUS_ROLE });
+        }
+    }
+
+    // ---- multipart ----
+
+    fn multipart(
+        &mut self,
+        now: Time,
+        xid: Xid,
+        request: Multipart<MultipartRequest>,
+        bytes: usize,
+        host: &mut dyn Host,
+    ) -> Result<(), OfError> {
+        if let Some(request) = self.assemble(now, xid, request, bytes)? {
+            self.answer(now, xid, &request, host)?;
+        }
+        Ok(())
+    }
+
+    /// Puts segments together; the whole request once its last segment is here.
+    fn assemble(
+        &mut self,
+        now: Time,
+        xid: Xid,
+        request: Multipart<MultipartRequest>,
+        bytes: usize,
+    ) -> Result<Option<MultipartRequest>, OfError> {
+        let Multipart { more, body, .. } = request;
+        let open = self.partial.take_if(|p| p.xid == xid);
+        if !more && open.is_none() {
+            return Ok(Some(body));
+        }
+        if open.is_none() && self.partial.is_some() {
+            return Err(err(
+                ErrorKind::BadRequestMultipartBufferOverflow,
+                "flags",
+                "another request of this connection is unfinished",
+            ));
+        }
+        let (pieces, held) = match open {
+            None => (None, 0),
+            Some(p) => (Some(p.pieces), p.bytes),
+        };
+        let bytes = held + bytes;
+        if bytes > limits::MULTIPART_BYTES {
+            return Err(err(
+                ErrorKind::BadRequestMultipartBufferOverflow,
+                "flags",
+                format!("the request has {bytes} bytes so far; {} are taken", limits::MULTIPART_BYTES),
+            ));
+        }
+        let pieces = match (pieces, body) {
+            (None, MultipartRequest::TableFeatures(v)) => Pieces::TableFeatures(v),
+            (None, MultipartRequest::FlowMonitor(v)) => Pieces::FlowMonitor(v),
+            (None, body) => Pieces::Single(body),
+            (Some(Pieces::TableFeatures(mut all)), MultipartRequest::TableFeatures(v)) => {
+                all.extend(v);
+                Pieces::TableFeatures(all)
+            }
+            (Some(Pieces::FlowMonitor(mut all)), MultipartRequest::FlowMonitor(v)) => {
+                all.extend(v);
+                Pieces::FlowMonitor(all)
+            }
+            (Some(Pieces::Single(first)), body) if std::mem::discriminant(&first) == std::mem::discriminant(&body) => {
+                if first != body || !bodiless(&first) {
+                    return Err(err(
+                        ErrorKind::BadRequestBadLen,
+                        "flags",
+                        "the request is one structure; a second segment brings another",
+                    ));
+                }
+                Pieces::Single(first)
+            }
+            (Some(_), _) => {
+                return Err(err(
+                    ErrorKind::BadRequestBadMultipart,
+                    "type",
+                    format!("the unfinished request {xid} has another type"),
+                ));
+            }
+        };
+        if more {
+            self.partial = Some(Partial { xid, pieces, bytes, touched: now });
+            return Ok(None);
+        }
+        Ok(Some(match pieces {
+            Pieces::TableFeatures(v) => MultipartRequest::TableFeatures(v),
+            Pieces::FlowMonitor(v) => MultipartRequest::FlowMonitor(v),
+            Pieces::Single(body) => body,
+        }))
+    }
+
+    fn answer(&mut self, now: Time, xid: Xid, request: &MultipartRequest, host: &mut dyn Host) -> Result<(), OfError> {
+        match request {
+            MultipartRequest::Unknown { ty, .. } => {
+                return Err(err(
+                    ErrorKind::BadRequestBadMultipart,
+                    "type",
+                    format!("multipart type {ty} is not defined in OpenFlow {}", self.version),
+                ));
+            }
+            MultipartRequest::Experimenter(e) => return Err(unknown_experimenter(e)),
+            MultipartRequest::FlowMonitor(requests) => return self.flow_monitor(now, xid, requests, host),
+            _ => {}
+        }
+        let kind = if matches!(request, MultipartRequest::FlowStats(_)) { DumpKind::Stats } else { DumpKind::Desc };
+        match host.multipart(now, self.version, request)? {
+            Answer::Whole(reply) => self.send_reply(xid, reply, true),
+            Answer::Flows(cursor) => {
+                self.waiting = Waiting::Flows { xid, cursors: VecDeque::from([cursor]), kind, held: None };
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on with a dump while the peer takes it.
+    pub(super) fn pump(&mut self, now: Time, host: &mut dyn Host) {
+        while self.unsent() < limits::REPLY_QUEUE {
+            let Waiting::Flows { xid, cursors, kind, held } = &mut self.waiting else { return };
+            let xid = *xid;
+            let Some(cursor) = cursors.front_mut() else {
+                let last = held.take().unwrap_or_else(|| kind.reply(Vec::new(), 0));
+                self.waiting = Waiting::Nothing;
+                self.send_reply(xid, last, true);
+                return;
+            };
+            let flows = host.next_flows(now, cursor, limits::FLOWS_PER_STEP);
+            if flows.is_empty() {
+                cursors.pop_front();
+                continue;
+            }
+            let reply = kind.reply(flows, cursors.len());
+            // One step is held back, because only the last segment may say that none follows.
+            if let Some(earlier) = held.replace(reply) {
+                self.send_reply(xid, earlier, false);
+            }
+        }
+    }
+
+    /// Sends a reply in as many segments as it needs; `last` says that no more comes after it.
+    pub(super) fn send_reply(&mut self, xid: Xid, body: MultipartReply, last: bool) {
+        let message = Message::MultipartReply(Multipart { more: !last, other_flags: 0, body });
+        match wire::encode_into(&mut self.out, self.version, xid, &message) {
+            Ok(()) => self.counters.messages_sent += 1,
+            Err(e) => {
+                let Message::MultipartReply(Multipart { body, .. }) = message else { return };
+                match halve(body) {
+                    Ok((first, second)) => {
+                        self.send_reply(xid, first, false);
+                        self.send_reply(xid, second, last);
+                    }
+                    Err(body) => {
+                        warn!(conn = %self.id, version = %self.version, error = %e, "can't write a multipart reply");
+                        self.last_error = Some(format!("can't write a multipart reply: {e}"));
+                        if last && let Some(empty) = emptied(&body) {
+                            self.send_reply(xid, empty, true);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    // ---- bundles ----
+
+    fn bundle_add(
+        &mut self,
+        now: Time,
+        xid: Xid,
+        mut add: BundleAdd,
+        bytes: usize,
+        host: &mut dyn Host,
+    ) -> Result<(), OfError> {
+        check_bundle_props(&add.properties)?;
+        Bundles::allowed(&add.message)?;
+        if let Message::FlowMod(fm) = &mut *add.message {
+            self.place_flow_mod(fm);
+        }
+        if let Message::PacketOut(po) = &*add.message {
+            check_pipeline(self.version, &po.matching, host)?;
+        }
+        if let Err(e) = host.check(self.version, &add.message) {
+            let inner = wire::encode(self.version, add.inner_xid, &add.message).unwrap_or_default();
+            self.refuse_with(add.inner_xid, &inner, &e);
+            return Ok(());
+        }
+        self.bundles.add(now, xid, add, bytes)
+    }
+
+    fn bundle_control(
+        &mut self,
+        now: Time,
+        xid: Xid,
+        control: &BundleCtrl,
+        host: &mut dyn Host,
+    ) -> Result<(), OfError> {
+        let (id, flags) = (control.bundle, control.flags);
+        let ty = match control.ty {
+            BundleCtrlType::OpenRequest => {
+                check_bundle_props(&control.properties)?;
+                self.bundles.open(now, id, flags)?;
+                BundleCtrlType::OpenReply
+            }
+            BundleCtrlType::CloseRequest => {
+                self.bundles.close(now, id, flags)?;
+                BundleCtrlType::CloseReply
+            }
+            BundleCtrlType::DiscardRequest => {
+                self.bundles.discard(id)?;
+                BundleCtrlType::DiscardReply
+            }
+            BundleCtrlType::CommitRequest => {
+                if flags.contains(BundleFlags::TIME) {
+                    return Err(err(
+                        ErrorKind::BundleFailedSchedNotSupported,
+                        "flags",
+                        "this switch doesn't schedule commits",
+                    ));
+                }
+                self.bundle_commit(now, control, host)?;
+                BundleCtrlType::CommitReply
+            }
+            BundleCtrlType::OpenReply
+            | BundleCtrlType::CloseReply
+            | BundleCtrlType::CommitReply
+            | BundleCtrlType::DiscardReply
+            | BundleCtrlType::Unknown(_) => {
+                return Err(err(ErrorKind::BundleFailedBadType, "type", format!("{:?} is no request", control.ty)));
+            }
+        };
+        let reply = BundleCtrl { bundle: id, ty, flags, properties: Vec::new() };
+        self.send(xid, &Message::BundleControl(reply));
+        Ok(())
+    }
+
+    fn bundle_commit(&mut self, now: Time, control: &BundleCtrl, host: &mut dyn Host) -> Result<(), OfError> {
+        let staged = self.bundles.commit(control.bundle, control.flags)?;
+        let xids: Vec<Xid> = staged.iter().map(|s| s.xid).collect();
+        let mut messages: Vec<Message> = staged.into_iter().map(|s| s.message).collect();
+        let mut used = Vec::new();
+        let mut outcome = Ok(());
+        for (i, message) in messages.iter_mut().enumerate() {
+            if let Err(e) = self.resolve_buffer(now, message, &mut used) {
+                outcome = Err((i, e));
+                break;
+            }
+        }
+        let outcome = outcome.and_then(|()| host.commit(now, self.version, self.id, &messages));
+        if let Err((i, e)) = outcome {
+            if let (Some(message), Some(xid)) = (messages.get(i), xids.get(i)) {
+                let inner = wire::encode(self.version, *xid, message).unwrap_or_default();
+                self.refuse_with(*xid, &inner, &e);
+            }
+            return Err(err(
+                ErrorKind::BundleFailedMsgFailed,
+                "bundle_id",
+                format!("message {} of bundle {} failed, none was carried out: {e}", i + 1, control.bundle),
+            ));
+        }
+        for (message, xid) in messages.into_iter().zip(xids) {
+            match message {
+                Message::FlowMod(fm) => {
+                    self.counters.flow_mods += 1;
+                    if self.releases(&fm)
+                        && let Err(e) = self.release(now, fm.buffer_id, host)
+                    {
+                        warn!(conn = %self.id, %xid, error = %e, "a bundle's buffered packet was lost");
+                    }
+                }
+                Message::GroupMod(_) | Message::MeterMod(_) => self.forward(xid, message, host),
+                Message::PacketOut(_) => self.counters.packet_outs += 1,
+                _ => {}
+            }
+        }
+        for id in used {
+            // Checked above; the packets have gone with their packet-outs.
+            let _ = self.buffer.take(now, id);
+        }
+        Ok(())
+    }
+
+    /// Checks a bundled message's buffer; a packet-out gets its frame, to be judged with the rest.
+    fn resolve_buffer(&self, now: Time, message: &mut Message, used: &mut Vec<BufferId>) -> Result<(), OfError> {
+        match message {
+            Message::FlowMod(fm) if self.releases(fm) => self.buffer.check(now, fm.buffer_id),
+            Message::PacketOut(po) if po.buffer_id != BufferId::NONE => {
+                if used.contains(&po.buffer_id) {
+                    return Err(err(
+                        ErrorKind::BadRequestBufferEmpty,
+                        "buffer_id",
+                        format!("packet {} is used twice in the bundle", po.buffer_id),
+                    ));
+                }
+                po.data = self.buffer.peek(now, po.buffer_id)?.frame.clone();
+                used.push(po.buffer_id);
+                Ok(())
+            }
+            Message::PacketOut(po) => check_frame(&po.data),
+            _ => Ok(()),
+        }
+    }
+
+    // ---- Nicira ----
+
+    fn nicira(&mut self, now: Time, xid: Xid, message: NxMessage, host: &mut dyn Host) -> Result<(), OfError> {
+        match message {
+            NxMessage::RoleRequest(role) => {
+                if let Role::Unknown(n) = role {
+                    let reason = format!("role {n} is not defined");
+                    return Err(err(ErrorKind::RoleRequestFailedBadRole, "role", reason));
+                }
+                // This form has no generation: nothing can be stale.
+                if role != Role::NoChange {
+                    self.settle();
+                    self.take_role(role, host);
+                }
+                let role = self.role;
+                self.send(xid, &Message::Nicira(NxMessage::RoleReply(role)));
+            }
+            NxMessage::SetFlowFormat(format) => {
+                if format != 0 && format != 2 {
+                    let reason = format!("flow format {format} is not known; 0 (1.0) and 2 (NXM) are");
+                    return Err(err(ErrorKind::BadRequestEperm, "format", reason));
+                }
+            }
+            NxMessage::FlowModTableId(on) => self.flow_mod_table_id = on,
+            NxMessage::SetPacketInFormat(format) => {
+                self.packet_in_format = match format {
+                    0 => PacketInFormat::Standard,
+                    1 => PacketInFormat::Nxt1,
+                    2 => PacketInFormat::Nxt2,
+                    _ => {
+                        let reason = format!("packet-in format {format} is not known; 0, 1 and 2 are");
+                        return Err(err(ErrorKind::BadRequestEperm, "format", reason));
+                    }
+                };
+            }
+            NxMessage::SetAsyncConfig { packet_in, port_status, flow_removed } => {
+                self.settle();
+                for (kind, masks) in [
+                    (AsyncKind::PacketIn, packet_in),
+                    (AsyncKind::PortStatus, port_status),
+                    (AsyncKind::FlowRemoved, flow_removed),
+                ] {
+                    self.filter.set(kind, true, masks[0]);
+                    self.filter.set(kind, false, masks[1]);
+                }
+            }
+            NxMessage::SetAsyncConfig2(config) => {
+                self.settle();
+                self.filter.apply(&config)?;
+            }
+            NxMessage::SetControllerId(id) => self.controller_id = id,
+            NxMessage::FlowMod(fm) => self.flow_mod(now, fm, host)?,
+            NxMessage::FlowMonitorCancel(id) | NxMessage::OnfFlowMonitorCancel(id) => self.cancel_monitor(id)?,
+            other => {
+                let reason = format!("this switch doesn't take the extension message {other:?}");
+                return Err(err(ErrorKind::BadRequestBadExpType, "exp_type", reason));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl DumpKind {
+    /// The part of the reply that these flows make, while `left` cursors aren't at their end.
+    fn reply(&self, flows: Vec<FlowDesc>, left: usize) -> MultipartReply {
+        match self {
+            Self::Desc => MultipartReply::Flow(flows),
+            Self::Stats => MultipartReply::FlowStats(
+                flows
+                    .into_iter()
+                    .map(|f| FlowStatsEntry {
+                        table: f.table,
+                        reason: 0,
+                        priority: f.priority,
+                        matching: f.matching,
+                        stats: f.stats,
+                    })
+                    .collect(),
+            ),
+            Self::Initial(monitors) => MultipartReply::FlowMonitor(super::monitor::initial(
+                monitors,
+                monitors.len().saturating_sub(left),
+                &flows,
+            )),
+        }
+    }
+}
+
+/// Whether a slave may not send it (OpenFlow 1.3.5 §6.3.7): it changes state or sends packets.
+fn changes_state(message: &Message) -> bool {
+    match message {
+        Message::FlowMod(_)
+        | Message::GroupMod(_)
+        | Message::MeterMod(_)
+        | Message::PortMod(_)
+        | Message::TableMod(_)
+        | Message::PacketOut(_)
+        | Message::BundleControl(_)
+        | Message::BundleAdd(_)
+        | Message::Nicira(NxMessage::FlowMod(_)) => true,
+        Message::MultipartRequest(m) => matches!(&m.body, MultipartRequest::TableFeatures(v) if !v.is_empty()),
+        _ => false,
+    }
+}
+
+fn bodiless(request: &MultipartRequest) -> bool {
+    matches!(
+        request,
+        MultipartRequest::Desc
+            | MultipartRequest::Table
+            | MultipartRequest::GroupDesc(_)
+            | MultipartRequest::GroupFeatures
+            | MultipartRequest::MeterFeatures
+            | MultipartRequest::PortDesc(_)
+            | MultipartRequest::TableDesc
+            | MultipartRequest::ControllerStatus
+    )
+}
+
+fn unknown_experimenter(e: &Experimenter) -> OfError {
+    match e.experimenter {
+        ExperimenterId::NICIRA | ExperimenterId::ONF => err(
+            ErrorKind::BadRequestBadExpType,
+            "exp_type",
+            format!("type {:?} of experimenter {} is not known", e.exp_type, e.experimenter),
+        ),
+        other => err(ErrorKind::BadRequestBadExperimenter, "experimenter", format!("{other} is not known")),
+    }
+}
+
+fn check_bundle_props(properties: &[BundleProp]) -> Result<(), OfError> {
+    properties.iter().try_for_each(|p| match p {
+        BundleProp::Time(_) => Ok(()),
+        BundleProp::Other(OtherProp::Experimenter(p)) => {
+            Err(err(ErrorKind::BadPropertyBadExperimenter, "experimenter", format!("{} is not known", p.experimenter)))
+        }
+        BundleProp::Other(OtherProp::Unknown(p)) => {
+            Err(err(ErrorKind::BadPropertyBadType, "type", format!("property {} is not defined", p.ty)))
+        }
+    })
+}
+
+/// A packet-out's pipeline fields: where it came in, and nothing of its headers.
+fn check_pipeline(version: Version, pipeline: &Match, host: &dyn Host) -> Result<(), OfError> {
+    for field in &pipeline.fields {
+        let pipeline_field = matches!(
+            field.id,
+            FieldId::InPort
+                | FieldId::InPhyPort
+                | FieldId::Metadata
+                | FieldId::TunnelId
+                | FieldId::ActsetOutput
+                | FieldId::PacketType
+        ) || field.id.info().name.starts_with("reg")
+            || field.id.info().name.starts_with("tun_");
+        if !pipeline_field {
+            return Err(err(
+                ErrorKind::BadRequestPipelineFieldsOnly,
+                field.id.info().name,
+                "a packet-out's match names pipeline fields only",
+            ));
+        }
+    }
+    let Some(port) = pipeline.get(FieldId::InPort) else {
+        return Err(err(ErrorKind::BadRequestBadPort, "in_port", "the packet-out doesn't say where it came in"));
+    };
+    let port = PortNo(u32::try_from(port.value).unwrap_or(u32::MAX));
+    // 1.0 says NONE (and controllers of later versions ANY) for packets that came from nowhere.
+    let nowhere = port == PortNo::ANY && version <= Version::V11;
+    if port == PortNo::CONTROLLER || nowhere || host.is_ingress(port) {
+        Ok(())
+    } else {
+        Err(err(ErrorKind::BadRequestBadPort, "in_port", format!("port {port} can't be where a packet came in")))
+    }
+}
+
+/// Bytes of an Ethernet header.
+const ETHERNET_HEADER: usize = 14;
+
+fn check_frame(data: &Bytes) -> Result<(), OfError> {
+    if data.len() < ETHERNET_HEADER {
+        return Err(err(ErrorKind::BadRequestBadPacket, "data", format!("{} bytes are no Ethernet frame", data.len())));
+    }
+    Ok(())
+}
+
+/// Cuts a reply into two replies, or gives it back when it can't be cut.
+fn halve(body: MultipartReply) -> Result<(MultipartReply, MultipartReply), MultipartReply> {
+    macro_rules! cut {
+        ($($variant:ident),*) => {
+            match body {
+                $(MultipartReply::$variant(mut v) if v.len() > 1 => {
+                    let second = v.split_off(v.len() / 2);
+                    Ok((MultipartReply::$variant(v), MultipartReply::$variant(second)))
+                })*
+                other => Err(other),
+            }
+        };
+    }
+    cut!(
+        Flow,
+        Table,
+        PortStats,
+        Queue,
+        Group,
+        GroupDesc,
+        Meter,
+        MeterConfig,
+        TableFeatures,
+        PortDesc,
+        TableDesc,
+        QueueDesc,
+        FlowMonitor,
+        FlowStats,
+        ControllerStatus
+    )
+}
+
+/// The empty reply of the same type, for an array whose one element can't be written.
+fn emptied(body: &MultipartReply) -> Option<MultipartReply> {
+    macro_rules! empty {
+        ($($variant:ident),*) => {
+            match body {
+                $(MultipartReply::$variant(v) if !v.is_empty() => Some(MultipartReply::$variant(Vec::new())),)*
+                _ => None,
+            }
+        };
+    }
+    empty!(
+        Flow,
+        Table,
+        PortStats,
+        Queue,
+        Group,
+        GroupDesc,
+        Meter,
+        MeterConfig,
+        TableFeatures,
+        PortDesc,
+        TableDesc,
+        QueueDesc,
+        FlowMonitor,
+        FlowStats,
+        ControllerStatus
+    )
+}
