@@ -1,7 +1,11 @@
 //! Ports on Linux interfaces through packet sockets.
 //!
-//! Receiving: a TPACKET_V2 ring in which frames stay while the pipeline works on them (no copy
-//! between kernel and us), or `recvmmsg` where there's no memory for a ring. Sending: `sendmmsg`.
+//! Receiving: two TPACKET_V2 rings in which frames stay while the pipeline works on them (no copy
+//! between kernel and us), or `recvmmsg` where there's no memory for rings. One ring has many small
+//! slots, so that a worker that is held up loses nothing; the other has room for super-frames. A
+//! filter on the length sends each frame to one of them. Since a flow's frames may go to either, they
+//! are merged by arrival time: when a frame is seen in one ring, an earlier one of the same flow
+//! (handled before it by the same CPU) is already visible in the other. Sending: `sendmmsg`.
 //! Both sides carry virtio headers, so that unfinished checksums and super-frames pass as they are;
 //! where the interface can't, the kernel finishes them.
 
@@ -20,13 +24,14 @@ use super::{
 };
 use crate::frame::Frame;
 use crate::sys::batch::{Receiver, Sender};
-use crate::sys::ring::{RingRx, VNET_LEN};
+use crate::sys::ring::{Received, RingRx, SMALL_FRAME, SlotSize, VNET_LEN};
 use crate::sys::{self, vnet};
 
 /// How a packet-socket port is opened.
 #[derive(Clone, Debug)]
 pub struct AfPacketOptions {
-    /// Memory of the receive ring in bytes, in steps of 1 MiB (15 frames each); 0: no ring.
+    /// Memory of the receive rings in bytes, in steps of 1 MiB. Half is for frames up to 1792 bytes
+    /// (496 per MiB), half for longer ones (15 per MiB). 0: no rings.
     pub ring_bytes: usize,
     /// Socket buffers in bytes, each way.
     pub socket_buffer: u32,
@@ -118,9 +123,46 @@ impl Port for AfPacket {
 }
 
 #[derive(Debug)]
+struct Rings {
+    small: RingRx,
+    large: RingRx,
+    /// The socket of the large ring; the small one's is the main socket.
+    large_stream: RawPacketStream,
+}
+
+impl Rings {
+    /// Takes the frame that came first.
+    fn take(&mut self) -> Option<Received> {
+        let small = self.small.head();
+        let large = self.large.head();
+        // A ring that looked empty is asked again once the other has shown a frame: an earlier frame
+        // may have come between the two looks.
+        let small = if small.is_none() && large.is_some() { self.small.head() } else { small };
+        match (small, large) {
+            (Some(s), Some(l)) if l < s => self.large.take(),
+            (Some(_), _) => self.small.take(),
+            (None, _) => self.large.take(),
+        }
+    }
+
+    fn ready(&self) -> bool {
+        self.small.ready() || self.large.ready()
+    }
+}
+
+#[derive(Debug)]
 enum Source {
-    Ring(RingRx),
+    Rings(Box<Rings>),
     Calls(Box<Receiver>),
+}
+
+/// A classic BPF program that passes frames by length: those up to `SMALL_FRAME` or the longer ones.
+fn length_filter(small: bool) -> afpacket::sync::FilterProgram {
+    const LOAD_LENGTH: u16 = 0x80;
+    const JUMP_IF_GREATER: u16 = 0x25;
+    const RETURN: u16 = 0x06;
+    let (longer, others) = if small { (0, u32::MAX) } else { (u32::MAX, 0) };
+    vec![(LOAD_LENGTH, 0, 0, 0), (JUMP_IF_GREATER, 0, 1, SMALL_FRAME), (RETURN, 0, 0, longer), (RETURN, 0, 0, others)]
 }
 
 /// An open receiving socket. The stream must never be cloned: its clones share the descriptor and
@@ -146,30 +188,47 @@ impl RxSocket {
             set_buffer(s, shared.options.socket_buffer, libc::SO_RCVBUFFORCE, libc::SO_RCVBUF);
             Ok(fd)
         };
-        let mut fd = prepare()?;
+        let fd = prepare()?;
         let index = sys::interface_index(fd.as_fd(), name).map_err(PortError::open(name, "interface"))?;
-        let mut source = None;
         if shared.options.ring_bytes > 0 {
-            match RingRx::new(fd.as_fd(), shared.options.ring_bytes) {
-                Ok(ring) => source = Some(Source::Ring(ring)),
-                Err(e) => {
-                    tracing::warn!(port = %name, error = %e, "no receive ring, receiving by system calls");
-                    fd = prepare()?;
-                }
+            match Self::open_rings(fd, prepare()?, index, shared) {
+                Ok(socket) => return Ok(socket),
+                Err(e) => tracing::warn!(port = %name, error = %e, "no receive rings, receiving by system calls"),
             }
         }
-        let source = source.unwrap_or_else(|| Source::Calls(Box::default()));
-        let mut stream = sys::into_afpacket(fd);
-        stream.bind(name.as_str()).map_err(PortError::open(name, "bind"))?;
-        if shared.options.promiscuous {
-            stream.set_promisc(name.as_str(), true).map_err(PortError::open(name, "promiscuous mode"))?;
+        let mut stream = sys::into_afpacket(prepare()?);
+        attach(&mut stream, shared)?;
+        Ok(Self { stream, index, source: Source::Calls(Box::default()) })
+    }
+
+    fn open_rings(small: OwnedFd, large: OwnedFd, index: u32, shared: &Shared) -> Result<Self, PortError> {
+        let name = &shared.name;
+        let bytes = shared.options.ring_bytes / 2;
+        let ring =
+            |fd: &OwnedFd, slot| RingRx::new(fd.as_fd(), slot, bytes).map_err(PortError::open(name, "receive ring"));
+        let (small_ring, large_ring) = (ring(&small, SlotSize::Small)?, ring(&large, SlotSize::Large)?);
+        let (mut stream, mut large_stream) = (sys::into_afpacket(small), sys::into_afpacket(large));
+        for (stream, small) in [(&mut large_stream, false), (&mut stream, true)] {
+            stream.set_bpf_filter(length_filter(small)).map_err(PortError::open(name, "filter"))?;
+            attach(stream, shared)?;
         }
-        Ok(Self { stream, index, source })
+        let rings = Rings { small: small_ring, large: large_ring, large_stream };
+        Ok(Self { stream, index, source: Source::Rings(Box::new(rings)) })
     }
 
     fn fd(&self) -> BorrowedFd<'_> {
         sys::stream_fd(&self.stream)
     }
+}
+
+/// Starts receiving from the port's interface.
+fn attach(stream: &mut RawPacketStream, shared: &Shared) -> Result<(), PortError> {
+    let name = &shared.name;
+    stream.bind(name.as_str()).map_err(PortError::open(name, "bind"))?;
+    if shared.options.promiscuous {
+        stream.set_promisc(name.as_str(), true).map_err(PortError::open(name, "promiscuous mode"))?;
+    }
+    Ok(())
 }
 
 /// Sets a socket buffer's size beyond the system's limit if we may, else up to it.
@@ -202,9 +261,9 @@ impl PortRx for AfPacketRx {
     fn receive(&mut self, burst: &mut Vec<Frame>, max: usize, pool: &mut FramePool) -> Result<usize, PortError> {
         let (mut packets, mut bytes, mut errors) = (0, 0, 0);
         match &mut self.socket.source {
-            Source::Ring(ring) => {
+            Source::Rings(rings) => {
                 for _ in 0..max {
-                    let Some(r) = ring.take() else { break };
+                    let Some(r) = rings.take() else { break };
                     let header = r
                         .start
                         .checked_sub(VNET_LEN)
@@ -243,25 +302,30 @@ impl PortRx for AfPacketRx {
         Ok(packets as usize)
     }
 
-    fn fd(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.socket.fd())
+    fn each_fd(&self, each: &mut dyn FnMut(BorrowedFd<'_>)) {
+        each(self.socket.fd());
+        if let Source::Rings(rings) = &self.socket.source {
+            each(sys::stream_fd(&rings.large_stream));
+        }
     }
 
     fn cheap_when_idle(&self) -> bool {
-        matches!(self.socket.source, Source::Ring(_))
+        matches!(self.socket.source, Source::Rings(_))
     }
 
     fn prepare_wait(&mut self) -> bool {
-        matches!(&self.socket.source, Source::Ring(ring) if ring.ready())
+        matches!(&self.socket.source, Source::Rings(rings) if rings.ready())
     }
 
     fn check(&mut self) -> LinkState {
+        let mut drops = 0;
+        self.each_fd(&mut |fd| {
+            // The error is only a hint to look; the interface's own state counts.
+            let _ = sys::take_error(fd);
+            drops += sys::packet_drops(fd).map_or(0, u64::from);
+        });
+        self.counter.add(0, 0, drops, 0);
         let fd = self.socket.fd();
-        // The error is only a hint to look; the interface's own state counts.
-        let _ = sys::take_error(fd);
-        if let Ok(n) = sys::packet_drops(fd) {
-            self.counter.add(0, 0, n.into(), 0);
-        }
         // The socket is bound to the interface's number: a new name changes nothing for it.
         let Some(name) = name_of(fd, self.socket.index) else { return LinkState::Gone };
         match sys::interface_flags(fd, &name) {

@@ -119,8 +119,8 @@ impl PortRx for MemoryRx {
         Ok(n)
     }
 
-    fn fd(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.lane.event.as_fd())
+    fn each_fd(&self, each: &mut dyn FnMut(BorrowedFd<'_>)) {
+        each(self.lane.event.as_fd());
     }
 
     fn cheap_when_idle(&self) -> bool {

@@ -107,15 +107,16 @@ pub trait PortRx: Send {
     /// [`PortError::Down`] if the interface is down or gone, [`PortError::Closed`] at the end.
     fn receive(&mut self, burst: &mut Vec<Frame>, max: usize, pool: &mut FramePool) -> Result<usize, PortError>;
 
-    /// What to wait for before the next receive: readable means that frames (or an error) wait.
-    fn fd(&self) -> Option<BorrowedFd<'_>>;
+    /// Names the descriptors to wait for: one readable means that frames wait. They may change after
+    /// [`PortRx::reopen`].
+    fn each_fd(&self, each: &mut dyn FnMut(BorrowedFd<'_>));
 
     /// Whether [`PortRx::receive`] costs no system call when nothing waits.
     fn cheap_when_idle(&self) -> bool {
         false
     }
 
-    /// Called before the thread blocks on [`PortRx::fd`]. Returns true if frames wait already.
+    /// Called before the thread blocks on the descriptors. Returns true if frames wait already.
     fn prepare_wait(&mut self) -> bool {
         false
     }
@@ -125,7 +126,7 @@ pub trait PortRx: Send {
         LinkState::Up
     }
 
-    /// Opens the interface again after [`LinkState::Gone`]. The descriptor changes.
+    /// Opens the interface again after [`LinkState::Gone`]. The descriptors change.
     ///
     /// # Errors
     /// It isn't there (yet).

@@ -216,9 +216,7 @@ impl PortRx for PcapRx {
         if n == 0 { Err(PortError::Closed) } else { Ok(n) }
     }
 
-    fn fd(&self) -> Option<BorrowedFd<'_>> {
-        None
-    }
+    fn each_fd(&self, _each: &mut dyn FnMut(BorrowedFd<'_>)) {}
 
     fn cheap_when_idle(&self) -> bool {
         true

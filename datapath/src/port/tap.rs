@@ -192,8 +192,8 @@ impl PortRx for TapRx {
         }
     }
 
-    fn fd(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.shared.device.as_fd())
+    fn each_fd(&self, each: &mut dyn FnMut(BorrowedFd<'_>)) {
+        each(self.shared.device.as_fd());
     }
 
     fn check(&mut self) -> LinkState {

@@ -304,13 +304,11 @@ impl PollSet {
     }
 
     pub(crate) fn add(&mut self, fd: BorrowedFd<'_>) {
-        self.add_optional(Some(fd));
+        self.0.push(libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 });
     }
 
-    /// A place for nothing keeps the others' indices.
-    pub(crate) fn add_optional(&mut self, fd: Option<BorrowedFd<'_>>) {
-        let fd = fd.map_or(-1, |f| f.as_raw_fd());
-        self.0.push(libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// Waits for any of them; returns how many are ready, 0 also when interrupted. The descriptors

@@ -26,12 +26,22 @@ const KEEP: usize = 32;
 const RESERVE: c_int = 112;
 /// `sizeof(struct virtio_net_hdr)`: the kernel writes it just before the link header.
 pub const VNET_LEN: usize = 10;
-/// Slot size: a 64 KiB super-frame, its headers and the reserve, and an odd number of cache lines,
-/// so that the slots' headers don't all fall into the same cache set.
-const SLOT: usize = 1037 * 64;
 /// Block size: the kernel allocates physically contiguous blocks if it can.
-const BLOCK: usize = 1 << 20;
-const SLOTS_PER_BLOCK: usize = BLOCK / SLOT;
+pub const BLOCK: usize = 1 << 20;
+
+/// Slot sizes. Both are odd numbers of cache lines, so that the slots' headers don't all fall into
+/// the same cache sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlotSize {
+    /// For frames up to [`SMALL_FRAME`] bytes.
+    Small = 33 * 64,
+    /// For a 64 KiB super-frame with its headers.
+    Large = 1037 * 64,
+}
+
+/// Longest frame (less a tag that the kernel took off) for which a small slot has room: the slot less
+/// the kernel's header and the reserve (202 bytes) and 64 bytes for the tail.
+pub const SMALL_FRAME: u32 = 1792;
 
 const TP_STATUS_KERNEL: u32 = 0;
 const TP_STATUS_USER: u32 = 1 << 0;
@@ -42,6 +52,8 @@ const TP_STATUS_VLAN_TPID_VALID: u32 = 1 << 6;
 struct Map {
     base: NonNull<u8>,
     blocks: usize,
+    slot: usize,
+    per_block: usize,
     taken: Box<[AtomicBool]>,
 }
 
@@ -65,7 +77,7 @@ impl Map {
 
     fn slot(&self, index: usize) -> NonNull<u8> {
         debug_assert!(index < self.slots());
-        let offset = index / SLOTS_PER_BLOCK * BLOCK + index % SLOTS_PER_BLOCK * SLOT;
+        let offset = index / self.per_block * BLOCK + index % self.per_block * self.slot;
         // SAFETY: index < slots, so the offset lies inside the mapping.
         unsafe { self.base.add(offset) }
     }
@@ -81,6 +93,7 @@ impl Map {
 #[derive(Debug)]
 pub struct RingSlot {
     data: NonNull<u8>,
+    len: u32,
     index: u32,
     map: Arc<Map>,
 }
@@ -94,15 +107,15 @@ impl RingSlot {
     /// The slot behind the kernel's header.
     #[inline]
     pub fn data(&self) -> &[u8] {
-        // SAFETY: data points KEEP bytes into a slot of SLOT bytes which is ours until drop.
-        unsafe { std::slice::from_raw_parts(self.data.as_ptr(), SLOT - KEEP) }
+        // SAFETY: data points KEEP bytes into a slot, len is the slot's rest, and it is ours until drop.
+        unsafe { std::slice::from_raw_parts(self.data.as_ptr(), self.len as usize) }
     }
 
     /// The same, writable.
     #[inline]
     pub fn data_mut(&mut self) -> &mut [u8] {
         // SAFETY: as in `data`, and the slot is borrowed exclusively.
-        unsafe { std::slice::from_raw_parts_mut(self.data.as_ptr(), SLOT - KEEP) }
+        unsafe { std::slice::from_raw_parts_mut(self.data.as_ptr(), self.len as usize) }
     }
 }
 
@@ -142,16 +155,18 @@ impl RingRx {
     ///
     /// # Errors
     /// What setsockopt or mmap said; the socket may be left with a ring and is best reopened.
-    pub fn new(fd: BorrowedFd<'_>, bytes: usize) -> io::Result<Self> {
+    pub fn new(fd: BorrowedFd<'_>, slot: SlotSize, bytes: usize) -> io::Result<Self> {
         use std::os::fd::AsRawFd;
+        let slot = slot as usize;
+        let per_block = BLOCK / slot;
         let blocks = (bytes / BLOCK).clamp(1, 1024);
         setsockopt(fd, libc::SOL_PACKET, libc::PACKET_VERSION, &(libc::tpacket_versions::TPACKET_V2 as c_int))?;
         setsockopt(fd, libc::SOL_PACKET, libc::PACKET_RESERVE, &RESERVE)?;
         let request = tpacket_req {
             tp_block_size: BLOCK as u32,
             tp_block_nr: blocks as u32,
-            tp_frame_size: SLOT as u32,
-            tp_frame_nr: (blocks * SLOTS_PER_BLOCK) as u32,
+            tp_frame_size: slot as u32,
+            tp_frame_nr: (blocks * per_block) as u32,
         };
         setsockopt(fd, libc::SOL_PACKET, libc::PACKET_RX_RING, &request)?;
         // SAFETY: a fresh mapping of the socket's ring, as long as the ring; checked below.
@@ -169,14 +184,27 @@ impl RingRx {
             return Err(io::Error::last_os_error());
         }
         let base = NonNull::new(base.cast::<u8>()).ok_or(io::ErrorKind::OutOfMemory)?;
-        let taken = (0..blocks * SLOTS_PER_BLOCK).map(|_| AtomicBool::new(false)).collect();
-        Ok(Self { map: Arc::new(Map { base, blocks, taken }), next: 0 })
+        let taken = (0..blocks * per_block).map(|_| AtomicBool::new(false)).collect();
+        Ok(Self { map: Arc::new(Map { base, blocks, slot, per_block, taken }), next: 0 })
     }
 
     /// Whether a frame waits. One load, no system call.
     pub fn ready(&self) -> bool {
         !self.map.taken[self.next].load(Ordering::Acquire)
             && self.map.status(self.next).load(Ordering::Acquire) & TP_STATUS_USER != 0
+    }
+
+    /// When the kernel received the frame that waits, if one does, in nanoseconds of its wall clock.
+    pub fn head(&self) -> Option<u64> {
+        if !self.ready() {
+            return None;
+        }
+        // SAFETY: status USER (acquired in `ready`): the header is filled and stays; copied out.
+        let (sec, nsec) = unsafe {
+            let h = self.map.slot(self.next).as_ptr().cast::<tpacket2_hdr>();
+            ((*h).tp_sec, (*h).tp_nsec)
+        };
+        Some(u64::from(sec) * 1_000_000_000 + u64::from(nsec))
     }
 
     /// Takes the next frame out of the ring, if there is one.
@@ -195,9 +223,10 @@ impl RingRx {
             ((*h).tp_mac, (*h).tp_snaplen, (*h).tp_len, (*h).tp_vlan_tci, (*h).tp_vlan_tpid)
         };
         self.map.taken[index].store(true, Ordering::Relaxed);
-        // SAFETY: KEEP < SLOT: inside the slot.
+        // SAFETY: KEEP is less than any slot size: inside the slot.
         let data = unsafe { base.add(KEEP) };
-        let slot = RingSlot { data, index: index as u32, map: Arc::clone(&self.map) };
+        let room = (self.map.slot - KEEP) as u32;
+        let slot = RingSlot { data, len: room, index: index as u32, map: Arc::clone(&self.map) };
         let start = usize::from(mac).saturating_sub(KEEP);
         let vlan = (status & TP_STATUS_VLAN_VALID != 0).then(|| {
             let tpid = if status & TP_STATUS_VLAN_TPID_VALID != 0 { tpid } else { 0x8100 };

@@ -31,6 +31,8 @@ struct RxPort {
     hot: bool,
     cheap: bool,
     state: LinkState,
+    /// One past its last descriptor in the poll set.
+    polled: usize,
 }
 
 /// What survives a panic.
@@ -85,7 +87,7 @@ impl<E: Engine> State<E> {
                 Command::AddRx(no, rx) => {
                     self.ports.retain(|p| p.no != no);
                     let cheap = rx.cheap_when_idle();
-                    self.ports.push(RxPort { no, rx, hot: true, cheap, state: LinkState::Up });
+                    self.ports.push(RxPort { no, rx, hot: true, cheap, state: LinkState::Up, polled: 0 });
                     self.next_check = now;
                 }
                 Command::RemoveRx(no) => self.ports.retain(|p| p.no != no),
@@ -177,20 +179,27 @@ impl<E: Engine> State<E> {
     fn wait(&mut self, timeout: Duration) {
         self.poll.clear();
         self.poll.add(self.wake.event.as_fd());
-        for port in &self.ports {
+        for port in &mut self.ports {
             // A port that is gone would report an error for ever.
-            let fd = if port.state == LinkState::Gone { None } else { port.rx.fd() };
-            self.poll.add_optional(fd);
+            if port.state != LinkState::Gone {
+                port.rx.each_fd(&mut |fd| self.poll.add(fd));
+            }
+            port.polled = self.poll.len();
         }
         if self.poll.wait(timeout) == 0 {
             return;
         }
+        let mut from = 1;
         for i in 0..self.ports.len() {
-            let ready = self.poll.result(i + 1);
-            if ready.readable {
-                self.ports[i].hot = true;
+            let port = &mut self.ports[i];
+            let mut failed = false;
+            for at in from..port.polled {
+                let ready = self.poll.result(at);
+                port.hot |= ready.readable;
+                failed |= ready.failed;
             }
-            if ready.failed {
+            from = port.polled;
+            if failed {
                 self.check(i);
             }
         }
