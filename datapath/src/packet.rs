@@ -96,9 +96,10 @@ impl Packet {
         }
     }
 
-    /// The field's value, right-aligned, if the packet has it.
+    /// The field's value, right-aligned, if the packet has it. `ip_frag` without the key's own flags.
     pub fn field(&self, field: FieldId) -> Option<u128> {
-        self.has_field(field).then(|| self.key.get(field))
+        let known = if field == FieldId::IpFrag { 3 } else { u128::MAX };
+        self.has_field(field).then(|| self.key.get(field) & known)
     }
 
     /// Copies `n_bits` from bit `src_offset` of `src` to bit `dst_offset` of `dst` (OpenFlow 1.5.1

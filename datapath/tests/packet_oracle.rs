@@ -104,7 +104,6 @@ fn every_field_is_parsed_as_scapy_says() {
         let p = Packet::new(Frame::from_bytes(&kind.bytes));
         for f in FIELDS.iter().filter(|f| is_in_frame(f.id)) {
             let (ours, theirs) = (p.field(f.id), kind.fields.get(f.name).copied());
-            let ours = ours.map(|v| if f.id == FieldId::IpFrag { v & 3 } else { v });
             if ours != theirs {
                 wrong.push(format!("{name}: {} is {ours:x?}, expected {theirs:x?}", f.name));
             }

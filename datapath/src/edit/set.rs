@@ -1,7 +1,7 @@
 //! Set-field: every field of the key that is in the frame, and the pipeline's own.
 
 use crate::checksum::{sum_u64, sum_u128};
-use crate::key::{VLAN_PRESENT, slot};
+use crate::key::{VLAN_PRESENT, low_bits, slot};
 use crate::packet::Packet;
 use crate::parse::{L3, L4, be32};
 use ofproto::field::FieldId;
@@ -21,7 +21,8 @@ impl Packet {
         if !self.has_field(field) {
             return;
         }
-        let mask = mask & field.info().all_ones() & if field == F::IpTos { 0xfc } else { u128::MAX };
+        let width = if slot.bits == 128 { u128::MAX } else { low_bits(slot.bits).into() };
+        let mask = mask & width & if field == F::IpTos { 0xfc } else { u128::MAX };
         let old = self.key.read(slot);
         let new = old & !mask | value & mask;
         if new == old {
