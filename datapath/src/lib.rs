@@ -3,7 +3,10 @@
 //! No socket to a controller, no async runtime, no OpenFlow wire bytes, and no clock: time is an argument.
 
 pub mod checksum;
+mod classifier;
 pub mod clock;
+pub mod control;
+pub mod counters;
 pub mod edit;
 pub mod engine;
 pub mod frame;
@@ -15,6 +18,8 @@ pub mod packet;
 pub mod parse;
 pub mod port;
 pub mod program;
+pub mod publish;
 pub mod segment;
 pub mod sys;
+pub mod table;
 pub mod worker;

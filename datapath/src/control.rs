@@ -1,0 +1,243 @@
+//! The one door through which all state changes: the single writer.
+//!
+//! [`Control`] belongs to one thread. It has no clock and does no I/O: time comes as an argument, what
+//! there is to tell is fetched with [`Control::events`]. Every request is carried out completely and
+//! published as one version, or refused with the specification's error and nothing changed; a
+//! [`transaction`](Control::transaction) makes one version of many requests. Workers never wait for
+//! control, nor control for workers: what must wait for them (freeing, final counters of a removed
+//! flow, a barrier's reply) is done by later calls of [`Control::tick`].
+
+mod book;
+mod bundle;
+mod events;
+mod flows;
+pub mod ports;
+mod reclaim;
+mod stats;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+pub use bundle::{BundleMessage, Modification};
+pub use events::{Event, FlowChange, FlowChangeKind};
+pub use flows::FlowModOutcome;
+pub use reclaim::{BarrierToken, Tick};
+pub use stats::DumpId;
+
+use crate::clock::Time;
+use crate::counters::CounterBook;
+use crate::key::FlowKey;
+use crate::publish::{Published, Reader, SwitchSettings, Writer};
+use crate::table::{FlowTable, TableSettings, Wheel};
+use book::{Behaviours, References, Shapes, TableBook};
+use ofproto::error::{ErrorKind, OfError};
+use ofproto::ids::TableId;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+/// What a switch's tables are made with.
+#[derive(Clone, Debug)]
+pub struct ControlConfig {
+    /// How many flow tables, 1 to 255.
+    pub n_tables: u8,
+    /// Most entries of a table.
+    pub max_entries: u32,
+    /// Keys the hashes; unpredictable to those who send packets.
+    pub seed: u64,
+}
+
+impl Default for ControlConfig {
+    fn default() -> Self {
+        Self { n_tables: 254, max_entries: 1_000_000, seed: 0x5eed_0f0f_1234_5678 }
+    }
+}
+
+/// A change in progress: what was done, for taking it back or for finishing it.
+enum Op {
+    Added { table: TableId, index: u32, modified: bool, fresh_stats: bool },
+    Removed { table: TableId, index: u32, cause: Cause, release_stats: bool },
+    Configured { table: TableId, before: Box<book::TableConfiguration> },
+}
+
+/// Why an entry's record ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    /// An identical one takes its place.
+    Replaced,
+    /// It goes on with other instructions, in another record.
+    Modified,
+    /// The flow ends.
+    Ended(ofproto::flow::FlowRemovedReason),
+    /// The flow ends, and nobody is told (its table was reconfigured).
+    Silently,
+}
+
+/// The switch's state and the means to change it.
+pub struct Control {
+    writer: Writer,
+    counters: CounterBook,
+    tables: Vec<TableBook>,
+    /// The state being prepared; equal to the published one between requests.
+    state: Published,
+    state_changed: bool,
+    ops: Vec<Op>,
+    staged: Vec<Event>,
+    events: VecDeque<Event>,
+    /// Depth of transactions: only the outermost publishes.
+    depth: u32,
+    shapes: Shapes,
+    behaviours: Behaviours,
+    group_refs: References,
+    meter_refs: References,
+    /// Flows with timeouts: by creation time (unique) to where they are now.
+    timed: HashMap<u64, (TableId, u32), foldhash::fast::FixedState>,
+    wheel: Wheel<u64>,
+    last_created: Time,
+    reclaim: reclaim::Queues,
+    dumps: HashMap<u64, stats::Dump>,
+    next_dump: u64,
+    watch_flows: bool,
+}
+
+impl Control {
+    /// A switch without ports, flows, groups or meters.
+    pub fn new(config: ControlConfig) -> Self {
+        let n = config.n_tables.clamp(1, 255);
+        let ids = (0..n).map(TableId);
+        let shared = ids.clone().map(|id| FlowTable::new(id, config.seed)).collect();
+        let state = Published {
+            since: 0,
+            tables: ids.clone().map(|_| TableSettings::default()).collect(),
+            ports: Arc::default(),
+            config: SwitchSettings { n_tables: n, ..SwitchSettings::default() },
+            union_mask: Arc::new(FlowKey::default()),
+            union_epoch: 0,
+        };
+        Self {
+            writer: Writer::new(state.clone(), shared),
+            counters: CounterBook::new(),
+            tables: ids.map(|_| TableBook::new(config.max_entries)).collect(),
+            state,
+            state_changed: false,
+            ops: Vec::new(),
+            staged: Vec::new(),
+            events: VecDeque::new(),
+            depth: 0,
+            shapes: Shapes::default(),
+            behaviours: Behaviours::default(),
+            group_refs: References::default(),
+            meter_refs: References::default(),
+            timed: HashMap::default(),
+            wheel: Wheel::new(),
+            last_created: Time::ZERO,
+            reclaim: reclaim::Queues::default(),
+            dumps: HashMap::new(),
+            next_dump: 0,
+            watch_flows: false,
+        }
+    }
+
+    /// A view for one more worker, online from now on. `None` if there are
+    /// [`MAX_WORKERS`](crate::publish::MAX_WORKERS).
+    pub fn attach_worker(&mut self) -> Option<Reader> {
+        self.take_in_gone();
+        let counters = self.counters.fresh(&mut self.writer);
+        let (place, reader) = self.writer.attach(Arc::clone(&counters))?;
+        self.counters.attach(place, counters);
+        Some(reader)
+    }
+
+    /// The newest published version.
+    pub fn version(&self) -> u64 {
+        self.writer.published()
+    }
+
+    /// How many tables there are.
+    pub fn n_tables(&self) -> u8 {
+        self.state.config.n_tables
+    }
+
+    /// The state as published (inside a transaction: as it will be).
+    pub fn state(&self) -> &Published {
+        &self.state
+    }
+
+    /// Takes what there is to tell, oldest first.
+    pub fn events(&mut self) -> impl Iterator<Item = Event> + '_ {
+        self.events.drain(..)
+    }
+
+    /// Whether every flow's change becomes an [`Event::FlowChanged`]; off at first.
+    pub fn watch_flows(&mut self, on: bool) {
+        self.watch_flows = on;
+    }
+
+    /// Sets fragment handling and the like.
+    pub fn configure(&mut self, now: Time, change: impl FnOnce(&mut SwitchSettings)) {
+        let before = self.state.config;
+        change(&mut self.state.config);
+        self.state.config.n_tables = before.n_tables;
+        self.state_changed |= before != self.state.config;
+        self.behaviours.forget();
+        self.finish(now);
+    }
+
+    /// Carries out everything that `work` does as one change: all of it becomes visible to workers at
+    /// once, or, if `work` fails, nothing ever does.
+    ///
+    /// # Errors
+    /// Whatever `work` returns.
+    pub fn transaction<T, E>(
+        &mut self,
+        now: Time,
+        work: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.atomically(now, work)
+    }
+
+    fn atomically<T, E>(&mut self, now: Time, work: impl FnOnce(&mut Self) -> Result<T, E>) -> Result<T, E> {
+        let (ops, staged) = (self.ops.len(), self.staged.len());
+        let (state, changed) = (self.state.clone(), self.state_changed);
+        self.depth += 1;
+        let result = work(self);
+        self.depth -= 1;
+        match result {
+            Ok(done) => {
+                self.finish(now);
+                Ok(done)
+            }
+            Err(e) => {
+                self.undo(ops);
+                self.staged.truncate(staged);
+                self.state = state;
+                self.state_changed = changed;
+                self.behaviours.forget();
+                Err(e)
+            }
+        }
+    }
+
+    fn stage(&mut self, event: Event) {
+        self.staged.push(event);
+    }
+
+    /// Publishes what was done, unless a transaction goes on around it.
+    fn finish(&mut self, now: Time) {
+        if self.depth > 0 {
+            return;
+        }
+        if self.ops.is_empty() && !self.state_changed {
+            self.events.extend(self.staged.drain(..));
+            return;
+        }
+        let state = self.state_changed.then(|| self.state.clone());
+        let version = self.writer.publish(state);
+        self.state_changed = false;
+        self.settle(version, now);
+        self.events.extend(self.staged.drain(..));
+    }
+
+    fn no_table(kind: ErrorKind, table: TableId, n: u8) -> OfError {
+        OfError::new(kind, "table_id", format!("there is no table {table}: tables are 0 to {}", n - 1))
+    }
+}

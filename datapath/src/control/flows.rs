@@ -1,0 +1,574 @@
+//! Flow-mods, by each version's rules (OpenFlow 1.3.5 §6.4, §7.3.4.1 and their predecessors).
+
+use super::book::{CompileKey, is_within, plain_key, shape_is_within};
+use super::{Cause, Control, Event, FlowChange, FlowChangeKind, Op};
+use crate::clock::Time;
+use crate::counters::StatsId;
+use crate::key::FlowKey;
+use crate::program::Program;
+use crate::table::compile::{Compiled, compile};
+use crate::table::{Behaviour, FlowBody, FlowRef, FlowTable, NEVER, NIL, Values};
+use ofproto::Version;
+use ofproto::error::{ErrorKind, OfError};
+use ofproto::field::FieldId;
+use ofproto::flow::{FlowMod, FlowModCommand, FlowModFlags, FlowRemovedReason};
+use ofproto::ids::{Cookie, GroupId, PortNo, TableId};
+use ofproto::instruction::Instruction;
+use ofproto::matching::Match;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// What a flow-mod did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FlowModOutcome {
+    /// Entries that are new (one that replaces an identical one counts).
+    pub added: usize,
+    /// Entries whose instructions were set.
+    pub modified: usize,
+    /// Entries that ended; evicted ones count.
+    pub removed: usize,
+}
+
+/// Which entries a request means.
+pub(super) struct Filter {
+    pub(super) table: TableId,
+    pub(super) value: FlowKey,
+    pub(super) mask: FlowKey,
+    pub(super) cookie: (Cookie, u64),
+    pub(super) out_port: PortNo,
+    pub(super) out_group: GroupId,
+}
+
+impl Filter {
+    /// Whether an entry that lies within the match also has the cookie and the outputs.
+    pub(super) fn admits(&self, body: &FlowBody) -> bool {
+        let (cookie, bits) = self.cookie;
+        let uses = &body.behaviour.program.uses;
+        (body.cookie.0 ^ cookie.0) & bits == 0
+            && (self.out_port == PortNo::ANY || uses.ports.contains(&self.out_port))
+            && (self.out_group == GroupId::ANY || uses.groups.contains(&self.out_group))
+    }
+}
+
+impl Control {
+    /// Carries out a flow-mod. The buffered packet it may name is the caller's business.
+    ///
+    /// # Errors
+    /// `OFPFMFC_*`, `OFPBMC_*`, `OFPBIC_*`, `OFPBAC_*` as the specification says; nothing is changed then.
+    pub fn flow_mod(&mut self, version: Version, m: &FlowMod, now: Time) -> Result<FlowModOutcome, OfError> {
+        self.atomically(now, |c| c.apply_flow_mod(version, m, now))
+    }
+
+    fn apply_flow_mod(&mut self, version: Version, m: &FlowMod, now: Time) -> Result<FlowModOutcome, OfError> {
+        self.check_flow_mod(version, m)?;
+        match m.command {
+            FlowModCommand::Add => self.add(version, m, now),
+            FlowModCommand::Modify | FlowModCommand::ModifyStrict => self.modify_flows(version, m, now),
+            FlowModCommand::Delete | FlowModCommand::DeleteStrict => self.delete(version, m, now),
+            FlowModCommand::Unknown(n) => Err(OfError::new(
+                ErrorKind::FlowModFailedBadCommand,
+                "command",
+                format!("{n} is no flow-mod command"),
+            )),
+        }
+    }
+
+    /// What can be judged without looking into tables.
+    fn check_flow_mod(&self, version: Version, m: &FlowMod) -> Result<(), OfError> {
+        let mut known = FlowModFlags::SEND_FLOW_REM | FlowModFlags::CHECK_OVERLAP;
+        match version {
+            Version::V10 => known |= FlowModFlags::EMERG,
+            Version::V11 => {}
+            Version::V12 => known |= FlowModFlags::RESET_COUNTS,
+            _ => {
+                known |= FlowModFlags::RESET_COUNTS | FlowModFlags::NO_PKT_COUNTS | FlowModFlags::NO_BYT_COUNTS;
+            }
+        }
+        let bad = m.flags - known;
+        if !bad.is_empty() {
+            return Err(OfError::new(
+                ErrorKind::FlowModFailedBadFlags,
+                "flags",
+                format!("bits {:#x} are not defined in OpenFlow {version}", bad.bits()),
+            ));
+        }
+        let deletes = matches!(m.command, FlowModCommand::Delete | FlowModCommand::DeleteStrict);
+        if version == Version::V10 && m.flags.contains(FlowModFlags::EMERG) && !deletes {
+            if m.idle_timeout != 0 || m.hard_timeout != 0 {
+                return Err(OfError::new(
+                    ErrorKind::FlowModFailedBadEmergTimeout,
+                    "idle_timeout",
+                    "an emergency entry has no timeouts",
+                ));
+            }
+            return Err(OfError::new(
+                ErrorKind::FlowModFailedAllTablesFull,
+                "flags",
+                "there is no table for emergency entries",
+            ));
+        }
+        let n = self.n_tables();
+        if m.table == TableId::ALL {
+            if !deletes {
+                return Err(OfError::new(
+                    ErrorKind::FlowModFailedBadTableId,
+                    "table_id",
+                    "all tables can only be named to delete from",
+                ));
+            }
+        } else if m.table.0 >= n || !self.state.tables[usize::from(m.table.0)].enabled {
+            return Err(Self::no_table(ErrorKind::FlowModFailedBadTableId, m.table, n));
+        }
+        Ok(())
+    }
+
+    fn shared(&self, table: TableId) -> Option<&FlowTable> {
+        self.writer.domain().table(table)
+    }
+
+    /// The behaviour of `instructions` in an entry with this match.
+    fn behaviour(
+        &mut self,
+        version: Version,
+        table: TableId,
+        matching: &Match,
+        shape: usize,
+        priority: u16,
+        instructions: &[Instruction],
+    ) -> Result<Arc<Behaviour>, OfError> {
+        let fact = |id: FieldId| matching.get(id).map_or(u128::MAX, |f| f.value);
+        let key = CompileKey {
+            version,
+            table,
+            priority_zero: priority == 0,
+            shape,
+            facts: [
+                fact(FieldId::EthType),
+                fact(FieldId::IpProto),
+                fact(FieldId::VlanVid),
+                fact(FieldId::Icmpv6Type),
+                fact(FieldId::PacketType),
+                fact(FieldId::VlanTci),
+            ],
+        };
+        let state = &self.state;
+        self.behaviours.share(key, instructions, || {
+            let program = compile_program(state, version, table, matching, priority, instructions)?;
+            Ok(Behaviour { instructions: instructions.into(), program })
+        })
+    }
+
+    fn add(&mut self, version: Version, m: &FlowMod, now: Time) -> Result<FlowModOutcome, OfError> {
+        let compiled = compile(&m.matching, version)?;
+        let (value, mask) = (compiled.value, compiled.mask);
+        let exact10 = compiled.exact10;
+        let priority = if exact10 { u16::MAX } else { m.priority };
+        let shape = self.share_shape(compiled);
+        let behaviour = self.behaviour(
+            version,
+            m.table,
+            &m.matching,
+            Arc::as_ptr(&shape) as usize,
+            priority,
+            &m.instructions,
+        )?;
+        let rank = if exact10 { 0x1_0000 } else { u32::from(priority) };
+        let t = usize::from(m.table.0);
+        let old = self.shared(m.table).and_then(|s| self.tables[t].find(s, &value, &shape, rank, self.writer.guard()));
+        if m.flags.contains(FlowModFlags::CHECK_OVERLAP) {
+            self.check_overlap(m.table, &value, &mask, rank, old)?;
+        }
+        let mut outcome = FlowModOutcome { added: 1, ..FlowModOutcome::default() };
+        if old.is_none() && self.tables[t].live >= self.tables[t].configuration.max_entries {
+            self.evict(version, m.table, m.importance)?;
+            outcome.removed += 1;
+        }
+        let created = self.creation(now);
+        let reset = version < Version::V12 || m.flags.contains(FlowModFlags::RESET_COUNTS);
+        let inherited = old.filter(|_| !reset).and_then(|i| self.body(m.table, i).map(|b| b.stats));
+        let before = old.and_then(|i| self.body(m.table, i)).map(|b| Arc::clone(&b.behaviour));
+        if let Some(i) = old {
+            self.end(m.table, i, Cause::Replaced, inherited.is_none());
+        }
+        let (stats, fresh) = match inherited {
+            Some(id) => (id, false),
+            None => (self.counters.allocate(Time::ZERO, &mut self.writer), true),
+        };
+        let body = FlowBody {
+            cookie: m.cookie,
+            behaviour,
+            values: Values::new(&shape, &value),
+            created,
+            stats,
+            priority,
+            idle_timeout: m.idle_timeout,
+            hard_timeout: m.hard_timeout,
+            importance: m.importance,
+            flags: m.flags & !FlowModFlags::EMERG,
+            exact10,
+            table_miss: m.priority == 0 && shape.fields.is_empty() && version >= Version::V13,
+            shape,
+        };
+        let hash = super::book::identity(&value, &body.shape, rank);
+        let index = self.begin(m.table, body, hash, false, fresh);
+        if old.is_none() && let Some(s) = self.shared(m.table) {
+            s.note_add(self.writer.next());
+        }
+        let kind = if before.is_some() { FlowChangeKind::Modified } else { FlowChangeKind::Added };
+        self.tell_change(m.table, index, kind, before);
+        Ok(outcome)
+    }
+
+    fn modify_flows(&mut self, version: Version, m: &FlowMod, now: Time) -> Result<FlowModOutcome, OfError> {
+        let compiled = compile(&m.matching, version)?;
+        // Refused even if no entry matches.
+        let shape = self.share_shape(compiled.clone());
+        self.behaviour(version, m.table, &m.matching, Arc::as_ptr(&shape) as usize, m.priority, &m.instructions)?;
+        let strict = m.command == FlowModCommand::ModifyStrict;
+        let mut found = self.select(version, m, &compiled, strict);
+        found.retain(|(t, i)| {
+            version == Version::V10 || self.body(*t, *i).is_some_and(|b| (b.cookie.0 ^ m.cookie.0) & m.cookie_mask == 0)
+        });
+        // 1.0, and 1.1 without a cookie filter: as an add.
+        if found.is_empty() && (version == Version::V10 || (version == Version::V11 && m.cookie_mask == 0)) {
+            return self.add(version, m, now);
+        }
+        let reset = version >= Version::V12 && m.flags.contains(FlowModFlags::RESET_COUNTS);
+        let mut outcome = FlowModOutcome::default();
+        for (table, index) in found {
+            let Some(old) = self.body(table, index) else { continue };
+            let (matching, priority, shape) = (old.matching(), old.priority, Arc::clone(&old.shape));
+            let value = old.value();
+            let behaviour = self.behaviour(
+                version,
+                table,
+                &matching,
+                Arc::as_ptr(&shape) as usize,
+                priority,
+                &m.instructions,
+            )?;
+            let Some(old) = self.body(table, index) else { continue };
+            let cookie = if version == Version::V10 { m.cookie } else { old.cookie };
+            outcome.modified += 1;
+            if Arc::ptr_eq(&behaviour, &old.behaviour) && cookie == old.cookie && !reset {
+                continue;
+            }
+            let before = Some(Arc::clone(&old.behaviour));
+            let body = FlowBody {
+                cookie,
+                behaviour,
+                values: Values::new(&shape, &value),
+                shape,
+                ..copy_plain(old)
+            };
+            let rank = body.rank();
+            let body = if reset {
+                let used = self.counters.sum(body.stats, &self.writer).used;
+                let stats = self.counters.allocate(used, &mut self.writer);
+                FlowBody { stats, ..body }
+            } else {
+                body
+            };
+            self.end(table, index, Cause::Modified, reset);
+            let hash = super::book::identity(&value, &body.shape, rank);
+            let new = self.begin(table, body, hash, true, reset);
+            self.tell_change(table, new, FlowChangeKind::Modified, before);
+        }
+        Ok(outcome)
+    }
+
+    fn delete(&mut self, version: Version, m: &FlowMod, _now: Time) -> Result<FlowModOutcome, OfError> {
+        let compiled = compile(&m.matching, version)?;
+        let filter = Filter {
+            table: m.table,
+            value: compiled.value,
+            mask: plain_key(&compiled.mask, compiled.shape.hidden),
+            cookie: (m.cookie, if version == Version::V10 { 0 } else { m.cookie_mask }),
+            out_port: m.out_port,
+            out_group: if version == Version::V10 { GroupId::ANY } else { m.out_group },
+        };
+        let strict = m.command == FlowModCommand::DeleteStrict;
+        let mut found = self.select(version, m, &compiled, strict);
+        found.retain(|(t, i)| self.body(*t, *i).is_some_and(|b| filter.admits(b)));
+        let removed = found.len();
+        for (table, index) in found {
+            self.end(table, index, Cause::Ended(FlowRemovedReason::Delete), true);
+        }
+        Ok(FlowModOutcome { removed, ..FlowModOutcome::default() })
+    }
+
+    /// Entries that the match of a modify or delete means, in table and slot order.
+    fn select(&self, version: Version, m: &FlowMod, c: &Compiled, strict: bool) -> Vec<(TableId, u32)> {
+        let tables = if m.table == TableId::ALL { 0..self.n_tables() } else { m.table.0..m.table.0 + 1 };
+        let exact10 = version == Version::V10 && c.exact10;
+        let rank = if exact10 { 0x1_0000 } else { u32::from(m.priority) };
+        let mask = plain_key(&c.mask, c.shape.hidden);
+        let mut found = Vec::new();
+        for table in tables.map(TableId) {
+            let book = &self.tables[usize::from(table.0)];
+            let Some(shared) = self.shared(table) else { continue };
+            let guard = self.writer.guard();
+            if strict {
+                found.extend(book.find(shared, &c.value, &c.shape, rank, guard).map(|i| (table, i)));
+            } else if book.kinds.values().any(|(_, shape)| shape_is_within(shape, &mask)) {
+                found.extend(
+                    book.current(shared, guard).filter(|(_, b)| is_within(b, &c.value, &mask)).map(|(i, _)| (table, i)),
+                );
+            }
+        }
+        found
+    }
+
+    /// Every current entry that a filter means, table by table.
+    pub(super) fn matching(&self, filter: &Filter) -> Vec<(TableId, u32)> {
+        let tables = if filter.table == TableId::ALL { 0..self.n_tables() } else { filter.table.0..filter.table.0 + 1 };
+        let mut found = Vec::new();
+        for table in tables.map(TableId) {
+            let book = &self.tables[usize::from(table.0)];
+            let Some(shared) = self.shared(table) else { continue };
+            if book.kinds.values().any(|(_, shape)| shape_is_within(shape, &filter.mask)) {
+                found.extend(
+                    book.current(shared, self.writer.guard())
+                        .filter(|(_, b)| is_within(b, &filter.value, &filter.mask) && filter.admits(b))
+                        .map(|(i, _)| (table, i)),
+                );
+            }
+        }
+        found
+    }
+
+    fn check_overlap(
+        &self,
+        table: TableId,
+        value: &FlowKey,
+        mask: &FlowKey,
+        rank: u32,
+        identical: Option<u32>,
+    ) -> Result<(), OfError> {
+        let book = &self.tables[usize::from(table.0)];
+        let Some(shared) = self.shared(table) else { return Ok(()) };
+        // Entries with the same mask are identical or apart.
+        let own = crate::classifier::Mask::of(mask);
+        if !book.kinds.iter().any(|((r, _), (_, s))| *r == rank && s.mask != own) {
+            return Ok(());
+        }
+        let hit = book
+            .current(shared, self.writer.guard())
+            .find(|(i, b)| Some(*i) != identical && b.rank() == rank && b.overlaps(value, mask));
+        match hit {
+            None => Ok(()),
+            Some((_, b)) => Err(OfError::new(
+                ErrorKind::FlowModFailedOverlap,
+                "flags",
+                format!("overlaps with the entry of cookie {} at the same priority", b.cookie),
+            )),
+        }
+    }
+
+    /// Makes room for an entry of this importance in a full table.
+    fn evict(&mut self, version: Version, table: TableId, importance: u16) -> Result<(), OfError> {
+        match self.tables[usize::from(table.0)].victim(importance) {
+            Some(index) => {
+                self.end(table, index, Cause::Ended(FlowRemovedReason::Eviction), true);
+                Ok(())
+            }
+            None => {
+                let kind = if version == Version::V10 {
+                    ErrorKind::FlowModFailedAllTablesFull
+                } else {
+                    ErrorKind::FlowModFailedTableFull
+                };
+                let max = self.tables[usize::from(table.0)].configuration.max_entries;
+                Err(OfError::new(kind, "table_id", format!("table {table} holds its {max} entries")))
+            }
+        }
+    }
+
+    /// The time of an addition, unique.
+    fn creation(&mut self, now: Time) -> Time {
+        self.last_created = Time(now.0.max(self.last_created.0 + 1));
+        self.last_created
+    }
+
+    pub(super) fn body(&self, table: TableId, index: u32) -> Option<&FlowBody> {
+        let guard = self.writer.guard();
+        self.shared(table)?.slab.slot(index, guard)?.body(guard)
+    }
+
+    /// The one copy of the match's shape; the union mask covers it from the next version on.
+    fn share_shape(&mut self, compiled: Compiled) -> Arc<crate::classifier::Shape> {
+        let (shape, new) = self.shapes.share(compiled.shape);
+        if new {
+            self.widen(&shape.mask.key());
+        }
+        shape
+    }
+
+    fn widen(&mut self, mask: &FlowKey) {
+        let mut union = *self.state.union_mask;
+        for (u, m) in union.0.iter_mut().zip(&mask.0) {
+            *u |= m;
+        }
+        if union != *self.state.union_mask {
+            self.state.union_mask = Arc::new(union);
+            self.state.union_epoch += 1;
+            self.state_changed = true;
+        }
+    }
+
+    /// Puts a record in place; it shows with the next version.
+    fn begin(&mut self, table: TableId, body: FlowBody, identity: u32, modified: bool, fresh_stats: bool) -> u32 {
+        let domain = Arc::clone(self.writer.domain());
+        let Some(shared) = domain.table(table) else { return NIL };
+        let behaviour = Arc::clone(&body.behaviour);
+        let book = &mut self.tables[usize::from(table.0)];
+        let version = self.writer.next();
+        let index = book.slab.put(&shared.slab, body, version, &mut self.writer);
+        if let Some(slot) = shared.slab.slot(index, self.writer.guard()) {
+            slot.identity.store(identity, Ordering::Relaxed);
+        }
+        book.enter(shared, index, &self.writer);
+        book.classifier.insert(&shared.classifier, &shared.slab, index, &mut self.writer);
+        self.refer(table, index, &behaviour.program, true);
+        self.ops.push(Op::Added { table, index, modified, fresh_stats });
+        index
+    }
+
+    /// Ends a record with the next version.
+    pub(super) fn end(&mut self, table: TableId, index: u32, cause: Cause, release_stats: bool) {
+        let domain = Arc::clone(self.writer.domain());
+        let Some(shared) = domain.table(table) else { return };
+        let version = self.writer.next();
+        let Some(behaviour) = self.body(table, index).map(|b| Arc::clone(&b.behaviour)) else { return };
+        if let Cause::Ended(reason) = cause {
+            self.tell_change(table, index, FlowChangeKind::Removed(reason), None);
+        }
+        if let Some(slot) = shared.slab.slot(index, self.writer.guard()) {
+            slot.set_removed(version);
+        }
+        self.tables[usize::from(table.0)].strike(shared, index, &self.writer);
+        self.refer(table, index, &behaviour.program, false);
+        self.ops.push(Op::Removed { table, index, cause, release_stats });
+    }
+
+    /// Takes back everything done since `mark`, latest first.
+    pub(super) fn undo(&mut self, mark: usize) {
+        let domain = Arc::clone(self.writer.domain());
+        while self.ops.len() > mark {
+            let Some(op) = self.ops.pop() else { break };
+            match op {
+                Op::Added { table, index, fresh_stats, .. } => {
+                    let Some(shared) = domain.table(table) else { continue };
+                    let Some((behaviour, stats)) =
+                        self.body(table, index).map(|b| (Arc::clone(&b.behaviour), b.stats))
+                    else {
+                        continue;
+                    };
+                    let book = &mut self.tables[usize::from(table.0)];
+                    book.strike(shared, index, &self.writer);
+                    if let Some(slot) = shared.slab.slot(index, self.writer.guard()) {
+                        slot.set_removed(0);
+                    }
+                    book.classifier.remove(&shared.classifier, &shared.slab, index, &mut self.writer);
+                    book.classifier.flush(&shared.classifier, &mut self.writer);
+                    self.refer(table, index, &behaviour.program, false);
+                    if fresh_stats {
+                        self.counters.release(stats, &mut self.writer);
+                    }
+                    self.reclaim.free_later(self.writer.next(), table, index, None);
+                }
+                Op::Removed { table, index, .. } => {
+                    let Some(shared) = domain.table(table) else { continue };
+                    if let Some(slot) = shared.slab.slot(index, self.writer.guard()) {
+                        slot.set_removed(NEVER);
+                    }
+                    self.tables[usize::from(table.0)].enter(shared, index, &self.writer);
+                    if let Some(behaviour) = self.body(table, index).map(|b| Arc::clone(&b.behaviour)) {
+                        self.refer(table, index, &behaviour.program, true);
+                    }
+                }
+                Op::Configured { table, before } => {
+                    let book = &mut self.tables[usize::from(table.0)];
+                    book.configuration = *before;
+                    if let Some(shared) = domain.table(table) {
+                        book.order_evictions(shared, &self.writer);
+                    }
+                }
+            }
+        }
+    }
+
+    fn refer(&mut self, table: TableId, index: u32, program: &Program, add: bool) {
+        for (refs, ids) in [
+            (&mut self.group_refs, program.uses.groups.iter().map(|g| g.0).collect::<smallvec::SmallVec<[u32; 4]>>()),
+            (&mut self.meter_refs, program.uses.meters.iter().map(|m| m.0).collect()),
+        ] {
+            for id in ids {
+                if add {
+                    refs.add(id, table, index);
+                } else {
+                    refs.remove(id);
+                }
+            }
+        }
+    }
+
+    fn tell_change(&mut self, table: TableId, index: u32, kind: FlowChangeKind, before: Option<Arc<Behaviour>>) {
+        if !self.watch_flows {
+            return;
+        }
+        let Some(b) = self.body(table, index) else { return };
+        let change = FlowChange {
+            kind,
+            table,
+            priority: b.priority,
+            cookie: b.cookie,
+            idle_timeout: b.idle_timeout,
+            hard_timeout: b.hard_timeout,
+            flags: b.flags,
+            matching: b.matching(),
+            instructions: Arc::clone(&b.behaviour.instructions),
+            before: before.map(|b| Arc::clone(&b.instructions)),
+        };
+        self.stage(Event::FlowChanged(change));
+    }
+}
+
+/// The parts of a record that a modification keeps; shape and values are set by the caller.
+fn copy_plain(b: &FlowBody) -> FlowBody {
+    FlowBody {
+        cookie: b.cookie,
+        behaviour: Arc::clone(&b.behaviour),
+        shape: Arc::clone(&b.shape),
+        values: Values::Few([0; 5]),
+        created: b.created,
+        stats: b.stats,
+        priority: b.priority,
+        idle_timeout: b.idle_timeout,
+        hard_timeout: b.hard_timeout,
+        importance: b.importance,
+        flags: b.flags,
+        exact10: b.exact10,
+        table_miss: b.table_miss,
+    }
+}
+
+fn compile_program(
+    _state: &crate::publish::Published,
+    _version: Version,
+    _table: TableId,
+    _matching: &Match,
+    _priority: u16,
+    instructions: &[Instruction],
+) -> Result<Program, OfError> {
+    Ok(Program::of(instructions))
+}
+
+/// An entry as the statistics reply shows it, from a record.
+pub(super) fn view<'g>(
+    shared: &'g FlowTable,
+    index: u32,
+    guard: crate::publish::Guard<'g>,
+) -> Option<FlowRef<'g>> {
+    FlowRef::of_writer(&shared.slab, index, guard)
+}

@@ -1,0 +1,328 @@
+//! What must wait: final counters of ended flows, unlinking, freeing, timeouts, barriers.
+//!
+//! An ended flow passes three gates. When every online worker has adopted the version that ended it,
+//! its counters are final and its flow-removed message is told. Then it is unlinked from its table's
+//! structure. A grace period after that, its slot and its counters are free for others.
+
+use super::{Cause, Control, Event, Op};
+use crate::clock::Time;
+use crate::counters::StatsId;
+use crate::table::NEVER;
+use ofproto::flow::{FlowModFlags, FlowRemoved, FlowRemovedReason};
+use ofproto::ids::TableId;
+use ofproto::stats::FlowStats;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Items of each kind handled in one turn: about a millisecond's work.
+const BUDGET: usize = 2048;
+
+#[derive(Default)]
+pub(super) struct Queues {
+    /// Flow-removed messages to tell once everyone has adopted the version.
+    notices: VecDeque<Notice>,
+    /// Records to unlink once everyone has adopted the version.
+    ended: VecDeque<(u64, TableId, u32, bool)>,
+    /// Slots to free once everyone has adopted the version.
+    unlinked: VecDeque<(u64, TableId, u32, Option<StatsId>)>,
+}
+
+struct Notice {
+    version: u64,
+    table: TableId,
+    index: u32,
+    reason: FlowRemovedReason,
+    at: Time,
+}
+
+impl Queues {
+    pub(super) fn free_later(&mut self, version: u64, table: TableId, index: u32, stats: Option<StatsId>) {
+        self.unlinked.push_back((version, table, index, stats));
+    }
+}
+
+/// A point in the stream of changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BarrierToken(pub u64);
+
+/// How a turn went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tick {
+    /// More could be done at once: call again soon.
+    pub busy: bool,
+    /// Something waits for workers to move on: call again within some milliseconds, or after the next event.
+    pub waiting: bool,
+    /// When a timeout may be due at the earliest; `None` if no flow has one.
+    pub next: Option<Time>,
+}
+
+impl Control {
+    /// Does a turn of what had to wait: timeouts due at `now`, messages of ended flows, freeing.
+    /// A turn takes about a millisecond at most.
+    pub fn tick(&mut self, now: Time) -> Tick {
+        self.take_in_gone();
+        let expiring = self.expire(now);
+        self.tell_ended();
+        self.unlink();
+        self.free();
+        let garbage = self.writer.collect(BUDGET * 4);
+        let queues = &self.reclaim;
+        let pending = !(queues.notices.is_empty() && queues.ended.is_empty() && queues.unlinked.is_empty());
+        let oldest = self.writer.oldest_seen();
+        let ready = queues.notices.front().is_some_and(|n| n.version <= oldest)
+            || queues.ended.front().is_some_and(|e| e.0 <= oldest)
+            || queues.unlinked.front().is_some_and(|e| e.0 <= self.writer.oldest_used().max(1) && e.0 <= oldest);
+        if (pending || garbage) && !self.any_published_for_waiting() {
+            // Nothing else moves the version on, and what waits needs it to move.
+            self.writer.publish(None);
+        }
+        Tick {
+            busy: expiring || ready,
+            waiting: pending || garbage,
+            next: (self.wheel.len() > 0).then(|| now + Duration::from_millis(50)),
+        }
+    }
+
+    /// Whether something that waits has a version already published.
+    fn any_published_for_waiting(&self) -> bool {
+        let next = self.writer.next();
+        let q = &self.reclaim;
+        let waits = q.unlinked.back().is_some_and(|u| u.0 == next) || self.writer.youngest_garbage() == Some(next);
+        !waits
+    }
+
+    /// A token for everything done so far.
+    pub fn barrier(&self) -> BarrierToken {
+        BarrierToken(self.writer.published())
+    }
+
+    /// Whether every online worker has adopted everything up to the token, and every flow-removed
+    /// message of a flow that ended before it is among the [`events`](Self::events). It becomes so
+    /// by workers moving on and [`tick`](Self::tick) being called.
+    pub fn barrier_done(&self, token: BarrierToken) -> bool {
+        self.writer.oldest_seen() >= token.0 && self.reclaim.notices.front().is_none_or(|n| n.version > token.0)
+    }
+
+    /// Files what a publication did.
+    pub(super) fn settle(&mut self, version: u64, now: Time) {
+        let ops = std::mem::take(&mut self.ops);
+        let mut touched = [false; 256];
+        for op in ops {
+            match op {
+                Op::Added { table, index, modified, .. } => {
+                    touched[usize::from(table.0)] = true;
+                    let Some((created, idle, hard)) =
+                        self.body(table, index).map(|b| (b.created, b.idle_timeout, b.hard_timeout))
+                    else {
+                        continue;
+                    };
+                    if idle == 0 && hard == 0 {
+                        continue;
+                    }
+                    self.timed.insert(created.0, (table, index));
+                    if !modified {
+                        let end = |s: u16| if s == 0 { u64::MAX } else { u64::from(s) * 1_000_000_000 };
+                        let due = Time(created.0.saturating_add(end(idle).min(end(hard))));
+                        self.arm(due, created);
+                    }
+                }
+                Op::Removed { table, index, cause, release_stats } => {
+                    touched[usize::from(table.0)] = true;
+                    let Some((created, flags)) = self.body(table, index).map(|b| (b.created, b.flags)) else {
+                        continue;
+                    };
+                    if cause != Cause::Modified {
+                        self.timed.remove(&created.0);
+                    }
+                    if let Cause::Ended(reason) = cause
+                        && flags.contains(FlowModFlags::SEND_FLOW_REM)
+                    {
+                        self.reclaim.notices.push_back(Notice { version, table, index, reason, at: now });
+                    }
+                    self.reclaim.ended.push_back((version, table, index, release_stats));
+                }
+                Op::Configured { table, .. } => touched[usize::from(table.0)] = true,
+            }
+        }
+        for (t, _) in touched.iter().enumerate().filter(|(_, t)| **t) {
+            self.watch_vacancy(TableId(t as u8));
+        }
+    }
+
+    fn arm(&mut self, due: Time, created: Time) {
+        if self.wheel.len() > 2 * self.timed.len() + 4096 {
+            // Mostly flows that have gone: start over with those that are left.
+            self.wheel = crate::table::Wheel::new();
+            let all: Vec<u64> = self.timed.keys().copied().collect();
+            for c in all {
+                self.wheel.arm(self.due(Time(c)).map_or(due, |d| d.0), c);
+            }
+            return;
+        }
+        self.wheel.arm(due, created.0);
+    }
+
+    /// When the flow created then ends if no further packet comes, and why.
+    fn due(&self, created: Time) -> Option<(Time, FlowRemovedReason)> {
+        let (table, index) = *self.timed.get(&created.0)?;
+        let b = self.body(table, index)?;
+        let hard = (b.hard_timeout != 0).then(|| created + Duration::from_secs(b.hard_timeout.into()));
+        let idle = (b.idle_timeout != 0).then(|| {
+            let used = self.counters.sum(b.stats, &self.writer).used.max(created);
+            used + Duration::from_secs(b.idle_timeout.into())
+        });
+        match (hard, idle) {
+            (Some(h), Some(i)) if i < h => Some((i, FlowRemovedReason::IdleTimeout)),
+            (Some(h), _) => Some((h, FlowRemovedReason::HardTimeout)),
+            (None, Some(i)) => Some((i, FlowRemovedReason::IdleTimeout)),
+            (None, None) => None,
+        }
+    }
+
+    /// Ends flows whose time is up; whether more are due.
+    fn expire(&mut self, now: Time) -> bool {
+        let mut due = Vec::new();
+        let more = self.wheel.due(now, BUDGET, &mut due);
+        for created in due.into_iter().map(Time) {
+            let Some((at, reason)) = self.due(created) else { continue };
+            if at > now {
+                self.wheel.arm(at, created.0);
+                continue;
+            }
+            if let Some((table, index)) = self.timed.get(&created.0).copied() {
+                self.end(table, index, Cause::Ended(reason), true);
+            }
+        }
+        self.finish(now);
+        more
+    }
+
+    fn tell_ended(&mut self) {
+        let oldest = self.writer.oldest_seen();
+        for _ in 0..BUDGET {
+            if self.reclaim.notices.front().is_none_or(|n| n.version > oldest) {
+                break;
+            }
+            let Some(n) = self.reclaim.notices.pop_front() else { break };
+            let Some(b) = self.body(n.table, n.index) else { continue };
+            let message = FlowRemoved {
+                cookie: b.cookie,
+                priority: b.priority,
+                reason: n.reason,
+                table: n.table,
+                idle_timeout: b.idle_timeout,
+                hard_timeout: b.hard_timeout,
+                stats: self.flow_stats_of(b.created, b.stats, n.at),
+                matching: b.matching(),
+            };
+            self.events.push_back(Event::FlowRemoved(message));
+        }
+    }
+
+    pub(super) fn flow_stats_of(&self, created: Time, stats: StatsId, now: Time) -> FlowStats {
+        let count = self.counters.sum(stats, &self.writer);
+        let alive = now.since(created);
+        let idle = now.since(count.used.max(created));
+        FlowStats {
+            duration_sec: u32::try_from(alive.as_secs()).unwrap_or(u32::MAX),
+            duration_nsec: alive.subsec_nanos(),
+            packet_count: count.packets,
+            byte_count: count.bytes,
+            idle: Some((u32::try_from(idle.as_secs()).unwrap_or(u32::MAX), idle.subsec_nanos())),
+            oxs: None,
+        }
+    }
+
+    fn unlink(&mut self) {
+        let oldest = self.writer.oldest_seen();
+        let untold = self.reclaim.notices.front().map_or(u64::MAX, |n| n.version);
+        let domain = Arc::clone(self.writer.domain());
+        let mut touched = Vec::new();
+        for _ in 0..BUDGET {
+            let Some((version, table, index, release)) = self.reclaim.ended.front().copied() else { break };
+            if version > oldest || version >= untold {
+                break;
+            }
+            self.reclaim.ended.pop_front();
+            let Some(shared) = domain.table(table) else { continue };
+            let book = &mut self.tables[usize::from(table.0)];
+            book.classifier.remove(&shared.classifier, &shared.slab, index, &mut self.writer);
+            if touched.last() != Some(&table) {
+                touched.push(table);
+            }
+            let stats = release.then(|| self.body(table, index).map(|b| b.stats)).flatten();
+            self.reclaim.unlinked.push_back((self.writer.next(), table, index, stats));
+        }
+        touched.sort_unstable();
+        touched.dedup();
+        for table in touched {
+            let Some(shared) = domain.table(table) else { continue };
+            let book = &mut self.tables[usize::from(table.0)];
+            book.classifier.flush(&shared.classifier, &mut self.writer);
+            // Every record linked: current ones, and those ended but not yet unlinked, are few here.
+            if book.classifier.wants_relaxing(&self.writer) && book.classifier.len() == book.live as usize {
+                let live: Vec<u32> = book.current(shared, self.writer.guard()).map(|(i, _)| i).collect();
+                book.classifier.relax(&shared.classifier, &shared.slab, live.into_iter(), &mut self.writer);
+            }
+        }
+    }
+
+    fn free(&mut self) {
+        let oldest = self.writer.oldest_used();
+        let domain = Arc::clone(self.writer.domain());
+        let mut touched = Vec::new();
+        for _ in 0..BUDGET {
+            let Some((version, table, index, stats)) = self.reclaim.unlinked.front().copied() else { break };
+            if version > oldest {
+                break;
+            }
+            self.reclaim.unlinked.pop_front();
+            if let Some(stats) = stats {
+                self.counters.release(stats, &mut self.writer);
+            }
+            let Some(shared) = domain.table(table) else { continue };
+            let book = &mut self.tables[usize::from(table.0)];
+            debug_assert!(shared.slab.slot(index, self.writer.guard()).is_some_and(|s| s.removed() != NEVER));
+            book.slab.take(&shared.slab, index, &mut self.writer);
+            book.emptied += 1;
+            if touched.last() != Some(&table) {
+                touched.push(table);
+            }
+        }
+        // Memory goes back when a batch of removals is through, not flow by flow.
+        if self.reclaim.unlinked.is_empty() && self.reclaim.ended.is_empty() && !touched.is_empty() {
+            let mut many = false;
+            for (book, shared) in self.tables.iter_mut().zip(domain.tables()) {
+                if book.emptied >= 4096.max(book.live) || (book.emptied > 0 && book.live == 0) {
+                    many |= book.emptied >= 4096;
+                    book.emptied = 0;
+                    book.slab.trim(&shared.slab, &mut self.writer);
+                    book.shrink(shared, &self.writer);
+                }
+            }
+            if many {
+                self.counters.trim(&mut self.writer);
+                self.timed.shrink_to_fit();
+                self.reclaim.notices.shrink_to_fit();
+                self.reclaim.ended.shrink_to_fit();
+                self.reclaim.unlinked.shrink_to_fit();
+            }
+            if self.shapes.trim() {
+                let union = self.shapes.union();
+                if union != *self.state.union_mask && self.depth == 0 {
+                    self.state.union_mask = Arc::new(union);
+                    self.state.union_epoch += 1;
+                    self.writer.publish(Some(self.state.clone()));
+                }
+            }
+        }
+    }
+
+    /// Takes in the counters of workers that have gone.
+    pub(super) fn take_in_gone(&mut self) {
+        for place in self.writer.take_gone() {
+            self.counters.detach(place, &self.writer);
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Flow tables: entries, their lookup structure and OpenFlow's rules for changing them.
+//!
+//! [`FlowTable`] is the part that workers read; everything that changes it is in
+//! [`control`](crate::control), the single writer.
+
+pub(crate) mod compile;
+mod entry;
+mod wheel;
+
+pub use entry::FlowRef;
+pub(crate) use entry::{Behaviour, FlowBody, NEVER, NIL, Slab, SlabBook, Slot, Values};
+pub(crate) use wheel::Wheel;
+
+use crate::classifier::Classifier;
+use crate::key::FlowKey;
+use crate::publish::Guard;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What a packet does that no entry of a table matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Miss {
+    /// Dropped (1.3+, unless there is a table-miss entry; or `OFPTC_TABLE_MISS_DROP`).
+    Drop,
+    /// To the controller (1.0-1.2's default).
+    Controller,
+    /// On to the next table (`OFPTC_TABLE_MISS_CONTINUE`).
+    Continue,
+}
+
+/// A table's configuration that packets feel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableSettings {
+    /// Whether the table is part of the pipeline (table-features can take it out).
+    pub enabled: bool,
+    /// What a miss does.
+    pub miss: Miss,
+    /// Whether `miss` was set by a table-mod rather than being the default of the version spoken.
+    pub miss_configured: bool,
+}
+
+impl Default for TableSettings {
+    fn default() -> Self {
+        Self { enabled: true, miss: Miss::Drop, miss_configured: false }
+    }
+}
+
+/// A table as workers see it. One writer, any number of readers.
+pub(crate) struct FlowTable {
+    pub(crate) slab: Slab,
+    pub(crate) classifier: Classifier,
+    last_add: AtomicU64,
+}
+
+impl FlowTable {
+    pub(crate) fn new(id: ofproto::ids::TableId, seed: u64) -> Self {
+        Self { slab: Slab::new(id), classifier: Classifier::new(seed), last_add: AtomicU64::new(0) }
+    }
+
+    #[inline]
+    pub(crate) fn lookup<'g>(&'g self, version: u64, key: &FlowKey, guard: Guard<'g>) -> Option<FlowRef<'g>> {
+        self.classifier.lookup(&self.slab, version, key, guard)
+    }
+
+    pub(crate) fn lookup_burst<'g>(
+        &'g self,
+        version: u64,
+        keys: &[&FlowKey],
+        out: &mut [Option<FlowRef<'g>>],
+        guard: Guard<'g>,
+    ) {
+        self.classifier.lookup_burst(&self.slab, version, keys, out, guard);
+    }
+
+    #[inline]
+    pub(crate) fn resolve<'g>(
+        &'g self,
+        index: u32,
+        added: u64,
+        version: u64,
+        guard: Guard<'g>,
+    ) -> Option<FlowRef<'g>> {
+        let slot = self.slab.slot(index, guard)?;
+        let found = FlowRef::visible(&self.slab, slot, index, version)?;
+        (found.added() == added).then_some(found)
+    }
+
+    #[inline]
+    pub(crate) fn last_add(&self) -> u64 {
+        self.last_add.load(Ordering::Acquire)
+    }
+
+    /// Before the version that adds is published.
+    pub(crate) fn note_add(&self, version: u64) {
+        self.last_add.store(version, Ordering::Release);
+    }
+}

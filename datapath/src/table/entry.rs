@@ -1,0 +1,407 @@
+//! Flow entries in a slab: a place is a number, and a place's history is a sequence of versions.
+//!
+//! A [`Slot`] is visible at version `v` if `added <= v < removed`. The writer fills the body while
+//! the slot is invisible to everyone, and empties it when no worker can be looking at it
+//! (see [`publish`](crate::publish)); in between the body never changes: a modified flow is a new
+//! slot with the same statistics id.
+
+use crate::classifier::Shape;
+use crate::clock::Time;
+use crate::counters::StatsId;
+use crate::key::FlowKey;
+use crate::program::Program;
+use crate::publish::{CachedFlow, Chunks, Guard, Writer};
+use ofproto::flow::FlowModFlags;
+use ofproto::ids::{Cookie, TableId};
+use ofproto::instruction::Instruction;
+use ofproto::matching::Match;
+use std::cell::UnsafeCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// No slot.
+pub(crate) const NIL: u32 = u32::MAX;
+/// `removed` of an entry that nothing has removed.
+pub(crate) const NEVER: u64 = u64::MAX;
+/// `added` of an empty slot: later than every version.
+const EMPTY: u64 = u64::MAX;
+
+/// What a flow does: as it came, and compiled. Shared by flows that do the same.
+#[derive(Debug)]
+pub(crate) struct Behaviour {
+    pub(crate) instructions: Arc<[Instruction]>,
+    pub(crate) program: Program,
+}
+
+/// Everything about a flow entry that doesn't change while it is visible.
+pub(crate) struct FlowBody {
+    pub(crate) cookie: Cookie,
+    pub(crate) behaviour: Arc<Behaviour>,
+    /// The match's fields and masks; shared by all flows that match on the same.
+    pub(crate) shape: Arc<Shape>,
+    pub(crate) values: Values,
+    /// When it was added, made unique: of two entries the smaller one is the older.
+    pub(crate) created: Time,
+    pub(crate) stats: StatsId,
+    pub(crate) priority: u16,
+    pub(crate) idle_timeout: u16,
+    pub(crate) hard_timeout: u16,
+    pub(crate) importance: u16,
+    pub(crate) flags: FlowModFlags,
+    /// Beats every priority: an exact match of 1.0 (OpenFlow 1.0.0 §3.4).
+    pub(crate) exact10: bool,
+    pub(crate) table_miss: bool,
+}
+
+/// Words of a match's value, those that its mask touches, in key order.
+pub(crate) enum Values {
+    Few([u64; 5]),
+    Many(Box<[u64]>),
+}
+
+impl Values {
+    pub(crate) fn new(shape: &Shape, value: &FlowKey) -> Self {
+        let words = shape.mask.words();
+        if words.len() <= 5 {
+            let mut few = [0; 5];
+            for (v, (w, _)) in few.iter_mut().zip(words) {
+                *v = value.0[usize::from(*w)];
+            }
+            Self::Few(few)
+        } else {
+            Self::Many(words.iter().map(|(w, _)| value.0[usize::from(*w)]).collect())
+        }
+    }
+
+    #[inline]
+    pub(crate) fn words(&self) -> &[u64] {
+        match self {
+            Self::Few(w) => w,
+            Self::Many(w) => w,
+        }
+    }
+}
+
+impl FlowBody {
+    /// The effective priority: larger wins.
+    #[inline]
+    pub(crate) fn rank(&self) -> u32 {
+        if self.exact10 { 0x1_0000 } else { u32::from(self.priority) }
+    }
+
+    /// Whether a packet with this key matches.
+    #[inline]
+    pub(crate) fn matches(&self, key: &FlowKey) -> bool {
+        self.shape.mask.words().iter().zip(self.values.words()).all(|((w, m), v)| key.0[usize::from(*w)] & m == *v)
+    }
+
+    /// The match's value as a key.
+    pub(crate) fn value(&self) -> FlowKey {
+        let mut key = FlowKey::default();
+        for ((w, _), v) in self.shape.mask.words().iter().zip(self.values.words()) {
+            key.0[usize::from(*w)] = *v;
+        }
+        key
+    }
+
+    /// The match as the controller gave it.
+    pub(crate) fn matching(&self) -> Match {
+        self.shape.matching(&self.value())
+    }
+
+    /// Whether a packet could match both `self` and `(value, mask)`.
+    pub(crate) fn overlaps(&self, value: &FlowKey, mask: &FlowKey) -> bool {
+        self.shape.mask.words().iter().zip(self.values.words()).all(|((w, m), v)| {
+            let w = usize::from(*w);
+            (value.0[w] ^ v) & m & mask.0[w] == 0
+        })
+    }
+}
+
+/// A place in a slab.
+///
+/// Two cache lines; what a lookup reads before it compares stands in the first.
+#[repr(C, align(64))]
+pub(crate) struct Slot {
+    added: AtomicU64,
+    removed: AtomicU64,
+    /// Next entry with the same hash in a tuple; one link for each of two structures, so that a
+    /// table's structure can be rebuilt while workers walk the old one.
+    pub(crate) next: [AtomicU32; 2],
+    /// The writer's note: which tuple holds the entry.
+    pub(crate) home: AtomicU32,
+    /// The writer's note: the hash of match and rank.
+    pub(crate) identity: AtomicU32,
+    body: UnsafeCell<Option<FlowBody>>,
+}
+
+// SAFETY: `body` is written by the single writer only, while no reader may look at it: before the
+// slot becomes visible and after the last reader that saw it has moved on. Its contents are Sync.
+unsafe impl Sync for Slot {}
+
+impl Slot {
+    fn empty() -> Self {
+        Self {
+            added: AtomicU64::new(EMPTY),
+            removed: AtomicU64::new(0),
+            next: [AtomicU32::new(NIL), AtomicU32::new(NIL)],
+            home: AtomicU32::new(NIL),
+            identity: AtomicU32::new(0),
+            body: UnsafeCell::new(None),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn is_visible(&self, version: u64) -> bool {
+        // `removed` first: a slot that is emptied and filled again under a stale handle then shows
+        // either its end or its new `added`, which is later than `version`.
+        let removed = self.removed.load(Ordering::Acquire);
+        let added = self.added.load(Ordering::Acquire);
+        added <= version && version < removed
+    }
+
+    pub(crate) fn added(&self) -> u64 {
+        self.added.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn removed(&self) -> u64 {
+        self.removed.load(Ordering::Acquire)
+    }
+
+    /// For the writer: the body of a slot in use. The guard is the writer's own.
+    pub(crate) fn body<'g>(&'g self, _guard: Guard<'g>) -> Option<&'g FlowBody> {
+        // SAFETY: only the writer calls this (readers go through `FlowRef`), and only it writes the
+        // body, through `Slab::put` and `Slab::take`, for which it must not hold this guard.
+        unsafe { (*self.body.get()).as_ref() }
+    }
+
+    /// Ends the entry with version `version` (or, with [`NEVER`], takes that back).
+    pub(crate) fn set_removed(&self, version: u64) {
+        self.removed.store(version, Ordering::Release);
+    }
+}
+
+/// A flow entry that is visible at the version it was looked up at.
+#[derive(Clone, Copy)]
+pub struct FlowRef<'g> {
+    body: &'g FlowBody,
+    slot: &'g Slot,
+    table: TableId,
+    index: u32,
+}
+
+impl<'g> FlowRef<'g> {
+    /// The entry in `slot` if `version` has it.
+    #[inline]
+    pub(crate) fn visible(slab: &Slab, slot: &'g Slot, index: u32, version: u64) -> Option<Self> {
+        if !slot.is_visible(version) {
+            return None;
+        }
+        // SAFETY: visible at a version that the caller's guard holds: the body was written before
+        // the version was published, and is taken out only after every guard at that version ended.
+        let body = unsafe { (*slot.body.get()).as_ref() }?;
+        Some(Self { body, slot, table: slab.table, index })
+    }
+
+    /// The writer's view of a slot in use, visible or not.
+    pub(crate) fn of_writer(slab: &Slab, index: u32, guard: Guard<'g>) -> Option<Self>
+    where
+        'g: 'g,
+    {
+        let slot = slab.slot(index, guard)?;
+        Some(Self { body: slot.body(guard)?, slot, table: slab.table, index })
+    }
+
+    #[inline]
+    pub(crate) fn body(&self) -> &'g FlowBody {
+        self.body
+    }
+
+    pub(crate) fn added(&self) -> u64 {
+        self.slot.added()
+    }
+
+    pub(crate) fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// What to do.
+    #[inline]
+    pub fn program(&self) -> &'g Program {
+        &self.body.behaviour.program
+    }
+
+    /// The instructions as the controller gave them.
+    pub fn instructions(&self) -> &'g [Instruction] {
+        &self.body.behaviour.instructions
+    }
+
+    /// Where to count.
+    #[inline]
+    pub fn stats(&self) -> StatsId {
+        self.body.stats
+    }
+
+    /// The cookie.
+    pub fn cookie(&self) -> Cookie {
+        self.body.cookie
+    }
+
+    /// The priority as given (65535 for an exact match of 1.0).
+    pub fn priority(&self) -> u16 {
+        self.body.priority
+    }
+
+    /// The table.
+    pub fn table(&self) -> TableId {
+        self.table
+    }
+
+    /// The flags.
+    pub fn flags(&self) -> FlowModFlags {
+        self.body.flags
+    }
+
+    /// Whether this is the table-miss entry (OpenFlow 1.3.5 §5.4).
+    pub fn is_table_miss(&self) -> bool {
+        self.body.table_miss
+    }
+
+    /// The match as the controller gave it.
+    pub fn matching(&self) -> Match {
+        self.body.matching()
+    }
+
+    /// A name for a cache to keep.
+    #[inline]
+    pub fn cached(&self) -> CachedFlow {
+        CachedFlow { table: self.table, index: self.index, added: self.slot.added() }
+    }
+}
+
+impl std::fmt::Debug for FlowRef<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FlowRef")
+            .field("table", &self.table)
+            .field("priority", &self.priority())
+            .field("cookie", &self.cookie())
+            .field("matching", &self.matching())
+            .finish_non_exhaustive()
+    }
+}
+
+const CHUNK: usize = 256;
+
+/// Slots in chunks.
+struct Chunk(Box<[Slot]>);
+
+/// A table's entries by number.
+pub(crate) struct Slab {
+    table: TableId,
+    chunks: Chunks<Chunk>,
+}
+
+impl Slab {
+    pub(crate) fn new(table: TableId) -> Self {
+        Self { table, chunks: Chunks::new() }
+    }
+
+    pub(crate) fn table(&self) -> TableId {
+        self.table
+    }
+
+    #[inline]
+    pub(crate) fn slot<'g>(&self, index: u32, guard: Guard<'g>) -> Option<&'g Slot> {
+        let i = index as usize;
+        self.chunks.get(i / CHUNK, guard)?.0.get(i % CHUNK)
+    }
+
+    /// Brings a slot's first line into the cache.
+    #[inline]
+    pub(crate) fn prefetch(&self, index: u32, guard: Guard<'_>) {
+        if let Some(slot) = self.slot(index, guard) {
+            crate::classifier::prefetch(std::ptr::from_ref(slot));
+            crate::classifier::prefetch(std::ptr::from_ref(&slot.body));
+        }
+    }
+}
+
+/// The writer's side of a slab: which slots are free.
+#[derive(Default)]
+pub(crate) struct SlabBook {
+    free: Vec<u32>,
+    /// Slots in use in each chunk.
+    used: Vec<u32>,
+}
+
+impl SlabBook {
+    /// One past the highest slot there may be.
+    pub(crate) fn limit(&self) -> u32 {
+        (self.used.len() * CHUNK) as u32
+    }
+
+    /// Whether the chunk that `index` is in holds anything.
+    pub(crate) fn chunk_is_empty(&self, index: u32) -> bool {
+        self.used.get(index as usize / CHUNK).is_none_or(|n| *n == 0)
+    }
+
+    /// The first slot of the chunk after the one that `index` is in.
+    pub(crate) fn next_chunk(index: u32) -> u32 {
+        (index / CHUNK as u32 + 1) * CHUNK as u32
+    }
+
+    /// Puts an entry into a free slot; it becomes visible with version `added`.
+    pub(crate) fn put(&mut self, slab: &Slab, body: FlowBody, added: u64, writer: &mut Writer) -> u32 {
+        if self.free.is_empty() {
+            let c = self.used.iter().position(|n| *n == 0).unwrap_or(self.used.len());
+            if c == self.used.len() {
+                self.used.push(0);
+            }
+            slab.chunks.set(c, Some(Arc::new(Chunk((0..CHUNK).map(|_| Slot::empty()).collect()))), writer);
+            self.free.extend((0..CHUNK).rev().map(|i| (c * CHUNK + i) as u32));
+        }
+        let index = self.free.pop().unwrap_or(NIL);
+        self.used[index as usize / CHUNK] += 1;
+        if let Some(slot) = slab.slot(index, writer.guard()) {
+            // SAFETY: the slot is free: no reader may look at its body (`added` is EMPTY and has been
+            // for a grace period), and this is the writer, holding no other reference to it.
+            unsafe { *slot.body.get() = Some(body) };
+            slot.next.iter().for_each(|n| n.store(NIL, Ordering::Relaxed));
+            slot.removed.store(NEVER, Ordering::Release);
+            slot.added.store(added, Ordering::Release);
+        }
+        index
+    }
+
+    /// Empties a slot. The caller has made sure that no reader can still see or reach it.
+    pub(crate) fn take(&mut self, slab: &Slab, index: u32, writer: &mut Writer) {
+        let Some(slot) = slab.slot(index, writer.guard()) else { return };
+        slot.removed.store(0, Ordering::Release);
+        slot.added.store(EMPTY, Ordering::Release);
+        // SAFETY: by the caller's promise nobody else looks at the body; the writer holds no
+        // reference into it here (`&mut Writer` excludes its guards).
+        drop(unsafe { (*slot.body.get()).take() });
+        self.used[index as usize / CHUNK] -= 1;
+        self.free.push(index);
+    }
+
+    /// Gives back the memory of chunks that hold nothing. Costs a pass over the free slots.
+    pub(crate) fn trim(&mut self, slab: &Slab, writer: &mut Writer) {
+        if self.used.iter().all(|n| *n > 0) {
+            return;
+        }
+        let used = &self.used;
+        self.free.retain(|i| used[*i as usize / CHUNK] > 0);
+        self.free.shrink_to_fit();
+        for (c, _) in used.iter().enumerate().filter(|(_, n)| **n == 0) {
+            slab.chunks.set(c, None, writer);
+        }
+        while self.used.last() == Some(&0) {
+            self.used.pop();
+        }
+        if self.used.is_empty() {
+            self.used.shrink_to_fit();
+            slab.chunks.clear(writer);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! A hierarchical timing wheel for timeouts: 50 ms ticks, three levels of 256.
+//!
+//! Items are re-armed lazily: the owner looks at a due item, and puts it back if its time has moved
+//! (an idle timeout of an entry that was used). Time never goes backwards here; a jump forwards
+//! only makes more items due.
+
+use crate::clock::Time;
+
+const TICK: u64 = 50_000_000;
+const SLOTS: u64 = 256;
+const LEVELS: usize = 3;
+
+pub(crate) struct Wheel<T> {
+    /// The tick that the next call of `due` looks at first.
+    now: u64,
+    levels: [Vec<Vec<(u64, T)>>; LEVELS],
+    /// Due and not yet handed out.
+    ready: Vec<T>,
+    len: usize,
+}
+
+impl<T> Wheel<T> {
+    pub(crate) fn new() -> Self {
+        Self {
+            now: 0,
+            levels: std::array::from_fn(|_| (0..SLOTS).map(|_| Vec::new()).collect()),
+            ready: Vec::new(),
+            len: 0,
+        }
+    }
+
+    /// Items waiting.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Makes `item` due at `at`, or within a tick after.
+    pub(crate) fn arm(&mut self, at: Time, item: T) {
+        self.len += 1;
+        // Rounded up, so that nothing is due early.
+        self.put(at.0.div_ceil(TICK), item);
+    }
+
+    fn put(&mut self, tick: u64, item: T) {
+        if tick <= self.now {
+            self.ready.push(item);
+            return;
+        }
+        // The level at which the wheel comes by before the item is due.
+        for level in 0..LEVELS {
+            let unit = SLOTS.pow(level as u32);
+            if tick / unit - self.now / unit < SLOTS || level == LEVELS - 1 {
+                let furthest = (self.now / unit) + SLOTS - 1;
+                let place = (tick / unit).min(furthest) % SLOTS;
+                self.levels[level][place as usize].push((tick, item));
+                return;
+            }
+        }
+    }
+
+    /// Takes out at most `budget` items due at `now`; whether more are.
+    pub(crate) fn due(&mut self, now: Time, budget: usize, out: &mut Vec<T>) -> bool {
+        let target = now.0 / TICK;
+        if self.len == 0 {
+            self.now = self.now.max(target);
+            return false;
+        }
+        while self.ready.len() < budget && self.now < target {
+            self.now += 1;
+            // Higher levels cascade when the lower one has come round.
+            for level in (1..LEVELS).rev() {
+                let unit = SLOTS.pow(level as u32);
+                if self.now.is_multiple_of(unit) {
+                    let place = (self.now / unit % SLOTS) as usize;
+                    for (tick, item) in std::mem::take(&mut self.levels[level][place]) {
+                        self.put(tick, item);
+                    }
+                }
+            }
+            let place = (self.now % SLOTS) as usize;
+            for (tick, item) in std::mem::take(&mut self.levels[0][place]) {
+                self.put(tick, item);
+            }
+        }
+        let n = self.ready.len().min(budget);
+        out.extend(self.ready.drain(..n));
+        self.len -= n;
+        if self.ready.is_empty() {
+            self.ready.shrink_to(1024);
+        }
+        !self.ready.is_empty() || self.now < target
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hands_out_everything_in_time_and_nothing_early() {
+        let mut wheel = Wheel::new();
+        let mut x = 1u64;
+        let mut all = Vec::new();
+        for _ in 0..5000 {
+            x = x.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            // Up to 18.2 h, the longest timeout there is, with many short ones.
+            let at = Time::from_millis((x >> 20) % if x & 1 == 0 { 65_535_000 } else { 90_000 });
+            all.push(at);
+            wheel.arm(at, at);
+        }
+        let mut got = 0;
+        let mut now = Time::ZERO;
+        let mut out = Vec::new();
+        while got < all.len() {
+            now = Time(now.0 + TICK * (1 + got as u64 % 40));
+            while wheel.due(now, 100, &mut out) {}
+            for at in out.drain(..) {
+                assert!(at <= now, "early");
+                assert!(now.0 - at.0 <= TICK * 42, "late by {} ms", (now.0 - at.0) / 1_000_000);
+                got += 1;
+            }
+            assert!(now < Time::from_secs(70_000), "{got} of {}", all.len());
+        }
+        assert_eq!(wheel.len(), 0);
+    }
+}
