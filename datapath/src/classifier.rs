@@ -23,7 +23,7 @@ mod mask;
 mod tests;
 mod tuple;
 
-pub(crate) use mask::{Mask, Shape, ShapeField};
+pub(crate) use mask::{Mask, Shape, ShapeField, known_bits};
 
 use crate::key::FlowKey;
 use crate::publish::{Guard, Rcu, Writer};
@@ -120,13 +120,7 @@ impl Classifier {
 
     /// The entry that a packet with `key` matches at `version`.
     #[inline]
-    pub(crate) fn lookup<'g>(
-        &self,
-        slab: &Slab,
-        version: u64,
-        key: &FlowKey,
-        guard: Guard<'g>,
-    ) -> Option<FlowRef<'g>> {
+    pub(crate) fn lookup<'g>(&self, slab: &Slab, version: u64, key: &FlowKey, guard: Guard<'g>) -> Option<FlowRef<'g>> {
         match self.form.load(guard)? {
             Form::Linear(linear) => linear.lookup(slab, version, key, guard),
             Form::Tuples(tuples) => {
@@ -261,9 +255,9 @@ impl ClassifierBook {
         if !self.in_tuples && self.entries <= LINEAR_MAX {
             let guard = writer.guard();
             let Some(new) = FlowRef::of_writer(slab, index, guard) else { return };
-            let at = self.linear.partition_point(|i| {
-                FlowRef::of_writer(slab, *i, guard).is_some_and(|e| beats(e.body(), new.body()))
-            });
+            let at = self
+                .linear
+                .partition_point(|i| FlowRef::of_writer(slab, *i, guard).is_some_and(|e| beats(e.body(), new.body())));
             self.linear.insert(at, index);
             self.publish_linear(c, slab, writer);
             return;
@@ -336,20 +330,12 @@ impl ClassifierBook {
         if all.len() != self.entries {
             return;
         }
-        all.sort_by(|a, b| {
-            match (FlowRef::of_writer(slab, *a, guard), FlowRef::of_writer(slab, *b, guard)) {
-                (Some(a), Some(b)) if beats(a.body(), b.body()) => std::cmp::Ordering::Less,
-                (Some(a), Some(b)) if beats(b.body(), a.body()) => std::cmp::Ordering::Greater,
-                _ => std::cmp::Ordering::Equal,
-            }
+        all.sort_by(|a, b| match (FlowRef::of_writer(slab, *a, guard), FlowRef::of_writer(slab, *b, guard)) {
+            (Some(a), Some(b)) if beats(a.body(), b.body()) => std::cmp::Ordering::Less,
+            (Some(a), Some(b)) if beats(b.body(), a.body()) => std::cmp::Ordering::Greater,
+            _ => std::cmp::Ordering::Equal,
         });
-        *self = Self {
-            linear: all,
-            entries: self.entries,
-            lane: self.lane,
-            settled: self.settled,
-            ..Self::default()
-        };
+        *self = Self { linear: all, entries: self.entries, lane: self.lane, settled: self.settled, ..Self::default() };
         self.publish_linear(c, slab, writer);
     }
 
@@ -363,8 +349,8 @@ impl ClassifierBook {
     }
 
     fn publish_linear(&self, c: &Classifier, slab: &Slab, writer: &mut Writer) {
-        let form = (!self.linear.is_empty())
-            .then(|| Arc::new(Form::Linear(Linear::new(slab, &self.linear, writer.guard()))));
+        let form =
+            (!self.linear.is_empty()).then(|| Arc::new(Form::Linear(Linear::new(slab, &self.linear, writer.guard()))));
         c.form.replace(form, writer);
     }
 
@@ -382,8 +368,7 @@ impl ClassifierBook {
     /// Puts an entry into a tuple; whether the list of tuples changed.
     fn place(&mut self, c: &Classifier, slab: &Slab, index: u32, writer: &mut Writer) -> bool {
         let Some(slot) = slab.slot(index, writer.guard()) else { return false };
-        let Some((value, shape, rank)) =
-            slot.body(writer.guard()).map(|b| (b.value(), Arc::clone(&b.shape), b.rank()))
+        let Some((value, shape, rank)) = slot.body(writer.guard()).map(|b| (b.value(), Arc::clone(&b.shape), b.rank()))
         else {
             return false;
         };
@@ -420,14 +405,7 @@ impl ClassifierBook {
     }
 
     /// The first tuple with a mask that `own` contains and a chain with room.
-    fn compatible(
-        &self,
-        c: &Classifier,
-        slab: &Slab,
-        own: &Mask,
-        value: &FlowKey,
-        writer: &Writer,
-    ) -> Option<u32> {
+    fn compatible(&self, c: &Classifier, slab: &Slab, own: &Mask, value: &FlowKey, writer: &Writer) -> Option<u32> {
         self.order.iter().copied().find(|i| {
             self.tuples[*i as usize].as_ref().is_some_and(|t| own.contains(&t.tuple.mask))
                 && self.has_room(*i, c, slab, value, writer)
@@ -447,8 +425,7 @@ impl ClassifierBook {
             self.tuples.push(None);
         }
         self.by_mask.insert(mask.clone(), home as u32);
-        self.tuples[home] =
-            Some(TupleBook { tuple: Arc::new(Tuple::new(mask, self.lane)), max_rank: 0, entries: 0 });
+        self.tuples[home] = Some(TupleBook { tuple: Arc::new(Tuple::new(mask, self.lane)), max_rank: 0, entries: 0 });
         home as u32
     }
 

@@ -11,6 +11,7 @@ mod book;
 mod bundle;
 mod events;
 mod flows;
+mod groups;
 pub mod ports;
 mod reclaim;
 mod stats;
@@ -26,7 +27,9 @@ pub use stats::DumpId;
 
 use crate::clock::Time;
 use crate::counters::CounterBook;
+use crate::group::GroupTable;
 use crate::key::FlowKey;
+use crate::meter::MeterTable;
 use crate::publish::{Published, Reader, SwitchSettings, Writer};
 use crate::table::{FlowTable, TableSettings, Wheel};
 use book::{Behaviours, References, Shapes, TableBook};
@@ -42,13 +45,27 @@ pub struct ControlConfig {
     pub n_tables: u8,
     /// Most entries of a table.
     pub max_entries: u32,
+    /// Most workers, up to [`MAX_WORKERS`](crate::publish::MAX_WORKERS); groups and meters keep
+    /// counters for so many.
+    pub max_workers: usize,
+    /// Most groups of each type.
+    pub max_groups: u32,
+    /// Most meters.
+    pub max_meters: u32,
     /// Keys the hashes; unpredictable to those who send packets.
     pub seed: u64,
 }
 
 impl Default for ControlConfig {
     fn default() -> Self {
-        Self { n_tables: 254, max_entries: 1_000_000, seed: 0x5eed_0f0f_1234_5678 }
+        Self {
+            n_tables: 254,
+            max_entries: 1_000_000,
+            max_workers: 16,
+            max_groups: crate::group::MAX_GROUPS,
+            max_meters: 1 << 16,
+            seed: 0x5eed_0f0f_1234_5678,
+        }
     }
 }
 
@@ -68,8 +85,6 @@ enum Cause {
     Modified,
     /// The flow ends.
     Ended(ofproto::flow::FlowRemovedReason),
-    /// The flow ends, and nobody is told (its table was reconfigured).
-    Silently,
 }
 
 /// The switch's state and the means to change it.
@@ -103,18 +118,21 @@ impl Control {
     /// A switch without ports, flows, groups or meters.
     pub fn new(config: ControlConfig) -> Self {
         let n = config.n_tables.clamp(1, 255);
+        let workers = config.max_workers.clamp(1, crate::publish::MAX_WORKERS);
         let ids = (0..n).map(TableId);
         let shared = ids.clone().map(|id| FlowTable::new(id, config.seed)).collect();
         let state = Published {
             since: 0,
             tables: ids.clone().map(|_| TableSettings::default()).collect(),
             ports: Arc::default(),
+            groups: Arc::new(GroupTable::new(config.max_groups, workers + 1, config.seed)),
+            meters: Arc::new(MeterTable::new(config.max_meters, workers + 1)),
             config: SwitchSettings { n_tables: n, ..SwitchSettings::default() },
             union_mask: Arc::new(FlowKey::default()),
             union_epoch: 0,
         };
         Self {
-            writer: Writer::new(state.clone(), shared),
+            writer: Writer::new(state.clone(), shared, workers),
             counters: CounterBook::new(),
             tables: ids.map(|_| TableBook::new(config.max_entries)).collect(),
             state,
@@ -138,7 +156,7 @@ impl Control {
     }
 
     /// A view for one more worker, online from now on. `None` if there are
-    /// [`MAX_WORKERS`](crate::publish::MAX_WORKERS).
+    /// as many as the configuration allows.
     pub fn attach_worker(&mut self) -> Option<Reader> {
         self.take_in_gone();
         let counters = self.counters.fresh(&mut self.writer);
@@ -187,11 +205,7 @@ impl Control {
     ///
     /// # Errors
     /// Whatever `work` returns.
-    pub fn transaction<T, E>(
-        &mut self,
-        now: Time,
-        work: impl FnOnce(&mut Self) -> Result<T, E>,
-    ) -> Result<T, E> {
+    pub fn transaction<T, E>(&mut self, now: Time, work: impl FnOnce(&mut Self) -> Result<T, E>) -> Result<T, E> {
         self.atomically(now, work)
     }
 

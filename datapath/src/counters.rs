@@ -233,9 +233,5 @@ fn page() -> Arc<Page> {
 }
 
 fn add(a: Count, b: Count) -> Count {
-    Count {
-        packets: a.packets.wrapping_add(b.packets),
-        bytes: a.bytes.wrapping_add(b.bytes),
-        used: a.used.max(b.used),
-    }
+    Count { packets: a.packets.wrapping_add(b.packets), bytes: a.bytes.wrapping_add(b.bytes), used: a.used.max(b.used) }
 }

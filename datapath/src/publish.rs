@@ -118,9 +118,9 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// A new domain whose first version, 1, is `state`.
-    pub(crate) fn new(state: Published, tables: Box<[crate::table::FlowTable]>) -> Self {
-        let seen = (0..MAX_WORKERS).map(|_| CachePadded::new(AtomicU64::new(OFFLINE))).collect();
+    /// A new domain whose first version, 1, is `state`, for at most `workers` workers.
+    pub(crate) fn new(state: Published, tables: Box<[crate::table::FlowTable]>, workers: usize) -> Self {
+        let seen = (0..workers).map(|_| CachePadded::new(AtomicU64::new(OFFLINE))).collect();
         let domain = Domain {
             version: CachePadded::new(AtomicU64::new(1)),
             seen,
@@ -134,7 +134,7 @@ impl Writer {
             published: 1,
             garbage: VecDeque::new(),
             pins: Vec::new(),
-            places: vec![false; MAX_WORKERS],
+            places: vec![false; workers],
         }
     }
 

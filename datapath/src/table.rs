@@ -8,7 +8,7 @@ mod entry;
 mod wheel;
 
 pub use entry::FlowRef;
-pub(crate) use entry::{Behaviour, FlowBody, NEVER, NIL, Slab, SlabBook, Slot, Values};
+pub(crate) use entry::{Behaviour, FlowBody, NEVER, NIL, Slab, SlabBook, Values};
 pub(crate) use wheel::Wheel;
 
 use crate::classifier::Classifier;
@@ -72,13 +72,7 @@ impl FlowTable {
     }
 
     #[inline]
-    pub(crate) fn resolve<'g>(
-        &'g self,
-        index: u32,
-        added: u64,
-        version: u64,
-        guard: Guard<'g>,
-    ) -> Option<FlowRef<'g>> {
+    pub(crate) fn resolve<'g>(&'g self, index: u32, added: u64, version: u64, guard: Guard<'g>) -> Option<FlowRef<'g>> {
         let slot = self.slab.slot(index, guard)?;
         let found = FlowRef::visible(&self.slab, slot, index, version)?;
         (found.added() == added).then_some(found)

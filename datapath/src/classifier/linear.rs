@@ -26,8 +26,7 @@ impl Linear {
                 mask.0[usize::from(*w)] |= m;
             }
         }
-        let words: Box<[u8]> =
-            (0u8..).zip(&mask.0).filter(|(_, m)| **m != 0).map(|(w, _)| w).collect();
+        let words: Box<[u8]> = (0u8..).zip(&mask.0).filter(|(_, m)| **m != 0).map(|(w, _)| w).collect();
         let mut masks = vec![[0; LINEAR_MAX]; words.len()];
         let mut values = vec![[0; LINEAR_MAX]; words.len()];
         for (i, body) in bodies.iter().enumerate() {
@@ -48,13 +47,7 @@ impl Linear {
     }
 
     #[inline]
-    pub(super) fn lookup<'g>(
-        &self,
-        slab: &Slab,
-        version: u64,
-        key: &FlowKey,
-        guard: Guard<'g>,
-    ) -> Option<FlowRef<'g>> {
+    pub(super) fn lookup<'g>(&self, slab: &Slab, version: u64, key: &FlowKey, guard: Guard<'g>) -> Option<FlowRef<'g>> {
         let n = self.entries.len().next_multiple_of(8).min(LINEAR_MAX);
         let mut differ = [0u64; LINEAR_MAX];
         for ((w, masks), values) in self.words.iter().zip(&self.masks).zip(&self.values) {

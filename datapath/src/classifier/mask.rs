@@ -93,7 +93,6 @@ impl Shape {
             .filter(|(_, m)| *m != 0)
     }
 
-
     /// The match of this shape with these values.
     pub(crate) fn matching(&self, value: &FlowKey) -> Match {
         Match::new(

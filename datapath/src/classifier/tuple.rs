@@ -103,12 +103,7 @@ const fn word(h: u32, head: u32) -> u64 {
 impl Tuple {
     pub(super) fn new(mask: Mask, lane: usize) -> Self {
         let segments = Box::new([Rcu::new(Arc::new(Segment::new(0, SMALLEST)))]);
-        Self {
-            mask,
-            lane,
-            directory: Rcu::new(Arc::new(Directory { bits: 0, segments })),
-            hashes: AtomicU32::new(0),
-        }
+        Self { mask, lane, directory: Rcu::new(Arc::new(Directory { bits: 0, segments })), hashes: AtomicU32::new(0) }
     }
 
     #[inline]
@@ -257,7 +252,13 @@ impl Tuple {
                 let bit = 31 - segment.depth;
                 let half = |b: u64| segment.live().filter(move |w| (w >> 32 >> bit) & 1 == b);
                 let depth = segment.depth + 1;
-                self.swap(&directory, place, &segment, vec![copy(depth, size, half(0)), copy(depth, size, half(1))], writer);
+                self.swap(
+                    &directory,
+                    place,
+                    &segment,
+                    vec![copy(depth, size, half(0)), copy(depth, size, half(1))],
+                    writer,
+                );
             } else {
                 let segments = directory
                     .segments

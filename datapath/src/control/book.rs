@@ -2,8 +2,8 @@
 
 use crate::classifier::{ClassifierBook, Mask, Shape};
 use crate::key::{FlowKey, word};
-use crate::table::{Behaviour, FlowBody, FlowTable, NEVER, NIL, SlabBook};
 use crate::publish::{Guard, Writer};
+use crate::table::{Behaviour, FlowBody, FlowTable, NEVER, NIL, SlabBook};
 use hashbrown::HashTable;
 use ofproto::Version;
 use ofproto::ids::TableId;
@@ -194,9 +194,8 @@ impl TableBook {
     /// Gives back memory after many removals.
     pub(super) fn shrink(&mut self, table: &FlowTable, writer: &Writer) {
         let guard = writer.guard();
-        self.identity.shrink_to_fit(|i| {
-            spread(table.slab.slot(*i, guard).map_or(0, |s| s.identity.load(Ordering::Relaxed)))
-        });
+        self.identity
+            .shrink_to_fit(|i| spread(table.slab.slot(*i, guard).map_or(0, |s| s.identity.load(Ordering::Relaxed))));
         self.kinds.shrink_to_fit();
     }
 

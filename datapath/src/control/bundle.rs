@@ -5,6 +5,8 @@ use crate::clock::Time;
 use ofproto::Version;
 use ofproto::error::OfError;
 use ofproto::flow::FlowMod;
+use ofproto::group::GroupMod;
+use ofproto::meter::MeterMod;
 use ofproto::port::PortMod;
 use ofproto::table::TableMod;
 
@@ -13,6 +15,10 @@ use ofproto::table::TableMod;
 pub enum Modification {
     /// A flow-mod.
     Flow(FlowMod),
+    /// A group-mod.
+    Group(GroupMod),
+    /// A meter-mod.
+    Meter(MeterMod),
     /// A port-mod.
     Port(PortMod),
     /// A table-mod.
@@ -36,6 +42,8 @@ impl Control {
     pub fn modify(&mut self, version: Version, request: &Modification, now: Time) -> Result<(), OfError> {
         match request {
             Modification::Flow(m) => self.flow_mod(version, m, now).map(|_| ()),
+            Modification::Group(m) => self.group_mod(version, m, now),
+            Modification::Meter(m) => self.meter_mod(version, m, now),
             Modification::Port(m) => self.port_mod(version, m, now),
             Modification::Table(m) => self.table_mod(version, m, now),
         }

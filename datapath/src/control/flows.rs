@@ -3,9 +3,9 @@
 use super::book::{CompileKey, is_within, plain_key, shape_is_within};
 use super::{Cause, Control, Event, FlowChange, FlowChangeKind, Op};
 use crate::clock::Time;
-use crate::counters::StatsId;
 use crate::key::FlowKey;
-use crate::program::Program;
+use crate::program::{Context, Place, Program};
+use crate::publish::Published;
 use crate::table::compile::{Compiled, compile};
 use crate::table::{Behaviour, FlowBody, FlowRef, FlowTable, NEVER, NIL, Values};
 use ofproto::Version;
@@ -31,7 +31,6 @@ pub struct FlowModOutcome {
 
 /// Which entries a request means.
 pub(super) struct Filter {
-    pub(super) table: TableId,
     pub(super) value: FlowKey,
     pub(super) mask: FlowKey,
     pub(super) cookie: (Cookie, u64),
@@ -65,11 +64,9 @@ impl Control {
             FlowModCommand::Add => self.add(version, m, now),
             FlowModCommand::Modify | FlowModCommand::ModifyStrict => self.modify_flows(version, m, now),
             FlowModCommand::Delete | FlowModCommand::DeleteStrict => self.delete(version, m, now),
-            FlowModCommand::Unknown(n) => Err(OfError::new(
-                ErrorKind::FlowModFailedBadCommand,
-                "command",
-                format!("{n} is no flow-mod command"),
-            )),
+            FlowModCommand::Unknown(n) => {
+                Err(OfError::new(ErrorKind::FlowModFailedBadCommand, "command", format!("{n} is no flow-mod command")))
+            }
         }
     }
 
@@ -153,7 +150,8 @@ impl Control {
         };
         let state = &self.state;
         self.behaviours.share(key, instructions, || {
-            let program = compile_program(state, version, table, matching, priority, instructions)?;
+            let place = Place::Flow { table, matching, priority };
+            let program = crate::program::compile(instructions, &context(state, version, place))?;
             Ok(Behaviour { instructions: instructions.into(), program })
         })
     }
@@ -164,14 +162,8 @@ impl Control {
         let exact10 = compiled.exact10;
         let priority = if exact10 { u16::MAX } else { m.priority };
         let shape = self.share_shape(compiled);
-        let behaviour = self.behaviour(
-            version,
-            m.table,
-            &m.matching,
-            Arc::as_ptr(&shape) as usize,
-            priority,
-            &m.instructions,
-        )?;
+        let behaviour =
+            self.behaviour(version, m.table, &m.matching, Arc::as_ptr(&shape) as usize, priority, &m.instructions)?;
         let rank = if exact10 { 0x1_0000 } else { u32::from(priority) };
         let t = usize::from(m.table.0);
         let old = self.shared(m.table).and_then(|s| self.tables[t].find(s, &value, &shape, rank, self.writer.guard()));
@@ -211,7 +203,9 @@ impl Control {
         };
         let hash = super::book::identity(&value, &body.shape, rank);
         let index = self.begin(m.table, body, hash, false, fresh);
-        if old.is_none() && let Some(s) = self.shared(m.table) {
+        if old.is_none()
+            && let Some(s) = self.shared(m.table)
+        {
             s.note_add(self.writer.next());
         }
         let kind = if before.is_some() { FlowChangeKind::Modified } else { FlowChangeKind::Added };
@@ -239,14 +233,8 @@ impl Control {
             let Some(old) = self.body(table, index) else { continue };
             let (matching, priority, shape) = (old.matching(), old.priority, Arc::clone(&old.shape));
             let value = old.value();
-            let behaviour = self.behaviour(
-                version,
-                table,
-                &matching,
-                Arc::as_ptr(&shape) as usize,
-                priority,
-                &m.instructions,
-            )?;
+            let behaviour =
+                self.behaviour(version, table, &matching, Arc::as_ptr(&shape) as usize, priority, &m.instructions)?;
             let Some(old) = self.body(table, index) else { continue };
             let cookie = if version == Version::V10 { m.cookie } else { old.cookie };
             outcome.modified += 1;
@@ -254,13 +242,7 @@ impl Control {
                 continue;
             }
             let before = Some(Arc::clone(&old.behaviour));
-            let body = FlowBody {
-                cookie,
-                behaviour,
-                values: Values::new(&shape, &value),
-                shape,
-                ..copy_plain(old)
-            };
+            let body = FlowBody { cookie, behaviour, values: Values::new(&shape, &value), shape, ..copy_plain(old) };
             let rank = body.rank();
             let body = if reset {
                 let used = self.counters.sum(body.stats, &self.writer).used;
@@ -280,7 +262,6 @@ impl Control {
     fn delete(&mut self, version: Version, m: &FlowMod, _now: Time) -> Result<FlowModOutcome, OfError> {
         let compiled = compile(&m.matching, version)?;
         let filter = Filter {
-            table: m.table,
             value: compiled.value,
             mask: plain_key(&compiled.mask, compiled.shape.hidden),
             cookie: (m.cookie, if version == Version::V10 { 0 } else { m.cookie_mask }),
@@ -313,24 +294,6 @@ impl Control {
             } else if book.kinds.values().any(|(_, shape)| shape_is_within(shape, &mask)) {
                 found.extend(
                     book.current(shared, guard).filter(|(_, b)| is_within(b, &c.value, &mask)).map(|(i, _)| (table, i)),
-                );
-            }
-        }
-        found
-    }
-
-    /// Every current entry that a filter means, table by table.
-    pub(super) fn matching(&self, filter: &Filter) -> Vec<(TableId, u32)> {
-        let tables = if filter.table == TableId::ALL { 0..self.n_tables() } else { filter.table.0..filter.table.0 + 1 };
-        let mut found = Vec::new();
-        for table in tables.map(TableId) {
-            let book = &self.tables[usize::from(table.0)];
-            let Some(shared) = self.shared(table) else { continue };
-            if book.kinds.values().any(|(_, shape)| shape_is_within(shape, &filter.mask)) {
-                found.extend(
-                    book.current(shared, self.writer.guard())
-                        .filter(|(_, b)| is_within(b, &filter.value, &filter.mask) && filter.admits(b))
-                        .map(|(i, _)| (table, i)),
                 );
             }
         }
@@ -388,6 +351,11 @@ impl Control {
     fn creation(&mut self, now: Time) -> Time {
         self.last_created = Time(now.0.max(self.last_created.0 + 1));
         self.last_created
+    }
+
+    pub(super) fn is_current(&self, table: TableId, index: u32) -> bool {
+        let slot = self.shared(table).and_then(|s| s.slab.slot(index, self.writer.guard()));
+        slot.is_some_and(|s| s.removed() == NEVER)
     }
 
     pub(super) fn body(&self, table: TableId, index: u32) -> Option<&FlowBody> {
@@ -459,8 +427,7 @@ impl Control {
             match op {
                 Op::Added { table, index, fresh_stats, .. } => {
                     let Some(shared) = domain.table(table) else { continue };
-                    let Some((behaviour, stats)) =
-                        self.body(table, index).map(|b| (Arc::clone(&b.behaviour), b.stats))
+                    let Some((behaviour, stats)) = self.body(table, index).map(|b| (Arc::clone(&b.behaviour), b.stats))
                     else {
                         continue;
                     };
@@ -553,22 +520,19 @@ fn copy_plain(b: &FlowBody) -> FlowBody {
     }
 }
 
-fn compile_program(
-    _state: &crate::publish::Published,
-    _version: Version,
-    _table: TableId,
-    _matching: &Match,
-    _priority: u16,
-    instructions: &[Instruction],
-) -> Result<Program, OfError> {
-    Ok(Program::of(instructions))
+/// What lists of actions are checked against, given the state.
+pub(super) fn context<'a>(state: &'a Published, version: Version, place: Place<'a>) -> Context<'a> {
+    Context {
+        version,
+        place,
+        n_tables: state.config.n_tables,
+        first_egress: state.config.first_egress,
+        groups: &state.groups,
+        meters: &state.meters,
+    }
 }
 
 /// An entry as the statistics reply shows it, from a record.
-pub(super) fn view<'g>(
-    shared: &'g FlowTable,
-    index: u32,
-    guard: crate::publish::Guard<'g>,
-) -> Option<FlowRef<'g>> {
+pub(super) fn view<'g>(shared: &'g FlowTable, index: u32, guard: crate::publish::Guard<'g>) -> Option<FlowRef<'g>> {
     FlowRef::of_writer(&shared.slab, index, guard)
 }

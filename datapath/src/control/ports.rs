@@ -1,10 +1,10 @@
 //! The switch's ports as the pipeline and the controllers see them. Frames are moved elsewhere.
 
 use super::{Control, Event};
+use ofproto::Version;
 use ofproto::error::{ErrorKind, OfError};
 use ofproto::ids::PortNo;
 use ofproto::port::{Port, PortConfig, PortDescProp, PortFeatures, PortMod, PortModProp, PortReason, PortState};
-use ofproto::Version;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -70,6 +70,12 @@ impl PortTable {
     }
 }
 
+impl crate::group::Liveness for PortTable {
+    fn port_live(&self, port: PortNo) -> bool {
+        self.is_live(port)
+    }
+}
+
 impl Control {
     /// Adds a port, or gives a port that exists a new description. Flow and group tables stay as
     /// they are (OpenFlow 1.3.5 §4.6). `OFPPS_LIVE` is set here, from link and configuration.
@@ -101,12 +107,7 @@ impl Control {
 
     /// Sets what the outside (the kernel, an administrator) says of a port; whether it was there.
     /// Nothing is told if nothing changed.
-    pub fn update_port(
-        &mut self,
-        port: PortNo,
-        now: crate::clock::Time,
-        update: impl FnOnce(&mut Port),
-    ) -> bool {
+    pub fn update_port(&mut self, port: PortNo, now: crate::clock::Time, update: impl FnOnce(&mut Port)) -> bool {
         let Some(old) = self.state.ports.get(port) else { return false };
         let mut new = old.clone();
         update(&mut new.desc);
@@ -152,8 +153,7 @@ impl Control {
                 format!("port {} has {}, not {}", m.port_no, old.desc.hw_addr, m.hw_addr),
             ));
         }
-        let mut known =
-            PortConfig::PORT_DOWN | PortConfig::NO_RECV | PortConfig::NO_FWD | PortConfig::NO_PACKET_IN;
+        let mut known = PortConfig::PORT_DOWN | PortConfig::NO_RECV | PortConfig::NO_FWD | PortConfig::NO_PACKET_IN;
         if version == Version::V10 {
             known |= PortConfig::NO_FLOOD | PortConfig::NO_STP | PortConfig::NO_RECV_STP;
         }

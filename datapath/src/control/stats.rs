@@ -1,8 +1,8 @@
 //! Reading: dumps of flows in pieces, sums, table statistics.
 
+use super::Control;
 use super::book::{is_within, plain_key, shape_is_within};
 use super::flows::{Filter, view};
-use super::Control;
 use crate::clock::Time;
 use crate::table::compile::compile;
 use ofproto::Version;
@@ -34,7 +34,6 @@ impl Control {
         }
         let c = compile(&r.matching, version)?;
         Ok(Filter {
-            table: r.table,
             value: c.value,
             mask: plain_key(&c.mask, c.shape.hidden),
             cookie: (r.cookie, if version == Version::V10 { 0 } else { r.cookie_mask }),
@@ -84,14 +83,7 @@ impl Control {
     }
 
     /// Goes on in the dump's table; whether it is through.
-    fn dump_table(
-        &self,
-        d: &mut Dump,
-        most: usize,
-        looks: &mut usize,
-        now: Time,
-        out: &mut Vec<FlowDesc>,
-    ) -> bool {
+    fn dump_table(&self, d: &mut Dump, most: usize, looks: &mut usize, now: Time, out: &mut Vec<FlowDesc>) -> bool {
         let Some(shared) = self.writer.domain().table(TableId(d.table)) else { return true };
         let book = &self.tables[usize::from(d.table)];
         let guard = self.writer.guard();
@@ -143,7 +135,8 @@ impl Control {
     /// As [`flow_stats`](Self::flow_stats).
     pub fn aggregate(&self, request: &FlowStatsRequest, version: Version) -> Result<AggregateStats, OfError> {
         let filter = self.filter(request, version)?;
-        let tables = if request.table == TableId::ALL { 0..self.n_tables() } else { request.table.0..request.table.0 + 1 };
+        let tables =
+            if request.table == TableId::ALL { 0..self.n_tables() } else { request.table.0..request.table.0 + 1 };
         let mut sum = AggregateStats::default();
         for table in tables {
             let book = &self.tables[usize::from(table)];

@@ -4,7 +4,10 @@ use super::{Domain, Guard};
 use crate::clock::Time;
 use crate::control::ports::PortTable;
 use crate::counters::{StatsId, WorkerCounters};
+use crate::engine::counter::Writer;
+use crate::group::GroupTable;
 use crate::key::FlowKey;
+use crate::meter::MeterTable;
 use crate::table::{FlowRef, TableSettings};
 use ofproto::ids::TableId;
 use std::sync::Arc;
@@ -18,6 +21,10 @@ pub struct Published {
     pub tables: Arc<[TableSettings]>,
     /// The switch's ports.
     pub ports: Arc<PortTable>,
+    /// The groups.
+    pub groups: Arc<GroupTable>,
+    /// The meters.
+    pub meters: Arc<MeterTable>,
     /// Fragment handling and the like.
     pub config: SwitchSettings,
     /// Every key bit that some flow entry of some table looks at (and maybe some that none does any
@@ -99,9 +106,10 @@ impl<'r> Snapshot<'r> {
         self.version
     }
 
-    /// The worker's number, below [`MAX_WORKERS`](super::MAX_WORKERS): for state that is kept per worker.
-    pub fn worker(&self) -> usize {
-        self.worker
+    /// The number under which this worker counts on groups and meters (0 is control's).
+    #[inline]
+    pub fn writer(&self) -> Writer {
+        Writer((self.worker + 1) as u16)
     }
 
     /// Groups, meters, ports, configuration.

@@ -27,9 +27,8 @@ fn refuse(kind: ErrorKind, f: &MatchField, reason: &'static str) -> OfError {
 
 /// Whether `prereq` holds given the fields before.
 fn satisfied(prereq: Prereq, before: &[MatchField]) -> bool {
-    let exact = |id: FieldId| {
-        before.iter().find(|f| f.id == id && f.effective_mask() == id.info().all_ones()).map(|f| f.value)
-    };
+    let exact =
+        |id: FieldId| before.iter().find(|f| f.id == id && f.effective_mask() == id.info().all_ones()).map(|f| f.value);
     // 1.5: a packet type of the Ethertype namespace says what eth_type would.
     let packet_type =
         before.iter().find(|f| f.id == FieldId::PacketType && f.value >> 16 == 1).map(|f| f.value & 0xffff);
@@ -41,9 +40,7 @@ fn satisfied(prereq: Prereq, before: &[MatchField]) -> bool {
         Prereq::None => true,
         Prereq::InPort => exact(FieldId::InPort).is_some(),
         Prereq::Vlan => before.iter().any(|f| match f.id {
-            FieldId::VlanVid | FieldId::VlanTci => {
-                f.value & f.effective_mask() & u128::from(VLAN_PRESENT) != 0
-            }
+            FieldId::VlanVid | FieldId::VlanTci => f.value & f.effective_mask() & u128::from(VLAN_PRESENT) != 0,
             _ => false,
         }),
         Prereq::Ip => matches!(eth_type, Some(0x0800 | 0x86dd)),

@@ -204,10 +204,7 @@ impl<'g> FlowRef<'g> {
     }
 
     /// The writer's view of a slot in use, visible or not.
-    pub(crate) fn of_writer(slab: &Slab, index: u32, guard: Guard<'g>) -> Option<Self>
-    where
-        'g: 'g,
-    {
+    pub(crate) fn of_writer(slab: &Slab, index: u32, guard: Guard<'g>) -> Option<Self> {
         let slot = slab.slot(index, guard)?;
         Some(Self { body: slot.body(guard)?, slot, table: slab.table, index })
     }
@@ -219,10 +216,6 @@ impl<'g> FlowRef<'g> {
 
     pub(crate) fn added(&self) -> u64 {
         self.slot.added()
-    }
-
-    pub(crate) fn index(&self) -> u32 {
-        self.index
     }
 
     /// What to do.
@@ -304,10 +297,6 @@ pub(crate) struct Slab {
 impl Slab {
     pub(crate) fn new(table: TableId) -> Self {
         Self { table, chunks: Chunks::new() }
-    }
-
-    pub(crate) fn table(&self) -> TableId {
-        self.table
     }
 
     #[inline]

@@ -1,0 +1,4 @@
+//! Control against a naive model, with real threads, and case by case.
+
+mod model;
+mod semantics;

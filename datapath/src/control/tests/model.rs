@@ -1,0 +1,311 @@
+//! Random flow-mods against a list of flows searched from end to end.
+
+use super::super::*;
+use crate::table::compile::{Compiled, compile};
+use ofproto::Version;
+use ofproto::action::Action;
+use ofproto::field::FieldId as F;
+use ofproto::flow::{FlowMod, FlowModCommand, FlowModFlags};
+use ofproto::ids::{Cookie, GroupId, PortNo, TableId};
+use ofproto::instruction::Instruction;
+use ofproto::matching::{Match, MatchField};
+use ofproto::stats::FlowStatsRequest;
+
+/// A small generator: runs are the same on every machine.
+pub(super) struct Random(pub u64);
+
+impl Random {
+    pub(super) fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (self.0 >> 33) % n
+    }
+
+    fn prefix(&mut self, f: F, value: u128, bits: u32) -> MatchField {
+        let len = [0, 8, 13, 16, 20, 24, 27, 31, 32][self.below(9) as usize].min(bits);
+        let all = f.info().all_ones();
+        let mask = if len == 0 { 0 } else { (all << (bits - len)) & all };
+        if mask == all { MatchField::exact(f, value) } else { MatchField::masked(f, value & mask, mask) }
+    }
+
+    /// Few values per field, so that matches meet.
+    pub(super) fn matching(&mut self) -> Match {
+        let mut m = Vec::new();
+        if self.below(3) == 0 {
+            m.push(MatchField::exact(F::InPort, u128::from(1 + self.below(3))));
+        }
+        if self.below(6) == 0 {
+            let v = u128::from(self.below(4));
+            m.push(self.prefix(F::Metadata, v << 32, 32));
+            let f = m.last_mut().unwrap();
+            if f.mask.is_none() {
+                f.value &= F::Metadata.info().all_ones();
+            }
+        }
+        if self.below(3) == 0 {
+            m.push(match self.below(3) {
+                0 => MatchField::exact(F::VlanVid, 0),
+                1 => MatchField::masked(F::VlanVid, 0x1000, 0x1000),
+                _ => MatchField::exact(F::VlanVid, 0x1000 | u128::from(self.below(3))),
+            });
+        }
+        if self.below(5) > 0 {
+            m.push(MatchField::exact(F::EthType, 0x800));
+            if self.below(2) == 0 {
+                let v = self.address();
+                m.push(self.prefix(F::Ipv4Src, v, 32));
+            }
+            if self.below(2) == 0 {
+                let v = self.address();
+                m.push(self.prefix(F::Ipv4Dst, v, 32));
+            }
+            if self.below(2) == 0 {
+                let tcp = self.below(2) == 0;
+                m.push(MatchField::exact(F::IpProto, if tcp { 6 } else { 17 }));
+                if self.below(2) == 0 {
+                    m.push(MatchField::exact(if tcp { F::TcpDst } else { F::UdpDst }, u128::from(self.below(4))));
+                }
+            }
+        }
+        Match::new(m)
+    }
+
+    fn address(&mut self) -> u128 {
+        let hosts = [0x0a00_0001, 0x0a00_0102, 0x0a01_0203, 0x0a01_ff00, 0xc0a8_0001, 0xc0a8_8001];
+        hosts[self.below(6) as usize]
+    }
+
+    pub(super) fn key(&mut self) -> FlowKey {
+        let mut k = FlowKey::default();
+        k.set(F::InPort, u128::from(1 + self.below(4)));
+        k.set(F::Metadata, u128::from(self.below(4)) << 32);
+        if self.below(2) == 0 {
+            k.set(F::VlanVid, 0x1000 | u128::from(self.below(4)));
+        }
+        if self.below(6) > 0 {
+            k.set(F::EthType, 0x800);
+            let (a, b) = (self.address(), self.address());
+            k.set(F::Ipv4Src, a);
+            k.set(F::Ipv4Dst, b);
+            let tcp = self.below(2) == 0;
+            k.set(F::IpProto, if tcp { 6 } else { 17 });
+            if self.below(4) > 0 {
+                k.set(F::IpFrag, u128::from(crate::key::flag::L4_PRESENT));
+                k.set(F::TcpDst, u128::from(self.below(5)));
+            } else {
+                k.set(F::IpFrag, 3);
+            }
+        }
+        k
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Flow {
+    m: FlowMod,
+    c: Compiled,
+    order: u64,
+}
+
+/// The specification, read literally.
+#[derive(Clone, Default)]
+struct Model {
+    flows: Vec<Flow>,
+    order: u64,
+}
+
+fn contains(filter: &Compiled, e: &Compiled) -> bool {
+    (0..crate::key::WORDS).all(|w| {
+        let m = filter.mask.0[w];
+        m & !e.mask.0[w] == 0 && (filter.value.0[w] ^ e.value.0[w]) & m == 0
+    })
+}
+
+fn outputs_to(m: &FlowMod, port: PortNo) -> bool {
+    m.instructions.iter().any(|i| match i {
+        Instruction::ApplyActions(l) | Instruction::WriteActions(l) => {
+            l.iter().any(|a| matches!(a, Action::Output { port: p, .. } if *p == port))
+        }
+        _ => false,
+    })
+}
+
+impl Model {
+    fn apply(&mut self, m: &FlowMod, max: usize) -> Result<(), ErrorKind> {
+        let c = compile(&m.matching, Version::V13).map_err(|e| e.kind)?;
+        let same = |f: &Flow| f.c.value == c.value && f.c.mask == c.mask && f.m.priority == m.priority;
+        let cookie = |f: &Flow| (f.m.cookie.0 ^ m.cookie.0) & m.cookie_mask == 0;
+        match m.command {
+            FlowModCommand::Add => {
+                if m.flags.contains(FlowModFlags::CHECK_OVERLAP)
+                    && self.flows.iter().any(|f| {
+                        !same(f)
+                            && f.m.priority == m.priority
+                            && (0..crate::key::WORDS)
+                                .all(|w| (f.c.value.0[w] ^ c.value.0[w]) & f.c.mask.0[w] & c.mask.0[w] == 0)
+                    })
+                {
+                    return Err(ErrorKind::FlowModFailedOverlap);
+                }
+                let replaced = self.flows.iter().position(same);
+                if replaced.is_none() && self.flows.len() >= max {
+                    return Err(ErrorKind::FlowModFailedTableFull);
+                }
+                if let Some(i) = replaced {
+                    self.flows.remove(i);
+                }
+                self.order += 1;
+                self.flows.push(Flow { m: m.clone(), c, order: self.order });
+            }
+            FlowModCommand::Modify | FlowModCommand::ModifyStrict => {
+                let strict = m.command == FlowModCommand::ModifyStrict;
+                for f in &mut self.flows {
+                    if cookie(f) && if strict { same(f) } else { contains(&c, &f.c) } {
+                        f.m.instructions = m.instructions.clone();
+                    }
+                }
+            }
+            _ => {
+                let strict = m.command == FlowModCommand::DeleteStrict;
+                self.flows.retain(|f| {
+                    !(cookie(f)
+                        && (m.out_port == PortNo::ANY || outputs_to(&f.m, m.out_port))
+                        && if strict { same(f) } else { contains(&c, &f.c) })
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn lookup(&self, key: &FlowKey) -> Option<&Flow> {
+        self.flows
+            .iter()
+            .filter(|f| key.matches(&f.c.value, &f.c.mask))
+            .max_by_key(|f| (f.m.priority, std::cmp::Reverse(f.order)))
+    }
+}
+
+fn random_mod(r: &mut Random, serial: u64, wide: bool) -> FlowMod {
+    let command = match r.below(if wide { 40 } else { 12 }) {
+        0 => FlowModCommand::Delete,
+        1 | 2 => FlowModCommand::DeleteStrict,
+        3 => FlowModCommand::Modify,
+        4 => FlowModCommand::ModifyStrict,
+        _ => FlowModCommand::Add,
+    };
+    FlowMod {
+        command,
+        cookie: Cookie(serial),
+        cookie_mask: if command != FlowModCommand::Add && r.below(4) == 0 { 3 } else { 0 },
+        priority: r.below(if wide { 6 } else { 3 }) as u16,
+        out_port: if r.below(5) == 0 { PortNo(1 + r.below(3) as u32) } else { PortNo::ANY },
+        out_group: GroupId::ANY,
+        flags: if r.below(6) == 0 { FlowModFlags::CHECK_OVERLAP } else { FlowModFlags::empty() },
+        matching: r.matching(),
+        instructions: vec![Instruction::ApplyActions(vec![Action::output(PortNo(1 + (serial % 3) as u32))])],
+        ..FlowMod::default()
+    }
+}
+
+/// Compares lookups, single and in bursts, and the dump.
+fn compare(control: &mut Control, reader: &mut Reader, model: &Model, r: &mut Random, keys: usize) {
+    let keys: Vec<FlowKey> = (0..keys).map(|_| r.key()).collect();
+    let refs: Vec<&FlowKey> = keys.iter().collect();
+    let snap = reader.adopt();
+    let mut burst = vec![None; keys.len()];
+    snap.lookup_burst(TableId(0), &refs, &mut burst);
+    for (key, b) in keys.iter().zip(&burst) {
+        let want = model.lookup(key).map(|f| (f.m.cookie, f.m.priority, f.m.instructions.clone()));
+        let shown = |f: &crate::table::FlowRef<'_>| (f.cookie(), f.priority(), f.instructions().to_vec());
+        assert_eq!(snap.lookup(TableId(0), key).as_ref().map(shown), want);
+        assert_eq!(b.as_ref().map(shown), want);
+        let union = &snap.state().union_mask;
+        let mut masked = *key;
+        masked.0.iter_mut().zip(&union.0).for_each(|(k, m)| *k &= m);
+        assert_eq!(snap.lookup(TableId(0), &masked).as_ref().map(shown), want, "union mask");
+    }
+    let dump = control.flow_stats(&FlowStatsRequest::default(), Version::V13).unwrap();
+    let mut all = Vec::new();
+    loop {
+        let (flows, end) = control.next_flows(dump, 7, Time::ZERO);
+        all.extend(flows.into_iter().map(|f| (f.cookie, f.priority, f.matching, f.instructions)));
+        if end {
+            break;
+        }
+    }
+    let mut want: Vec<_> = model
+        .flows
+        .iter()
+        .map(|f| (f.m.cookie, f.m.priority, f.m.matching.clone(), f.m.instructions.clone()))
+        .collect();
+    all.sort_by_key(|f| f.0);
+    want.sort_by_key(|f| f.0);
+    assert_eq!(all, want);
+    assert_eq!(control.flow_count(TableId(0)) as usize, model.flows.len());
+}
+
+fn run(seed: u64, steps: u64, max: u32, wide: bool) {
+    let mut r = Random(seed);
+    let config = ControlConfig { n_tables: 3, max_entries: max, seed, ..ControlConfig::default() };
+    let mut control = Control::new(config);
+    let mut reader = control.attach_worker().unwrap();
+    let mut model = Model::default();
+    for step in 0..steps {
+        if r.below(20) == 0 {
+            // A bundle that fails at its end, and changes nothing.
+            let mut mods: Vec<_> = (0..r.below(6)).map(|i| random_mod(&mut r, step << 8 | i, wide)).collect();
+            mods.push(FlowMod { table: TableId(9), ..FlowMod::default() });
+            let messages: Vec<_> = mods
+                .into_iter()
+                .map(|m| BundleMessage { version: Version::V13, request: Modification::Flow(m) })
+                .collect();
+            let version = control.version();
+            assert!(control.commit_bundle(&messages, Time::ZERO).is_err());
+            assert_eq!(control.version(), version);
+        } else if r.below(8) == 0 {
+            let mods: Vec<_> = (0..1 + r.below(6)).map(|i| random_mod(&mut r, step << 8 | i, wide)).collect();
+            let mut next = model.clone();
+            let want = mods.iter().try_for_each(|m| next.apply(m, max as usize));
+            let messages: Vec<_> = mods
+                .into_iter()
+                .map(|m| BundleMessage { version: Version::V13, request: Modification::Flow(m) })
+                .collect();
+            let got = control.commit_bundle(&messages, Time::ZERO).map_err(|(_, e)| e.kind);
+            assert_eq!(got, want);
+            if want.is_ok() {
+                model = next;
+            }
+        } else {
+            let m = random_mod(&mut r, step << 8, wide);
+            let got = control.flow_mod(Version::V13, &m, Time::ZERO).map(|_| ()).map_err(|e| e.kind);
+            assert_eq!(got, model.apply(&m, max as usize), "{m:?}");
+        }
+        if r.below(3) == 0 {
+            control.tick(Time::ZERO);
+        }
+        if step % 16 == 0 || steps < 100 {
+            compare(&mut control, &mut reader, &model, &mut r, 40);
+        }
+    }
+    compare(&mut control, &mut reader, &model, &mut r, 200);
+}
+
+#[test]
+fn small_tables_behave_as_the_list() {
+    for seed in 0..60 {
+        run(seed, 60, 1000, false);
+    }
+}
+
+#[test]
+fn large_tables_behave_as_the_list() {
+    for seed in 0..6 {
+        run(1000 + seed, 1500, 100_000, true);
+    }
+}
+
+#[test]
+fn full_tables_behave_as_the_list() {
+    for seed in 0..20 {
+        run(2000 + seed, 200, 10, false);
+    }
+}
