@@ -27,6 +27,7 @@ pub mod role;
 pub mod stats;
 pub mod table;
 pub mod text;
+pub mod validate;
 pub mod version;
 pub mod wire;
 
