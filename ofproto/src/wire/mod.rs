@@ -33,6 +33,7 @@ mod port;
 mod property;
 mod queue;
 mod role;
+pub mod segment;
 mod switch;
 mod table;
 
