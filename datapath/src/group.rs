@@ -135,6 +135,11 @@ impl GroupTable {
         self.groups.is_empty()
     }
 
+    /// Whether there is a select group.
+    pub const fn has_select(&self) -> bool {
+        self.per_type[1] > 0
+    }
+
     /// Every group, by id.
     pub fn all(&self) -> impl Iterator<Item = &Arc<Group>> {
         self.groups.sorted_ids().into_iter().filter_map(|id| self.groups.get(id))

@@ -111,6 +111,11 @@ impl Meter {
         Self { config, created, per_packet, bands: bands.into(), count }
     }
 
+    /// Whether it may change packets.
+    pub fn remarks(&self) -> bool {
+        self.bands.iter().any(|b| matches!(b.does, Does::Remark(_)))
+    }
+
     /// Charges `packets` packets of `bytes` bytes together (a super-frame counts as its segments) and
     /// says what becomes of them.
     pub fn charge(&self, writer: Writer, packets: u64, bytes: u64, now: Time) -> Verdict {
@@ -243,8 +248,8 @@ impl MeterTable {
             capabilities: 0b1111,
             max_bands: MAX_BANDS,
             max_color: 0,
-            // OFPMFF_ANY_POSITION | OFPMFF_MULTI_LIST
-            features: 0b110,
+            // OFPMFF_ACTION_SET | OFPMFF_ANY_POSITION | OFPMFF_MULTI_LIST
+            features: 0b111,
         }
     }
 

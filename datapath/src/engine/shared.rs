@@ -1,0 +1,146 @@
+//! What the threads of one switch share beside the published state.
+
+use super::counter::Writer;
+use crate::normal::MacTable;
+use crate::pipeline::{DropReason, Request};
+use crate::punt::{PuntLimits, PuntQueue};
+use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam::utils::CachePadded;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// What becomes of packets while no controller is connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailMode {
+    /// Through the tables as always.
+    Secure,
+    /// Through the learning switch instead (OpenFlow 1.3.5 §6.3.5).
+    Standalone,
+}
+
+/// How a switch's shared parts are made.
+#[derive(Clone, Copy, Debug)]
+pub struct SharedConfig {
+    /// Bounds of the controllers' queue.
+    pub punts: PuntLimits,
+    /// Most wishes that wait for control.
+    pub requests: usize,
+    /// Most learnt addresses.
+    pub mac_entries: usize,
+    /// When a learnt address is forgotten.
+    pub mac_ageing: Duration,
+    /// Keys the caches' hashes; unpredictable to those who send packets.
+    pub seed: u64,
+    /// Threads that count, control included.
+    pub writers: usize,
+}
+
+impl Default for SharedConfig {
+    fn default() -> Self {
+        Self {
+            punts: PuntLimits::default(),
+            requests: 1024,
+            mac_entries: 8192,
+            mac_ageing: Duration::from_secs(300),
+            seed: 0x0005_eed0_f9a5_5ed1,
+            writers: 2,
+        }
+    }
+}
+
+/// Drops by reason, in the order of [`DropReason::ALL`].
+pub type DropCounts = [u64; DropReason::COUNT];
+
+/// What the threads of one switch share.
+#[derive(Debug)]
+pub struct Shared {
+    punts: PuntQueue,
+    requests: (Sender<Request>, Receiver<Request>),
+    lost_requests: AtomicU64,
+    sampled: AtomicU64,
+    normal: MacTable,
+    mode: AtomicU8,
+    drops: Box<[CachePadded<[AtomicU64; DropReason::COUNT]>]>,
+    seed: u64,
+}
+
+impl Shared {
+    /// The shared parts of a new switch.
+    pub fn new(config: SharedConfig) -> Self {
+        Self {
+            punts: PuntQueue::new(config.punts),
+            requests: bounded(config.requests.max(1)),
+            lost_requests: AtomicU64::new(0),
+            sampled: AtomicU64::new(0),
+            normal: MacTable::new(config.mac_entries, config.mac_ageing),
+            mode: AtomicU8::new(0),
+            drops: (0..config.writers.max(1)).map(|_| CachePadded::default()).collect(),
+            seed: config.seed,
+        }
+    }
+
+    /// Packets for the controllers.
+    pub const fn punts(&self) -> &PuntQueue {
+        &self.punts
+    }
+
+    /// Wishes of the pipeline for control, oldest first.
+    pub fn next_request(&self) -> Option<Request> {
+        self.requests.1.try_recv().ok()
+    }
+
+    /// Wishes that were lost because control didn't keep up.
+    pub fn lost_requests(&self) -> u64 {
+        self.lost_requests.load(Ordering::Relaxed)
+    }
+
+    /// Packets that sample actions chose.
+    pub fn sampled(&self) -> u64 {
+        self.sampled.load(Ordering::Relaxed)
+    }
+
+    /// The learning switch.
+    pub const fn normal(&self) -> &MacTable {
+        &self.normal
+    }
+
+    /// Sets what becomes of packets from the next burst on.
+    pub fn set_mode(&self, mode: FailMode) {
+        self.mode.store(u8::from(mode == FailMode::Standalone), Ordering::Relaxed);
+    }
+
+    pub(super) fn is_standalone(&self) -> bool {
+        self.mode.load(Ordering::Relaxed) != 0
+    }
+
+    pub(super) const fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Drops so far.
+    pub fn drops(&self) -> DropCounts {
+        let mut sum = DropCounts::default();
+        for d in &self.drops {
+            for (s, n) in sum.iter_mut().zip(&**d) {
+                *s = s.wrapping_add(n.load(Ordering::Relaxed));
+            }
+        }
+        sum
+    }
+
+    pub(super) fn count_drop(&self, reason: DropReason, writer: Writer) {
+        let i = usize::from(writer.0).min(self.drops.len() - 1);
+        let n = &self.drops[i][reason as usize];
+        n.store(n.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    }
+
+    pub(super) fn request(&self, request: Request) {
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.requests.0.try_send(request) {
+            self.lost_requests.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn count_sample(&self) {
+        self.sampled.fetch_add(1, Ordering::Relaxed);
+    }
+}

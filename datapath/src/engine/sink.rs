@@ -1,0 +1,74 @@
+//! Where what leaves the pipeline goes: a worker's transmit queues, or a list.
+
+use super::counter::Writer;
+use super::shared::Shared;
+use crate::frame::Frame;
+use crate::pipeline::{DropReason, Request, Sink};
+use crate::punt::Punt;
+use crate::worker::TxQueues;
+use ofproto::ids::{PortNo, QueueId};
+
+/// A worker's way out.
+pub struct TxSink<'a> {
+    /// Its transmit queues.
+    pub tx: &'a mut TxQueues,
+    /// What it shares.
+    pub shared: &'a Shared,
+    /// Whose counters it writes.
+    pub writer: Writer,
+}
+
+impl Sink for TxSink<'_> {
+    #[inline]
+    fn transmit(&mut self, port: PortNo, queue: Option<QueueId>, frame: Frame) {
+        self.tx.push(port, queue.unwrap_or(QueueId(0)), frame);
+    }
+
+    fn punt(&mut self, punt: Punt) -> bool {
+        self.shared.punts().push(punt)
+    }
+
+    fn request(&mut self, request: Request) {
+        self.shared.request(request);
+    }
+
+    fn dropped(&mut self, reason: DropReason, _in_port: PortNo) {
+        self.shared.count_drop(reason, self.writer);
+    }
+
+    fn sampled(&mut self, _collector_set_id: u32) {
+        self.shared.count_sample();
+    }
+}
+
+/// Keeps everything, for tests and traces.
+#[derive(Debug, Default)]
+pub struct Collected {
+    /// Frames that went out.
+    pub sent: Vec<(PortNo, Option<QueueId>, Frame)>,
+    /// Packets for the controllers.
+    pub punts: Vec<Punt>,
+    /// Wishes.
+    pub requests: Vec<Request>,
+    /// Drops.
+    pub drops: Vec<DropReason>,
+}
+
+impl Sink for Collected {
+    fn transmit(&mut self, port: PortNo, queue: Option<QueueId>, frame: Frame) {
+        self.sent.push((port, queue, frame));
+    }
+
+    fn punt(&mut self, punt: Punt) -> bool {
+        self.punts.push(punt);
+        true
+    }
+
+    fn request(&mut self, request: Request) {
+        self.requests.push(request);
+    }
+
+    fn dropped(&mut self, reason: DropReason, _in_port: PortNo) {
+        self.drops.push(reason);
+    }
+}

@@ -1,0 +1,293 @@
+//! A packet's walk through the tables: THE interpreter. Everything that shortens the way (the
+//! cache) is measured against it, and `trace` runs it with an observer.
+//!
+//! The walk reads one version of the state through [`View`], acts on one [`Packet`], and gives what
+//! leaves the switch to a [`Sink`]. It keeps no state between packets and never reads a clock.
+//!
+//! Bounds: [`MAX_DEPTH`] nested resubmits, groups, clones and egress restarts, [`MAX_LOOKUPS`]
+//! lookups and [`MAX_STEPS`] actions and copies per packet; a packet that goes beyond is dropped with
+//! [`DropReason::TooComplex`].
+
+mod edit;
+mod exec;
+mod hash;
+mod learn;
+mod set;
+mod walk;
+
+pub(crate) use edit::{apply_edit, taints as edit_taints};
+pub(crate) use exec::{PuntWhat, punt, select_bits};
+pub(crate) use walk::{execute_recorded, metered, remark};
+pub use set::ActionSet;
+pub use walk::{Outcome, Start, execute};
+
+use crate::cache::CachedHit;
+use crate::clock::Time;
+use crate::engine::counter::Writer;
+use crate::frame::Frame;
+use crate::group::{GroupTable, Liveness};
+use crate::key::FlowKey;
+use crate::meter::MeterTable;
+use crate::normal::MacTable;
+use crate::program::Program;
+use crate::punt::Punt;
+use ofproto::flow::FlowMod;
+use ofproto::ids::{Cookie, GroupId, MeterId, PortNo, QueueId, TableId};
+use ofproto::port::{PortConfig, PortState};
+
+/// Deepest nesting.
+pub const MAX_DEPTH: u32 = 64;
+/// Most table lookups of one packet.
+pub const MAX_LOOKUPS: u32 = 4096;
+/// Most actions and copies of one packet.
+pub const MAX_STEPS: u32 = 65_536;
+
+/// Why a packet, or a copy of it, went nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum DropReason {
+    /// Received on a port that may not receive (`PORT_DOWN`, `NO_RECV`).
+    PortNoRecv,
+    /// A fragment, and fragments are dropped.
+    Fragment,
+    /// No entry matched and the table drops misses.
+    TableMiss,
+    /// The action set held neither output nor group, or the action list was empty.
+    NoOutput,
+    /// A meter's drop band.
+    Meter,
+    /// A TTL was to be decremented below 1.
+    InvalidTtl,
+    /// Output to the ingress port without `OFPP_IN_PORT`.
+    OutputToInPort,
+    /// Output to a port that doesn't exist.
+    NoSuchPort,
+    /// Output to a port with `PORT_DOWN` or without a link.
+    PortDown,
+    /// Output to a port with `NO_FWD`.
+    PortNoFwd,
+    /// A group that is gone, has no buckets or no live one.
+    NoBucket,
+    /// Bounds of the walk were exceeded.
+    TooComplex,
+    /// The controllers' queue was full, or a meter for it was exceeded.
+    ControllerQueue,
+    /// A frame too short to be Ethernet.
+    Malformed,
+}
+
+impl DropReason {
+    /// How many reasons there are.
+    pub const COUNT: usize = 14;
+    /// Every reason, in order of number.
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::PortNoRecv,
+        Self::Fragment,
+        Self::TableMiss,
+        Self::NoOutput,
+        Self::Meter,
+        Self::InvalidTtl,
+        Self::OutputToInPort,
+        Self::NoSuchPort,
+        Self::PortDown,
+        Self::PortNoFwd,
+        Self::NoBucket,
+        Self::TooComplex,
+        Self::ControllerQueue,
+        Self::Malformed,
+    ];
+
+    /// A short name for metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::PortNoRecv => "port_no_recv",
+            Self::Fragment => "fragment",
+            Self::TableMiss => "table_miss",
+            Self::NoOutput => "no_output",
+            Self::Meter => "meter",
+            Self::InvalidTtl => "invalid_ttl",
+            Self::OutputToInPort => "output_to_in_port",
+            Self::NoSuchPort => "no_such_port",
+            Self::PortDown => "port_down",
+            Self::PortNoFwd => "port_no_fwd",
+            Self::NoBucket => "no_bucket",
+            Self::TooComplex => "too_complex",
+            Self::ControllerQueue => "controller_queue",
+            Self::Malformed => "malformed",
+        }
+    }
+}
+
+/// What a table does with a packet that nothing matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Miss {
+    /// Drop it.
+    Drop,
+    /// Send it to the controller.
+    Controller,
+    /// Go on in the next table.
+    Continue,
+}
+
+/// A port as packets feel it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortFacts {
+    /// Its number.
+    pub no: PortNo,
+    /// `OFPPC_*`
+    pub config: PortConfig,
+    /// `OFPPS_*`
+    pub state: PortState,
+}
+
+impl PortFacts {
+    /// Not administratively down and with a link.
+    pub const fn is_up(&self) -> bool {
+        !self.config.contains(PortConfig::PORT_DOWN) && !self.state.contains(PortState::LINK_DOWN)
+    }
+}
+
+/// Switch-wide settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How many tables there are.
+    pub n_tables: u8,
+    /// Where egress processing begins (1.5), if anywhere.
+    pub first_egress: Option<TableId>,
+    /// Bytes of packets that misses and invalid TTLs send to the controllers.
+    pub miss_send_len: u16,
+    /// `OFPC_FRAG_DROP`
+    pub drop_fragments: bool,
+}
+
+/// A matched entry.
+#[derive(Clone, Copy, Debug)]
+pub struct Hit<'v> {
+    /// What to do.
+    pub program: &'v Program,
+    /// Its cookie.
+    pub cookie: Cookie,
+    /// Its priority.
+    pub priority: u16,
+    /// Its name, for counting and for the cache.
+    pub handle: CachedHit,
+}
+
+/// One version of everything that packets read.
+pub trait View<'v>: Copy {
+    /// The entry of `table` that the key matches.
+    fn lookup(self, table: TableId, key: &FlowKey) -> Option<Hit<'v>>;
+    /// What `table` does on a miss.
+    fn miss(self, table: TableId) -> Miss;
+    /// Settings.
+    fn settings(self) -> Settings;
+    /// Groups.
+    fn groups(self) -> &'v GroupTable;
+    /// Meters.
+    fn meters(self) -> &'v MeterTable;
+    /// A port.
+    fn port(self, no: PortNo) -> Option<PortFacts>;
+    /// Every port, ascending.
+    fn each_port(self, f: &mut dyn FnMut(PortFacts));
+    /// Every key bit that some entry of some table looks at.
+    fn union_mask(self) -> FlowKey;
+    /// Counts a packet on an entry.
+    fn count(self, hit: CachedHit, packets: u64, bytes: u64, now: Time);
+    /// Counts a lookup, and whether something was found.
+    fn count_table(self, table: TableId, matched: bool);
+}
+
+/// Liveness of ports for groups, as a view knows it.
+pub(crate) struct Ports<V>(pub V);
+
+impl<'v, V: View<'v>> Liveness for Ports<V> {
+    fn port_live(&self, port: PortNo) -> bool {
+        self.0.port(port).is_some_and(|p| p.is_up())
+    }
+}
+
+/// A wish of the pipeline that only control can fulfil.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Request {
+    /// A learn action's flow.
+    Learn {
+        /// The flow-mod to apply.
+        flow_mod: Box<FlowMod>,
+        /// Most flows with its cookie in its table; 0: no limit.
+        limit: u32,
+        /// Delete the flow when the learning one goes (`NX_LEARN_F_DELETE_LEARNED`).
+        delete_with: Option<CachedHit>,
+    },
+    /// A FIN or RST passed an entry with `fin_timeout`: shorten its timeouts.
+    FinTimeout {
+        /// The entry.
+        entry: CachedHit,
+        /// New idle timeout, 0: as it is.
+        idle: u16,
+        /// New hard timeout, 0: as it is.
+        hard: u16,
+    },
+}
+
+/// Where what leaves the pipeline goes.
+pub trait Sink {
+    /// A frame leaves through a port that may send it.
+    fn transmit(&mut self, port: PortNo, queue: Option<QueueId>, frame: Frame);
+    /// A packet for the controllers; false if there was no room.
+    fn punt(&mut self, punt: Punt) -> bool;
+    /// A wish for control.
+    fn request(&mut self, request: Request);
+    /// A packet or a copy went nowhere.
+    fn dropped(&mut self, reason: DropReason, in_port: PortNo);
+    /// A sample action chose the packet.
+    fn sampled(&mut self, _collector_set_id: u32) {}
+}
+
+/// What an observer is told.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "events name what the pipeline does")]
+pub enum Event<'a> {
+    Lookup { table: TableId, key: &'a FlowKey, hit: Option<(CachedHit, u16, Cookie)> },
+    Miss { table: TableId, miss: Miss },
+    Action { op: &'a crate::program::Op },
+    Set { ops: Vec<crate::program::Op> },
+    Group { group: GroupId, bucket: Option<usize> },
+    Meter { meter: MeterId, verdict: Option<crate::meter::Verdict> },
+    Egress { port: PortNo, table: TableId },
+    Output { port: PortNo, queue: Option<QueueId>, len: usize },
+    Controller { reason: ofproto::packet::PacketInReason, max_len: u16 },
+    Drop { reason: DropReason },
+    /// What follows is one level deeper, until as many `Back`.
+    Down,
+    Back,
+}
+
+/// Sees a walk happen.
+pub trait Observer {
+    /// Whether anything is to be told; `false` makes every call vanish.
+    const ON: bool;
+    /// Something happened.
+    fn event(&mut self, event: Event<'_>);
+}
+
+/// Sees nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unobserved;
+
+impl Observer for Unobserved {
+    const ON: bool = false;
+    fn event(&mut self, _event: Event<'_>) {}
+}
+
+/// What a walk is given beside packet and tables.
+#[derive(Clone, Copy, Debug)]
+pub struct Env<'v> {
+    /// The moment.
+    pub now: Time,
+    /// Whose counter cells to write.
+    pub writer: Writer,
+    /// The learning switch behind `OFPP_NORMAL`.
+    pub normal: &'v MacTable,
+    /// Trace only: nothing is counted, charged or learnt.
+    pub dry: bool,
+}

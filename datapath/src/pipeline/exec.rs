@@ -1,0 +1,604 @@
+//! Actions that do more than change the packet: outputs, groups, the controllers, Nicira's control flow.
+
+use super::edit::is_edit;
+use super::walk::{Flow, NO_COOKIE, Origin, Walk};
+use super::{DropReason, Event, Observer, PortFacts, Ports, Request, Sink, View, hash, learn};
+use crate::cache::{PuntStep, Step};
+use crate::frame::Frame;
+use crate::group::{Group, flow_hash};
+use crate::key::{FlowKey, word};
+use crate::meter::{Meter, Verdict};
+use crate::normal::Where;
+use crate::program::Op;
+use crate::program::op::{Bits, mask_bits};
+use crate::punt::Punt;
+use bytes::Bytes;
+use ofproto::action::MAX_LEN_NO_BUFFER;
+use ofproto::field::FieldId;
+use ofproto::group::GroupType;
+use ofproto::ids::{Cookie, GroupId, MacAddr, MeterId, PortNo, QueueId, TableId};
+use ofproto::packet::PacketInReason;
+use ofproto::port::{PortConfig, PortState};
+use std::sync::Arc;
+
+impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
+    pub(super) fn action(&mut self, op: &'v Op) -> Flow {
+        if is_edit(op) {
+            return self.edit(op);
+        }
+        self.note(|| Event::Action { op });
+        match op {
+            Op::Output { port, max_len } => self.output(*port, *max_len),
+            Op::OutputBits { src, max_len } => {
+                self.decided_by_bits(*src);
+                let port = PortNo(self.packet.field(src.field).map_or(0, |v| (v >> src.offset & mask_bits(src.n_bits)) as u32));
+                self.output(widen(port, src.n_bits), *max_len)
+            }
+            Op::OutputTrunc { port, max_len } => self.output_trunc(*port, *max_len),
+            Op::Enqueue { port, queue } => {
+                let before = self.queue.replace(*queue);
+                let flow = self.output(*port, MAX_LEN_NO_BUFFER);
+                self.queue = before;
+                flow
+            }
+            Op::Group(id) => self.group(*id),
+            Op::SetQueue(q) => {
+                self.queue = Some(*q);
+                Flow::Go
+            }
+            Op::PopQueue => {
+                self.queue = None;
+                Flow::Go
+            }
+            Op::Meter(id) => self.meter(*id),
+            Op::Controller { max_len, controller_id, reason, userdata, meter } => {
+                let meter = meter.and_then(|m| self.view.meters().get(m)).cloned();
+                self.punt_by(*max_len, *controller_id, Some(*reason), userdata.clone(), meter);
+                Flow::Go
+            }
+            Op::Resubmit { in_port, table } => self.resubmit(*in_port, *table),
+            Op::Multipath { fields, basis, choice, links, dst } => {
+                self.refuse();
+                let link = hash::choose(&self.packet.key, *fields, *basis, *choice, *links);
+                self.load(*dst, u128::from(link))
+            }
+            Op::Bundle { fields, basis, active_backup, members, dst } => {
+                self.refuse();
+                let live = |i: usize| self.view.port(members[i]).is_some_and(|p| p.is_up());
+                let chosen = if *active_backup {
+                    (0..members.len()).find(|i| live(*i))
+                } else {
+                    hash::member(&self.packet.key, *fields, *basis, members.len(), live)
+                };
+                let port = chosen.map(|i| members[i]);
+                match (dst, port) {
+                    (Some(dst), port) => self.load(*dst, u128::from(port.unwrap_or(PortNo::ANY).0)),
+                    (None, Some(port)) => self.output(port, MAX_LEN_NO_BUFFER),
+                    (None, None) => Flow::Go,
+                }
+            }
+            Op::StackPush(src) => {
+                // What is popped later lands in some field; where from is no longer told.
+                self.refuse();
+                if self.stack.len() >= 1024 {
+                    return self.drop(DropReason::TooComplex);
+                }
+                let v = self.packet.field(src.field).unwrap_or(0) >> src.offset & mask_bits(src.n_bits);
+                self.stack.push((v, src.n_bits));
+                Flow::Go
+            }
+            Op::StackPop(dst) => {
+                self.refuse();
+                match self.stack.pop() {
+                    Some((v, _)) => self.load(*dst, v),
+                    None => Flow::Go,
+                }
+            }
+            Op::Sample { probability, collector_set_id } => {
+                self.refuse();
+                // Time and packet stand in for a random draw: nothing here may read a random source.
+                let draw = flow_hash(&self.packet.key) ^ self.env.now.0.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                if (draw >> 48) as u16 <= *probability && !self.env.dry {
+                    self.sink.sampled(*collector_set_id);
+                }
+                Flow::Go
+            }
+            Op::Learn(l) => {
+                self.refuse();
+                if !self.env.dry {
+                    let delete_with = if l.flags & 2 != 0 { self.hit.map(|h| h.handle) } else { None };
+                    let flow_mod = Box::new(learn::flow_mod(&self.packet, l));
+                    self.sink.request(Request::Learn { flow_mod, limit: l.limit, delete_with });
+                }
+                Flow::Go
+            }
+            Op::FinTimeout { idle, hard } => {
+                self.refuse();
+                // FIN or RST.
+                if !self.env.dry
+                    && self.packet.field(FieldId::TcpFlags).is_some_and(|f| f & 5 != 0)
+                    && let Some(hit) = self.hit
+                {
+                    self.sink.request(Request::FinTimeout { entry: hit.handle, idle: *idle, hard: *hard });
+                }
+                Flow::Go
+            }
+            Op::CheckPktLarger { pkt_len, dst } => {
+                self.refuse();
+                let larger = self.packet.frame.len() > usize::from(*pkt_len);
+                self.load(*dst, u128::from(larger))
+            }
+            Op::Clone(ops) => {
+                if self.charge(1) == Flow::Stop || self.enter() == Flow::Stop {
+                    return Flow::Stop;
+                }
+                self.on_copy(true, |w| {
+                    w.list(ops);
+                });
+                self.leave();
+                Flow::Go
+            }
+            // What is pending goes out at the end of the walk.
+            Op::Exit => Flow::Stop,
+            // Edits went before.
+            _ => Flow::Go,
+        }
+    }
+
+    fn load(&mut self, dst: Bits, value: u128) -> Flow {
+        let op = Op::Set { field: dst.field, value: (value << dst.offset) & dst.mask(), mask: dst.mask() };
+        self.edit(&op)
+    }
+
+    fn decided_by_bits(&mut self, src: Bits) {
+        if let Some(r) = &mut self.record {
+            let mut bits = FlowKey::default();
+            bits.set(src.field, src.mask());
+            r.decided_by(&bits);
+        }
+    }
+
+    // ---- outputs ----
+
+    pub(super) fn output(&mut self, port: PortNo, max_len: u16) -> Flow {
+        let in_port = self.in_port();
+        match port {
+            PortNo::IN_PORT => self.deliver(in_port, max_len),
+            PortNo::ALL | PortNo::FLOOD => self.flood(port == PortNo::FLOOD),
+            PortNo::NORMAL => {
+                self.normal();
+                Flow::Go
+            }
+            PortNo::TABLE => self.to_table(),
+            PortNo::ANY | PortNo::UNSET => Flow::Go,
+            PortNo::CONTROLLER => self.deliver(port, max_len),
+            p if p == in_port => {
+                self.drop(DropReason::OutputToInPort);
+                Flow::Go
+            }
+            p => self.deliver(p, max_len),
+        }
+    }
+
+    /// `OFPP_ALL` or `OFPP_FLOOD`: every port but the ingress port, as far as it may send.
+    pub(super) fn flood(&mut self, flood: bool) -> Flow {
+        let in_port = self.in_port();
+        let mut ports: smallvec::SmallVec<[PortNo; 16]> = smallvec::SmallVec::new();
+        self.view.each_port(&mut |p: PortFacts| {
+            let spared = flood && (p.config.contains(PortConfig::NO_FLOOD) || p.state.contains(PortState::BLOCKED));
+            if p.no != in_port && p.is_up() && !p.config.contains(PortConfig::NO_FWD) && !spared {
+                ports.push(p.no);
+            }
+        });
+        for p in ports {
+            if self.charge(1) == Flow::Stop || self.deliver(p, 0) == Flow::Stop {
+                return Flow::Stop;
+            }
+        }
+        Flow::Go
+    }
+
+    /// To one real port, or the controllers: through egress processing if there is any (1.5.1 §5.1).
+    fn deliver(&mut self, port: PortNo, max_len: u16) -> Flow {
+        match self.settings.first_egress {
+            Some(first) if self.origin != Origin::PacketOut || port != PortNo::CONTROLLER => {
+                self.egress(port, max_len, first)
+            }
+            _ => {
+                self.send(port, max_len);
+                Flow::Go
+            }
+        }
+    }
+
+    fn egress(&mut self, port: PortNo, max_len: u16, first: TableId) -> Flow {
+        self.note(|| Event::Egress { port, table: first });
+        if self.charge(8) == Flow::Stop || self.enter() == Flow::Stop {
+            return Flow::Stop;
+        }
+        // A second walk with its own action set: too rare to remember.
+        self.refuse();
+        let set = std::mem::take(&mut self.set);
+        let saved = (self.table, self.hit, self.cookie, self.origin, self.in_egress);
+        self.on_copy(true, |w| {
+            w.in_egress = true;
+            w.set.output = Some((port, max_len));
+            w.packet.key.set(FieldId::ActsetOutput, u128::from(port.0));
+            if w.tables(first, false) == Flow::Go {
+                let ops: Vec<&Op> = w.set.ops().collect();
+                for op in ops {
+                    if w.charge(1) == Flow::Stop || w.action(op) == Flow::Stop {
+                        return;
+                    }
+                }
+                w.origin = Origin::ActionSet;
+                match w.set.output {
+                    Some((port, max_len)) => w.send(port, max_len),
+                    None => drop(w.drop(DropReason::NoOutput)),
+                }
+            }
+        });
+        self.set = set;
+        (self.table, self.hit, self.cookie, self.origin, self.in_egress) = saved;
+        self.leave();
+        Flow::Go
+    }
+
+    /// Out of the switch. The port's configuration decides; nothing else is looked at any more.
+    pub(super) fn send(&mut self, port: PortNo, max_len: u16) {
+        if port == PortNo::CONTROLLER {
+            self.punt_by(max_len, 0, None, None, None);
+            return;
+        }
+        if !self.may_send(port) {
+            return;
+        }
+        self.flush();
+        let queue = self.queue;
+        self.note_output(port, queue);
+        self.step(|| Step::Output(port, queue));
+        self.pending = Some((port, queue));
+    }
+
+    fn note_output(&mut self, port: PortNo, queue: Option<QueueId>) {
+        let len = self.packet.frame.len();
+        self.note(|| Event::Output { port, queue, len });
+    }
+
+    fn may_send(&mut self, port: PortNo) -> bool {
+        let reason = match self.view.port(port) {
+            None => DropReason::NoSuchPort,
+            Some(p) if !p.is_up() => DropReason::PortDown,
+            Some(p) if p.config.contains(PortConfig::NO_FWD) => DropReason::PortNoFwd,
+            Some(_) => return true,
+        };
+        self.drop(reason);
+        false
+    }
+
+    fn output_trunc(&mut self, port: PortNo, max_len: u32) -> Flow {
+        self.refuse();
+        if self.charge(1) == Flow::Stop {
+            return Flow::Stop;
+        }
+        self.on_copy(true, |w| {
+            w.packet.finish_checksum();
+            w.packet.frame.truncate(max_len as usize);
+            w.packet.frame.offload = crate::frame::Offload::default();
+            w.packet.reparse();
+            w.output(port, MAX_LEN_NO_BUFFER);
+        });
+        Flow::Go
+    }
+
+    /// `OFPP_TABLE` of a packet-out: the packet as it is now goes through the tables.
+    fn to_table(&mut self) -> Flow {
+        if self.charge(1) == Flow::Stop {
+            return Flow::Stop;
+        }
+        let saved = (self.table, self.hit, self.cookie, self.origin);
+        let set = std::mem::take(&mut self.set);
+        self.on_copy(true, |w| w.submit());
+        self.set = set;
+        (self.table, self.hit, self.cookie, self.origin) = saved;
+        Flow::Go
+    }
+
+    /// The learning switch.
+    pub(super) fn normal(&mut self) {
+        // Depends on what other packets taught.
+        self.refuse();
+        let (in_port, now) = (self.in_port(), self.env.now);
+        let vlan = self.packet.field(FieldId::VlanVid).map_or(0, |v| v as u16 & 0xfff);
+        let mac = |w: usize| {
+            let b = (self.packet.key.0[w] >> 16).to_be_bytes();
+            MacAddr([b[2], b[3], b[4], b[5], b[6], b[7]])
+        };
+        let (dst, src) = (mac(word::ETH_DST_TYPE), mac(word::ETH_SRC_VLAN));
+        if !self.env.dry && self.view.port(in_port).is_some() {
+            self.env.normal.learn(vlan, src, in_port, now);
+        }
+        match self.env.normal.find(vlan, dst, now) {
+            Where::Port(p) if p == in_port => drop(self.drop(DropReason::OutputToInPort)),
+            Where::Port(p) if self.view.port(p).is_some() => drop(self.deliver(p, 0)),
+            Where::Port(_) | Where::Flood => drop(self.flood(true)),
+        }
+    }
+
+    // ---- action set and groups ----
+
+    /// Executes the action set (OpenFlow 1.3.5 §5.10).
+    pub(super) fn run_set(&mut self) {
+        if !self.set.goes_somewhere() {
+            // A list that already sent copies leaves nothing to drop.
+            if self.pending.is_none() && !self.has_left() {
+                self.drop(DropReason::NoOutput);
+            }
+            return;
+        }
+        let ops: smallvec::SmallVec<[&Op; 8]> = self.set.ops().collect();
+        self.origin = Origin::ActionSet;
+        // The set as a whole belongs to no one entry.
+        self.cookie = NO_COOKIE;
+        for op in ops {
+            if self.charge(1) == Flow::Stop || self.action(op) == Flow::Stop {
+                return;
+            }
+        }
+        match (self.set.group, self.set.output) {
+            (Some(g), _) => drop(self.group(g)),
+            (None, Some((port, max_len))) => drop(self.output(port, max_len)),
+            (None, None) => {}
+        }
+    }
+
+    /// Whether something of this packet has gone somewhere: the entry that ended the walk applied actions.
+    fn has_left(&self) -> bool {
+        self.hit.is_some_and(|h| !h.program.apply.is_empty())
+    }
+
+    pub(super) fn group(&mut self, id: GroupId) -> Flow {
+        let Some(group) = self.view.groups().get(id) else {
+            self.note(|| Event::Group { group: id, bucket: None });
+            self.drop(DropReason::NoBucket);
+            return Flow::Go;
+        };
+        if self.charge(1) == Flow::Stop || self.enter() == Flow::Stop {
+            return Flow::Stop;
+        }
+        let len = self.len();
+        if !self.env.dry {
+            group.counter.add(self.env.writer, 1, len);
+        }
+        self.step(|| Step::CountGroup(Arc::clone(group)));
+        let saved = (self.origin, self.cookie);
+        self.origin = Origin::Group;
+        self.cookie = NO_COOKIE;
+        match group.ty() {
+            GroupType::All | GroupType::Indirect => {
+                for i in 0..group.buckets.len() {
+                    if self.charge(1) == Flow::Stop {
+                        break;
+                    }
+                    self.bucket(group, i);
+                }
+                if group.buckets.is_empty() {
+                    self.drop(DropReason::NoBucket);
+                }
+            }
+            GroupType::Select => {
+                if let Some(r) = &mut self.record {
+                    r.decided_by(&select_bits());
+                }
+                let hash = flow_hash(&self.packet.key);
+                let chosen = self.view.groups().select(group, hash, &Ports(self.view));
+                self.chosen(group, chosen);
+            }
+            GroupType::FastFailover => {
+                let chosen = self.view.groups().failover(group, &Ports(self.view));
+                self.chosen(group, chosen);
+            }
+            GroupType::Unknown(_) => {}
+        }
+        (self.origin, self.cookie) = saved;
+        self.leave();
+        Flow::Go
+    }
+
+    fn chosen(&mut self, group: &'v Arc<Group>, chosen: Option<usize>) {
+        match chosen {
+            Some(i) => self.bucket(group, i),
+            None => {
+                let id = group.id();
+                self.note(|| Event::Group { group: id, bucket: None });
+                self.drop(DropReason::NoBucket);
+            }
+        }
+    }
+
+    fn bucket(&mut self, group: &'v Arc<Group>, i: usize) {
+        let Some(bucket) = group.buckets.get(i) else { return };
+        let id = group.id();
+        self.note(|| Event::Group { group: id, bucket: Some(i) });
+        let len = self.len();
+        if !self.env.dry {
+            bucket.counter.add(self.env.writer, 1, len);
+        }
+        self.step(|| Step::CountBucket(Arc::clone(bucket)));
+        let ends = matches!(bucket.ops.last(), Some(Op::Output { .. } | Op::Group(_)));
+        if !ends {
+            self.drop(DropReason::NoOutput);
+            return;
+        }
+        // A bucket that only outputs leaves the packet as it is; so does one that ends in a group.
+        let changes = bucket.ops.iter().any(|op| is_edit(op) || matches!(op, Op::Meter(_)));
+        self.on_copy(changes, |w| {
+            w.list(&bucket.ops);
+        });
+    }
+
+    // ---- Nicira's control flow ----
+
+    fn resubmit(&mut self, in_port: Option<PortNo>, table: Option<TableId>) -> Flow {
+        if self.enter() == Flow::Stop {
+            return Flow::Stop;
+        }
+        let table = table.unwrap_or(if self.table == TableId::ALL { TableId(0) } else { self.table });
+        let saved = (self.table, self.hit, self.cookie, self.origin);
+        let flow = match in_port {
+            None => self.tables(table, true),
+            // The port is another for the lookup alone; what is found acts on the packet as it is.
+            Some(port) => {
+                let own = self.packet.key.0[word::IN_PORT];
+                self.packet.key.set(FieldId::InPort, u128::from(port.0));
+                let found = self.lookup(table);
+                self.packet.key.0[word::IN_PORT] = own;
+                match found {
+                    Ok(Some(hit)) => match self.entry(table, hit) {
+                        (Flow::Go, Some(next)) => self.tables(next, true),
+                        (flow, _) => flow,
+                    },
+                    Ok(None) => Flow::Go,
+                    Err(flow) => flow,
+                }
+            }
+        };
+        (self.table, self.hit, self.cookie, self.origin) = saved;
+        self.leave();
+        flow
+    }
+
+    // ---- to the controllers ----
+
+    pub(super) fn invalid_ttl(&mut self, op: &Op) -> Flow {
+        let ids: &[u16] = match op {
+            Op::DecNwTtl(ids) if !ids.is_empty() => ids,
+            _ => &[0],
+        };
+        self.sink.dropped(DropReason::InvalidTtl, self.in_port());
+        self.note(|| Event::Drop { reason: DropReason::InvalidTtl });
+        // A packet of the same key may have a TTL: this end is the replay's to find.
+        self.refuse();
+        for id in ids {
+            self.send_punt(PacketInReason::InvalidTtl, self.settings.miss_send_len, *id, None, None);
+        }
+        Flow::Stop
+    }
+
+    /// A packet-in in the name of what is being executed. `reason` is a Nicira action's own.
+    pub(super) fn punt_by(
+        &mut self,
+        max_len: u16,
+        controller_id: u16,
+        reason: Option<u8>,
+        userdata: Option<Bytes>,
+        meter: Option<Arc<Meter>>,
+    ) {
+        let reason = match (reason, self.origin) {
+            (Some(0), _) | (None, Origin::TableMiss) => PacketInReason::TableMiss,
+            (Some(1), _) | (None, Origin::Apply) => PacketInReason::ApplyAction,
+            (Some(2), _) => PacketInReason::InvalidTtl,
+            (Some(n), _) => PacketInReason::Other(n),
+            (None, Origin::ActionSet) => PacketInReason::ActionSet,
+            (None, Origin::Group) => PacketInReason::Group,
+            (None, Origin::PacketOut) => PacketInReason::PacketOut,
+        };
+        if reason == PacketInReason::TableMiss
+            && self.view.port(self.in_port()).is_some_and(|p| p.config.contains(PortConfig::NO_PACKET_IN))
+        {
+            self.drop(DropReason::TableMiss);
+            return;
+        }
+        let (table, cookie) = (self.table, self.cookie);
+        self.step(|| {
+            let (userdata, meter) = (userdata.clone(), meter.clone());
+            Step::Punt(Box::new(PuntStep { reason, table, cookie, max_len, controller_id, userdata, meter }))
+        });
+        self.send_punt(reason, max_len, controller_id, userdata, meter);
+    }
+
+    fn send_punt(
+        &mut self,
+        reason: PacketInReason,
+        max_len: u16,
+        controller_id: u16,
+        userdata: Option<Bytes>,
+        meter: Option<Arc<Meter>>,
+    ) {
+        self.note(|| Event::Controller { reason, max_len });
+        let (table, cookie) = (self.table, self.cookie);
+        let what = PuntWhat { reason, table, cookie, max_len, controller_id, userdata, meter };
+        let virtual_meter = self.view.meters().get(MeterId::CONTROLLER);
+        if self.env.dry {
+            self.sink.punt(make_punt(&self.packet, what));
+            return;
+        }
+        if !punt(&self.packet, what, virtual_meter, self.env.writer, self.env.now, self.sink) {
+            let in_port = self.in_port();
+            self.sink.dropped(DropReason::ControllerQueue, in_port);
+        }
+    }
+}
+
+/// A packet-in's circumstances.
+pub(crate) struct PuntWhat {
+    pub(crate) reason: PacketInReason,
+    pub(crate) table: TableId,
+    pub(crate) cookie: Cookie,
+    pub(crate) max_len: u16,
+    pub(crate) controller_id: u16,
+    pub(crate) userdata: Option<Bytes>,
+    pub(crate) meter: Option<Arc<Meter>>,
+}
+
+fn make_punt(packet: &crate::packet::Packet, what: PuntWhat) -> Punt {
+    let mut frame: Frame = packet.frame.duplicate();
+    crate::checksum::finish_checksum(&mut frame);
+    Punt {
+        reason: what.reason,
+        table: what.table,
+        cookie: what.cookie,
+        key: Box::new(packet.key),
+        frame,
+        max_len: what.max_len,
+        controller_id: what.controller_id,
+        userdata: what.userdata,
+    }
+}
+
+/// Sends a packet to the controllers unless a meter (its own, or the virtual one for controllers) drops it.
+pub(crate) fn punt<S: Sink>(
+    packet: &crate::packet::Packet,
+    what: PuntWhat,
+    virtual_meter: Option<&Arc<Meter>>,
+    writer: crate::engine::counter::Writer,
+    now: crate::clock::Time,
+    sink: &mut S,
+) -> bool {
+    let len = packet.frame.len() as u64;
+    let meter = what.meter.as_ref().or(virtual_meter);
+    if meter.is_some_and(|m| m.charge(writer, 1, len, now) == Verdict::Drop) {
+        return false;
+    }
+    sink.punt(make_punt(packet, what))
+}
+
+/// What a select group's choice reads.
+pub(crate) fn select_bits() -> FlowKey {
+    let mut k = FlowKey::default();
+    for w in [word::ETH_DST_TYPE, word::ETH_SRC_VLAN, word::IP4] {
+        k.0[w] = u64::MAX;
+    }
+    // Protocol, any-fragment and later-fragment bits, ports.
+    k.0[word::L4] = 0xffff_0003_ffff_ffff;
+    k.set(FieldId::MplsLabel, 0xf_ffff);
+    for w in [word::IP6_SRC, word::IP6_SRC + 1, word::IP6_DST, word::IP6_DST + 1] {
+        k.0[w] = u64::MAX;
+    }
+    k
+}
+
+/// Port numbers from 16-bit fields: the reserved ones stand at the top of either range.
+fn widen(port: PortNo, bits: u16) -> PortNo {
+    if bits <= 16 && port.0 >= 0xff00 { PortNo(port.0 | 0xffff_0000) } else { port }
+}

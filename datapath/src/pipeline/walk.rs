@@ -1,0 +1,483 @@
+//! The walk itself.
+
+use super::edit::{apply_edit, is_edit};
+use super::{
+    ActionSet, DropReason, Env, Event, Hit, MAX_DEPTH, MAX_LOOKUPS, MAX_STEPS, Miss, Observer, Settings, Sink, View,
+};
+use crate::cache::{Recorder, Step};
+use crate::frame::Frame;
+use crate::key::word;
+use crate::meter::{Verdict, remark_dscp};
+use crate::packet::Packet;
+use crate::program::{Op, Program};
+use ofproto::field::FieldId;
+use ofproto::ids::{Cookie, MeterId, PortNo, QueueId, TableId};
+use ofproto::port::PortConfig;
+
+/// Where a walk begins.
+#[derive(Clone, Copy, Debug)]
+pub enum Start<'v> {
+    /// A received packet: table 0.
+    Received,
+    /// A packet-out's action list.
+    PacketOut(&'v Program),
+    /// No tables at all: the learning switch (fail-standalone).
+    Normal,
+}
+
+/// How a walk ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The frame went out with the last output.
+    Sent,
+    /// The frame is left over: it was dropped, or only copies of it went out.
+    Left(Frame),
+}
+
+/// Whether the walk goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flow {
+    Go,
+    /// This packet (or this copy of it) is done.
+    Stop,
+}
+
+/// In whose name an action is executed, which is what a packet-in tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    Apply,
+    TableMiss,
+    ActionSet,
+    Group,
+    PacketOut,
+}
+
+pub(super) const NO_COOKIE: Cookie = Cookie(u64::MAX);
+
+pub(super) struct Walk<'v, 'w, 'm, V, S, O> {
+    pub(super) view: V,
+    pub(super) env: Env<'v>,
+    pub(super) settings: Settings,
+    pub(super) sink: &'w mut S,
+    pub(super) observer: &'w mut O,
+    pub(super) record: Option<&'w mut Recorder<'m>>,
+    pub(super) packet: Packet,
+    pub(super) set: ActionSet<'v>,
+    pub(super) queue: Option<QueueId>,
+    pub(super) table: TableId,
+    pub(super) hit: Option<Hit<'v>>,
+    pub(super) cookie: Cookie,
+    pub(super) origin: Origin,
+    pub(super) in_egress: bool,
+    pub(super) stack: Vec<(u128, u16)>,
+    /// An output whose frame is still this packet's: sent by moving if nothing follows.
+    pub(super) pending: Option<(PortNo, Option<QueueId>)>,
+    depth: u32,
+    lookups: u32,
+    steps: u32,
+}
+
+/// Walks one packet to its end.
+///
+/// The packet's key has `in_port` and, from a packet-out, other pipeline fields. With a recorder the walk
+/// notes what a cache needs.
+#[expect(clippy::too_many_arguments, reason = "one call site per kind of caller; a builder would hide the borrow structure")]
+pub(crate) fn execute_recorded<'v, V: View<'v>, S: Sink, O: Observer>(
+    view: V,
+    env: Env<'v>,
+    mut packet: Packet,
+    start: Start<'v>,
+    sink: &mut S,
+    observer: &mut O,
+    record: Option<&mut Recorder<'_>>,
+) -> Outcome {
+    packet.key.set(FieldId::ActsetOutput, u128::from(PortNo::UNSET.0));
+    let mut w = Walk {
+        view,
+        env,
+        settings: view.settings(),
+        sink,
+        observer,
+        record,
+        packet,
+        set: ActionSet::default(),
+        queue: None,
+        table: TableId(0),
+        hit: None,
+        cookie: NO_COOKIE,
+        origin: Origin::Apply,
+        in_egress: false,
+        stack: Vec::new(),
+        pending: None,
+        depth: 0,
+        lookups: 0,
+        steps: 0,
+    };
+    w.run(start);
+    match w.pending.take() {
+        Some((port, queue)) => {
+            w.sink.transmit(port, queue, w.packet.frame);
+            Outcome::Sent
+        }
+        None => Outcome::Left(w.packet.frame),
+    }
+}
+
+/// [`execute_recorded`] without a recorder.
+pub fn execute<'v, V: View<'v>, S: Sink, O: Observer>(
+    view: V,
+    env: Env<'v>,
+    packet: Packet,
+    start: Start<'v>,
+    sink: &mut S,
+    observer: &mut O,
+) -> Outcome {
+    execute_recorded(view, env, packet, start, sink, observer, None)
+}
+
+impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
+    fn run(&mut self, start: Start<'v>) {
+        match start {
+            Start::Received => {
+                if self.admit() == Flow::Go {
+                    self.submit();
+                }
+            }
+            Start::PacketOut(program) => {
+                self.origin = Origin::PacketOut;
+                self.table = TableId::ALL;
+                if program.apply.is_empty() {
+                    self.drop(DropReason::NoOutput);
+                }
+                self.list(&program.apply);
+            }
+            Start::Normal => {
+                if self.admit() == Flow::Go {
+                    self.normal();
+                }
+            }
+        }
+    }
+
+    /// What is decided before any table: the port's configuration, fragments, frames that are none.
+    fn admit(&mut self) -> Flow {
+        if let Some(port) = self.view.port(self.in_port())
+            && port.config.intersects(PortConfig::PORT_DOWN | PortConfig::NO_RECV)
+        {
+            return self.drop(DropReason::PortNoRecv);
+        }
+        if self.packet.frame.len() < 14 {
+            return self.drop(DropReason::Malformed);
+        }
+        if self.settings.drop_fragments && self.packet.layout.fragment {
+            // Whether a packet is a fragment need not be in the cache's key.
+            self.refuse();
+            return self.drop(DropReason::Fragment);
+        }
+        if self.settings.drop_fragments {
+            self.refuse_unless_frag_in_key();
+        }
+        Flow::Go
+    }
+
+    /// Through the tables from 0 and out by the action set.
+    pub(super) fn submit(&mut self) {
+        self.origin = Origin::Apply;
+        if self.tables(TableId(0), false) == Flow::Go {
+            self.run_set();
+        }
+    }
+
+    /// The ingress port, as the packet says now.
+    pub(super) fn in_port(&self) -> PortNo {
+        PortNo(self.packet.key.0[word::IN_PORT] as u32)
+    }
+
+    pub(super) fn drop(&mut self, reason: DropReason) -> Flow {
+        self.sink.dropped(reason, self.in_port());
+        self.note(|| Event::Drop { reason });
+        if let Some(r) = &mut self.record {
+            r.step(Step::Drop(reason));
+        }
+        Flow::Stop
+    }
+
+    #[inline]
+    pub(super) fn note<'e>(&mut self, event: impl FnOnce() -> Event<'e>) {
+        if O::ON {
+            self.observer.event(event());
+        }
+    }
+
+    pub(super) fn refuse(&mut self) {
+        if let Some(r) = &mut self.record {
+            r.refuse();
+        }
+    }
+
+    fn refuse_unless_frag_in_key(&mut self) {
+        if let Some(r) = &mut self.record {
+            let mut bits = crate::key::FlowKey::default();
+            bits.set(FieldId::IpFrag, 1);
+            r.decided_by(&bits);
+        }
+    }
+
+    pub(super) fn step(&mut self, step: impl FnOnce() -> Step) {
+        if let Some(r) = &mut self.record {
+            r.step(step());
+        }
+    }
+
+    /// One unit of work; beyond the bound the packet ends.
+    pub(super) fn charge(&mut self, n: u32) -> Flow {
+        self.steps = self.steps.saturating_add(n);
+        if self.steps > MAX_STEPS {
+            self.refuse();
+            return self.drop(DropReason::TooComplex);
+        }
+        Flow::Go
+    }
+
+    /// One level deeper.
+    pub(super) fn enter(&mut self) -> Flow {
+        if self.depth >= MAX_DEPTH {
+            self.refuse();
+            return self.drop(DropReason::TooComplex);
+        }
+        self.depth += 1;
+        self.note(|| Event::Down);
+        Flow::Go
+    }
+
+    pub(super) fn leave(&mut self) {
+        self.depth -= 1;
+        self.note(|| Event::Back);
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        self.packet.frame.len() as u64
+    }
+
+    /// Table by table from `table`, until an entry has no goto. `nested`: by a resubmit.
+    pub(super) fn tables(&mut self, mut table: TableId, nested: bool) -> Flow {
+        loop {
+            let hit = match self.lookup(table) {
+                Ok(hit) => hit,
+                Err(flow) => return flow,
+            };
+            let Some(hit) = hit else {
+                // A resubmit that finds nothing changes nothing.
+                if nested {
+                    return Flow::Go;
+                }
+                match self.miss(table) {
+                    Some(next) => {
+                        table = next;
+                        continue;
+                    }
+                    None => return Flow::Stop,
+                }
+            };
+            match self.entry(table, hit) {
+                (Flow::Go, Some(next)) => table = next,
+                (flow, _) => return flow,
+            }
+        }
+    }
+
+    /// Looks up and counts; `Err` if the packet has had its share.
+    pub(super) fn lookup(&mut self, table: TableId) -> Result<Option<Hit<'v>>, Flow> {
+        self.lookups += 1;
+        if self.lookups > MAX_LOOKUPS {
+            self.refuse();
+            return Err(self.drop(DropReason::TooComplex));
+        }
+        let hit = self.view.lookup(table, &self.packet.key);
+        if !self.env.dry {
+            self.view.count_table(table, hit.is_some());
+            if let Some(h) = &hit {
+                self.view.count(h.handle, 1, self.len(), self.env.now);
+            }
+        }
+        if let Some(r) = &mut self.record {
+            r.lookup(table, hit.as_ref());
+        }
+        if O::ON {
+            self.observer.event(Event::Lookup {
+                table,
+                key: &self.packet.key,
+                hit: hit.as_ref().map(|h| (h.handle, h.priority, h.cookie)),
+            });
+        }
+        Ok(hit)
+    }
+
+    /// No entry: the next table if the table says so.
+    fn miss(&mut self, table: TableId) -> Option<TableId> {
+        let miss = self.view.miss(table);
+        self.note(|| Event::Miss { table, miss });
+        self.table = table;
+        let next = TableId(table.0.saturating_add(1));
+        match miss {
+            Miss::Drop => {
+                self.drop(DropReason::TableMiss);
+                None
+            }
+            Miss::Continue if next.0 < self.settings.n_tables => Some(next),
+            Miss::Continue | Miss::Controller => {
+                self.hit = None;
+                self.cookie = NO_COOKIE;
+                self.origin = Origin::TableMiss;
+                self.punt_by(self.settings.miss_send_len, 0, None, None, None);
+                None
+            }
+        }
+    }
+
+    /// Executes an entry; where it goes on.
+    pub(super) fn entry(&mut self, table: TableId, hit: Hit<'v>) -> (Flow, Option<TableId>) {
+        let p = hit.program;
+        self.table = table;
+        self.hit = Some(hit);
+        self.cookie = hit.cookie;
+        self.origin = if p.table_miss { Origin::TableMiss } else { Origin::Apply };
+        if let Some(m) = p.meter
+            && self.meter(m) == Flow::Stop
+        {
+            return (Flow::Stop, None);
+        }
+        if self.list(&p.apply) == Flow::Stop {
+            return (Flow::Stop, None);
+        }
+        if p.clear {
+            self.set.clear();
+        }
+        for s in &p.write {
+            self.set.write(s);
+        }
+        if !p.write.is_empty() || p.clear {
+            let port = self.set.output_field();
+            self.packet.key.set(FieldId::ActsetOutput, u128::from(port.0));
+            self.note(|| Event::Set { ops: p.write.iter().map(|s| s.op.clone()).collect() });
+        }
+        if let Some((metadata, mask)) = p.metadata {
+            let op = Op::WriteMetadata { metadata, mask };
+            if self.edit(&op) == Flow::Stop {
+                return (Flow::Stop, None);
+            }
+        }
+        (Flow::Go, p.goto_table)
+    }
+
+    /// A list of actions, in order.
+    pub(super) fn list(&mut self, ops: &'v [Op]) -> Flow {
+        for op in ops {
+            if self.charge(1) == Flow::Stop || self.action(op) == Flow::Stop {
+                return Flow::Stop;
+            }
+        }
+        Flow::Go
+    }
+
+    /// An action that only changes the packet.
+    pub(super) fn edit(&mut self, op: &Op) -> Flow {
+        debug_assert!(is_edit(op));
+        self.note(|| Event::Action { op });
+        self.flush();
+        if let Some(r) = &mut self.record {
+            r.edit(op, self.table, self.cookie);
+        }
+        match apply_edit(&mut self.packet, op) {
+            Ok(()) => Flow::Go,
+            Err(_) => self.invalid_ttl(op),
+        }
+    }
+
+    /// Charges a meter and does what it says. A meter that is gone lets everything pass.
+    pub(super) fn meter(&mut self, id: MeterId) -> Flow {
+        let Some(meter) = self.view.meters().get(id) else { return Flow::Go };
+        if let Some(r) = &mut self.record {
+            r.step(Step::Meter(std::sync::Arc::clone(meter)));
+            // Whether a packet is remarked is decided anew each time.
+            if meter.remarks() {
+                r.taint();
+            }
+        }
+        if self.env.dry {
+            self.note(|| Event::Meter { meter: id, verdict: None });
+            return Flow::Go;
+        }
+        let (packets, bytes) = metered(&self.packet);
+        let verdict = meter.charge(self.env.writer, packets, bytes, self.env.now);
+        self.note(|| Event::Meter { meter: id, verdict: Some(verdict) });
+        match verdict {
+            Verdict::Pass => Flow::Go,
+            Verdict::Drop => {
+                self.sink.dropped(DropReason::Meter, self.in_port());
+                self.note(|| Event::Drop { reason: DropReason::Meter });
+                // What would have followed isn't known, so this walk can't be remembered.
+                self.refuse();
+                Flow::Stop
+            }
+            Verdict::Remark(levels) => {
+                self.flush();
+                remark(&mut self.packet, levels);
+                Flow::Go
+            }
+        }
+    }
+
+    /// Sends what is pending as a copy, because the packet is about to change or to go elsewhere.
+    pub(super) fn flush(&mut self) {
+        if let Some((port, queue)) = self.pending.take() {
+            self.sink.transmit(port, queue, self.packet.frame.duplicate());
+        }
+    }
+
+    /// Runs `branch` on a copy; afterwards the packet is what it was. `changes`: whether the branch may change
+    /// the packet at all.
+    pub(super) fn on_copy(&mut self, changes: bool, branch: impl FnOnce(&mut Self)) {
+        let queue = self.queue;
+        if !changes {
+            branch(self);
+            self.queue = queue;
+            return;
+        }
+        self.flush();
+        let saved = self.packet.duplicate();
+        let tainted = self.record.as_ref().is_some_and(|r| r.is_tainted());
+        self.step(|| Step::Save);
+        branch(self);
+        self.step(|| Step::Restore);
+        if let Some(r) = &mut self.record {
+            r.restore_taint(tainted);
+        }
+        let copy = std::mem::replace(&mut self.packet, saved);
+        if let Some((port, queue)) = self.pending.take() {
+            self.sink.transmit(port, queue, copy.frame);
+        }
+        self.queue = queue;
+    }
+}
+
+/// How many packets and bytes a meter is charged for: a super-frame stands for its segments, each with
+/// its headers.
+pub(crate) fn metered(p: &Packet) -> (u64, u64) {
+    let len = p.frame.len() as u64;
+    match p.frame.offload.gso {
+        Some(g) if g.size > 0 => {
+            let headers = u64::from(p.layout.l4) + 20;
+            let segments = len.saturating_sub(headers).div_ceil(u64::from(g.size)).max(1);
+            (segments, len + (segments - 1) * headers)
+        }
+        _ => (1, len),
+    }
+}
+
+/// Raises the drop precedence of an IP packet.
+pub(crate) fn remark(p: &mut Packet, levels: u8) {
+    if let Some(dscp) = p.field(FieldId::IpDscp) {
+        p.set_field(FieldId::IpDscp, u128::from(remark_dscp(dscp as u8, levels)), 0x3f);
+    }
+}

@@ -1,0 +1,251 @@
+//! Packets on their way to the controllers: a bounded queue that is fair between sources.
+//!
+//! Each source, that is each (ingress port, table, reason), may hold its share of the queue's places and
+//! bytes: a port that floods fills its own share and no one else's. Nothing waits: what doesn't fit
+//! is counted and gone.
+//!
+//! Thread-safety: any number of workers push, one consumer takes; a short lock guards the queue. Workers
+//! come here only with packets that leave the fast path anyway.
+
+use crate::frame::Frame;
+use crate::key::FlowKey;
+use bytes::Bytes;
+use hashbrown::HashMap;
+use ofproto::ids::{Cookie, PortNo, TableId};
+use ofproto::packet::PacketInReason;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// A packet for the controllers.
+#[derive(Debug)]
+pub struct Punt {
+    /// Why.
+    pub reason: PacketInReason,
+    /// The number of a reason that a Nicira action named, where `reason` doesn't say it.
+    pub table: TableId,
+    /// The entry that sent it, `Cookie(u64::MAX)` for none (bucket, action set, miss).
+    pub cookie: Cookie,
+    /// Every field at that moment; a packet-in's match is made of its pipeline fields.
+    pub key: Box<FlowKey>,
+    /// The whole frame, checksums finished.
+    pub frame: Frame,
+    /// Bytes that the action (or `miss_send_len`) allows; 0xffff: all, and no buffering.
+    pub max_len: u16,
+    /// Which controller, by Nicira's id; 0 is every ordinary one.
+    pub controller_id: u16,
+    /// What a Nicira action attached.
+    pub userdata: Option<Bytes>,
+}
+
+impl Punt {
+    /// The ingress port.
+    pub fn in_port(&self) -> PortNo {
+        PortNo(self.key.0[crate::key::word::IN_PORT] as u32)
+    }
+
+    fn source(&self) -> Source {
+        (self.in_port(), self.table, self.reason)
+    }
+}
+
+type Source = (PortNo, TableId, PacketInReason);
+
+/// Bounds of a [`PuntQueue`].
+#[derive(Clone, Copy, Debug)]
+pub struct PuntLimits {
+    /// Most packets in the queue.
+    pub packets: usize,
+    /// Most bytes in the queue.
+    pub bytes: usize,
+    /// Most packets of one source while others wait too.
+    pub per_source: usize,
+}
+
+impl Default for PuntLimits {
+    fn default() -> Self {
+        Self { packets: 4096, bytes: 16 << 20, per_source: 512 }
+    }
+}
+
+#[derive(Default)]
+struct Inner {
+    /// Each source's packets, oldest first.
+    sources: HashMap<Source, VecDeque<Punt>>,
+    /// Sources with packets, next to be served first.
+    turns: VecDeque<Source>,
+    packets: usize,
+    bytes: usize,
+}
+
+/// The bounded, fair queue.
+pub struct PuntQueue {
+    inner: Mutex<Inner>,
+    limits: PuntLimits,
+    queued: AtomicU64,
+    dropped: [AtomicU64; 7],
+    waiting: AtomicBool,
+    wake: Mutex<Option<Box<dyn Fn() + Send + Sync>>>,
+}
+
+impl std::fmt::Debug for PuntQueue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PuntQueue").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+const fn reason_index(r: PacketInReason) -> usize {
+    match r {
+        PacketInReason::TableMiss => 0,
+        PacketInReason::ApplyAction => 1,
+        PacketInReason::InvalidTtl => 2,
+        PacketInReason::ActionSet => 3,
+        PacketInReason::Group => 4,
+        PacketInReason::PacketOut => 5,
+        PacketInReason::Other(_) => 6,
+    }
+}
+
+impl PuntQueue {
+    /// An empty queue.
+    pub fn new(limits: PuntLimits) -> Self {
+        Self {
+            inner: Mutex::default(),
+            limits,
+            queued: AtomicU64::new(0),
+            dropped: Default::default(),
+            waiting: AtomicBool::new(false),
+            wake: Mutex::new(None),
+        }
+    }
+
+    /// Sets what is called when a packet comes into an empty queue: on the worker's thread, so it must
+    /// only wake somebody.
+    pub fn on_packet(&self, wake: impl Fn() + Send + Sync + 'static) {
+        *self.wake.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(wake));
+    }
+
+    /// Queues a packet, or drops it and says false.
+    pub fn push(&self, punt: Punt) -> bool {
+        let reason = reason_index(punt.reason);
+        let len = punt.frame.len();
+        let source = punt.source();
+        let was_empty;
+        {
+            let mut q = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+            // The share shrinks as sources come: nobody can hold more than an even part of a full queue.
+            let even = self.limits.packets / (q.sources.len().max(1) + 1);
+            let share = self.limits.per_source.min(even.max(1));
+            let held = q.sources.get(&source).map_or(0, VecDeque::len);
+            if held >= share || q.packets >= self.limits.packets || q.bytes + len > self.limits.bytes {
+                drop(q);
+                self.dropped[reason].fetch_add(1, Ordering::Relaxed);
+                return false;
+            }
+            was_empty = q.packets == 0;
+            q.packets += 1;
+            q.bytes += len;
+            if held == 0 {
+                q.turns.push_back(source);
+            }
+            q.sources.entry(source).or_default().push_back(punt);
+        }
+        self.queued.fetch_add(1, Ordering::Relaxed);
+        if (was_empty || self.waiting.swap(false, Ordering::AcqRel))
+            && let Some(wake) = &*self.wake.lock().unwrap_or_else(PoisonError::into_inner)
+        {
+            wake();
+        }
+        true
+    }
+
+    /// Takes the next packet: sources take turns.
+    pub fn pop(&self) -> Option<Punt> {
+        let mut q = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let source = q.turns.pop_front()?;
+        let list = q.sources.get_mut(&source)?;
+        let punt = list.pop_front();
+        if list.is_empty() {
+            q.sources.remove(&source);
+        } else {
+            q.turns.push_back(source);
+        }
+        if let Some(p) = &punt {
+            q.packets -= 1;
+            q.bytes -= p.frame.len();
+        }
+        punt
+    }
+
+    /// Packets waiting.
+    pub fn len(&self) -> usize {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).packets
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Packets queued so far.
+    pub fn queued(&self) -> u64 {
+        self.queued.load(Ordering::Relaxed)
+    }
+
+    /// Packets dropped so far for want of room, by reason: table miss, apply-action, invalid TTL, action
+    /// set, group, packet-out, other.
+    pub fn dropped(&self) -> [u64; 7] {
+        std::array::from_fn(|i| self.dropped[i].load(Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ofproto::field::FieldId;
+
+    fn punt(port: u32, len: usize) -> Punt {
+        let mut key = FlowKey::default();
+        key.set(FieldId::InPort, u128::from(port));
+        Punt {
+            reason: PacketInReason::TableMiss,
+            table: TableId(0),
+            cookie: Cookie(0),
+            key: Box::new(key),
+            frame: Frame::from_bytes(&vec![0; len]),
+            max_len: 128,
+            controller_id: 0,
+            userdata: None,
+        }
+    }
+
+    #[test]
+    fn a_flooding_port_neither_starves_others_nor_outgrows_its_share() {
+        let q = PuntQueue::new(PuntLimits { packets: 100, bytes: 1 << 20, per_source: 50 });
+        for _ in 0..10_000 {
+            q.push(punt(1, 60));
+        }
+        assert_eq!(q.len(), 50);
+        for _ in 0..3 {
+            assert!(q.push(punt(2, 60)));
+        }
+        assert_eq!(q.dropped()[0], 9950);
+        let order: Vec<u32> = (0..6).filter_map(|_| q.pop()).map(|p| p.in_port().0).collect();
+        assert_eq!(order, [1, 2, 1, 2, 1, 2]);
+        assert_eq!(std::iter::from_fn(|| q.pop()).count(), 47);
+        assert!(q.is_empty());
+    }
+
+    #[test]
+    fn bytes_are_bounded_and_the_consumer_is_woken_for_the_first() {
+        let q = PuntQueue::new(PuntLimits { packets: 100, bytes: 1000, per_source: 100 });
+        let woken = std::sync::Arc::new(AtomicU64::new(0));
+        let w = std::sync::Arc::clone(&woken);
+        q.on_packet(move || drop(w.fetch_add(1, Ordering::Relaxed)));
+        assert!(q.push(punt(1, 600)));
+        assert!(!q.push(punt(2, 600)));
+        assert!(q.push(punt(2, 400)));
+        assert_eq!(woken.load(Ordering::Relaxed), 1);
+        assert_eq!(q.queued(), 2);
+    }
+}
