@@ -13,13 +13,15 @@ mod exec;
 mod hash;
 mod learn;
 mod set;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 pub(crate) use edit::{apply_edit, taints as edit_taints};
 pub(crate) use exec::{PuntWhat, punt, select_bits};
-pub(crate) use walk::{execute_recorded, metered, remark};
 pub use set::ActionSet;
 pub use walk::{Outcome, Start, execute};
+pub(crate) use walk::{execute_recorded, metered, remark};
 
 use crate::cache::CachedHit;
 use crate::clock::Time;
@@ -247,16 +249,45 @@ pub trait Sink {
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "events name what the pipeline does")]
 pub enum Event<'a> {
-    Lookup { table: TableId, key: &'a FlowKey, hit: Option<(CachedHit, u16, Cookie)> },
-    Miss { table: TableId, miss: Miss },
-    Action { op: &'a crate::program::Op },
-    Set { ops: Vec<crate::program::Op> },
-    Group { group: GroupId, bucket: Option<usize> },
-    Meter { meter: MeterId, verdict: Option<crate::meter::Verdict> },
-    Egress { port: PortNo, table: TableId },
-    Output { port: PortNo, queue: Option<QueueId>, len: usize },
-    Controller { reason: ofproto::packet::PacketInReason, max_len: u16 },
-    Drop { reason: DropReason },
+    Lookup {
+        table: TableId,
+        key: &'a FlowKey,
+        hit: Option<(CachedHit, u16, Cookie)>,
+    },
+    Miss {
+        table: TableId,
+        miss: Miss,
+    },
+    Action {
+        op: &'a crate::program::Op,
+    },
+    Set {
+        ops: Vec<crate::program::Op>,
+    },
+    Group {
+        group: GroupId,
+        bucket: Option<usize>,
+    },
+    Meter {
+        meter: MeterId,
+        verdict: Option<crate::meter::Verdict>,
+    },
+    Egress {
+        port: PortNo,
+        table: TableId,
+    },
+    Output {
+        port: PortNo,
+        queue: Option<QueueId>,
+        len: usize,
+    },
+    Controller {
+        reason: ofproto::packet::PacketInReason,
+        max_len: u16,
+    },
+    Drop {
+        reason: DropReason,
+    },
     /// What follows is one level deeper, until as many `Back`.
     Down,
     Back,

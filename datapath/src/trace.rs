@@ -26,16 +26,39 @@ pub struct Step {
 #[expect(missing_docs, reason = "named as the pipeline's events")]
 pub enum What {
     /// A lookup, with the packet's fields as they were then.
-    Lookup { table: TableId, key: Box<FlowKey>, hit: Option<Matched> },
-    Miss { table: TableId, miss: Miss },
+    Lookup {
+        table: TableId,
+        key: Box<FlowKey>,
+        hit: Option<Matched>,
+    },
+    Miss {
+        table: TableId,
+        miss: Miss,
+    },
     Action(Op),
     WriteActions(Vec<Op>),
-    Group { group: GroupId, bucket: Option<usize> },
+    Group {
+        group: GroupId,
+        bucket: Option<usize>,
+    },
     /// A dry run doesn't charge meters: the verdict isn't known.
-    Meter { meter: MeterId, verdict: Option<Verdict> },
-    Egress { port: PortNo, table: TableId },
-    Output { port: PortNo, queue: Option<QueueId>, len: usize },
-    Controller { reason: PacketInReason, max_len: u16 },
+    Meter {
+        meter: MeterId,
+        verdict: Option<Verdict>,
+    },
+    Egress {
+        port: PortNo,
+        table: TableId,
+    },
+    Output {
+        port: PortNo,
+        queue: Option<QueueId>,
+        len: usize,
+    },
+    Controller {
+        reason: PacketInReason,
+        max_len: u16,
+    },
     Drop(DropReason),
 }
 

@@ -153,9 +153,8 @@ impl Cache {
         self.window.1 += 1;
         let words = &self.words;
         let way = self.sets[set].iter().position(|e| {
-            e.as_ref().is_some_and(|e| {
-                e.hash == hash && words.iter().zip(&e.key).all(|((w, m), k)| key.0[*w] & m == *k)
-            })
+            e.as_ref()
+                .is_some_and(|e| e.hash == hash && words.iter().zip(&e.key).all(|((w, m), k)| key.0[*w] & m == *k))
         });
         let Some(way) = way else {
             self.stats.misses += 1;
@@ -204,9 +203,11 @@ impl Entry {
         if self.checked == version {
             return true;
         }
-        let holds = self.walked.lookups.iter().all(|(table, hit)| {
-            now.last_add(*table) <= self.made && hit.is_none_or(|h| now.holds(h))
-        });
+        let holds = self
+            .walked
+            .lookups
+            .iter()
+            .all(|(table, hit)| now.last_add(*table) <= self.made && hit.is_none_or(|h| now.holds(h)));
         if holds {
             self.checked = version;
         }

@@ -1,0 +1,349 @@
+//! The cache against the interpreter, and the engine end to end.
+
+use super::testbed::{TABLES, TestSwitch, digest, frames};
+use super::*;
+use crate::cache::Cache;
+use crate::pipeline::{DropReason, MAX_STEPS};
+use ofproto::Version;
+use ofproto::action::Action;
+use ofproto::field::FieldId as F;
+use ofproto::group::{Bucket, GroupMod, GroupModCommand, GroupType};
+use ofproto::ids::{BucketId, GroupId, MeterId, QueueId, TableId};
+use ofproto::instruction::Instruction as I;
+use ofproto::matching::{Match, MatchField, OxmId};
+use ofproto::meter::{Band, BandAction, MeterFlags, MeterMod, MeterModCommand};
+use ofproto::nicira::{NxAction, Subfield};
+use ofproto::port::PortConfig;
+
+/// A small generator of numbers: the tests' randomness is the seed's alone.
+struct Rng(u64);
+impl Rng {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    }
+    fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+    fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+    fn pick<T: Clone>(&mut self, of: &[T]) -> T {
+        of[self.below(of.len() as u64) as usize].clone()
+    }
+}
+
+fn a_match(r: &mut Rng) -> Match {
+    let mut m = Match::any();
+    if r.one_in(4) {
+        m = m.with(F::InPort, u128::from(1 + r.below(3)));
+    }
+    if r.one_in(5) {
+        m = m.with_mask(F::Metadata, u128::from(r.below(4)), 3);
+    }
+    if r.one_in(6) {
+        m = m.with(F::Reg0, u128::from(r.below(3)));
+    }
+    if r.one_in(5) {
+        let v = r.below(4) as u16;
+        m = m.with(F::VlanVid, if v == 0 { 0 } else { u128::from(0x1000 | v) });
+    }
+    match r.below(6) {
+        0 => {}
+        1 => return m.with(F::EthType, 0x8847).with(F::MplsLabel, u128::from(r.below(3))),
+        _ => {
+            m = m.with(F::EthType, 0x0800);
+            if r.one_in(3) {
+                m = m.with_mask(F::Ipv4Dst, u128::from(r.below(4)), 3);
+            }
+            if r.one_in(4) {
+                m = m.with(F::Ipv4Src, u128::from(r.below(4)));
+            }
+            if r.one_in(3) {
+                m = m.with(F::IpProto, 6);
+                if r.one_in(2) {
+                    m = m.with(F::TcpDst, u128::from(80 + r.below(3)));
+                }
+            }
+            if r.one_in(8) {
+                m = m.with(F::IpDscp, u128::from(r.pick(&[0u8, 18, 20])));
+            }
+        }
+    }
+    m
+}
+
+fn sub(field: F, offset: u16, n_bits: u16) -> Subfield {
+    Subfield { field: OxmId::of(field), offset, n_bits }
+}
+
+fn an_action(r: &mut Rng, groups: bool) -> Action {
+    let port = [1, 2, 3, 4, 9, PortNo::IN_PORT.0, PortNo::ALL.0, PortNo::FLOOD.0, PortNo::NORMAL.0];
+    let set = |id, v: u64| Action::SetField(MatchField::exact(id, u128::from(v)));
+    match r.below(30) {
+        0..8 => Action::output(PortNo(r.pick(&port))),
+        8 => Action::Output { port: PortNo::CONTROLLER, max_len: r.below(200) as u16 },
+        9 => Action::PushVlan(0x8100),
+        10 => Action::PopVlan,
+        11 => Action::PushMpls(0x8847),
+        12 => Action::PopMpls(0x0800),
+        13 => Action::DecNwTtl,
+        14 => Action::DecMplsTtl,
+        15 => set(F::EthDst, r.below(5)),
+        16 => set(F::VlanVid, 0x1000 | r.below(4)),
+        17 => set(F::Ipv4Dst, r.below(4)),
+        18 => set(F::TcpDst, 80 + r.below(3)),
+        19 => set(F::IpDscp, r.pick(&[0, 18, 20])),
+        20 => set(F::TunnelId, r.below(3)),
+        21 | 22 if groups => Action::Group(GroupId(r.below(6) as u32)),
+        23 => Action::Nicira(NxAction::RegLoad { dst: sub(F::Reg0, 0, 2), value: r.below(3) }),
+        24 => Action::Nicira(NxAction::RegMove {
+            n_bits: 2,
+            src_offset: 0,
+            dst_offset: 0,
+            src: OxmId::of(r.pick(&[F::Ipv4Src, F::Reg0, F::InPort, F::EthSrc])),
+            dst: OxmId::of(r.pick(&[F::Reg0, F::Metadata])),
+        }),
+        25 => Action::Nicira(NxAction::Resubmit {
+            in_port: PortNo::IN_PORT,
+            table: Some(TableId(1 + r.below(u64::from(TABLES) - 1) as u8)),
+            ct: false,
+        }),
+        26 => Action::Nicira(NxAction::OutputReg { src: sub(F::Reg0, 0, 32), max_len: 0, v2: false }),
+        27 => Action::CopyTtlIn,
+        28 => Action::CopyTtlOut,
+        _ => Action::SetQueue(QueueId(r.below(3) as u32)),
+    }
+}
+
+fn actions(r: &mut Rng, groups: bool) -> Vec<Action> {
+    (0..1 + r.below(4)).map(|_| an_action(r, groups)).collect()
+}
+
+/// One random change, the same on both switches.
+fn change(r: &mut Rng, a: &mut TestSwitch, b: &mut TestSwitch) {
+    match r.below(20) {
+        0..13 => {
+            let table = r.below(4) as u8;
+            let m = a_match(r);
+            let mut i = Vec::new();
+            if r.one_in(8) {
+                i.push(I::Meter(MeterId(1 + r.below(2) as u32)));
+            }
+            if !r.one_in(5) {
+                i.push(I::ApplyActions(actions(r, true)));
+            }
+            if r.one_in(10) {
+                i.push(I::ClearActions);
+            }
+            if r.one_in(3) {
+                let mut w = actions(r, true);
+                w.retain(|x| !matches!(x, Action::Nicira(_)));
+                i.push(I::WriteActions(w));
+            }
+            if r.one_in(4) {
+                i.push(I::WriteMetadata { metadata: r.below(4), mask: 3 });
+            }
+            if table < 3 && r.one_in(2) {
+                i.push(I::GotoTable(TableId(table + 1)));
+            }
+            let priority = r.below(10) as u16;
+            let x = a.flow(table, priority, m.clone(), i.clone());
+            let y = b.flow(table, priority, m, i);
+            assert_eq!(x, y);
+        }
+        13..16 => {
+            let all: Vec<u32> = a.tables.iter().flatten().map(|e| e.index).collect();
+            if all.len() > 12 {
+                let gone = r.pick(&all);
+                a.remove(gone);
+                b.remove(gone);
+            }
+        }
+        16 | 17 => {
+            let id = r.below(6) as u32;
+            let ty = r.pick(&[GroupType::All, GroupType::Select, GroupType::FastFailover, GroupType::Indirect]);
+            let n = if ty == GroupType::Indirect { 1 } else { r.below(4) };
+            let buckets = (0..n)
+                .map(|_| {
+                    let mut list = actions(r, id > 3);
+                    list.retain(|x| !matches!(x, Action::Nicira(_)));
+                    let mut bucket = Bucket::new(list);
+                    bucket.weight = if ty == GroupType::Select { 1 + r.below(3) as u16 } else { 0 };
+                    if ty == GroupType::FastFailover {
+                        bucket.watch_port = PortNo(1 + r.below(4) as u32);
+                    }
+                    bucket
+                })
+                .collect();
+            let command =
+                if a.groups.get(GroupId(id)).is_some() { GroupModCommand::Modify } else { GroupModCommand::Add };
+            let m = GroupMod {
+                command,
+                ty,
+                group: GroupId(id),
+                command_bucket: BucketId::ALL,
+                buckets,
+                properties: vec![],
+            };
+            assert_eq!(a.group(&m), b.group(&m));
+        }
+        _ => {
+            let n = 1 + r.below(4) as u32;
+            let config = r.pick(&[PortConfig::empty(), PortConfig::empty(), PortConfig::NO_FWD, PortConfig::PORT_DOWN]);
+            a.port_mut(n).config = config;
+            b.port_mut(n).config = config;
+        }
+    }
+}
+
+fn a_frame(r: &mut Rng) -> Vec<u8> {
+    let proto = r.pick(&[6u8, 6, 17]);
+    let tos = r.pick(&[0u8, 0, 18 << 2]);
+    let ttl = r.pick(&[64u8, 64, 64, 1, 2]);
+    let mut f = frames::ipv4(proto, r.below(4) as u32, r.below(4) as u32, tos, ttl, 1000, 80 + r.below(3) as u16);
+    match r.below(12) {
+        0 => f = frames::mpls(&f, r.below(3) as u32, ttl),
+        1 => f = frames::mpls(&frames::mpls(&f, 2, 9), 1, ttl),
+        2 => f = frames::eth([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2], 0x88cc, &[1, 2, 3]),
+        3 => f.truncate(14 + r.below(40) as usize),
+        4 => f[20] = 0x20,
+        5 => f[11] = r.below(4) as u8,
+        _ => {}
+    }
+    if r.one_in(4) {
+        f = frames::tagged(&f, r.below(4) as u16);
+    }
+    if r.one_in(12) {
+        f = frames::tagged(&f, r.below(4) as u16);
+    }
+    f
+}
+
+fn pair() -> (TestSwitch, TestSwitch) {
+    let make = || {
+        let mut s = TestSwitch::new(Version::V13);
+        for id in 1..3 {
+            s.meter(&MeterMod {
+                command: MeterModCommand::Add,
+                flags: MeterFlags::PKTPS | MeterFlags::BURST,
+                meter: MeterId(id),
+                bands: vec![
+                    Band { rate: 500, burst_size: 3, action: BandAction::DscpRemark { prec_level: 1 } },
+                    Band { rate: 1000 * id, burst_size: 5, action: BandAction::Drop },
+                ],
+            });
+        }
+        for id in 0..6 {
+            let m = GroupMod {
+                command: GroupModCommand::Add,
+                ty: GroupType::All,
+                group: GroupId(id),
+                command_bucket: BucketId::ALL,
+                buckets: vec![],
+                properties: vec![],
+            };
+            s.group(&m).unwrap();
+        }
+        s
+    };
+    (make(), make())
+}
+
+/// Random pipelines that change under random packets: through the cache everything must be as without,
+/// frames, packets for the controllers, drops, wishes and every counter.
+fn compare(seeds: std::ops::Range<u64>, packets: usize) -> crate::cache::CacheStats {
+    let mut stats = crate::cache::CacheStats::default();
+    for seed in seeds {
+        let mut r = Rng(seed);
+        let (mut plain, mut cached) = pair();
+        let mut cache = Cache::new(256, seed);
+        for _ in 0..30 {
+            change(&mut r, &mut plain, &mut cached);
+        }
+        // Few flows, so that they come again.
+        let flows: Vec<_> = (0..24).map(|_| (1 + r.below(4) as u32, a_frame(&mut r))).collect();
+        for n in 0..packets {
+            let now = Time(n as u64 * 200_000);
+            if r.one_in(12) {
+                change(&mut r, &mut plain, &mut cached);
+            }
+            let (port, frame) = r.pick(&flows);
+            let want = plain.run(port, &frame, now);
+            let got = cached.run_cached(&mut cache, port, &frame, now);
+            assert_eq!(digest(&got), digest(&want), "seed {seed} packet {n} on port {port}: {frame:02x?}");
+            assert_eq!(got.requests, want.requests);
+        }
+        assert_eq!(cached.counters(), plain.counters(), "seed {seed}");
+        stats.hits += cache.stats.hits;
+        stats.misses += cache.stats.misses;
+        stats.stale += cache.stats.stale;
+    }
+    stats
+}
+
+#[test]
+fn the_cache_does_what_the_interpreter_does() {
+    let s = compare(0..60, 500);
+    // The comparison is worth something only if the cache is used.
+    assert!(s.hits > 8_000 && s.stale > 500, "{s:?}");
+}
+
+/// The long form, for release builds: `cargo test --release -- --ignored cache_does`.
+#[test]
+#[ignore = "takes a minute unless optimised"]
+fn the_cache_does_what_the_interpreter_does_at_length() {
+    let s = compare(1000..2000, 500);
+    assert!(s.hits > 150_000, "{s:?}");
+}
+
+#[test]
+fn bounds_hold_for_random_pipelines() {
+    let (mut a, mut b) = pair();
+    let mut r = Rng(42);
+    for _ in 0..200 {
+        change(&mut r, &mut a, &mut b);
+    }
+    for _ in 0..500 {
+        let f = a_frame(&mut r);
+        let c = a.run(1 + r.below(4) as u32, &f, Time::ZERO);
+        assert!(c.sent.len() <= MAX_STEPS as usize);
+    }
+}
+
+#[test]
+fn a_changed_flow_makes_its_own_entries_stale_and_no_others() {
+    let mut s = TestSwitch::new(Version::V13);
+    let one = s.apply(0, 1, Match::any().with(F::InPort, 1), vec![Action::output(PortNo(2))]);
+    s.apply(0, 1, Match::any().with(F::InPort, 2), vec![Action::output(PortNo(3))]);
+    let mut cache = Cache::new(64, 1);
+    for _ in 0..2 {
+        for port in [1, 2] {
+            s.run_cached(&mut cache, port, &frames::tcp(), Time::ZERO);
+        }
+    }
+    assert_eq!((cache.stats.hits, cache.stats.misses), (2, 2));
+    // Another table's changes don't matter; a deletion is its own entry's affair.
+    s.apply(3, 1, Match::any(), vec![]);
+    s.remove(one);
+    assert_eq!(s.run_cached(&mut cache, 2, &frames::tcp(), Time::ZERO).sent.len(), 1);
+    assert_eq!(s.run_cached(&mut cache, 1, &frames::tcp(), Time::ZERO).drops, [DropReason::TableMiss]);
+    assert_eq!((cache.stats.hits, cache.stats.stale), (3, 1));
+    // An add to a table that was looked into does.
+    s.apply(0, 9, Match::any(), vec![Action::output(PortNo(4))]);
+    let c = s.run_cached(&mut cache, 2, &frames::tcp(), Time::ZERO);
+    assert_eq!(c.sent[0].0, PortNo(4));
+}
+
+#[test]
+fn one_wildcard_rule_needs_one_entry_for_all_its_flows() {
+    let mut s = TestSwitch::new(Version::V13);
+    s.apply(0, 1, Match::any().with(F::EthType, 0x0800), vec![Action::output(PortNo(2))]);
+    let mut cache = Cache::new(64, 1);
+    for i in 0..1000 {
+        s.run_cached(&mut cache, 1, &frames::ipv4(6, i, i * 7, 0, 64, i as u16, 80), Time::ZERO);
+    }
+    assert_eq!((cache.stats.misses, cache.stats.hits), (1, 999));
+}

@@ -31,7 +31,9 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
             Op::Output { port, max_len } => self.output(*port, *max_len),
             Op::OutputBits { src, max_len } => {
                 self.decided_by_bits(*src);
-                let port = PortNo(self.packet.field(src.field).map_or(0, |v| (v >> src.offset & mask_bits(src.n_bits)) as u32));
+                let port = PortNo(
+                    self.packet.field(src.field).map_or(0, |v| (v >> src.offset & mask_bits(src.n_bits)) as u32),
+                );
                 self.output(widen(port, src.n_bits), *max_len)
             }
             Op::OutputTrunc { port, max_len } => self.output_trunc(*port, *max_len),

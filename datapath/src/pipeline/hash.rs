@@ -60,15 +60,19 @@ pub(super) fn choose(key: &FlowKey, fields: HashFields, basis: u16, choice: Choi
         Choice::HashThreshold => ((h >> 32) * n) >> 32,
         Choice::Hrw => (0..n).max_by_key(|i| mix(h ^ mix(i + 1))).unwrap_or(0),
         // Draws until one falls among the links; the arg bounds the range, the loop is bounded too.
-        Choice::IterHash(arg) => {
-            (0..64).map(|i| mix(h ^ i) % u64::from(arg.max(1))).find(|l| *l < n).unwrap_or(h % n)
-        }
+        Choice::IterHash(arg) => (0..64).map(|i| mix(h ^ i) % u64::from(arg.max(1))).find(|l| *l < n).unwrap_or(h % n),
     };
     link as u32
 }
 
 /// The order in which a bundle's members are tried for a flow: highest random weight first.
-pub(super) fn member(key: &FlowKey, fields: HashFields, basis: u16, n: usize, live: impl Fn(usize) -> bool) -> Option<usize> {
+pub(super) fn member(
+    key: &FlowKey,
+    fields: HashFields,
+    basis: u16,
+    n: usize,
+    live: impl Fn(usize) -> bool,
+) -> Option<usize> {
     let h = hash(key, fields, basis) ^ flow_hash(&FlowKey::default());
     (0..n).filter(|i| live(*i)).max_by_key(|i| mix(h ^ mix(*i as u64 + 1)))
 }

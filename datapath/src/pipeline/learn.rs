@@ -68,10 +68,8 @@ pub(super) fn flow_mod(p: &Packet, learn: &Learn) -> FlowMod {
     // Prerequisites before what needs them.
     fields.sort_by_key(|f| (rank(f.id), f.id));
     if learn.fin_idle_timeout != 0 || learn.fin_hard_timeout != 0 {
-        actions.push(Action::Nicira(NxAction::FinTimeout {
-            idle: learn.fin_idle_timeout,
-            hard: learn.fin_hard_timeout,
-        }));
+        actions
+            .push(Action::Nicira(NxAction::FinTimeout { idle: learn.fin_idle_timeout, hard: learn.fin_hard_timeout }));
     }
     let mut flags = FlowModFlags::empty();
     if learn.flags & 1 != 0 {
