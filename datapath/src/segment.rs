@@ -322,6 +322,31 @@ mod tests {
         }
     }
 
+    /// With segments left in a routing header the checksum covers the final destination.
+    #[test]
+    fn a_routing_headers_destination_counts() {
+        let whole = super_frame(true, true);
+        let mut b = whole.bytes().to_vec();
+        let last = [0x99; 16];
+        let mut routing = vec![6, 2, 0, 1, 0, 0, 0, 0];
+        routing.extend_from_slice(&last);
+        b[20] = 43;
+        put16(&mut b, 18, (24 + 24 + PAYLOAD) as u16);
+        let addresses = [&b[22..38], &last].concat();
+        put16(&mut b, 54 + 16, pseudo_header(&addresses, 24 + PAYLOAD, 6));
+        b.splice(54..54, routing);
+        let mut frame = Frame::from_bytes(&b);
+        frame.offload = whole.offload;
+        frame.offload.checksum = Some(PartialChecksum { start: 78, offset: 16 });
+        let parts = cut(&frame);
+        assert_eq!(parts.len(), 3);
+        for p in parts {
+            let b = p.frame.bytes();
+            assert_eq!(be16(b, 18).map(usize::from), Some(b.len() - 54));
+            assert_eq!(add(pseudo_header(&addresses, b.len() - 78, 6), sum(&b[78..])), 0xffff);
+        }
+    }
+
     #[test]
     fn nonsense_is_refused() {
         let mut f = super_frame(false, true);

@@ -95,6 +95,18 @@ fn ttls_end() {
 }
 
 #[test]
+fn a_port_that_looks_like_an_ip_header_is_none() {
+    let mut p = udp();
+    p.set_field(F::UdpSrc, 0x4500, ALL);
+    p.frame.extend(&[0; 40]);
+    p.reparse();
+    let before = p.frame.bytes().to_vec();
+    p.copy_ttl_in();
+    p.copy_ttl_out();
+    assert_eq!(p.frame.bytes(), before);
+}
+
+#[test]
 fn pushes_end_at_the_longest_frame() {
     let mut p = udp();
     for _ in 0..20_000 {
