@@ -160,7 +160,7 @@ impl Packet {
     }
 
     fn put48(&mut self, at: usize, value: u128) {
-        let [_, _, bytes @ ..] = (value as u64).to_be_bytes();
+        let [_, _, bytes @ ..]: [u8; 8] = (value as u64).to_be_bytes();
         self.put(at, &bytes);
     }
 
