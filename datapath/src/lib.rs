@@ -4,6 +4,7 @@
 
 pub mod cache;
 pub mod checksum;
+mod classifier;
 pub mod clock;
 pub mod control;
 pub mod counters;
