@@ -68,7 +68,23 @@ const fn s(word: usize, shift: u32, bits: u32) -> Option<Slot> {
 
 /// Where `field` lives, or `None` for a field that is not part of the key (conntrack, NSH:
 /// refused until the datapath has them).
+#[inline]
 pub const fn slot(field: FieldId) -> Option<Slot> {
+    SLOTS[field as usize]
+}
+
+/// The table, by field number: a load where the match below would be a jump.
+const SLOTS: [Option<Slot>; ofproto::field::FIELDS.len()] = {
+    let mut table = [None; ofproto::field::FIELDS.len()];
+    let mut i = 0;
+    while i < table.len() {
+        table[i] = place(ofproto::field::FIELDS[i].id);
+        i += 1;
+    }
+    table
+};
+
+const fn place(field: FieldId) -> Option<Slot> {
     use FieldId as F;
     use word as w;
     match field {

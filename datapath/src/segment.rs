@@ -9,7 +9,7 @@ use crate::checksum::{SCTP_OFFSET, add, delta, pseudo_header, sum};
 use crate::frame::{Frame, Gso, GsoKind};
 use crate::key::FlowKey;
 use crate::parse::ip::{self, protocol};
-use crate::parse::{L3, L4, Layout, be16, be32, parse};
+use crate::parse::{L3, L4, Layout, be16, be32, ethertype, parse};
 
 /// More segments than this are refused: no sender has so small segments, and each costs a frame.
 pub const MAX_SEGMENTS: usize = 2048;
@@ -58,6 +58,20 @@ pub fn segment(frame: &Frame, mut emit: impl FnMut(Frame)) -> Result<usize, Segm
         emit(out);
     }
     Ok(count)
+}
+
+/// Whether IP stands right behind the VLAN tags, where kernels and network cards look for it. A
+/// super-frame with other headers in front (MPLS, PBB, SNAP) has to be cut before it leaves the switch.
+pub fn is_offloadable(frame: &Frame) -> bool {
+    let bytes = frame.bytes();
+    let mut at = 12;
+    loop {
+        match be16(bytes, at) {
+            Some(ethertype::VLAN | ethertype::QINQ) => at += 4,
+            Some(ethertype::IPV4 | ethertype::IPV6) => return true,
+            _ => return false,
+        }
+    }
 }
 
 /// Where the headers of a super-frame stand.
@@ -308,6 +322,7 @@ mod tests {
         p.push_vlan(0x8100);
         p.push_pbb(0x88e7);
         p.push_vlan(0x88a8);
+        assert!(!is_offloadable(&p.frame));
         let mut parts = cut(&p.frame);
         assert_eq!(parts.len(), 3);
         for part in &mut parts {
@@ -368,6 +383,18 @@ mod tests {
             f.offload = whole.offload;
             let _ = segment(&f, |_| {});
         }
+    }
+
+    #[test]
+    fn only_vlan_tags_may_stand_in_front_of_offloaded_ip() {
+        let mut p = Packet::new(super_frame(true, true));
+        assert!(is_offloadable(&p.frame));
+        p.push_vlan(0x8100);
+        p.push_vlan(0x88a8);
+        assert!(is_offloadable(&p.frame));
+        p.push_mpls(0x8847);
+        assert!(!is_offloadable(&p.frame));
+        assert!(!is_offloadable(&Frame::from_bytes(&[0x81, 0].repeat(20))));
     }
 
     #[test]
