@@ -164,6 +164,11 @@ impl Control {
         self.stage(Event::TableStatus(TableStatus { reason, desc }));
     }
 
+    /// Every table's configuration bits (`OFPTC_*`) and most entries, by table id.
+    pub fn table_configs(&self) -> Vec<(u32, u32)> {
+        self.tables.iter().map(|t| (t.configuration.config.bits(), t.configuration.max_entries)).collect()
+    }
+
     /// Configuration of every table of the pipeline (1.4+).
     pub fn table_desc(&self) -> Vec<TableDesc> {
         (0..self.n_tables())

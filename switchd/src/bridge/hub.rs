@@ -104,7 +104,8 @@ impl<B: Backend> Hub<B> {
 
     /// A connection is gone.
     pub fn closed(&mut self, now: Time, id: ConnId) {
-        let Some(session) = self.sessions.remove(&id) else { return };
+        let Some(mut session) = self.sessions.remove(&id) else { return };
+        session.give_back(&mut self.switch);
         self.switch.forget(id);
         if session.established() && session.purpose() == Purpose::Controller {
             let status = status_of(&session, REASON_CHANNEL, CHANNEL_DOWN);

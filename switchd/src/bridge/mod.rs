@@ -10,7 +10,10 @@
 //! controllers, then timers, then output; so that nobody, however busy, keeps the others waiting for
 //! more than a round. With nothing to do it sleeps until the doorbell rings or a timer is due.
 
+mod answers;
+mod features;
 pub mod hub;
+pub mod switch;
 
 use crate::agent::outbox::{Close, Outbox};
 use crate::agent::{DialStatus, Opened};
@@ -180,7 +183,7 @@ impl<S: Instance> Runner<S> {
             busy |= self.serve(now, i);
         }
         busy |= self.hub.punts(now, PUNTS_PER_ROUND) > 0;
-        if self.hub.deadline(now).is_some_and(|at| at <= now) {
+        if self.awaits_barrier() || self.hub.deadline(now).is_some_and(|at| at <= now) {
             self.hub.tick(now);
         }
         self.hub.spread(None);
@@ -192,8 +195,12 @@ impl<S: Instance> Runner<S> {
         true
     }
 
+    fn awaits_barrier(&self) -> bool {
+        self.hub.sessions().any(crate::session::Session::awaits_barrier)
+    }
+
     fn sleep(&mut self, now: Time) {
-        let barrier = self.hub.sessions().any(crate::session::Session::awaits_barrier);
+        let barrier = self.awaits_barrier();
         let until = self.hub.deadline(now).map_or(NAP, |at| at.since(now).min(NAP));
         let wait = if barrier { BARRIER_LOOK } else { until };
         // A ring, the time or the end of all bells: the next round sees which.
@@ -260,6 +267,7 @@ impl<S: Instance> Runner<S> {
                 }
             }
         }));
+        busy |= hub.session(id).is_some_and(crate::session::Session::wants_turn);
         if served.is_err() {
             error!(conn = %id, "a defect in the handling of this connection; it is closed");
             if let Some(session) = self.hub.session_mut(id) {

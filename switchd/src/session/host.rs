@@ -33,7 +33,12 @@ pub struct Identity {
 
 /// A point in the stream of changes that workers adopt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ticket(pub u64);
+pub struct Ticket {
+    /// Published changes.
+    pub changes: u64,
+    /// Packet-outs handed to workers.
+    pub packets: u64,
+}
 
 /// Where a dump of flows stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +47,8 @@ pub struct FlowCursor {
     pub request: FlowStatsRequest,
     /// The host's own mark of what comes next.
     pub mark: u64,
+    /// Everything was fetched.
+    pub ended: bool,
 }
 
 /// The answer to a multipart request.
@@ -79,7 +86,7 @@ pub trait Host {
     /// `OFPC_FRAG_*` in force.
     fn frag_flags(&self) -> u16;
     /// Sets the handling of fragments.
-    fn set_frag_flags(&mut self, flags: u16) -> Result<(), OfError>;
+    fn set_frag_flags(&mut self, now: Time, flags: u16) -> Result<(), OfError>;
     /// Carries out a flow-mod by the rules of `version`; its buffer is the session's business.
     fn flow_mod(&mut self, now: Time, version: Version, request: &FlowMod) -> Result<(), OfError>;
     /// Carries out a group-mod.
@@ -108,8 +115,11 @@ pub trait Host {
     -> Result<(), (usize, OfError)>;
     /// Answers a multipart request that only reads, or sets table features.
     fn multipart(&mut self, now: Time, version: Version, request: &MultipartRequest) -> Result<Answer, OfError>;
-    /// The next flows of a dump, at most `most`; empty at its end.
+    /// The next flows of a dump, at most `most`, perhaps none although more follow; `cursor.ended` says
+    /// that these are the last.
     fn next_flows(&mut self, now: Time, cursor: &mut FlowCursor, most: usize) -> Vec<FlowDesc>;
+    /// A dump is given up before its end.
+    fn end_flows(&mut self, cursor: &FlowCursor);
     /// Queues of a port (`ANY`: of all) for queue-get-config.
     fn queues(&self, port: PortNo) -> Result<Vec<ofproto::queue::QueueDesc>, OfError>;
     /// A ticket for everything carried out so far.
@@ -122,6 +132,8 @@ pub trait Host {
     fn generation(&self) -> u64;
     /// Whether another connection has the short id (1.5).
     fn short_id_taken(&self, by: ConnId, short_id: u16) -> bool;
+    /// Gives a connection its short id (1.5).
+    fn take_short_id(&mut self, by: ConnId, short_id: u16);
     /// Notes something that concerns other connections.
     fn effect(&mut self, by: ConnId, effect: Effect);
 }

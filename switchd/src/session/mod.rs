@@ -378,6 +378,11 @@ impl Session {
         matches!(self.waiting, Waiting::Flows { .. })
     }
 
+    /// Whether a dump could go on at once.
+    pub fn wants_turn(&self) -> bool {
+        self.awaits_output() && self.unsent() < limits::REPLY_QUEUE
+    }
+
     /// Ends the connection from outside.
     pub fn end(&mut self, flush: bool, reason: impl Into<String>) {
         if self.ending.is_none() {
@@ -522,6 +527,13 @@ impl Session {
             }
         }
         self.advance(now, host);
+    }
+
+    /// The connection is gone: what it holds of the switch is given back.
+    pub fn give_back(&mut self, host: &mut dyn Host) {
+        if let Waiting::Flows { cursors, .. } = std::mem::replace(&mut self.waiting, Waiting::Nothing) {
+            cursors.iter().for_each(|c| host.end_flows(c));
+        }
     }
 
     /// Notes that the peer is alive although its messages are held back.

@@ -79,7 +79,7 @@ impl Session {
                 let config = self.config(host);
                 self.send(xid, &Message::GetConfigReply(config));
             }
-            Message::SetConfig(config) => self.set_config(config, host)?,
+            Message::SetConfig(config) => self.set_config(now, config, host)?,
             Message::FlowMod(fm) => self.flow_mod(now, fm, host)?,
             Message::PacketOut(po) => self.packet_out(now, &po, host)?,
             Message::GroupMod(gm) => {
@@ -180,7 +180,7 @@ impl Session {
         Ok(())
     }
 
-    fn set_config(&mut self, config: SwitchConfig, host: &mut dyn Host) -> Result<(), OfError> {
+    fn set_config(&mut self, now: Time, config: SwitchConfig, host: &mut dyn Host) -> Result<(), OfError> {
         let ttl = INVALID_TTL_VERSIONS.contains(&self.version);
         let known = FRAG_MASK | if ttl { INVALID_TTL } else { 0 };
         if config.flags & !known != 0 || config.flags & FRAG_MASK > FRAG_DROP {
@@ -193,7 +193,7 @@ impl Session {
         }
         // The handling of fragments is the whole switch's; a slave sets its own connection's length only.
         if !self.is_slave() && config.flags & FRAG_MASK != host.frag_flags() {
-            host.set_frag_flags(config.flags & FRAG_MASK)?;
+            host.set_frag_flags(now, config.flags & FRAG_MASK)?;
         }
         self.settle();
         self.miss_send_len = config.miss_send_len;
@@ -287,6 +287,7 @@ impl Session {
         self.take_role(role, host);
         if short_id != 0 && short_id != self.short_id {
             self.short_id = short_id;
+            host.take_short_id(self.id, short_id);
             host.effect(self.id, Effect::ControllerStatus { reason: STATUS_SHORT_ID });
         }
         let reply = RoleMsg { role: self.role, short_id: self.short_id, generation_id: host.generation() };
@@ -428,11 +429,19 @@ impl Session {
                 return;
             };
             let flows = host.next_flows(now, cursor, limits::FLOWS_PER_STEP);
-            if flows.is_empty() {
+            let ended = cursor.ended;
+            if ended {
                 cursors.pop_front();
-                continue;
             }
-            let reply = kind.reply(flows, cursors.len());
+            if flows.is_empty() {
+                if ended {
+                    continue;
+                }
+                // Nothing found so far in a long search: others have their turn.
+                return;
+            }
+            let left = cursors.len() + usize::from(ended);
+            let reply = kind.reply(flows, left);
             // One step is held back, because only the last segment may say that none follows.
             if let Some(earlier) = held.replace(reply) {
                 self.send_reply(xid, earlier, false);

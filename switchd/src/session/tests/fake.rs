@@ -98,7 +98,7 @@ impl Host for Fake {
     fn frag_flags(&self) -> u16 {
         self.frag
     }
-    fn set_frag_flags(&mut self, flags: u16) -> Result<(), OfError> {
+    fn set_frag_flags(&mut self, _: Time, flags: u16) -> Result<(), OfError> {
         self.frag = flags;
         Ok(())
     }
@@ -147,7 +147,7 @@ impl Host for Fake {
     fn multipart(&mut self, _: Time, _: Version, request: &MultipartRequest) -> Result<Answer, OfError> {
         Ok(match request {
             MultipartRequest::Flow(r) | MultipartRequest::FlowStats(r) => {
-                Answer::Flows(FlowCursor { request: r.clone(), mark: 0 })
+                Answer::Flows(FlowCursor { request: r.clone(), mark: 0, ended: false })
             }
             MultipartRequest::PortDesc(_) => Answer::Whole(MultipartReply::PortDesc(vec![port(1), port(2)])),
             MultipartRequest::PortStats(_) => {
@@ -161,6 +161,7 @@ impl Host for Fake {
         let end = (cursor.mark + most as u64).min(self.flows);
         let flows = (cursor.mark..end).map(|n| flow(n, self.flow_actions)).collect();
         cursor.mark = end;
+        cursor.ended = end == self.flows;
         flows
     }
     fn queues(&self, port: PortNo) -> Result<Vec<QueueDesc>, OfError> {
@@ -170,10 +171,10 @@ impl Host for Fake {
         Ok(Vec::new())
     }
     fn barrier(&mut self) -> Ticket {
-        Ticket(self.changes)
+        Ticket { changes: self.changes, packets: 0 }
     }
     fn barrier_done(&self, ticket: Ticket) -> bool {
-        self.adopted >= ticket.0
+        self.adopted >= ticket.changes
     }
     fn role_request(&mut self, _: ConnId, current: Role, asked: Role, generation: u64) -> Result<Role, OfError> {
         self.election.request(current, asked, generation)
@@ -183,6 +184,10 @@ impl Host for Fake {
     }
     fn short_id_taken(&self, _: ConnId, short_id: u16) -> bool {
         short_id == self.taken_short_id
+    }
+    fn end_flows(&mut self, _: &FlowCursor) {}
+    fn take_short_id(&mut self, _: ConnId, short_id: u16) {
+        self.taken_short_id = short_id;
     }
     fn effect(&mut self, _: ConnId, effect: Effect) {
         self.effects.push(effect);

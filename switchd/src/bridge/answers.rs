@@ -1,0 +1,265 @@
+//! Management's questions about a switch, answered as JSON.
+
+use super::switch::{Packets, Switch};
+use crate::management::{Answer, CallError, Request, TracePacket};
+use crate::session::host::Host;
+use datapath::clock::Time;
+use datapath::frame::Frame;
+use datapath::key::FlowKey;
+use datapath::pipeline::DropReason;
+use datapath::port::PortCounters;
+use ofproto::field::FieldId;
+use ofproto::ids::{GroupId, MeterId, PortNo, TableId};
+use ofproto::port::PortState;
+use ofproto::stats::{FlowDesc, FlowStatsRequest};
+use ofproto::text::{self, ParseContext};
+use ofproto::{OfError, Version};
+use serde_json::{Value, json};
+
+/// The version whose terms answers use: the newest, which can say everything.
+const TERMS: Version = Version::V15;
+
+/// Most flows of one answer; there is a filter for more.
+const MOST_FLOWS: usize = 100_000;
+
+/// Answers one request.
+pub fn answer<P: Packets>(s: &mut Switch<P>, now: Time, request: &Request) -> Answer {
+    match request {
+        Request::Status => Ok(status(s)),
+        Request::Ports => Ok(ports(s, now)),
+        Request::Flows { table, filter } => flows(s, now, *table, filter.as_deref()),
+        Request::Tables => Ok(tables(s)),
+        Request::Groups => groups(s, now),
+        Request::Meters => meters(s, now),
+        Request::Counters => Ok(counters(s)),
+        Request::Trace { in_port, packet } => trace(s, *in_port, packet),
+        Request::Connections
+        | Request::Metrics
+        | Request::AddPort(_)
+        | Request::DelPort(_)
+        | Request::SetLog(_)
+        | Request::Stop => Err(CallError::Failed("this is not the bridge's to answer".into())),
+        #[expect(unreachable_patterns, reason = "management may learn further questions")]
+        _ => Err(CallError::Failed("the bridge doesn't know this question".into())),
+    }
+}
+
+fn failed(e: &OfError) -> CallError {
+    CallError::Failed(e.to_string())
+}
+
+fn status<P: Packets>(s: &Switch<P>) -> Value {
+    let flows: u64 = (0..s.control.n_tables()).map(|t| u64::from(s.control.flow_count(TableId(t)))).sum();
+    json!({
+        "name": s.config.name,
+        "datapath_id": s.config.dpid.to_string(),
+        "fail_mode": s.config.fail_mode.name(),
+        "controlled": s.demand.controlled,
+        "tables": s.control.n_tables(),
+        "flows": flows,
+        "ports": s.control.ports().len(),
+        "version": s.control.version(),
+    })
+}
+
+fn port_counters(c: PortCounters) -> Value {
+    json!({
+        "rx_packets": c.rx_packets,
+        "rx_bytes": c.rx_bytes,
+        "rx_dropped": c.rx_dropped,
+        "rx_errors": c.rx_errors,
+        "tx_packets": c.tx_packets,
+        "tx_bytes": c.tx_bytes,
+        "tx_dropped": c.tx_dropped,
+        "tx_errors": c.tx_errors,
+    })
+}
+
+fn ports<P: Packets>(s: &Switch<P>, now: Time) -> Value {
+    let list: Vec<Value> = s
+        .control
+        .ports()
+        .iter()
+        .map(|(no, p)| {
+            let down = p.desc.state.contains(PortState::LINK_DOWN);
+            let e = p.desc.ethernet().copied().unwrap_or_default();
+            json!({
+                "port_no": no.0,
+                "name": p.desc.name,
+                "hw_addr": p.desc.hw_addr.to_string(),
+                "link": if down { "down" } else { "up" },
+                "config": p.desc.config.bits(),
+                "state": p.desc.state.bits(),
+                "speed_kbps": e.curr_speed,
+                "seconds": now.since(p.created).as_secs(),
+                "counters": s.packets.port_counters(no).map(port_counters),
+            })
+        })
+        .collect();
+    json!({ "ports": list })
+}
+
+/// Fetches a whole dump, bounded.
+fn all_flows<P: Packets>(s: &mut Switch<P>, now: Time, request: &FlowStatsRequest) -> Result<Vec<FlowDesc>, CallError> {
+    let dump = s.control.flow_stats(request, TERMS).map_err(|e| failed(&e))?;
+    let mut flows = Vec::new();
+    loop {
+        let (mut some, last) = s.control.next_flows(dump, 1024, now);
+        flows.append(&mut some);
+        if last {
+            return Ok(flows);
+        }
+        if flows.len() > MOST_FLOWS {
+            s.control.end_dump(dump);
+            let most = format!("there are more than {MOST_FLOWS} flows; ask for one table, or with a filter");
+            return Err(CallError::Failed(most));
+        }
+    }
+}
+
+fn flows<P: Packets>(s: &mut Switch<P>, now: Time, table: Option<u8>, filter: Option<&str>) -> Answer {
+    let mut request = match filter {
+        Some(text) => text::parse_flow_stats_request(text, &ParseContext::default())
+            .map_err(|e| CallError::BadParams(format!("filter: {e}")))?,
+        None => FlowStatsRequest::default(),
+    };
+    if let Some(t) = table {
+        if t >= s.control.n_tables() {
+            return Err(CallError::NotFound(format!("there is no table {t}")));
+        }
+        request.table = TableId(t);
+    }
+    let list: Vec<Value> = all_flows(s, now, &request)?
+        .iter()
+        .map(|f| {
+            json!({
+                "table": f.table.0,
+                "priority": f.priority,
+                "cookie": f.cookie.0,
+                "match": text::MatchText(&f.matching).to_string(),
+                "instructions": text::InstructionsText(&f.instructions).to_string(),
+                "flow": text::FlowText(f).to_string(),
+                "idle_timeout": f.idle_timeout,
+                "hard_timeout": f.hard_timeout,
+                "importance": f.importance,
+                "flags": f.flags.bits(),
+                "duration": f64::from(f.stats.duration_sec) + f64::from(f.stats.duration_nsec) / 1e9,
+                "packets": f.stats.packet_count,
+                "bytes": f.stats.byte_count,
+            })
+        })
+        .collect();
+    Ok(json!({ "flows": list }))
+}
+
+fn tables<P: Packets>(s: &Switch<P>) -> Value {
+    let descs = s.control.table_desc();
+    let list: Vec<Value> = s
+        .control
+        .table_stats()
+        .iter()
+        .zip(descs)
+        .map(|(t, d)| {
+            json!({
+                "table_id": t.table.0,
+                "active_count": t.active_count,
+                "lookups": t.lookup_count,
+                "matched": t.matched_count,
+                "config": d.config.bits(),
+            })
+        })
+        .collect();
+    json!({ "tables": list })
+}
+
+fn pairs(list: &[(u64, u64)]) -> Vec<Value> {
+    list.iter().map(|(packets, bytes)| json!({ "packets": packets, "bytes": bytes })).collect()
+}
+
+fn groups<P: Packets>(s: &Switch<P>, now: Time) -> Answer {
+    let descs = s.control.group_desc(GroupId::ALL).map_err(|e| failed(&e))?;
+    let stats = s.control.group_stats(GroupId::ALL, now).map_err(|e| failed(&e))?;
+    let list: Vec<Value> = descs
+        .iter()
+        .map(|d| {
+            let st = stats.iter().find(|st| st.group == d.group);
+            json!({
+                "group_id": d.group.0,
+                "group": text::GroupText(d).to_string(),
+                "ref_count": st.map(|s| s.ref_count),
+                "packets": st.map(|s| s.packet_count),
+                "bytes": st.map(|s| s.byte_count),
+                "duration": st.map(|s| s.duration_sec),
+                "buckets": st.map(|s| pairs(&s.buckets)),
+            })
+        })
+        .collect();
+    Ok(json!({ "groups": list }))
+}
+
+fn meters<P: Packets>(s: &Switch<P>, now: Time) -> Answer {
+    let configs = s.control.meter_config(MeterId::ALL).map_err(|e| failed(&e))?;
+    let stats = s.control.meter_stats(MeterId::ALL, now).map_err(|e| failed(&e))?;
+    let list: Vec<Value> = configs
+        .iter()
+        .map(|c| {
+            let st = stats.iter().find(|st| st.meter == c.meter);
+            json!({
+                "meter_id": c.meter.0,
+                "meter": text::MeterText(c).to_string(),
+                "ref_count": st.map(|s| s.ref_count),
+                "packets": st.map(|s| s.packet_in_count),
+                "bytes": st.map(|s| s.byte_in_count),
+                "duration": st.map(|s| s.duration_sec),
+                "bands": st.map(|s| pairs(&s.bands)),
+            })
+        })
+        .collect();
+    Ok(json!({ "meters": list }))
+}
+
+fn counters<P: Packets>(s: &Switch<P>) -> Value {
+    let drops: serde_json::Map<String, Value> =
+        DropReason::ALL.iter().zip(s.shared.drops()).map(|(r, n)| (r.name().to_owned(), json!(n))).collect();
+    let names = ["table_miss", "apply_action", "invalid_ttl", "action_set", "group", "packet_out", "other"];
+    let punts = s.shared.punts();
+    let punt_drops: serde_json::Map<String, Value> =
+        names.iter().zip(punts.dropped()).map(|(r, n)| ((*r).to_owned(), json!(n))).collect();
+    json!({
+        "drops": drops,
+        "controller_queue": { "queued": punts.queued(), "waiting": punts.len(), "dropped": punt_drops },
+        "lost_requests": s.shared.lost_requests(),
+        "sampled": s.shared.sampled(),
+    })
+}
+
+fn trace<P: Packets>(s: &Switch<P>, in_port: u32, packet: &TracePacket) -> Answer {
+    let port = PortNo(in_port);
+    if port != PortNo::CONTROLLER && !s.is_ingress(port) {
+        return Err(CallError::NotFound(format!("there is no port {port}")));
+    }
+    let TracePacket::Bytes(bytes) = packet else {
+        return Err(CallError::BadParams("give the packet's bytes".into()));
+    };
+    let mut key = FlowKey::default();
+    key.set(FieldId::InPort, u128::from(in_port));
+    let trace = s
+        .packets
+        .trace(key, Frame::from_bytes(bytes))
+        .ok_or_else(|| CallError::Failed("no worker is there to trace with".into()))?;
+    let steps: Vec<Value> =
+        trace.steps.iter().map(|step| json!({ "depth": step.depth, "what": format!("{:?}", step.what) })).collect();
+    let sent: Vec<Value> = trace
+        .result
+        .sent
+        .iter()
+        .map(|(port, queue, frame)| json!({ "port": port.0, "queue": queue.map(|q| q.0), "bytes": frame.len() }))
+        .collect();
+    let dropped: Vec<&str> = trace.result.drops.iter().map(|d| d.name()).collect();
+    Ok(json!({
+        "steps": steps,
+        "sent": sent,
+        "to_controller": trace.result.punts.len(),
+        "dropped": dropped,
+    }))
+}

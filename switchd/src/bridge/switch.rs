@@ -1,0 +1,596 @@
+//! The switch behind the sessions: the datapath's control, its packets for controllers, its ports.
+//!
+//! Everything that a request can change goes through [`Control`], as one version or not at all.
+//! Packet-outs are compiled here and carried out by a worker; a barrier waits for them, too.
+
+use super::Instance;
+use super::answers;
+use super::features;
+use super::hub::{Backend, Demand, Happened};
+use crate::config::FailMode;
+use crate::management::{Answer as ManagementAnswer, Request};
+use crate::ports::PortEvent;
+use crate::session::ConnId;
+use crate::session::host::{Answer, Effect, FlowCursor, Host, Identity, Ticket};
+use crate::session::notify::{FlowEvent, Punted};
+use crate::session::role::Election;
+use bytes::Bytes;
+use datapath::clock::Time;
+use datapath::control::{BarrierToken, Control, DumpId, Event, FlowChange, FlowChangeKind, Modification, Tick};
+use datapath::engine::Shared;
+use datapath::frame::Frame;
+use datapath::key::FlowKey;
+use datapath::port::PortCounters;
+use datapath::program::{Place, Program, compile_packet_out};
+use datapath::publish::FragmentHandling;
+use datapath::punt::Punt;
+use datapath::table::Miss;
+use ofproto::action::Action;
+use ofproto::field::FieldId;
+use ofproto::flow::FlowMod;
+use ofproto::group::GroupMod;
+use ofproto::ids::{Cookie, Dpid, PortNo, QueueId, TableId};
+use ofproto::matching::Match;
+use ofproto::message::{Capabilities, Message, MultipartReply, MultipartRequest};
+use ofproto::meter::MeterMod;
+use ofproto::packet::PacketInReason;
+use ofproto::port::{EthernetStats, PortConfig, PortMod, PortStats, PortStatsProp};
+use ofproto::queue::QueueDesc;
+use ofproto::role::{ControllerStatus, Role};
+use ofproto::stats::{FlowDesc, FlowStats, SwitchDesc};
+use ofproto::table::TableMod;
+use ofproto::{ErrorKind, OfError, Version};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Carries out what has to happen where packets are: on a worker.
+pub trait Packets: Send {
+    /// Sends a frame through a compiled action list; `done` is raised by one when that has happened.
+    fn packet_out(&self, program: Program, key: FlowKey, frame: Frame, done: Arc<AtomicU64>);
+    /// Explains what the pipeline would do with a frame that comes in on a port.
+    fn trace(&self, key: FlowKey, frame: Frame) -> Option<datapath::trace::Trace>;
+    /// A port's counters, if it has a backend.
+    fn port_counters(&self, port: PortNo) -> Option<PortCounters>;
+}
+
+/// What a switch is called and how it behaves by itself.
+#[derive(Clone, Debug)]
+pub struct SwitchConfig {
+    /// Its name, which a description shows.
+    pub name: String,
+    /// Datapath id.
+    pub dpid: Dpid,
+    /// What happens while no controller is connected.
+    pub fail_mode: FailMode,
+}
+
+/// The switch.
+pub struct Switch<P> {
+    pub(super) control: Control,
+    pub(super) shared: Arc<Shared>,
+    pub(super) packets: P,
+    pub(super) config: SwitchConfig,
+    election: Election,
+    short_ids: BTreeMap<ConnId, u16>,
+    effects: Vec<(ConnId, Effect)>,
+    /// Whose request is being carried out, for port-status.
+    by: Option<ConnId>,
+    controllers: Vec<ControllerStatus>,
+    packet_outs: u64,
+    packet_outs_done: Arc<AtomicU64>,
+    due: Option<Time>,
+    pub(super) demand: Demand,
+}
+
+/// How soon to look again while something waits for workers.
+const WAIT: Duration = Duration::from_millis(2);
+
+impl<P: Packets> Switch<P> {
+    /// A switch around a datapath, not controlled by anybody yet.
+    pub fn new(now: Time, control: Control, shared: Arc<Shared>, packets: P, config: SwitchConfig) -> Self {
+        let mut switch = Self {
+            control,
+            shared,
+            packets,
+            config,
+            election: Election::default(),
+            short_ids: BTreeMap::new(),
+            effects: Vec::new(),
+            by: None,
+            controllers: Vec::new(),
+            packet_outs: 0,
+            packet_outs_done: Arc::default(),
+            due: None,
+            demand: Demand { controlled: true, ..Demand::default() },
+        };
+        switch.set_demand(now, Demand::default());
+        switch
+    }
+
+    /// The control, to set things up before the bridge runs.
+    pub fn control_mut(&mut self) -> &mut Control {
+        &mut self.control
+    }
+
+    fn send(&mut self, program: Program, pipeline: &Match, frame: &[u8]) {
+        let mut key = FlowKey::default();
+        for field in &pipeline.fields {
+            key.set(field.id, field.value);
+        }
+        self.packet_outs += 1;
+        self.packets.packet_out(program, key, Frame::from_bytes(frame), Arc::clone(&self.packet_outs_done));
+    }
+
+    fn note_tick(&mut self, now: Time, tick: Tick) {
+        self.due = match tick {
+            Tick { busy: true, .. } => Some(now),
+            Tick { waiting: true, next, .. } => Some(next.map_or(now + WAIT, |n| n.min(now + WAIT))),
+            Tick { next, .. } => next,
+        };
+    }
+
+    /// A change may have made something due earlier than the last tick said.
+    fn changed(&mut self, now: Time) {
+        let soon = now + WAIT;
+        self.due = Some(self.due.map_or(soon, |d| d.min(soon)));
+    }
+
+    pub(super) fn port_stats(&self, now: Time, port: PortNo) -> Result<Vec<PortStats>, OfError> {
+        let ports = Arc::clone(self.control.ports());
+        let of = |no: PortNo, created: Time| {
+            let c = self.packets.port_counters(no).unwrap_or_default();
+            let age = now.since(created);
+            PortStats {
+                port_no: no,
+                duration_sec: u32::try_from(age.as_secs()).unwrap_or(u32::MAX),
+                duration_nsec: age.subsec_nanos(),
+                rx_packets: c.rx_packets,
+                tx_packets: c.tx_packets,
+                rx_bytes: c.rx_bytes,
+                tx_bytes: c.tx_bytes,
+                rx_dropped: c.rx_dropped,
+                tx_dropped: c.tx_dropped,
+                rx_errors: c.rx_errors,
+                tx_errors: c.tx_errors,
+                // The kernel keeps these, per interface; a port doesn't know them.
+                properties: vec![PortStatsProp::Ethernet(EthernetStats {
+                    rx_frame_err: u64::MAX,
+                    rx_over_err: u64::MAX,
+                    rx_crc_err: u64::MAX,
+                    collisions: u64::MAX,
+                })],
+            }
+        };
+        if port == PortNo::ANY {
+            return Ok(ports.iter().map(|(no, p)| of(no, p.created)).collect());
+        }
+        match ports.get(port) {
+            Some(p) => Ok(vec![of(port, p.created)]),
+            None => Err(no_port(ErrorKind::BadRequestBadPort, port)),
+        }
+    }
+
+    /// Queues that a request names: ports have none besides the one that every port has.
+    fn queue_check(&self, port: PortNo, queue: QueueId) -> Result<(), OfError> {
+        if port != PortNo::ANY && port != PortNo::ALL && self.control.ports().get(port).is_none() {
+            return Err(no_port(ErrorKind::QueueOpFailedBadPort, port));
+        }
+        if queue != QueueId::ALL {
+            let reason = format!("port {port} has no queue {queue}");
+            return Err(OfError::new(ErrorKind::QueueOpFailedBadQueue, "queue_id", reason));
+        }
+        Ok(())
+    }
+}
+
+fn no_port(kind: ErrorKind, port: PortNo) -> OfError {
+    OfError::new(kind, "port_no", format!("there is no port {port}"))
+}
+
+fn modification(message: &Message) -> Option<Modification> {
+    Some(match message {
+        Message::FlowMod(m) => Modification::Flow(m.clone()),
+        Message::GroupMod(m) => Modification::Group(m.clone()),
+        Message::MeterMod(m) => Modification::Meter(m.clone()),
+        Message::PortMod(m) => Modification::Port(m.clone()),
+        Message::TableMod(m) => Modification::Table(m.clone()),
+        _ => return None,
+    })
+}
+
+impl<P: Packets> Host for Switch<P> {
+    fn identity(&self) -> Identity {
+        Identity {
+            dpid: self.config.dpid,
+            n_tables: self.control.n_tables(),
+            capabilities: Capabilities::FLOW_STATS
+                | Capabilities::TABLE_STATS
+                | Capabilities::PORT_STATS
+                | Capabilities::GROUP_STATS
+                | Capabilities::ARP_MATCH_IP
+                | Capabilities::BUNDLES
+                | Capabilities::FLOW_MONITORING,
+        }
+    }
+
+    fn frag_flags(&self) -> u16 {
+        match self.control.state().config.fragments {
+            FragmentHandling::Normal => 0,
+            FragmentHandling::Drop => 1,
+            FragmentHandling::Reassemble => 2,
+        }
+    }
+
+    fn set_frag_flags(&mut self, now: Time, flags: u16) -> Result<(), OfError> {
+        let fragments = match flags {
+            0 => FragmentHandling::Normal,
+            1 => FragmentHandling::Drop,
+            n => {
+                let reason = format!("fragment handling {n} isn't supported");
+                return Err(OfError::new(ErrorKind::SwitchConfigFailedBadFlags, "flags", reason));
+            }
+        };
+        self.control.configure(now, |c| c.fragments = fragments);
+        Ok(())
+    }
+
+    fn flow_mod(&mut self, now: Time, version: Version, request: &FlowMod) -> Result<(), OfError> {
+        self.changed(now);
+        self.control.flow_mod(version, request, now).map(|_| ())
+    }
+
+    fn group_mod(&mut self, now: Time, version: Version, request: &GroupMod) -> Result<(), OfError> {
+        self.changed(now);
+        self.control.group_mod(version, request, now)
+    }
+
+    fn meter_mod(&mut self, now: Time, version: Version, request: &MeterMod) -> Result<(), OfError> {
+        self.changed(now);
+        self.control.meter_mod(version, request, now)
+    }
+
+    fn table_mod(&mut self, now: Time, version: Version, request: &TableMod) -> Result<(), OfError> {
+        self.changed(now);
+        self.control.table_mod(version, request, now)
+    }
+
+    fn port_mod(&mut self, now: Time, version: Version, by: ConnId, request: &PortMod) -> Result<(), OfError> {
+        self.changed(now);
+        self.by = Some(by);
+        self.control.port_mod(version, request, now)
+    }
+
+    fn is_ingress(&self, port: PortNo) -> bool {
+        self.control.ports().get(port).is_some()
+    }
+
+    fn packet_out(
+        &mut self,
+        _now: Time,
+        version: Version,
+        frame: Bytes,
+        pipeline: &Match,
+        actions: &[Action],
+    ) -> Result<(), OfError> {
+        let program = compile_packet_out(actions, &self.control.context(version, Place::PacketOut))?;
+        self.send(program, pipeline, &frame);
+        Ok(())
+    }
+
+    fn check(&self, _version: Version, message: &Message) -> Result<(), OfError> {
+        // Whether it can be carried out shows at the commit, with what the bundle itself brings; what can
+        // be seen now is a table that doesn't exist.
+        match message {
+            Message::FlowMod(m) if m.table != TableId::ALL && m.table.0 >= self.control.n_tables() => {
+                let reason = format!("there is no table {}", m.table);
+                Err(OfError::new(ErrorKind::FlowModFailedBadTableId, "table_id", reason))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn commit(
+        &mut self,
+        now: Time,
+        version: Version,
+        by: ConnId,
+        messages: &[Message],
+    ) -> Result<(), (usize, OfError)> {
+        self.changed(now);
+        self.by = Some(by);
+        let mut outs = Vec::new();
+        self.control.transaction(now, |control| {
+            for (i, message) in messages.iter().enumerate() {
+                match (message, modification(message)) {
+                    (_, Some(change)) => control.modify(version, &change, now).map_err(|e| (i, e))?,
+                    (Message::PacketOut(po), None) => {
+                        let context = control.context(version, Place::PacketOut);
+                        let program = compile_packet_out(&po.actions, &context).map_err(|e| (i, e))?;
+                        outs.push((program, po));
+                    }
+                    _ => {
+                        let e = OfError::new(ErrorKind::BundleFailedMsgUnsup, "message", "it can't be bundled");
+                        return Err((i, e));
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        for (program, po) in outs {
+            self.send(program, &po.matching, &po.data);
+        }
+        Ok(())
+    }
+
+    fn multipart(&mut self, now: Time, version: Version, request: &MultipartRequest) -> Result<Answer, OfError> {
+        let c = &mut self.control;
+        Ok(Answer::Whole(match request {
+            MultipartRequest::Desc => MultipartReply::Desc(SwitchDesc {
+                mfr_desc: "switchd".into(),
+                hw_desc: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+                sw_desc: env!("CARGO_PKG_VERSION").into(),
+                serial_num: "None".into(),
+                dp_desc: self.config.name.clone(),
+            }),
+            MultipartRequest::Flow(r) | MultipartRequest::FlowStats(r) => {
+                let dump = c.flow_stats(r, version)?;
+                return Ok(Answer::Flows(FlowCursor { request: r.clone(), mark: dump.0, ended: false }));
+            }
+            MultipartRequest::Aggregate(r) => MultipartReply::Aggregate(c.aggregate(r, version)?),
+            MultipartRequest::Table => MultipartReply::Table(features::table_stats(c, version)),
+            MultipartRequest::PortStats(port) => MultipartReply::PortStats(self.port_stats(now, *port)?),
+            MultipartRequest::Queue { port, queue } => {
+                self.queue_check(*port, *queue)?;
+                MultipartReply::Queue(Vec::new())
+            }
+            MultipartRequest::QueueDesc { port, queue } => {
+                self.queue_check(*port, *queue)?;
+                MultipartReply::QueueDesc(Vec::new())
+            }
+            MultipartRequest::Group(id) => MultipartReply::Group(c.group_stats(*id, now)?),
+            MultipartRequest::GroupDesc(id) => MultipartReply::GroupDesc(c.group_desc(*id)?),
+            MultipartRequest::GroupFeatures => {
+                MultipartReply::GroupFeatures(c.group_features(features::group_actions(version)))
+            }
+            MultipartRequest::Meter(id) => MultipartReply::Meter(c.meter_stats(*id, now)?),
+            MultipartRequest::MeterConfig(id) => MultipartReply::MeterConfig(c.meter_config(*id)?),
+            MultipartRequest::MeterFeatures => MultipartReply::MeterFeatures(c.meter_features()),
+            MultipartRequest::TableFeatures(set) if set.is_empty() => {
+                MultipartReply::TableFeatures(features::table_features(c, version))
+            }
+            MultipartRequest::TableFeatures(_) => {
+                return Err(OfError::new(
+                    ErrorKind::BadRequestBadLen,
+                    "body",
+                    "this switch's tables have the features they have; they can't be set",
+                ));
+            }
+            MultipartRequest::PortDesc(port) => {
+                let mut ports = c.port_descs();
+                if *port != PortNo::ANY {
+                    ports.retain(|p| p.port_no == *port);
+                    if ports.is_empty() {
+                        return Err(no_port(ErrorKind::BadRequestBadPort, *port));
+                    }
+                }
+                MultipartReply::PortDesc(ports)
+            }
+            MultipartRequest::TableDesc => MultipartReply::TableDesc(c.table_desc()),
+            MultipartRequest::ControllerStatus => MultipartReply::ControllerStatus(self.controllers.clone()),
+            MultipartRequest::BundleFeatures(_) => {
+                MultipartReply::BundleFeatures(ofproto::bundle::BundleFeatures { flags: 3, properties: Vec::new() })
+            }
+            MultipartRequest::FlowMonitor(_) | MultipartRequest::Experimenter(_) | MultipartRequest::Unknown { .. } => {
+                let reason = "this multipart type isn't known here";
+                return Err(OfError::new(ErrorKind::BadRequestBadMultipart, "type", reason));
+            }
+        }))
+    }
+
+    fn next_flows(&mut self, now: Time, cursor: &mut FlowCursor, most: usize) -> Vec<FlowDesc> {
+        let (flows, last) = self.control.next_flows(DumpId(cursor.mark), most, now);
+        cursor.ended = last;
+        flows
+    }
+
+    fn end_flows(&mut self, cursor: &FlowCursor) {
+        if !cursor.ended {
+            self.control.end_dump(DumpId(cursor.mark));
+        }
+    }
+
+    fn queues(&self, port: PortNo) -> Result<Vec<QueueDesc>, OfError> {
+        self.queue_check(port, QueueId::ALL).map(|()| Vec::new())
+    }
+
+    fn barrier(&mut self) -> Ticket {
+        Ticket { changes: self.control.barrier().0, packets: self.packet_outs }
+    }
+
+    fn barrier_done(&self, ticket: Ticket) -> bool {
+        self.control.barrier_done(BarrierToken(ticket.changes))
+            && self.packet_outs_done.load(Ordering::Acquire) >= ticket.packets
+    }
+
+    fn role_request(&mut self, _by: ConnId, current: Role, asked: Role, generation: u64) -> Result<Role, OfError> {
+        self.election.request(current, asked, generation)
+    }
+
+    fn generation(&self) -> u64 {
+        self.election.generation()
+    }
+
+    fn short_id_taken(&self, by: ConnId, short_id: u16) -> bool {
+        self.short_ids.iter().any(|(id, s)| *s == short_id && *id != by)
+    }
+
+    fn take_short_id(&mut self, by: ConnId, short_id: u16) {
+        self.short_ids.insert(by, short_id);
+    }
+
+    fn effect(&mut self, by: ConnId, effect: Effect) {
+        self.effects.push((by, effect));
+    }
+}
+
+impl<P: Packets> Backend for Switch<P> {
+    fn take_effects(&mut self) -> Vec<(ConnId, Effect)> {
+        std::mem::take(&mut self.effects)
+    }
+
+    fn take_events(&mut self) -> Vec<Happened> {
+        let by = self.by.take();
+        self.control
+            .events()
+            .filter_map(|event| match event {
+                Event::FlowRemoved(removed) => Some(Happened::FlowRemoved(removed)),
+                Event::FlowChanged(change) => Some(flow_change(change)),
+                Event::TableStatus(status) => Some(Happened::Table(status)),
+                Event::PortStatus { reason, port, by_request } => {
+                    Some(Happened::Port { reason, port, by: by.filter(|_| by_request) })
+                }
+                Event::GroupDeleted(_) | Event::MeterDeleted(_) => None,
+            })
+            .collect()
+    }
+
+    fn next_punt(&mut self) -> Option<Punted> {
+        self.shared.punts().pop().map(|punt| punted(&punt))
+    }
+
+    fn set_demand(&mut self, now: Time, demand: Demand) {
+        if demand.controlled != self.demand.controlled {
+            let mode = match (self.config.fail_mode, demand.controlled) {
+                (FailMode::Standalone, false) => datapath::engine::FailMode::Standalone,
+                _ => datapath::engine::FailMode::Secure,
+            };
+            tracing::info!(bridge = self.config.name, controlled = demand.controlled, ?mode, "control changed");
+            self.shared.set_mode(mode);
+        }
+        self.control.set_default_miss(if demand.misses { Miss::Controller } else { Miss::Drop }, now);
+        self.control.watch_flows(demand.monitors);
+        self.demand = demand;
+    }
+
+    fn set_controllers(&mut self, controllers: Vec<ControllerStatus>) {
+        self.controllers = controllers;
+    }
+
+    fn forget(&mut self, id: ConnId) {
+        self.short_ids.remove(&id);
+    }
+
+    fn tick(&mut self, now: Time) {
+        while let Some(request) = self.shared.next_request() {
+            self.wish(now, request);
+        }
+        let tick = self.control.tick(now);
+        self.note_tick(now, tick);
+    }
+
+    fn deadline(&self, _now: Time) -> Option<Time> {
+        self.due
+    }
+}
+
+impl<P: Packets> Switch<P> {
+    /// Carries out a wish of the pipeline.
+    fn wish(&mut self, now: Time, request: datapath::pipeline::Request) {
+        match request {
+            datapath::pipeline::Request::Learn { flow_mod, .. } => {
+                if let Err(e) = self.control.flow_mod(Version::V13, &flow_mod, now) {
+                    tracing::debug!(bridge = self.config.name, error = %e, "a learnt flow was refused");
+                }
+            }
+            datapath::pipeline::Request::FinTimeout { .. } => {}
+        }
+    }
+}
+
+impl<P: Packets> Instance for Switch<P> {
+    fn port_event(&mut self, now: Time, event: PortEvent) {
+        self.changed(now);
+        match event {
+            PortEvent::Added(mut port) => {
+                // A port that comes again keeps the configuration that controllers gave it.
+                port.config = self.control.ports().get(port.port_no).map_or(PortConfig::empty(), |p| p.desc.config);
+                let number = port.port_no;
+                if let Err(e) = self.control.add_port(port, number.0, now) {
+                    tracing::error!(bridge = self.config.name, port = %number, error = %e, "the port can't be added");
+                }
+            }
+            PortEvent::Changed(new) => {
+                self.control.update_port(new.port_no, now, |port| {
+                    let config = port.config;
+                    *port = new;
+                    port.config = config;
+                });
+            }
+            PortEvent::Removed(number) => {
+                self.control.remove_port(number, now);
+            }
+        }
+    }
+
+    fn answer(&mut self, now: Time, request: &Request) -> ManagementAnswer {
+        answers::answer(self, now, request)
+    }
+}
+
+fn flow_change(change: FlowChange) -> Happened {
+    let event = match change.kind {
+        FlowChangeKind::Added => FlowEvent::Added,
+        FlowChangeKind::Modified => FlowEvent::Modified,
+        FlowChangeKind::Removed(reason) => FlowEvent::Removed(reason),
+    };
+    Happened::Flow(
+        event,
+        Box::new(FlowDesc {
+            table: change.table,
+            priority: change.priority,
+            idle_timeout: change.idle_timeout,
+            hard_timeout: change.hard_timeout,
+            flags: change.flags,
+            importance: 0,
+            cookie: change.cookie,
+            stats: FlowStats::default(),
+            matching: change.matching,
+            instructions: change.instructions.to_vec(),
+        }),
+    )
+}
+
+/// Pipeline fields that a packet-in's match holds besides `in_port`, where they aren't zero.
+const PIPELINE: [FieldId; 2] = [FieldId::Metadata, FieldId::TunnelId];
+
+fn punted(punt: &Punt) -> Punted {
+    let in_port = punt.in_port();
+    let mut pipeline = Match::any().with(FieldId::InPort, u128::from(in_port.0));
+    let phy = punt.key.get(FieldId::InPhyPort);
+    if phy != 0 && phy != u128::from(in_port.0) {
+        pipeline = pipeline.with(FieldId::InPhyPort, phy);
+    }
+    for id in PIPELINE {
+        let value = punt.key.get(id);
+        if value != 0 {
+            pipeline = pipeline.with(id, value);
+        }
+    }
+    // A miss without a miss entry has no cookie; one with a miss entry has the entry's.
+    let implicit_miss = punt.reason == PacketInReason::TableMiss && punt.cookie == Cookie(u64::MAX);
+    let own_len = implicit_miss || punt.reason == PacketInReason::InvalidTtl;
+    Punted {
+        frame: Bytes::copy_from_slice(punt.frame.bytes()),
+        in_port,
+        pipeline,
+        reason: punt.reason,
+        table: punt.table,
+        cookie: punt.cookie,
+        max_len: (!own_len).then_some(punt.max_len),
+        implicit_miss,
+        controller_id: (punt.controller_id != 0).then_some(punt.controller_id),
+        userdata: punt.userdata.clone(),
+    }
+}
