@@ -1,5 +1,5 @@
 //! Forwards between two ports as they are:
-//! `forward2 [--tap] [--no-ring | --ring MIB] [--spin MICROSECONDS] [--stdin] A B`.
+//! `forward2 [--tap] [--no-ring | --ring MIB] [--spin MICROSECONDS] [--gro] [--stdin] A B`.
 //!
 //! For measuring what ports and workers cost without a pipeline. Writes `ready` when it forwards;
 //! ends on a signal, or with `--stdin` at the end of its input after printing its counters.
@@ -27,7 +27,7 @@ impl Engine for Cross {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let (mut tap, mut ring, mut spin, mut stdin, mut names) = (false, None, None, false, Vec::new());
+    let (mut tap, mut ring, mut spin, mut gro, mut stdin, mut names) = (false, None, None, None, false, Vec::new());
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         match arg.as_str() {
@@ -35,6 +35,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "--no-ring" => ring = Some(0),
             "--ring" => ring = args.next().and_then(|s| s.parse::<usize>().ok()).map(|mib| mib << 20),
             "--spin" => spin = args.next().and_then(|s| s.parse().ok()).map(Duration::from_micros),
+            "--gro" => gro = Some(true),
             "--stdin" => stdin = true,
             _ => names.push(arg),
         }
@@ -53,7 +54,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let port: Box<dyn Port> = if tap {
             Box::new(Tap::create(name, &TapOptions { up: true, ..TapOptions::default() })?)
         } else {
-            let mut options = AfPacketOptions::default();
+            let mut options = AfPacketOptions { gro, ..AfPacketOptions::default() };
             options.ring_bytes = ring.unwrap_or(options.ring_bytes);
             Box::new(AfPacket::new(name, options)?)
         };

@@ -352,6 +352,25 @@ fn tcp_passes_with_offloads_on_in_super_frames() -> Result {
 }
 
 #[test]
+fn receive_offload_joins_the_frames_of_hosts_without_segmentation() -> Result {
+    let Some(net) = Net::two_veths()? else { return Ok(()) };
+    net.addresses("h1", "h2")?;
+    if Command::new("ethtool").arg("--version").output().is_err() {
+        println!("skipped: ethtool is missing");
+        return Ok(());
+    }
+    ip(&format!("netns exec {} ethtool -K h1 tx off tso off gso off", net.h1))?;
+    let open = |name| AfPacket::new(name, AfPacketOptions { gro: Some(true), ..AfPacketOptions::default() });
+    let (a, b) = (open("s1")?, open("s2")?);
+    let (workers, _events) = forward([&a, &b])?;
+    tcp_transfer(&net, 32 << 20)?;
+    workers.sync()?;
+    let c = a.counters();
+    assert!(c.rx_bytes / c.rx_packets > 9014, "no super-frames: {c:?}");
+    Ok(())
+}
+
+#[test]
 fn an_interface_may_go_down_and_come_back_and_be_replaced() -> Result {
     for ring in [true, false] {
         let Some(net) = Net::two_veths()? else { return Ok(()) };

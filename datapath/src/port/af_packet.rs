@@ -37,11 +37,15 @@ pub struct AfPacketOptions {
     pub socket_buffer: u32,
     /// Receive frames for every destination address.
     pub promiscuous: bool,
+    /// Turn the interface's generic receive offload on or off when its receive half is opened;
+    /// `None` leaves it. On, TCP from hosts without segmentation offload arrives in super-frames,
+    /// which costs far less per byte. It stays as set after the port is closed.
+    pub gro: Option<bool>,
 }
 
 impl Default for AfPacketOptions {
     fn default() -> Self {
-        Self { ring_bytes: 8 << 20, socket_buffer: 8 << 20, promiscuous: true }
+        Self { ring_bytes: 8 << 20, socket_buffer: 8 << 20, promiscuous: true, gro: None }
     }
 }
 
@@ -190,6 +194,9 @@ impl RxSocket {
         };
         let fd = prepare()?;
         let index = sys::interface_index(fd.as_fd(), name).map_err(PortError::open(name, "interface"))?;
+        if let Some(on) = shared.options.gro {
+            sys::set_interface_gro(fd.as_fd(), name, on).map_err(PortError::open(name, "receive offload"))?;
+        }
         if shared.options.ring_bytes > 0 {
             match Self::open_rings(fd, prepare()?, index, shared) {
                 Ok(socket) => return Ok(socket),

@@ -55,6 +55,14 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// A patch cable: two ends for two bridges, a thousand frames deep.
+    ///
+    /// # Errors
+    /// Out of descriptors.
+    pub fn patch(a: &str, b: &str) -> Result<(Self, Self), PortError> {
+        Self::pair(a, b, 1024)
+    }
+
     /// Two ends that hold up to `capacity` frames in each direction; more are dropped and counted at
     /// the sending end.
     ///

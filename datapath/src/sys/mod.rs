@@ -138,7 +138,7 @@ impl std::fmt::Display for InterfaceName {
 }
 
 fn interface_ioctl(fd: BorrowedFd<'_>, request: libc::c_ulong, r: &mut libc::ifreq) -> io::Result<()> {
-    // SAFETY: every request used here reads or writes one ifreq.
+    // SAFETY: every request used here reads or writes one ifreq, or what it points to (SIOCETHTOOL).
     if unsafe { libc::ioctl(fd.as_raw_fd(), request as _, std::ptr::from_mut(r)) } < 0 {
         return Err(io::Error::last_os_error());
     }
@@ -199,7 +199,23 @@ pub(crate) fn set_interface_mac(fd: BorrowedFd<'_>, name: &InterfaceName, mac: [
     interface_ioctl(fd, libc::SIOCSIFHWADDR as _, &mut r)
 }
 
-/// Makes `fd`, an open `/dev/net/tun`, the TAP device `name`; returns the name the kernel gave it.
+/// Switches generic receive offload of an interface (`ETHTOOL_SGRO`).
+pub(crate) fn set_interface_gro(fd: BorrowedFd<'_>, name: &InterfaceName, on: bool) -> io::Result<()> {
+    /// `struct ethtool_value`
+    #[repr(C)]
+    struct Value {
+        command: u32,
+        data: u32,
+    }
+    const ETHTOOL_SGRO: u32 = 0x2c;
+    let mut value = Value { command: ETHTOOL_SGRO, data: u32::from(on) };
+    let mut r = name.request();
+    r.ifr_ifru.ifru_data = (&raw mut value).cast();
+    // The request points to value, which outlives the call.
+    interface_ioctl(fd, libc::SIOCETHTOOL as _, &mut r)
+}
+
+/// Makes `fd`, an open `/dev/net/tun`, the TAP device `name`.
 pub(crate) fn tun_attach(fd: BorrowedFd<'_>, name: &InterfaceName, flags: c_int) -> io::Result<()> {
     let mut r = name.request();
     r.ifr_ifru.ifru_flags = flags as libc::c_short;
