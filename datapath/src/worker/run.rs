@@ -21,8 +21,6 @@ const CHECK: Duration = Duration::from_secs(1);
 const CHECK_DOWN: Duration = Duration::from_millis(200);
 /// Rounds with frames after which idle ports that cost a system call are looked at too.
 const SWEEP: u32 = 16;
-/// Empty rounds between two looks at the idle ports while spinning.
-const SPIN_SWEEP: u32 = 8;
 
 struct RxPort {
     no: PortNo,
@@ -235,10 +233,12 @@ impl<E: Engine> State<E> {
             }
             let since = *idle_since.get_or_insert(now);
             if now.since(since) < self.config.spin {
-                if !all_cheap && rounds.is_multiple_of(SPIN_SWEEP) {
+                // One system call per empty round, whichever: let others run, or ask for all ports.
+                if all_cheap {
+                    std::thread::yield_now();
+                } else {
                     self.wait(Duration::ZERO);
                 }
-                std::thread::yield_now();
                 continue;
             }
             // No short-cut here: every port must be asked, for some prepare their wake-up.
