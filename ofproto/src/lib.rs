@@ -14,6 +14,7 @@ pub mod flow;
 pub mod group;
 pub mod ids;
 pub mod instruction;
+pub mod json;
 pub mod matching;
 pub mod message;
 pub mod meter;

@@ -46,7 +46,7 @@ pub use group::{GroupModText, GroupText, parse_group_mod, parse_group_mods};
 pub use matching::{MatchText, canonical_order, parse_match};
 pub use meter::{MeterModText, MeterText, parse_meter_mod};
 pub use names::{code_name, field_by_any_name, field_text_name};
-pub use value::format_value;
+pub use value::{format_value, parse_plain_value};
 
 use crate::ids::PortNo;
 use crate::version::Version;

@@ -370,3 +370,26 @@ pub(crate) fn format_value_named(id: FieldId, value: u128, mask: Option<u128>, p
         (Form::PacketType, None) => format!("({},{:#x})", value >> 16, value & 0xffff),
     }
 }
+
+/// A value of `id` in conventional form, without a mask; wider than the field if the text says so.
+///
+/// # Errors
+/// Texts of another form.
+pub fn parse_plain_value(id: FieldId, text: &str) -> Result<u128, TextError> {
+    let src = Src::new(text);
+    let ctx = ParseContext::default();
+    match form(id) {
+        Form::Decimal | Form::Hex | Form::HexDigits(_) => src.number(),
+        Form::Port => Ok(parse_port(src, &ctx)?.0.into()),
+        Form::Mac => parse_mac(src),
+        Form::Ipv4 => parse_ipv4(src),
+        Form::Ipv6 => parse_ipv6(src),
+        Form::Flags(_) | Form::Frag | Form::PacketType => match src.number() {
+            Ok(n) => Ok(n),
+            Err(_) => match parse_value(id, src, &ctx)? {
+                Some((value, None)) => Ok(value),
+                _ => Err(src.bad("a value without a mask")),
+            },
+        },
+    }
+}
