@@ -83,7 +83,8 @@ impl Json for MacAddr {
         let mut out = [0; 6];
         let mut parts = value.as_str().ok_or_else(expected)?.split(':');
         for byte in &mut out {
-            let part = parts.next().filter(|p| (1..=2).contains(&p.len()) && !p.starts_with('+')).ok_or_else(expected)?;
+            let part =
+                parts.next().filter(|p| (1..=2).contains(&p.len()) && !p.starts_with('+')).ok_or_else(expected)?;
             *byte = u8::from_str_radix(part, 16).map_err(|_| expected())?;
         }
         if parts.next().is_some() { Err(expected()) } else { Ok(Self(out)) }
@@ -105,9 +106,12 @@ impl Json for Bytes {
         let expected = || bad(value, "bytes: a hexadecimal string or an array of numbers from 0 to 255");
         match value {
             Value::Null => Ok(Self::new()),
-            Value::Array(list) => {
-                list.iter().enumerate().map(|(i, v)| u8::from_json(v).map_err(|e| e.at(i))).collect::<Result<Vec<u8>>>().map(Self::from)
-            }
+            Value::Array(list) => list
+                .iter()
+                .enumerate()
+                .map(|(i, v)| u8::from_json(v).map_err(|e| e.at(i)))
+                .collect::<Result<Vec<u8>>>()
+                .map(Self::from),
             Value::String(s) => {
                 let digits = s.strip_prefix("0x").or_else(|| s.strip_prefix("0X")).unwrap_or(s).as_bytes();
                 let digit = |b: u8| char::from(b).to_digit(16).ok_or_else(expected);

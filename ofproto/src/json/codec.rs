@@ -29,13 +29,13 @@ pub(crate) fn bad(value: &Value, expected: impl Into<String>) -> JsonError {
 
 impl JsonError {
     /// The same fault, seen from outside `key`.
-    pub fn under(mut self, key: &str) -> Self {
+    pub(crate) fn under(mut self, key: &str) -> Self {
         let dot = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
         self.path = format!("{key}{dot}{}", self.path);
         self
     }
 
-    pub fn at(self, index: usize) -> Self {
+    pub(crate) fn at(self, index: usize) -> Self {
         self.under(&format!("[{index}]"))
     }
 }
@@ -211,7 +211,7 @@ macro_rules! names {
             fn from_json(value: &serde_json::Value) -> $crate::json::codec::Result<Self> {
                 match value.as_str() {
                     $(Some($name) => Ok($ty::$variant),)*
-                    _ => <$number>::from_hex(value).map($ty::Unknown).map_err(|mut e| {
+                    _ => $crate::json::codec::unnamed::<$number>(value).map($ty::Unknown).map_err(|mut e| {
                         e.expected = format!("one of {}", [$($name),*].join(", "));
                         e
                     }),
@@ -247,7 +247,7 @@ macro_rules! bitmap {
                 for (i, v) in value.as_array().ok_or_else(expected)?.iter().enumerate() {
                     bits |= match v.as_str() {
                         $(Some($name) => $ty::$flag,)*
-                        _ => $ty::from_bits_retain(<$number>::from_hex(v).map_err(|mut e| {
+                        _ => $ty::from_bits_retain($crate::json::codec::unnamed::<$number>(v).map_err(|mut e| {
                             e.expected = format!("one of {}", [$($name),*].join(", "));
                             e.at(i)
                         })?),
@@ -264,6 +264,14 @@ pub(crate) use bitmap;
 pub(crate) trait HexInt: Sized {
     fn to_hex(&self) -> Value;
     fn from_hex(value: &Value) -> Result<Self>;
+}
+
+/// A number where a name is expected: only with its prefix, so that a misspelt name isn't a number.
+pub(crate) fn unnamed<T: HexInt>(value: &Value) -> Result<T> {
+    match value {
+        Value::String(s) if !s.starts_with("0x") => Err(bad(value, "a name")),
+        _ => T::from_hex(value),
+    }
 }
 
 macro_rules! integers {

@@ -9,13 +9,8 @@ use crate::text::{format_value, parse_plain_value};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-const CLASSES: [(&str, u16); 5] = [
-    ("nxm0", 0),
-    ("nxm1", 1),
-    ("openflow_basic", 0x8000),
-    ("packet_regs", 0x8001),
-    ("experimenter", 0xffff),
-];
+const CLASSES: [(&str, u16); 5] =
+    [("nxm0", 0), ("nxm1", 1), ("openflow_basic", 0x8000), ("packet_regs", 0x8001), ("experimenter", 0xffff)];
 
 fn class_of(code: Code) -> u16 {
     match code {

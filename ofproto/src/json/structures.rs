@@ -14,9 +14,7 @@ use crate::group::{
 use crate::ids::{BucketId, GroupId, PortNo};
 use crate::matching::Match;
 use crate::message::{Capabilities, ErrorMsg, Experimenter, SwitchConfig, SwitchFeatures};
-use crate::meter::{
-    Band, BandAction, MeterConfig, MeterFeatures, MeterFlags, MeterMod, MeterModCommand, MeterStats,
-};
+use crate::meter::{Band, BandAction, MeterConfig, MeterFeatures, MeterFlags, MeterMod, MeterModCommand, MeterStats};
 use crate::monitor::{FlowMonitorRequest, FlowUpdate, FlowUpdateEvent, MonitorCommand, MonitorFlags};
 use crate::packet::{PacketIn, PacketInReason, PacketOut};
 use crate::port::{
@@ -475,7 +473,7 @@ impl Json for PacketInReason {
             Some("action_set") => Self::ActionSet,
             Some("group") => Self::Group,
             Some("packet_out") => Self::PacketOut,
-            _ => Self::Other(u8::from_hex(value).map_err(|_| {
+            _ => Self::Other(super::codec::unnamed::<u8>(value).map_err(|_| {
                 super::codec::bad(value, "table_miss, apply_action, invalid_ttl, action_set, group or packet_out")
             })?),
         })

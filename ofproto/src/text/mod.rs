@@ -24,6 +24,7 @@
 
 mod action;
 mod action_fmt;
+mod describe;
 mod flow;
 mod group;
 mod learn;
@@ -35,10 +36,11 @@ mod scan;
 mod value;
 
 #[cfg(test)]
-mod property_tests;
+pub(crate) mod property_tests;
 
 pub use action::{parse_actions, parse_instructions};
 pub use action_fmt::{ActionsText, InstructionsText};
+pub use describe::describe;
 pub use flow::{
     FlowModText, FlowText, parse_flow_desc, parse_flow_mod, parse_flow_mods, parse_flow_stats_request, parse_packet_out,
 };

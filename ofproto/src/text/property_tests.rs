@@ -117,7 +117,7 @@ fn fields_of(ids: Vec<FieldId>) -> BoxedStrategy<Vec<MatchField>> {
         .boxed()
 }
 
-fn unknown_field() -> impl Strategy<Value = UnknownField> {
+pub(crate) fn unknown_field() -> impl Strategy<Value = UnknownField> {
     (any::<u16>(), 0u8..128, any::<bool>(), option::of(any::<u32>()), bytes(0..9)).prop_map(
         |(class, field, has_mask, experimenter, payload)| UnknownField {
             class,
@@ -157,7 +157,7 @@ fn matching() -> impl Strategy<Value = Match> {
     )
 }
 
-fn bytes(len: std::ops::Range<usize>) -> impl Strategy<Value = Bytes> {
+pub(crate) fn bytes(len: std::ops::Range<usize>) -> impl Strategy<Value = Bytes> {
     vec(any::<u8>(), len).prop_map(Bytes::from)
 }
 
@@ -419,7 +419,7 @@ fn leaf_action(v: Version) -> BoxedStrategy<Action> {
     proptest::strategy::Union::new(all).boxed()
 }
 
-fn action(v: Version) -> BoxedStrategy<Action> {
+pub(crate) fn action(v: Version) -> BoxedStrategy<Action> {
     leaf_action(v)
         .prop_recursive(3, 12, 4, |inner| {
             let ct = (0u16..8, prop_oneof![any::<u16>().prop_map(Ok), subfield(16).prop_map(Err)], any::<(u8, u16)>())
@@ -488,7 +488,7 @@ fn instruction_list(v: Version) -> BoxedStrategy<Vec<Instruction>> {
         .boxed()
 }
 
-fn flow_mod() -> impl Strategy<Value = (Version, FlowMod)> {
+pub(crate) fn flow_mod() -> impl Strategy<Value = (Version, FlowMod)> {
     use FlowModCommand as C;
     version().prop_flat_map(|v| {
         (

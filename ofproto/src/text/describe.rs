@@ -1,0 +1,316 @@
+//! A message for people: its header in one line, then every field by the specification's name,
+//! indented. Matches and actions are in the flow syntax.
+
+use super::{Printer, Shown};
+use crate::error::ErrorKind;
+use crate::ids::ExperimenterId;
+use crate::json;
+use crate::message::{ErrorMsg, Message};
+use crate::version::Version;
+use crate::wire::{Header, message_name};
+use serde_json::Value;
+use std::fmt::{self, Formatter, Write as _};
+
+/// Lines of an echo's or packet's bytes, sixteen to the line.
+const HEX_ROW: usize = 16;
+/// Strings of hexadecimal digits longer than this are shown as a dump.
+const INLINE_DIGITS: usize = 64;
+
+/// The message, printable. The first line is the name, version, xid and length; what follows has
+/// two spaces of indentation for each level.
+pub fn describe<'m>(header: &'m Header, message: &'m Message) -> impl fmt::Display + 'm {
+    Shown(move |f: &mut Formatter<'_>| {
+        let version = Version::from_wire(header.version);
+        f.write_str(message_name(message))?;
+        match version {
+            Some(v) => write!(f, " (OpenFlow {v})")?,
+            None => write!(f, " (version {:#04x})", header.version)?,
+        }
+        write!(f, " xid={} length={}", header.xid, header.length)?;
+        let printer = Printer { version: version.unwrap_or(Version::V13), ports: &() };
+        let mut out = String::new();
+        body(&mut out, message, &printer, version)?;
+        f.write_str(out.trim_end_matches('\n'))
+    })
+}
+
+fn body(out: &mut String, message: &Message, printer: &Printer<'_>, version: Option<Version>) -> fmt::Result {
+    match message {
+        Message::FlowMod(m) => write!(out, "\n  {}", printer.flow_mod(m))?,
+        Message::GroupMod(m) => write!(out, "\n  {}", printer.group_mod(m))?,
+        Message::MeterMod(m) => write!(out, "\n  {}", super::MeterModText(m))?,
+        Message::RequestForward(m) => {
+            write!(out, "\n  xid: {}\n  request: {}", m.xid, message_name(&m.request))?;
+            let mut inner = String::new();
+            body(&mut inner, &m.request, printer, version)?;
+            out.push_str(&inner.replace('\n', "\n  "));
+        }
+        Message::BundleAdd(m) => {
+            write!(out, "\n  bundle_id: {}\n  xid: {}", m.bundle, m.inner_xid)?;
+            members(out, &json::to_value(message), 1, &["message", "bundle_id", "xid"])?;
+            write!(out, "\n  message: {}", message_name(&m.message))?;
+            let mut inner = String::new();
+            body(&mut inner, &m.message, printer, version)?;
+            out.push_str(&inner.replace('\n', "\n  "));
+        }
+        Message::Error(m) => {
+            write!(out, "\n  {}", error_name(m, version))?;
+            members(out, &json::to_value(message), 1, &[])?;
+        }
+        Message::MultipartReply(m) => {
+            multipart_head(out, m.more, m.other_flags)?;
+            match &m.body {
+                crate::message::MultipartReply::Flow(list) => {
+                    out.push_str("\n  flow:");
+                    for flow in list {
+                        write!(out, "\n    {}", printer.flow(flow))?;
+                    }
+                }
+                crate::message::MultipartReply::GroupDesc(list) => {
+                    out.push_str("\n  group_desc:");
+                    for group in list {
+                        write!(out, "\n    {}", printer.group(group))?;
+                    }
+                }
+                crate::message::MultipartReply::MeterConfig(list) => {
+                    out.push_str("\n  meter_config:");
+                    for meter in list {
+                        write!(out, "\n    {}", super::MeterText(meter))?;
+                    }
+                }
+                _ => multipart_body(out, message)?,
+            }
+        }
+        Message::MultipartRequest(m) => {
+            multipart_head(out, m.more, m.other_flags)?;
+            multipart_body(out, message)?;
+        }
+        Message::Nicira(_) => {
+            let value = json::to_value(message);
+            if let Some(inner) = value.get("nicira") {
+                tree(out, inner, 1)?;
+            }
+        }
+        _ => members(out, &json::to_value(message), 1, &[])?,
+    }
+    Ok(())
+}
+
+fn multipart_head(out: &mut String, more: bool, other_flags: u16) -> fmt::Result {
+    if more {
+        out.push_str("\n  flags: more");
+    }
+    if other_flags != 0 {
+        write!(out, "\n  other_flags: {other_flags:#x}")?;
+    }
+    Ok(())
+}
+
+fn multipart_body(out: &mut String, message: &Message) -> fmt::Result {
+    let value = json::to_value(message);
+    let body = value.as_object().and_then(|m| m.values().next()).and_then(|m| m.get("body"));
+    body.map_or(Ok(()), |body| tree(out, body, 1))
+}
+
+/// The specification's names of an error's type and code.
+fn error_name(m: &ErrorMsg, version: Option<Version>) -> String {
+    let Some(version) = version else { return "unknown version".to_owned() };
+    let kind = match m.experimenter {
+        None => ErrorKind::from_wire(version, m.ty, m.code),
+        Some(ExperimenterId::ONF) => ErrorKind::from_onf(version, m.code),
+        Some(_) => None,
+    };
+    kind.map_or_else(|| "an error without a name in this version".to_owned(), |k| k.to_string())
+}
+
+/// The members of a message's object, under its name's key.
+fn members(out: &mut String, value: &Value, depth: usize, skip: &[&str]) -> fmt::Result {
+    let Some(inner) = value.as_object().and_then(|m| m.values().next()) else { return Ok(()) };
+    match inner {
+        Value::Object(map) => {
+            for (key, v) in map {
+                if !skip.contains(&key.as_str()) {
+                    member(out, key, v, depth)?;
+                }
+            }
+            Ok(())
+        }
+        Value::Null => Ok(()),
+        other => tree(out, other, depth),
+    }
+}
+
+fn indent(out: &mut String, depth: usize) {
+    out.push('\n');
+    for _ in 0..depth {
+        out.push_str("  ");
+    }
+}
+
+/// A value by itself on its own lines.
+fn tree(out: &mut String, value: &Value, depth: usize) -> fmt::Result {
+    match value {
+        Value::Object(map) => map.iter().try_for_each(|(key, v)| member(out, key, v, depth)),
+        Value::Array(list) => {
+            for v in list {
+                if let Some(line) = inline(v) {
+                    indent(out, depth);
+                    write!(out, "- {line}")?;
+                } else {
+                    indent(out, depth);
+                    out.push('-');
+                    tree(out, v, depth + 1)?;
+                }
+            }
+            Ok(())
+        }
+        other => {
+            indent(out, depth);
+            write!(out, "{}", scalar(other))
+        }
+    }
+}
+
+fn member(out: &mut String, key: &str, value: &Value, depth: usize) -> fmt::Result {
+    indent(out, depth);
+    let key = match key {
+        "ofp_match" => "match",
+        "ofp_actions" => "actions",
+        "ofp_instructions" => "instructions",
+        key => key,
+    };
+    if let Value::String(s) = value
+        && let Some(digits) = s.strip_prefix("0x").filter(|d| d.len() > INLINE_DIGITS)
+    {
+        write!(out, "{key}: {} bytes", digits.len() / 2)?;
+        return dump(out, digits, depth + 1);
+    }
+    match inline(value) {
+        Some(line) => write!(out, "{key}: {line}"),
+        None => {
+            write!(out, "{key}:")?;
+            tree(out, value, depth + 1)
+        }
+    }
+}
+
+fn scalar(value: &Value) -> String {
+    match value {
+        Value::String(s) => s.chars().map(|c| if c.is_control() { '.' } else { c }).collect(),
+        Value::Null => "-".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// What fits on the key's line: scalars, bitmaps, an oxm, an action without a structure inside.
+fn inline(value: &Value) -> Option<String> {
+    match value {
+        Value::Array(list) if list.is_empty() => Some("(none)".to_owned()),
+        Value::Array(list) if list.iter().all(|v| !v.is_array() && !v.is_object()) => {
+            Some(list.iter().map(scalar).collect::<Vec<_>>().join(" "))
+        }
+        Value::Array(list) if list.iter().all(is_oxm) => {
+            Some(list.iter().filter_map(inline).collect::<Vec<_>>().join(","))
+        }
+        Value::Array(_) => None,
+        Value::Object(map) if is_oxm(value) => {
+            let get = |key| map.get(key).map(scalar);
+            let mut line = get("field")?;
+            if let Some(v) = get("value") {
+                let _ = write!(line, "={v}");
+            }
+            if let Some(mask) = get("mask") {
+                let _ = write!(line, "/{mask}");
+            }
+            Some(line)
+        }
+        Value::Object(map) if map.is_empty() => Some("(none)".to_owned()),
+        Value::Object(map) if map.len() == 1 => {
+            let (key, inner) = map.iter().next()?;
+            match inner {
+                Value::Null => Some(key.clone()),
+                Value::Object(m) if m.values().all(|v| !v.is_array() && !v.is_object()) => {
+                    let args: Vec<String> = m.iter().map(|(k, v)| format!("{k}={}", scalar(v))).collect();
+                    let line = format!("{key}({})", args.join(","));
+                    (line.len() <= INLINE_DIGITS).then_some(line)
+                }
+                _ => None,
+            }
+        }
+        Value::Object(_) => None,
+        other => Some(scalar(other)),
+    }
+}
+
+fn is_oxm(value: &Value) -> bool {
+    value.get("match_class").is_some() && value.get("payload").is_none()
+}
+
+/// Hexadecimal digits as rows of bytes with their offsets.
+fn dump(out: &mut String, digits: &str, depth: usize) -> fmt::Result {
+    for (i, row) in digits.as_bytes().chunks(2 * HEX_ROW).enumerate() {
+        indent(out, depth);
+        write!(out, "{:04x}", i * HEX_ROW)?;
+        for pair in row.chunks(2) {
+            out.push(' ');
+            out.extend(pair.iter().map(|b| char::from(*b)));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::FlowMod;
+    use crate::ids::{PortNo, Xid};
+    use crate::instruction::Instruction;
+    use crate::packet::PacketIn;
+
+    fn header(ty: u8) -> Header {
+        Header { version: 4, ty, length: 80, xid: Xid(7) }
+    }
+
+    #[test]
+    fn a_flow_mod_is_one_line_of_flow_syntax() {
+        let m = Message::FlowMod(FlowMod {
+            priority: 5,
+            instructions: vec![Instruction::ApplyActions(vec![crate::action::Action::output(PortNo(3))])],
+            ..FlowMod::default()
+        });
+        assert_eq!(
+            describe(&header(14), &m).to_string(),
+            "OFPT_FLOW_MOD (OpenFlow 1.3) xid=0x00000007 length=80\n  add priority=5 actions=output:3"
+        );
+    }
+
+    #[test]
+    fn a_packet_in_shows_fields_and_bytes() {
+        let m = Message::PacketIn(PacketIn {
+            buffer_id: crate::ids::BufferId::NONE,
+            total_len: 34,
+            reason: crate::packet::PacketInReason::TableMiss,
+            table: crate::ids::TableId(1),
+            cookie: crate::ids::Cookie(2),
+            matching: crate::matching::Match::any().with(crate::field::FieldId::InPort, 3),
+            data: bytes::Bytes::from(vec![0xab; 34]),
+        });
+        let text = describe(&header(10), &m).to_string();
+        let row = "ab ".repeat(16);
+        let expected = format!(
+            "OFPT_PACKET_IN (OpenFlow 1.3) xid=0x00000007 length=80\n  buffer_id: no_buffer\n  total_len: 34\n  \
+             reason: table_miss\n  table_id: 0x01\n  cookie: 0x0000000000000002\n  match: in_port=3\n  \
+             data: 34 bytes\n    0000 {}\n    0010 {}\n    0020 ab ab",
+            row.trim_end(),
+            row.trim_end()
+        );
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn an_error_has_its_names() {
+        let m = Message::Error(ErrorMsg { ty: 1, code: 6, experimenter: None, data: bytes::Bytes::new() });
+        let text = describe(&header(1), &m).to_string();
+        assert!(text.contains("\n  OFPET_BAD_REQUEST/OFPBRC_BAD_LEN\n"), "{text}");
+    }
+}
