@@ -5,6 +5,7 @@
 //! works on memory owned by its thread; what threads share is in [`Shared`].
 
 pub mod counter;
+mod published;
 mod shared;
 mod sink;
 mod source;
@@ -46,8 +47,9 @@ pub struct PipelineEngine<S> {
 }
 
 impl<S: Source> PipelineEngine<S> {
-    /// An engine for the thread whose counters are `writer`'s.
-    pub fn new(source: S, shared: Arc<Shared>, writer: Writer, cache_entries: usize) -> Self {
+    /// An engine for the thread that will own `source`; without cache entries it always walks.
+    pub fn new(mut source: S, shared: Arc<Shared>, cache_entries: usize) -> Self {
+        let writer = source.writer();
         let cache = Cache::new(cache_entries, shared.seed().wrapping_add(u64::from(writer.0)));
         Self { source, cache, caching: cache_entries > 0, shared, writer, epoch: 0, adopted: false }
     }

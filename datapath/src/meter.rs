@@ -107,7 +107,7 @@ impl Meter {
                 })
             })
             .collect();
-        bands.sort_by(|a, b| b.rate.cmp(&a.rate));
+        bands.sort_by_key(|b| std::cmp::Reverse(b.rate));
         Self { config, created, per_packet, bands: bands.into(), count }
     }
 

@@ -11,6 +11,9 @@ use std::time::Duration;
 
 const SHARDS: usize = 64;
 
+/// By VLAN and address.
+type Shard = HashMap<(u16, u64), Learnt>;
+
 #[derive(Clone, Copy, Debug)]
 struct Learnt {
     port: PortNo,
@@ -20,7 +23,7 @@ struct Learnt {
 /// Which port an address was last seen on.
 #[derive(Debug)]
 pub struct MacTable {
-    shards: Box<[Mutex<HashMap<(u16, u64), Learnt>>]>,
+    shards: Box<[Mutex<Shard>]>,
     per_shard: usize,
     ageing: Duration,
 }
@@ -49,7 +52,7 @@ impl MacTable {
         }
     }
 
-    fn shard(&self, vlan: u16, mac: u64) -> &Mutex<HashMap<(u16, u64), Learnt>> {
+    fn shard(&self, vlan: u16, mac: u64) -> &Mutex<Shard> {
         let h = (mac ^ u64::from(vlan) << 48).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58;
         &self.shards[h as usize % SHARDS]
     }

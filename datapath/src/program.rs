@@ -102,6 +102,4 @@ pub struct Program {
     /// Its effect on a packet is a function of the packet's key (and of groups, ports and the tables):
     /// nothing in it reads time, the payload or a random source.
     pub cacheable: bool,
-    /// Conjunction clauses: such an entry is never executed itself.
-    pub conjunctions: Box<[(u32, u8, u8)]>,
 }

@@ -31,7 +31,7 @@ pub struct SharedConfig {
     pub mac_ageing: Duration,
     /// Keys the caches' hashes; unpredictable to those who send packets.
     pub seed: u64,
-    /// Threads that count, control included.
+    /// Threads that count, control included: one more than control's most workers.
     pub writers: usize,
 }
 
@@ -43,7 +43,7 @@ impl Default for SharedConfig {
             mac_entries: 8192,
             mac_ageing: Duration::from_secs(300),
             seed: 0x0005_eed0_f9a5_5ed1,
-            writers: 2,
+            writers: 17,
         }
     }
 }

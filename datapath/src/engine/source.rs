@@ -1,6 +1,7 @@
 //! Where an engine reads the switch's state.
 
 use crate::cache::Validity;
+use crate::engine::counter::Writer;
 use crate::pipeline::View;
 
 /// A thread's access to the published state.
@@ -9,6 +10,9 @@ pub trait Source {
     type View<'r>: View<'r> + Validity
     where
         Self: 'r;
+
+    /// Whose counter cells this thread writes.
+    fn writer(&mut self) -> Writer;
 
     /// Adopts the newest version; what the previous view lent out is given back.
     fn adopt(&mut self) -> Self::View<'_>;

@@ -275,15 +275,18 @@ impl Validity for &TestSwitch {
 
 impl Source for TestSwitch {
     type View<'r> = &'r TestSwitch;
+    fn writer(&mut self) -> Writer {
+        Writer(1)
+    }
     fn adopt(&mut self) -> &TestSwitch {
         self
     }
 }
 
+type SentFrame = (u32, Option<u32>, Vec<u8>);
+
 /// The outcome of one packet in a comparable form.
-pub(crate) fn digest(
-    c: &Collected,
-) -> (Vec<(u32, Option<u32>, Vec<u8>)>, Vec<String>, Vec<crate::pipeline::DropReason>) {
+pub(crate) fn digest(c: &Collected) -> (Vec<SentFrame>, Vec<String>, Vec<crate::pipeline::DropReason>) {
     let sent = c.sent.iter().map(|(p, q, f)| (p.0, q.map(|q| q.0), f.bytes().to_vec())).collect();
     let punts = c
         .punts

@@ -47,16 +47,8 @@ pub(crate) fn apply_edit(p: &mut Packet, op: &Op) -> Result<(), InvalidTtl> {
         Op::SetNwTtl(t) => p.set_nw_ttl(*t),
         Op::DecNwTtl(_) => return p.dec_nw_ttl(),
         Op::Set { field, value, mask } => set(p, *field, *value, *mask),
-        Op::SetVlanVid { vid, add } => {
-            if *add || p.has_field(FieldId::VlanVid) {
-                p.set_vlan_vid(*vid);
-            }
-        }
-        Op::SetVlanPcp { pcp, add } => {
-            if *add || p.has_field(FieldId::VlanVid) {
-                p.set_vlan_pcp(*pcp);
-            }
-        }
+        Op::SetVlanVid { vid, add } if *add || p.has_field(FieldId::VlanVid) => p.set_vlan_vid(*vid),
+        Op::SetVlanPcp { pcp, add } if *add || p.has_field(FieldId::VlanVid) => p.set_vlan_pcp(*pcp),
         Op::SetTpSrc(port) => p.set_tp_src(*port),
         Op::SetTpDst(port) => p.set_tp_dst(*port),
         Op::Move { src, dst } => {

@@ -171,7 +171,7 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
                 self.normal();
                 Flow::Go
             }
-            PortNo::TABLE => self.to_table(),
+            PortNo::TABLE => self.submit_copy(),
             PortNo::ANY | PortNo::UNSET => Flow::Go,
             PortNo::CONTROLLER => self.deliver(port, max_len),
             p if p == in_port => {
@@ -294,7 +294,7 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
     }
 
     /// `OFPP_TABLE` of a packet-out: the packet as it is now goes through the tables.
-    fn to_table(&mut self) -> Flow {
+    fn submit_copy(&mut self) -> Flow {
         if self.charge(1) == Flow::Stop {
             return Flow::Stop;
         }

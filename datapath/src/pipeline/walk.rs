@@ -81,10 +81,6 @@ pub(super) struct Walk<'v, 'w, 'm, V, S, O> {
 ///
 /// The packet's key has `in_port` and, from a packet-out, other pipeline fields. With a recorder the walk
 /// notes what a cache needs.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "one call site per kind of caller; a builder would hide the borrow structure"
-)]
 pub(crate) fn execute_recorded<'v, V: View<'v>, S: Sink, O: Observer>(
     view: V,
     env: Env<'v>,

@@ -71,10 +71,7 @@ pub fn compile(instructions: &[Instruction], ctx: &Context<'_>) -> Result<Progra
     }
     for i in instructions {
         if let Instruction::ApplyActions(list) = i {
-            p.conjunctions = conjunctions(list)?;
-            if p.conjunctions.is_empty() {
-                p.apply = c.list(list, 0)?.into();
-            }
+            p.apply = c.list(list, 0)?.into();
         }
     }
     for i in instructions {
@@ -133,28 +130,6 @@ fn check_duplicates(instructions: &[Instruction], version: Version) -> Result<()
         seen.push(kind);
     }
     Ok(())
-}
-
-/// The conjunction clauses of an entry that has nothing but them (and notes).
-fn conjunctions(list: &[Action]) -> Result<Box<[(u32, u8, u8)]>, OfError> {
-    let mut out = Vec::new();
-    let mut others = false;
-    for a in list {
-        match a {
-            Action::Nicira(NxAction::Conjunction { clause, n_clauses, id }) => {
-                if !(2..=64).contains(n_clauses) || clause >= n_clauses {
-                    return Err(err(E::BadActionBadArgument, "n_clauses", "2 to 64 clauses, numbered from 0"));
-                }
-                out.push((*id, *clause, *n_clauses));
-            }
-            Action::Nicira(NxAction::Note(_)) => {}
-            _ => others = true,
-        }
-    }
-    if others && !out.is_empty() {
-        return Err(err(E::BadActionBadArgument, "actions", "conjunction stands with no action but note"));
-    }
-    Ok(out.into())
 }
 
 #[derive(Default)]
@@ -524,6 +499,7 @@ impl Compiler<'_> {
     fn nicira(&mut self, nx: &NxAction, depth: usize, out: &mut Vec<Op>) -> Result<(), OfError> {
         let op = match nx {
             NxAction::Resubmit { ct: true, .. }
+            | NxAction::Conjunction { .. }
             | NxAction::Ct { .. }
             | NxAction::Nat(_)
             | NxAction::CtClear
@@ -534,7 +510,7 @@ impl Compiler<'_> {
                 return Err(err(
                     E::BadActionBadExpType,
                     "subtype",
-                    "connection tracking, NSH and generic encapsulation are not supported",
+                    "conjunctions, connection tracking, NSH and generic encapsulation are not supported",
                 ));
             }
             NxAction::Unknown { subtype, .. } => {
@@ -548,9 +524,6 @@ impl Compiler<'_> {
             | NxAction::DecTtl
             | NxAction::DecTtlCntIds(_)
             | NxAction::RegLoad2(_) => return Ok(()),
-            NxAction::Conjunction { .. } => {
-                return Err(err(E::BadActionBadArgument, "conjunction", "stands in apply-actions of an entry alone"));
-            }
             NxAction::Note(_) => return Ok(()),
             NxAction::Resubmit { in_port, table, ct: false } => {
                 if let Some(t) = table

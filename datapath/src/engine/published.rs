@@ -1,0 +1,126 @@
+//! The real thing: versions published by control, read through [`publish::Reader`](crate::publish::Reader).
+
+use super::source::Source;
+use crate::cache::{CachedHit, Validity};
+use crate::clock::Time;
+use crate::counters::StatsId;
+use crate::engine::counter::Writer;
+use crate::group::GroupTable;
+use crate::key::FlowKey;
+use crate::meter::MeterTable;
+use crate::pipeline::{Hit, Miss, PortFacts, Settings, View};
+use crate::publish::{CachedFlow, FragmentHandling, Reader, Snapshot};
+use crate::table::Miss as TableMiss;
+use ofproto::ids::{PortNo, TableId};
+
+impl Source for Reader {
+    type View<'r> = Snapshot<'r>;
+
+    fn writer(&mut self) -> Writer {
+        Self::adopt(self).writer()
+    }
+
+    fn adopt(&mut self) -> Snapshot<'_> {
+        Self::adopt(self)
+    }
+
+    fn offline(&mut self) {
+        Self::offline(self);
+    }
+
+    fn online(&mut self) {
+        Self::online(self);
+    }
+}
+
+const fn named(hit: CachedHit) -> CachedFlow {
+    CachedFlow { table: hit.table, index: hit.index, added: hit.added }
+}
+
+impl<'r> View<'r> for Snapshot<'r> {
+    #[inline]
+    fn lookup(self, table: TableId, key: &FlowKey) -> Option<Hit<'r>> {
+        // A table that table-features took out of the pipeline has no entries.
+        let f = Snapshot::lookup(&self, table, key)?;
+        let CachedFlow { table, index, added } = f.cached();
+        let handle = CachedHit { table, index, added, stats: f.stats().number() };
+        Some(Hit { program: f.program(), cookie: f.cookie(), priority: f.priority(), handle })
+    }
+
+    fn miss(self, table: TableId) -> Miss {
+        match self.state().tables.get(usize::from(table.0)).map(|t| t.miss) {
+            Some(TableMiss::Controller) => Miss::Controller,
+            Some(TableMiss::Continue) => Miss::Continue,
+            Some(TableMiss::Drop) | None => Miss::Drop,
+        }
+    }
+
+    #[inline]
+    fn settings(self) -> Settings {
+        let c = &self.state().config;
+        Settings {
+            n_tables: c.n_tables,
+            first_egress: c.first_egress,
+            miss_send_len: c.miss_send_len,
+            drop_fragments: c.fragments == FragmentHandling::Drop,
+        }
+    }
+
+    #[inline]
+    fn groups(self) -> &'r GroupTable {
+        &self.state().groups
+    }
+
+    #[inline]
+    fn meters(self) -> &'r MeterTable {
+        &self.state().meters
+    }
+
+    #[inline]
+    fn port(self, no: PortNo) -> Option<PortFacts> {
+        let p = self.state().ports.get(no)?;
+        Some(PortFacts { no, config: p.desc.config, state: p.desc.state })
+    }
+
+    fn each_port(self, f: &mut dyn FnMut(PortFacts)) {
+        for (no, p) in self.state().ports.iter() {
+            f(PortFacts { no, config: p.desc.config, state: p.desc.state });
+        }
+    }
+
+    fn union_mask(self) -> FlowKey {
+        *self.state().union_mask
+    }
+
+    #[inline]
+    fn count(self, hit: CachedHit, packets: u64, bytes: u64, now: Time) {
+        Snapshot::count(&self, StatsId::from_number(hit.stats), packets, bytes, now);
+    }
+
+    #[inline]
+    fn count_table(self, table: TableId, matched: bool) {
+        Snapshot::count_table(&self, table, 1, u64::from(matched));
+    }
+}
+
+impl Validity for Snapshot<'_> {
+    #[inline]
+    fn version(&self) -> u64 {
+        Snapshot::version(self)
+    }
+
+    #[inline]
+    fn epoch(&self) -> u64 {
+        self.state().since
+    }
+
+    #[inline]
+    fn last_add(&self, table: TableId) -> u64 {
+        Snapshot::last_add(self, table)
+    }
+
+    #[inline]
+    fn holds(&self, hit: CachedHit) -> bool {
+        self.resolve(named(hit)).is_some()
+    }
+}

@@ -1,0 +1,293 @@
+//! A whole datapath in memory: control changes the tables, an engine moves frames between ports.
+
+use datapath::clock::Time;
+use datapath::control::{Control, ControlConfig, Event};
+use datapath::engine::{CACHE_ENTRIES, FailMode, PipelineEngine, Shared, SharedConfig};
+use datapath::frame::Frame;
+use datapath::key::FlowKey;
+use datapath::pipeline::{DropReason, Request};
+use datapath::port::memory::Memory;
+use datapath::port::{FramePool, Port as _, PortRx};
+use datapath::program::{Place, compile_packet_out};
+use datapath::publish::Reader;
+use datapath::worker::TxQueues;
+use ofproto::Version;
+use ofproto::action::Action;
+use ofproto::field::FieldId as F;
+use ofproto::flow::{FlowMod, FlowModCommand, FlowModFlags};
+use ofproto::group::{Bucket, GroupMod, GroupModCommand, GroupType};
+use ofproto::ids::{BucketId, GroupId, MacAddr, MeterId, PortNo, TableId};
+use ofproto::instruction::Instruction as I;
+use ofproto::matching::{Match, MatchField};
+use ofproto::meter::{Band, BandAction, MeterFlags, MeterMod, MeterModCommand};
+use ofproto::packet::PacketInReason;
+use ofproto::port::{Port, PortConfig, PortState};
+use ofproto::stats::FlowStatsRequest;
+use std::sync::Arc;
+
+const V: Version = Version::V13;
+
+struct Switch {
+    control: Control,
+    engine: PipelineEngine<Reader>,
+    shared: Arc<Shared>,
+    tx: TxQueues,
+    ends: Vec<Box<dyn PortRx>>,
+    _ports: Vec<(Memory, Memory)>,
+    now: Time,
+}
+
+impl Switch {
+    fn new() -> Self {
+        let mut control = Control::new(ControlConfig { n_tables: 8, ..ControlConfig::default() });
+        let mut tx = TxQueues::new();
+        let mut ends = Vec::new();
+        let mut ports = Vec::new();
+        for n in 1..=4u32 {
+            let (a, b) = Memory::pair("a", "b", 4096).unwrap();
+            tx.add_port(PortNo(n), a.open_tx().unwrap());
+            ends.push(b.open_rx().unwrap());
+            ports.push((a, b));
+            control.add_port(port(n), n, Time::ZERO).unwrap();
+        }
+        let shared = Arc::new(Shared::new(SharedConfig::default()));
+        let engine = PipelineEngine::new(control.attach_worker().unwrap(), Arc::clone(&shared), CACHE_ENTRIES);
+        Self { control, engine, shared, tx, ends, _ports: ports, now: Time::ZERO }
+    }
+
+    fn add(&mut self, table: u8, priority: u16, m: Match, i: Vec<I>) {
+        let f = FlowMod { table: TableId(table), priority, matching: m, instructions: i, ..FlowMod::default() };
+        self.control.flow_mod(V, &f, self.now).unwrap();
+    }
+
+    fn send(&mut self, port: u32, frames: &[&[u8]]) {
+        let mut burst: Vec<Frame> = frames.iter().map(|f| Frame::from_bytes(f)).collect();
+        self.engine.burst(PortNo(port), &mut burst, &mut self.tx, self.now);
+        self.tx.flush();
+    }
+
+    fn received(&mut self, port: u32) -> Vec<Vec<u8>> {
+        let mut got = Vec::new();
+        let mut pool = FramePool::default();
+        self.ends[port as usize - 1].receive(&mut got, 4096, &mut pool).unwrap();
+        got.iter().map(|f| f.bytes().to_vec()).collect()
+    }
+
+    fn counts(&mut self) -> Vec<(u64, u64)> {
+        let dump = self.control.flow_stats(&FlowStatsRequest::default(), V).unwrap();
+        let (flows, _) = self.control.next_flows(dump, 1000, self.now);
+        self.control.end_dump(dump);
+        flows.iter().map(|f| (f.stats.packet_count, f.stats.byte_count)).collect()
+    }
+}
+
+fn port(n: u32) -> Port {
+    Port {
+        port_no: PortNo(n),
+        hw_addr: MacAddr([2, 0, 0, 0, 1, n as u8]),
+        name: format!("p{n}"),
+        config: PortConfig::empty(),
+        state: PortState::LIVE,
+        properties: vec![],
+    }
+}
+
+fn out(n: u32) -> Action {
+    Action::output(PortNo(n))
+}
+
+fn frame(dst: u8, src: u8) -> Vec<u8> {
+    let mut f = vec![2, 0, 0, 0, 0, dst, 2, 0, 0, 0, 0, src, 0x08, 0x06];
+    // An ARP request.
+    f.extend([0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, src, 10, 0, 0, src, 0, 0, 0, 0, 0, 0, 10, 0, 0, dst]);
+    f
+}
+
+#[test]
+fn flow_mods_take_effect_at_the_next_burst_and_count_exactly() {
+    let mut s = Switch::new();
+    let f = frame(2, 1);
+    s.send(1, &[&f]);
+    assert_eq!(s.shared.drops()[DropReason::TableMiss as usize], 1);
+    s.add(0, 10, Match::any().with(F::InPort, 1), vec![I::ApplyActions(vec![out(2), out(3)])]);
+    s.send(1, &[&f, &f, &f]);
+    assert_eq!(s.received(2), vec![f.clone(); 3]);
+    assert_eq!(s.received(3), vec![f.clone(); 3]);
+    assert_eq!(s.counts(), [(3, 3 * f.len() as u64)]);
+    let m = FlowMod {
+        command: FlowModCommand::ModifyStrict,
+        priority: 10,
+        matching: Match::any().with(F::InPort, 1),
+        instructions: vec![I::ApplyActions(vec![out(4)])],
+        ..FlowMod::default()
+    };
+    s.control.flow_mod(V, &m, s.now).unwrap();
+    s.send(1, &[&f]);
+    assert_eq!((s.received(2).len(), s.received(4).len()), (0, 1));
+    assert_eq!(s.counts(), [(4, 4 * f.len() as u64)]);
+    let m = FlowMod { command: FlowModCommand::Delete, ..FlowMod::default() };
+    s.control.flow_mod(V, &m, s.now).unwrap();
+    s.send(1, &[&f]);
+    assert_eq!(s.shared.drops()[DropReason::TableMiss as usize], 2);
+    assert!(s.engine.cache_stats().hits >= 2);
+}
+
+#[test]
+fn the_whole_pipeline_with_groups_meters_and_sets() {
+    let mut s = Switch::new();
+    let group = GroupMod {
+        command: GroupModCommand::Add,
+        ty: GroupType::All,
+        group: GroupId(7),
+        command_bucket: BucketId::ALL,
+        buckets: vec![
+            Bucket::new(vec![out(2)]),
+            Bucket::new(vec![Action::SetField(MatchField::exact(F::EthDst, 0xff)), out(3)]),
+        ],
+        properties: vec![],
+    };
+    s.control.group_mod(V, &group, s.now).unwrap();
+    let meter = MeterMod {
+        command: MeterModCommand::Add,
+        flags: MeterFlags::PKTPS | MeterFlags::BURST,
+        meter: MeterId(1),
+        bands: vec![Band { rate: 1, burst_size: 2, action: BandAction::Drop }],
+    };
+    s.control.meter_mod(V, &meter, s.now).unwrap();
+    s.add(
+        0,
+        1,
+        Match::any(),
+        vec![
+            I::Meter(MeterId(1)),
+            I::WriteActions(vec![Action::Group(GroupId(7))]),
+            I::WriteMetadata { metadata: 5, mask: 0xff },
+            I::GotoTable(TableId(3)),
+        ],
+    );
+    s.add(3, 1, Match::any().with(F::Metadata, 5), vec![]);
+    let f = frame(2, 1);
+    s.send(1, &[&f, &f, &f]);
+    assert_eq!(s.received(2), vec![f.clone(); 2]);
+    let edited = s.received(3);
+    assert_eq!((edited.len(), &edited[0][..6]), (2, &[0, 0, 0, 0, 0, 0xff][..]));
+    assert_eq!(s.shared.drops()[DropReason::Meter as usize], 1);
+    let stats = s.control.group_stats(GroupId(7), s.now).unwrap();
+    assert_eq!((stats[0].packet_count, stats[0].ref_count), (2, 1));
+    assert_eq!(stats[0].buckets.iter().map(|b| b.0).collect::<Vec<_>>(), [2, 2]);
+    let stats = s.control.meter_stats(MeterId(1), s.now).unwrap();
+    assert_eq!((stats[0].packet_in_count, stats[0].bands[0].0), (3, 1));
+    // Deleting the group takes its flow along.
+    let gone = GroupMod { command: GroupModCommand::Delete, buckets: vec![], ..group };
+    s.control.group_mod(V, &gone, s.now).unwrap();
+    s.send(1, &[&f]);
+    assert_eq!(s.shared.drops()[DropReason::TableMiss as usize], 1);
+}
+
+#[test]
+fn misses_reach_the_controllers_and_packet_outs_the_ports() {
+    let mut s = Switch::new();
+    let to_controller = Action::Output { port: PortNo::CONTROLLER, max_len: 60 };
+    s.add(0, 0, Match::any(), vec![I::ApplyActions(vec![to_controller])]);
+    let f = frame(2, 1);
+    s.send(3, &[&f, &f]);
+    let punt = s.shared.punts().pop().unwrap();
+    assert_eq!(
+        (punt.reason, punt.in_port(), punt.table, punt.max_len),
+        (PacketInReason::TableMiss, PortNo(3), TableId(0), 60)
+    );
+    assert_eq!((punt.frame.bytes(), punt.key.get(F::InPhyPort)), (&f[..], 3));
+    // The second one came by the cache.
+    assert_eq!(s.engine.cache_stats().hits, 1);
+    assert_eq!(s.shared.punts().pop().unwrap().frame.bytes(), f);
+    let program = compile_packet_out(&[Action::output(PortNo::ALL)], &s.control.context(V, Place::PacketOut)).unwrap();
+    let mut key = FlowKey::default();
+    key.set(F::InPort, 3);
+    s.engine.packet_out(&program, key, punt.frame, &mut s.tx, s.now);
+    s.tx.flush();
+    assert_eq!([1, 2, 3, 4].map(|p| s.received(p).len()), [1, 1, 0, 1]);
+}
+
+#[test]
+fn ports_that_change_are_felt_at_once_through_the_cache() {
+    let mut s = Switch::new();
+    s.add(0, 1, Match::any(), vec![I::ApplyActions(vec![out(2)])]);
+    let f = frame(2, 1);
+    s.send(1, &[&f, &f]);
+    s.control.update_port(PortNo(2), s.now, |p| p.state = PortState::LINK_DOWN);
+    s.send(1, &[&f]);
+    assert_eq!(s.received(2).len(), 2);
+    assert_eq!(s.shared.drops()[DropReason::PortDown as usize], 1);
+    s.control.update_port(PortNo(2), s.now, |p| p.state = PortState::empty());
+    s.send(1, &[&f]);
+    assert_eq!(s.received(2).len(), 1);
+}
+
+#[test]
+fn standalone_mode_is_a_learning_switch() {
+    let mut s = Switch::new();
+    s.shared.set_mode(FailMode::Standalone);
+    s.send(1, &[&frame(2, 1)]);
+    assert_eq!([2, 3, 4].map(|p| s.received(p).len()), [1, 1, 1]);
+    s.send(2, &[&frame(1, 2)]);
+    assert_eq!([1, 3, 4].map(|p| s.received(p).len()), [1, 0, 0]);
+    s.shared.set_mode(FailMode::Secure);
+    s.send(2, &[&frame(1, 2)]);
+    assert_eq!(s.received(1).len(), 0);
+}
+
+#[test]
+fn learning_flows_come_back_through_control() {
+    use ofproto::matching::OxmId;
+    use ofproto::nicira::{LearnSource, LearnSpec, NxAction, Subfield};
+    let mut s = Switch::new();
+    let sub = |f, n_bits| Subfield { field: OxmId::of(f), offset: 0, n_bits };
+    let learn = Action::Nicira(NxAction::Learn {
+        idle_timeout: 0,
+        hard_timeout: 0,
+        priority: 1,
+        cookie: 0,
+        flags: 0,
+        table: TableId(1),
+        fin_idle_timeout: 0,
+        fin_hard_timeout: 0,
+        limit: None,
+        specs: vec![
+            LearnSpec::Match { src: LearnSource::Field(sub(F::EthSrc, 48)), dst: sub(F::EthDst, 48), n_bits: 48 },
+            LearnSpec::Output { src: LearnSource::Field(sub(F::InPort, 32)), n_bits: 32 },
+        ],
+    });
+    s.add(0, 1, Match::any(), vec![I::ApplyActions(vec![learn]), I::GotoTable(TableId(1))]);
+    s.add(1, 0, Match::any(), vec![I::ApplyActions(vec![Action::output(PortNo::FLOOD)])]);
+    s.send(1, &[&frame(2, 1)]);
+    assert_eq!([2, 3, 4].map(|p| s.received(p).len()), [1, 1, 1]);
+    let Some(Request::Learn { flow_mod, .. }) = s.shared.next_request() else { panic!("nothing learnt") };
+    s.control.flow_mod(V, &flow_mod, s.now).unwrap();
+    s.send(4, &[&frame(1, 2)]);
+    assert_eq!([1, 2, 3].map(|p| s.received(p).len()), [1, 0, 0]);
+}
+
+#[test]
+fn a_removed_flow_reports_final_counters() {
+    let mut s = Switch::new();
+    let f = FlowMod {
+        priority: 1,
+        hard_timeout: 2,
+        flags: FlowModFlags::SEND_FLOW_REM,
+        instructions: vec![I::ApplyActions(vec![out(2)])],
+        ..FlowMod::default()
+    };
+    s.control.flow_mod(V, &f, s.now).unwrap();
+    s.send(1, &[&frame(2, 1), &frame(2, 3)]);
+    s.now = Time::from_secs(5);
+    for _ in 0..5 {
+        s.control.tick(s.now);
+        s.send(1, &[]);
+    }
+    let removed: Vec<_> = s
+        .control
+        .events()
+        .filter_map(|e| if let Event::FlowRemoved(r) = e { Some(r.stats.packet_count) } else { None })
+        .collect();
+    assert_eq!(removed, [2]);
+}
