@@ -71,6 +71,12 @@ pub struct Cli {
     #[arg(long, value_name = "VERSIONS", value_delimiter = ',', value_parser = value::version, help_heading = "OpenFlow channel")]
     protocol: Vec<Version>,
 
+    /// Seconds of silence before a controller is probed, 0 for never; by default 15
+    ///
+    /// A controller that stays silent for as long again is disconnected and dialled anew.
+    #[arg(long, value_name = "SECONDS", value_parser = parse_probe, help_heading = "OpenFlow channel")]
+    inactivity_probe: Option<u32>,
+
     /// Private key for TLS (PEM)
     #[arg(long, value_name = "FILE", help_heading = "OpenFlow channel")]
     tls_key: Option<PathBuf>,
@@ -104,6 +110,10 @@ fn parse_workers(s: &str) -> Result<usize, String> {
     value::workers(s.parse().map_err(|_| format!("`{s}` is no number"))?)
 }
 
+fn parse_probe(s: &str) -> Result<u32, String> {
+    value::probe(s.parse().map_err(|_| format!("`{s}` is no number"))?)
+}
+
 impl Cli {
     /// The file to read, if any.
     pub fn config_file(&self) -> Option<&std::path::Path> {
@@ -128,6 +138,7 @@ impl Cli {
                 controllers: list(self.controller, "--controller"),
                 listen: list(self.listen, "--listen"),
                 protocols: list(self.protocol, "--protocol"),
+                inactivity_probe: self.inactivity_probe.map(|v| one(v, "--inactivity-probe")),
                 tls_key: self.tls_key.map(|v| one(v, "--tls-key")),
                 tls_cert: self.tls_cert.map(|v| one(v, "--tls-cert")),
                 tls_ca: self.tls_ca.map(|v| one(v, "--tls-ca")),

@@ -16,7 +16,7 @@ const MAX_FILE: u64 = 1 << 20;
 /// Most bridges of one process.
 pub const MAX_BRIDGES: usize = 64;
 
-const BRIDGE_KEYS: [&str; 11] = [
+const BRIDGE_KEYS: [&str; 12] = [
     "name",
     "dpid",
     "port",
@@ -25,6 +25,7 @@ const BRIDGE_KEYS: [&str; 11] = [
     "controller",
     "listen",
     "protocol",
+    "inactivity-probe",
     "tls-key",
     "tls-cert",
     "tls-ca",
@@ -69,11 +70,7 @@ pub fn parse(name: &str, text: &str) -> Result<Options, ConfigError> {
         }
         match name {
             "workers" => {
-                let n = match value.get_ref() {
-                    DeValue::Integer(i) => i64::from_str_radix(i.as_str(), i.radix()).ok(),
-                    _ => None,
-                };
-                let n = n.ok_or_else(|| file.expected(value, "workers", "a number"))?;
+                let n = file.number(value, "workers")?;
                 options.workers = Some(value::workers(n).map_err(|e| file.wrong(value, "workers", e))?);
             }
             "management" => options.management = Some(file.parsed::<ManagementPath>(value, "management")?.value),
@@ -170,12 +167,25 @@ impl File<'_> {
             "controller" => b.controllers = Some(self.list(value, key, false, |s| s.parse())?),
             "listen" => b.listen = Some(self.list(value, key, false, |s| s.parse())?),
             "protocol" => b.protocols = Some(self.list(value, key, true, value::version)?),
+            "inactivity-probe" => {
+                let n = self.number(value, key)?;
+                let n = value::probe(n).map_err(|e| self.wrong(value, key, e))?;
+                b.inactivity_probe = Some(Sourced { value: n, origin: self.at(value.span().start, key) });
+            }
             "tls-key" => b.tls_key = Some(self.path(value, key)?),
             "tls-cert" => b.tls_cert = Some(self.path(value, key)?),
             "tls-ca" => b.tls_ca = Some(self.path(value, key)?),
             _ => return Ok(false),
         }
         Ok(true)
+    }
+
+    fn number(&self, value: &Spanned<DeValue<'_>>, key: &str) -> Result<i64, ConfigError> {
+        let n = match value.get_ref() {
+            DeValue::Integer(i) => i64::from_str_radix(i.as_str(), i.radix()).ok(),
+            _ => None,
+        };
+        n.ok_or_else(|| self.expected(value, key, "a number"))
     }
 
     fn string(&self, value: &Spanned<DeValue<'_>>, key: &str) -> Result<Sourced<String>, ConfigError> {

@@ -18,6 +18,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Where a value was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +90,7 @@ pub struct BridgeOptions {
     pub controllers: Option<Vec<Sourced<Target>>>,
     pub listen: Option<Vec<Sourced<Listen>>>,
     pub protocols: Option<Vec<Sourced<Version>>>,
+    pub inactivity_probe: Option<Sourced<u32>>,
     pub tls_key: Option<Sourced<PathBuf>>,
     pub tls_cert: Option<Sourced<PathBuf>>,
     pub tls_ca: Option<Sourced<PathBuf>>,
@@ -106,6 +108,7 @@ impl BridgeOptions {
             controllers: self.controllers.or(other.controllers),
             listen: self.listen.or(other.listen),
             protocols: self.protocols.or(other.protocols),
+            inactivity_probe: self.inactivity_probe.or(other.inactivity_probe),
             tls_key: self.tls_key.or(other.tls_key),
             tls_cert: self.tls_cert.or(other.tls_cert),
             tls_ca: self.tls_ca.or(other.tls_ca),
@@ -156,9 +159,14 @@ pub struct BridgeConfig {
     pub listen: Vec<Listen>,
     /// Allowed versions, oldest first, never empty.
     pub protocols: Vec<Version>,
+    /// Silence before a controller is probed; `None`: it never is.
+    pub inactivity_probe: Option<Duration>,
     /// TLS, when given; always there when a target or listener needs it.
     pub tls: Option<Tls>,
 }
+
+/// Seconds of silence before a controller is probed.
+const DEFAULT_PROBE: u32 = 15;
 
 /// Where the management socket is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -323,6 +331,10 @@ fn bridge(b: BridgeOptions, several: bool, seen: &mut Seen) -> Result<BridgeConf
         controllers: controllers.into_iter().map(|c| c.value).collect(),
         listen: listen.into_iter().map(|l| l.value).collect(),
         protocols,
+        inactivity_probe: match b.inactivity_probe.map_or(DEFAULT_PROBE, |p| p.value) {
+            0 => None,
+            seconds => Some(Duration::from_secs(seconds.into())),
+        },
         tls,
     })
 }

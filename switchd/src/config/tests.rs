@@ -42,6 +42,7 @@ fn every_long_option_of_a_bridge_is_a_key() {
         controller = "tls:c1"
         listen = ["ptcp:6634:127.0.0.1"]
         protocol = ["1.3", "OpenFlow14,1.5"]
+        inactivity-probe = 7
         tls-key = "k"
         tls-cert = "c"
         tls-ca = "a"
@@ -68,6 +69,8 @@ fn every_long_option_of_a_bridge_is_a_key() {
         "ptcp:6634:127.0.0.1",
         "--protocol",
         "1.3,1.4,1.5",
+        "--inactivity-probe",
+        "7",
         "--tls-key",
         "k",
         "--tls-cert",
@@ -126,6 +129,7 @@ fn mistakes_in_a_file_name_line_key_and_expectation() {
         ("controller = \"1.2.3.4\"", "s.toml, line 1: controller: `1.2.3.4` names no transport; expected tcp:"),
         ("protocol = \"1.3,2.0\"", "s.toml, line 1: protocol: `2.0` is no OpenFlow version"),
         ("workers = 0", "s.toml, line 1: workers: 0 workers can't be; expected 1 to 64"),
+        ("inactivity-probe = -1", "s.toml, line 1: inactivity-probe: -1 seconds can't be; expected 0 (never) to 86400"),
         ("workers = \"2\"", "s.toml, line 1: workers: found a string, expected a number"),
         ("bridge = 3", "s.toml, line 1: bridge: found a number, expected tables that begin with `[[bridge]]`"),
         ("[[bridge]]\nname = \"a\"\nworkers = 2", "s.toml, line 3: workers: `workers` is the whole process's"),

@@ -378,6 +378,17 @@ pub fn workers(n: i64) -> Result<usize, String> {
         .ok_or_else(|| format!("{n} workers can't be; expected 1 to {MAX_WORKERS}"))
 }
 
+/// Seconds between probes; 0 is never.
+pub fn probe(n: i64) -> Result<u32, String> {
+    u32::try_from(n)
+        .ok()
+        .filter(|n| *n <= MAX_PROBE)
+        .ok_or_else(|| format!("{n} seconds can't be; expected 0 (never) to {MAX_PROBE}"))
+}
+
+/// Longest silence before a probe, in seconds: a day.
+pub const MAX_PROBE: u32 = 86_400;
+
 /// Most worker threads.
 pub const MAX_WORKERS: usize = 64;
 

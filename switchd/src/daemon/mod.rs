@@ -1,3 +1,202 @@
 //! Everything together: start in order, wait, stop in order.
+//!
+//! Start: interfaces' watch, then each bridge with its ports, then its connections, then management, then
+//! readiness is announced: whoever sees the switch sees it whole. The end goes the other way round;
+//! nothing that was made outlives it.
 
+mod instance;
+mod packets;
 pub mod router;
+
+use crate::config::{BridgeConfig, Config, Management, PortKind};
+use crate::management::{self, socket};
+use crate::service::{self, LogControl, Signals};
+use crate::{netlink, ports};
+use anyhow::{Context, Result, anyhow, bail};
+use instance::Instance;
+use router::DaemonRouter;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::net::UnixListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tracing::{error, info, warn};
+
+/// How long the kernel may take to list its interfaces.
+const LINKS_TIME: Duration = Duration::from_secs(10);
+
+/// How long the end may take before it is forced.
+const STOP_TIME: Duration = Duration::from_secs(10);
+
+/// What all bridges share.
+pub(crate) struct Shared {
+    /// The origin of [`datapath::clock::Time`].
+    pub epoch: Instant,
+    /// The ports' thread.
+    pub ports: ports::PortControl,
+    /// Sets interfaces up.
+    pub links: netlink::Links,
+    /// Workers of each bridge.
+    pub workers: usize,
+    /// Where a bridge's thread says that it ended by itself.
+    pub failed: mpsc::Sender<String>,
+}
+
+/// Runs the daemon until a signal or management ends it.
+///
+/// # Errors
+/// The start failed, with what to do about it; or a part ended by itself.
+pub async fn run(config: Config, log: LogControl) -> Result<()> {
+    // First of all, so that a signal during the start ends it in order, too.
+    let mut signals = Signals::new().context("can't take over signals")?;
+    check_rights(&config)?;
+    let (stop, mut stopped) = mpsc::channel(1);
+    let (failed, mut failures) = mpsc::channel(1);
+
+    let port_thread = ports::start().context("can't start the ports' thread")?;
+    let control = port_thread.control();
+    let links = {
+        let control = control.clone();
+        netlink::watch(move |event| control.link_event(event)).context("can't watch interfaces over netlink")?
+    };
+    tokio::task::block_in_place(|| port_thread.wait_for_links(LINKS_TIME)).context("can't watch interfaces")?;
+    let shared = Shared {
+        epoch: Instant::now(),
+        ports: control.clone(),
+        links,
+        workers: config.workers.unwrap_or_else(default_workers),
+        failed,
+    };
+
+    let mut bridges = Vec::new();
+    let mut started = Ok(());
+    for bridge in &config.bridges {
+        match start_bridge(bridge, &shared).await {
+            Ok(b) => bridges.push(b),
+            Err(e) => {
+                started = Err(e.context(format!("bridge `{}` can't start", bridge.name)));
+                break;
+            }
+        }
+    }
+    let mut served = None;
+    if started.is_ok() {
+        let router = DaemonRouter {
+            bridges: bridges.iter().map(|b| (b.name().to_owned(), b.to_bridge())).collect(),
+            ports: control,
+            log,
+            stop,
+        };
+        match manage(&config.management, router) {
+            Ok(s) => served = s,
+            Err(e) => started = Err(e),
+        }
+    }
+    let ended = match started {
+        Err(e) => Err(e),
+        Ok(()) => {
+            let status = format!("{} bridge(s)", bridges.len());
+            service::announce_ready(&status);
+            info!("ready");
+            tokio::select! {
+                signal = signals.next() => {
+                    info!(signal, "stopping");
+                    Ok(())
+                }
+                _ = stopped.recv() => Ok(()),
+                Some(bridge) = failures.recv() => Err(anyhow!("bridge `{bridge}` ended by itself: see the log")),
+            }
+        }
+    };
+    service::announce_stopping();
+    force_later();
+    drop(served);
+    for bridge in &mut bridges {
+        bridge.stop().await;
+    }
+    // The ports let go of their interfaces, then the workers have nothing left and end.
+    tokio::task::block_in_place(|| {
+        drop(port_thread);
+        drop(bridges);
+    });
+    ended
+}
+
+/// An end that hangs must not hang for ever: the kernel takes the rest away with the process.
+fn force_later() {
+    let forced = std::thread::Builder::new().name("stop-timer".into()).spawn(|| {
+        std::thread::sleep(STOP_TIME);
+        error!("could not stop in order in {} s; ending at once", STOP_TIME.as_secs());
+        std::process::exit(1);
+    });
+    if let Err(e) = forced {
+        warn!(error = %e, "the end is not timed");
+    }
+}
+
+fn default_workers() -> usize {
+    std::thread::available_parallelism().map_or(1, |n| n.get().min(4))
+}
+
+/// Refuses early what would fail at the first port, with words that help.
+fn check_rights(config: &Config) -> Result<()> {
+    let mut ports = config.bridges.iter().flat_map(|b| &b.ports);
+    let taps = config.bridges.iter().any(|b| b.local_port || b.ports.iter().any(|p| p.kind == PortKind::Tap));
+    if !taps && ports.next().is_none() {
+        return Ok(());
+    }
+    let missing = service::missing_rights();
+    if !missing.is_empty() {
+        bail!("{}", service::rights_advice(&missing));
+    }
+    Ok(())
+}
+
+async fn start_bridge(config: &BridgeConfig, shared: &Shared) -> Result<Instance> {
+    let dpid = config.dpid.unwrap_or_else(|| crate::config::derived_dpid(&machine_id(), config));
+    info!(bridge = %config.name, dpid = %dpid, fail_mode = config.fail_mode.name(), "starting");
+    Instance::start(config, dpid, shared).await
+}
+
+/// What tells this machine from others: systemd's machine id, else its name.
+fn machine_id() -> String {
+    let id = ["/etc/machine-id", "/var/lib/dbus/machine-id"].iter().find_map(|p| std::fs::read_to_string(p).ok());
+    id.filter(|id| !id.trim().is_empty())
+        .unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned())
+}
+
+/// The management server; its socket's file goes away with it.
+struct Served {
+    task: JoinHandle<()>,
+    _file: socket::SocketFile,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn manage(place: &Management, router: DaemonRouter) -> Result<Option<Served>> {
+    let (path, insist) = match place {
+        Management::Off => return Ok(None),
+        Management::At(path) => (path, true),
+        Management::Default(path) => (path, false),
+    };
+    let opened = socket::listen(path).and_then(|(l, file)| Ok((UnixListener::from_std(l)?, file)));
+    match opened {
+        Ok((listener, file)) => {
+            info!(path = %path.display(), "management");
+            let task = tokio::spawn(management::serve(listener, Arc::new(router)));
+            Ok(Some(Served { task, _file: file }))
+        }
+        Err(e) if insist => {
+            let advice = service::advice(&e).map(|a| format!(" ({a})")).unwrap_or_default();
+            Err(anyhow!("can't listen for management on {}: {e}{advice}", path.display()))
+        }
+        Err(e) => {
+            warn!(path = %path.display(), error = %e, "no management: give --management another path, or `none`");
+            Ok(None)
+        }
+    }
+}

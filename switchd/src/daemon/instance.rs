@@ -1,0 +1,207 @@
+//! One bridge's parts: control and workers, its thread, its ports, its connections.
+
+use super::Shared;
+use super::packets::{WorkerPackets, start_workers};
+use super::router::ToBridge;
+use crate::agent::{Agent, AgentConfig};
+use crate::bridge::hub::Hub;
+use crate::bridge::switch::{Switch, SwitchConfig};
+use crate::bridge::{self, Event, Handle, Runner};
+use crate::config::{BridgeConfig, IfName, PortKind, PortSpec};
+use crate::ports::PortControl;
+use crate::ports::manager::{AddPortError, Backends, BridgePorts, opener};
+use crate::service;
+use crate::session::Settings;
+use crate::session::hello::VersionSet;
+use anyhow::{Context, Result, anyhow};
+use datapath::clock::Time;
+use datapath::control::{Control, ControlConfig};
+use datapath::engine::SharedConfig;
+use datapath::port::PortError;
+use datapath::worker::Clock;
+use ofproto::ids::{Dpid, PortNo};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use tracing::info;
+
+/// A running bridge.
+pub(super) struct Instance {
+    name: String,
+    handle: Handle,
+    agent: Option<Agent>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Instance {
+    /// Starts a bridge: when this returns its ports are there and its listeners listen.
+    ///
+    /// # Errors
+    /// With what to do about it.
+    pub(super) async fn start(config: &BridgeConfig, dpid: Dpid, shared: &Shared) -> Result<Self> {
+        let epoch = shared.epoch;
+        let clock = move || Time(u64::try_from(epoch.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        let (handle, inbox) = bridge::channel();
+        let backends = Backends::default();
+        let mut control =
+            Control::new(ControlConfig { seed: random(), max_workers: shared.workers, ..ControlConfig::default() });
+        // One writer of counters for control, one for each worker.
+        let parts = SharedConfig { seed: random(), writers: shared.workers + 1, ..SharedConfig::default() };
+        let parts = Arc::new(datapath::engine::Shared::new(parts));
+        let bell = handle.bell().clone();
+        parts.punts().on_packet(move || bell.ring());
+        let worker_clock: Clock = Arc::new(clock);
+        let workers = start_workers(config.name.as_str(), shared.workers, &mut control, &parts, &worker_clock)
+            .context("can't start the workers")?;
+        let workers = Arc::new(workers);
+        let packets = WorkerPackets { workers: Arc::clone(&workers), backends: backends.clone() };
+        let switch_config = SwitchConfig { name: config.name.to_string(), dpid, fail_mode: config.fail_mode };
+        let switch = Switch::new(clock(), control, parts, packets, switch_config);
+
+        let settings = Settings {
+            versions: VersionSet::of(&config.protocols),
+            probe: config.inactivity_probe,
+            ..Settings::default()
+        };
+        let runner = Runner::new(Hub::new(switch, settings), inbox, clock);
+        let failed = shared.failed.clone();
+        let name = config.name.to_string();
+        let thread = std::thread::Builder::new()
+            .name(format!("bridge-{name}"))
+            .spawn(move || {
+                // Dropped on the way out, a panic's too; the daemon then knows that the bridge is gone.
+                let note = EndNote { name, failed };
+                runner.run();
+                note.forget();
+            })
+            .context("can't start the bridge's thread")?;
+        let mut instance = Self { name: config.name.to_string(), handle, agent: None, thread: Some(thread) };
+
+        instance.start_ports(config, shared, workers, backends)?;
+        let agent_config = AgentConfig { controllers: config.controllers.clone(), listen: config.listen.clone() };
+        let agent = Agent::start(&agent_config, &instance.handle).await.map_err(|e| {
+            let advice = service::advice(&e).map(|a| format!(" ({a})")).unwrap_or_default();
+            anyhow!("{e}{advice}")
+        })?;
+        for place in &agent.listening {
+            info!(bridge = instance.name, place, "listening for controllers");
+        }
+        let _ = instance.handle.send(Event::Dials(agent.dials())).await;
+        instance.agent = Some(agent);
+        Ok(instance)
+    }
+
+    fn start_ports<P: crate::ports::manager::Plumbing + 'static>(
+        &self,
+        config: &BridgeConfig,
+        shared: &Shared,
+        plumbing: P,
+        backends: Backends,
+    ) -> Result<()> {
+        let (tell, links) = (self.handle.clone(), shared.links.clone());
+        let runtime = tokio::runtime::Handle::current();
+        let ports = BridgePorts::new(
+            &self.name,
+            &config.ports,
+            plumbing,
+            backends,
+            opener(),
+            move |event| {
+                // The bridge is gone at the end only, and nobody needs to hear of its ports then.
+                let _ = tell.send_blocking(Event::Port(event));
+            },
+            move |link| {
+                let (links, ifindex, name) = (links.clone(), link.ifindex, link.name.clone());
+                runtime.spawn(async move {
+                    if let Err(e) = links.set_up(ifindex, true).await {
+                        tracing::warn!(interface = name, error = %e, "can't set the interface up");
+                    }
+                });
+            },
+        );
+        tokio::task::block_in_place(|| {
+            shared.ports.add_bridge(ports);
+            if config.local_port {
+                let local = PortSpec { number: Some(PortNo::LOCAL), name: config.name.clone(), kind: PortKind::Tap };
+                add(&shared.ports, &self.name, local)?;
+            }
+            config.ports.iter().try_for_each(|spec| add(&shared.ports, &self.name, spec.clone()))
+        })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How management's calls get to it.
+    pub(super) fn to_bridge(&self) -> ToBridge {
+        let handle = self.handle.clone();
+        Arc::new(move |call| {
+            let handle = handle.clone();
+            // A call to a bridge that has ended is dropped, and its client told so.
+            tokio::spawn(async move { handle.send(Event::Call(call)).await });
+        })
+    }
+
+    /// Ends the thread, which says goodbye to the controllers, and then the connections.
+    pub(super) async fn stop(&mut self) {
+        let _ = self.handle.send(Event::Stop).await;
+        if let Some(thread) = self.thread.take() {
+            // A panic was logged where it happened.
+            let _ = tokio::task::block_in_place(|| thread.join());
+        }
+        self.agent = None;
+    }
+}
+
+/// A number that senders of packets can't guess.
+fn random() -> u64 {
+    std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0_u8)
+}
+
+/// Says that a bridge's thread ended without having been told to.
+struct EndNote {
+    name: String,
+    failed: tokio::sync::mpsc::Sender<String>,
+}
+
+impl EndNote {
+    fn forget(mut self) {
+        self.name.clear();
+    }
+}
+
+impl Drop for EndNote {
+    fn drop(&mut self) {
+        if !self.name.is_empty() {
+            let _ = self.failed.try_send(std::mem::take(&mut self.name));
+        }
+    }
+}
+
+fn add(ports: &PortControl, bridge: &str, spec: PortSpec) -> Result<()> {
+    let name = spec.name.clone();
+    match ports.add_and_wait(bridge, spec) {
+        Some(Ok(_)) => Ok(()),
+        Some(Err(e)) => Err(with_advice(&name, e)),
+        None => Err(anyhow!("the ports' thread has ended")),
+    }
+}
+
+fn with_advice(name: &IfName, e: AddPortError) -> anyhow::Error {
+    let advice = match &e {
+        AddPortError::Port(PortError::Open { what: "/dev/net/tun", source, .. })
+            if source.kind() == std::io::ErrorKind::NotFound =>
+        {
+            Some("TAP interfaces need the tun module: `modprobe tun`")
+        }
+        AddPortError::Port(PortError::Open { what: "TUNSETIFF", source, .. })
+            if source.kind() == std::io::ErrorKind::InvalidInput =>
+        {
+            Some("an interface of that name exists and is no TAP: choose another name, or leave out type=tap")
+        }
+        AddPortError::Port(PortError::Open { source, .. }) => service::advice(source),
+        AddPortError::Port(_) | AddPortError::Table(_) | AddPortError::Elsewhere(..) => None,
+    };
+    let advice = advice.map(|a| format!(" ({a})")).unwrap_or_default();
+    anyhow!("can't add port `{name}`: {e}{advice}")
+}

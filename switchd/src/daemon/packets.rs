@@ -1,0 +1,146 @@
+//! A bridge's workers: started here, reached from the bridge's thread through [`Packets`].
+
+use crate::bridge::switch::Packets;
+use crate::ports::manager::Backends;
+use datapath::control::Control;
+use datapath::engine::counter::Writer;
+use datapath::engine::{CACHE_ENTRIES, PipelineEngine, Shared, Source};
+use datapath::frame::Frame;
+use datapath::key::FlowKey;
+use datapath::pipeline::Start;
+use datapath::port::PortCounters;
+use datapath::program::Program;
+use datapath::publish::{Reader, Snapshot};
+use datapath::trace::Trace;
+use datapath::worker::{Clock, Worker, WorkerConfig, Workers};
+use ofproto::ids::PortNo;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long a worker may take to explain a packet.
+const TRACE_TIME: Duration = Duration::from_secs(5);
+
+/// A worker's view of the published state, which outlives an engine that panics: control made it once,
+/// and the next engine takes it over.
+pub(super) struct Lent {
+    reader: Option<Reader>,
+    home: Arc<Mutex<Option<Reader>>>,
+}
+
+impl Lent {
+    /// Takes the view from its home. `None` if it is out.
+    fn take(home: &Arc<Mutex<Option<Reader>>>) -> Option<Self> {
+        let reader = home.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        Some(Self { reader: Some(reader), home: Arc::clone(home) })
+    }
+
+    fn reader(&mut self) -> &mut Reader {
+        // It is `None` only while being dropped, when nobody can call.
+        self.reader.as_mut().unwrap_or_else(|| unreachable!("a view in use is there"))
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(mut reader) = self.reader.take() {
+            reader.offline();
+            *self.home.lock().unwrap_or_else(PoisonError::into_inner) = Some(reader);
+        }
+    }
+}
+
+impl Source for Lent {
+    type View<'r> = Snapshot<'r>;
+
+    fn writer(&mut self) -> Writer {
+        self.reader().adopt().writer()
+    }
+
+    #[inline]
+    fn adopt(&mut self) -> Snapshot<'_> {
+        self.reader().adopt()
+    }
+
+    fn offline(&mut self) {
+        self.reader().offline();
+    }
+
+    fn online(&mut self) {
+        self.reader().online();
+    }
+}
+
+/// The engine of every worker.
+pub(super) type Engine = PipelineEngine<Lent>;
+
+/// Starts a bridge's workers on views of `control`.
+///
+/// # Errors
+/// Out of threads or descriptors, or more workers than control has views for.
+pub(super) fn start_workers(
+    bridge: &str,
+    count: usize,
+    control: &mut Control,
+    shared: &Arc<Shared>,
+    clock: &Clock,
+) -> io::Result<Workers<Engine>> {
+    let mut workers = Vec::new();
+    for i in 0..count {
+        let mut reader = control.attach_worker().ok_or_else(|| io::Error::other("too many workers"))?;
+        reader.offline();
+        let home = Arc::new(Mutex::new(Some(reader)));
+        let shared = Arc::clone(shared);
+        let make = move || {
+            let source = Lent::take(&home).unwrap_or_else(|| unreachable!("the engine before was dropped"));
+            PipelineEngine::new(source, Arc::clone(&shared), CACHE_ENTRIES)
+        };
+        workers.push(Worker::start(WorkerConfig::new(format!("{bridge}-w{i}"), Arc::clone(clock)), make)?);
+    }
+    Ok(Workers::new(workers))
+}
+
+/// Raises a counter when a task has run, or has been dropped without running: a barrier that waits for
+/// it must not wait for ever.
+struct Done(Arc<AtomicU64>);
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Release);
+    }
+}
+
+/// The workers as the bridge's thread uses them.
+pub(super) struct WorkerPackets {
+    pub(super) workers: Arc<Workers<Engine>>,
+    pub(super) backends: Backends,
+}
+
+impl Packets for WorkerPackets {
+    /// All go through the first worker, so that they keep their order.
+    fn packet_out(&self, program: Program, key: FlowKey, frame: Frame, done: Arc<AtomicU64>) {
+        let done = Done(done);
+        if let Some(worker) = self.workers.all().first() {
+            // If the worker has stopped the task is dropped, which is its end, too.
+            let _ = worker.run(move |engine, tx, now| {
+                engine.packet_out(&program, key, frame, tx, now);
+                tx.flush();
+                drop(done);
+            });
+        }
+    }
+
+    fn trace(&self, key: FlowKey, frame: Frame) -> Option<Trace> {
+        let (tell, told) = crossbeam::channel::bounded(1);
+        let task = move |engine: &mut Engine, _: &mut datapath::worker::TxQueues, now| {
+            let _ = tell.send(engine.trace(key, frame, Start::Received, now));
+        };
+        self.workers.all().first()?.run(task).ok()?;
+        told.recv_timeout(TRACE_TIME).ok()
+    }
+
+    fn port_counters(&self, port: PortNo) -> Option<PortCounters> {
+        self.backends.get(port).map(|b| b.counters())
+    }
+}

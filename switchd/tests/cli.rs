@@ -1,0 +1,96 @@
+//! The program's words and exit codes for wrong options, wrong files and missing rights.
+
+use std::path::Path;
+use std::process::Command;
+
+/// Runs the program: its exit code, standard output and standard error.
+fn switchd(dir: &Path, args: &[&str]) -> (Option<i32>, String, String) {
+    let out = Command::new(env!("CARGO_BIN_EXE_switchd"))
+        .args(args)
+        .current_dir(dir)
+        .env_remove("SWITCHD_LOG")
+        .output()
+        .unwrap();
+    let text = |b: Vec<u8>| String::from_utf8(b).unwrap();
+    (out.status.code(), text(out.stdout), text(out.stderr))
+}
+
+#[test]
+fn help_and_version() {
+    let dir = tempfile::tempdir().unwrap();
+    let (code, out, _) = switchd(dir.path(), &["--help"]);
+    assert_eq!(code, Some(0));
+    for word in ["--port", "--controller", "--fail-mode", "--config", "Examples:", "CAP_NET_RAW"] {
+        assert!(out.contains(word), "{word}");
+    }
+    let (code, out, _) = switchd(dir.path(), &["--version"]);
+    assert_eq!((code, out), (Some(0), format!("switchd {}\n", env!("CARGO_PKG_VERSION"))));
+}
+
+#[test]
+fn wrong_options() {
+    let dir = tempfile::tempdir().unwrap();
+    for (args, expected) in [
+        (
+            &["--port", "0=eth1"][..],
+            "error: invalid value '0=eth1' for '--port <PORT>': `0` is no port number; expected 1 to 65279 before `=`",
+        ),
+        (
+            &["--protocol", "1.9"],
+            "error: invalid value '1.9' for '--protocol <VERSIONS>': `1.9` is no OpenFlow version; expected 1.0 to 1.5 or OpenFlow10 to OpenFlow15",
+        ),
+        (&["--ports", "eth1"], "error: unexpected argument '--ports' found"),
+        (&["--port", "a", "--port", "1=a"], "switchd: --port: interface `a` is taken already (--port)"),
+        (&["--log", "a=b=c"], "switchd: --log: `a=b=c` is no log filter"),
+        (&["--config", "missing.toml"], "switchd: --config: can't read `missing.toml`: No such file or directory"),
+    ] {
+        let (code, out, err) = switchd(dir.path(), args);
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{args:?}: {err}");
+        assert!(err.starts_with(expected), "{args:?}\n got: {err}\nwant: {expected}");
+    }
+}
+
+#[test]
+fn wrong_files() {
+    let dir = tempfile::tempdir().unwrap();
+    for (text, expected) in [
+        (
+            "name = \"br0\"\nport = [\"x=eth1\"]\n",
+            "switchd: s.toml, line 2: port: `x` is no port number; expected 1 to 65279 before `=`\n",
+        ),
+        (
+            "[[bridge]]\nname = \"br0\"\ncontroler = \"tcp:c\"\n",
+            "switchd: s.toml, line 3: controler: unknown key; did you mean `controller`?\n",
+        ),
+        ("workers = 1\nlog = \"a=b=c\"\n", "switchd: s.toml, line 2: log: `a=b=c` is no log filter"),
+        ("name = \n", "switchd: s.toml, line 1: not TOML: "),
+    ] {
+        std::fs::write(dir.path().join("s.toml"), text).unwrap();
+        let (code, out, err) = switchd(dir.path(), &["--config", "s.toml"]);
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{text}: {err}");
+        assert!(err.starts_with(expected), "{text}\n got: {err}\nwant: {expected}");
+    }
+}
+
+#[test]
+fn missing_rights_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    // Drops every capability and the right to gain some, if we have any.
+    let out = Command::new("setpriv")
+        .args(["--bounding-set=-all", "--inh-caps=-all", "--no-new-privs", "--reuid=65534", "--clear-groups"])
+        .arg(env!("CARGO_BIN_EXE_switchd"))
+        .args(["--port", "lo", "--management", "none"])
+        .current_dir(dir.path())
+        .output();
+    let Ok(out) = out else {
+        println!("skipped: no setpriv program");
+        return;
+    };
+    let err = String::from_utf8_lossy(&out.stderr);
+    if err.contains("setpriv:") {
+        println!("skipped: {err}");
+        return;
+    }
+    assert_eq!(out.status.code(), Some(1), "{err}");
+    assert!(err.contains("ports need CAP_NET_RAW and CAP_NET_ADMIN") && err.contains("setcap"), "{err}");
+}
