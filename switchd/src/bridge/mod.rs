@@ -14,6 +14,8 @@ mod answers;
 mod features;
 pub mod hub;
 pub mod switch;
+#[cfg(test)]
+mod tests;
 
 use crate::agent::outbox::{Close, Outbox};
 use crate::agent::{DialStatus, Opened};

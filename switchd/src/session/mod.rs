@@ -27,7 +27,7 @@ pub mod requests;
 pub mod role;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::packet_buffer::PacketBuffer;
 use bundle::Bundles;

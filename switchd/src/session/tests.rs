@@ -1,6 +1,6 @@
 //! The rules of the channel, with bytes in and bytes out and a switch that only takes notes.
 
-mod fake;
+pub(crate) mod fake;
 
 mod bundles;
 mod channel;

@@ -1,0 +1,501 @@
+//! A bridge as its controllers see it: the real control, no sockets; then with sockets.
+
+use super::hub::Hub;
+use super::switch::{Packets, Switch, SwitchConfig};
+use super::{Event, Instance, Runner, channel};
+use crate::agent::{Agent, AgentConfig};
+use crate::config::FailMode;
+use crate::management::{Call, Request};
+use crate::ports::PortEvent;
+use crate::session::tests::fake::{port, split};
+use crate::session::{ConnId, Purpose, Received, Settings};
+use bytes::Bytes;
+use datapath::clock::Time;
+use datapath::control::{Control, ControlConfig};
+use datapath::engine::{Shared, SharedConfig};
+use datapath::frame::Frame;
+use datapath::key::FlowKey;
+use datapath::port::PortCounters;
+use datapath::program::Program;
+use datapath::publish::Reader;
+use ofproto::action::Action;
+use ofproto::async_config::{AsyncConfig, AsyncKind, AsyncProp};
+use ofproto::bundle::{BundleAdd, BundleCtrl, BundleCtrlType, BundleFlags};
+use ofproto::field::FieldId;
+use ofproto::flow::{FlowMod, FlowModCommand, FlowModFlags};
+use ofproto::group::{Bucket, GroupMod, GroupModCommand, GroupType};
+use ofproto::ids::{BucketId, BufferId, BundleId, Dpid, GroupId, PortNo, TableId, Xid};
+use ofproto::instruction::Instruction;
+use ofproto::matching::Match;
+use ofproto::message::{Message, Multipart, MultipartReply, MultipartRequest};
+use ofproto::packet::PacketOut;
+use ofproto::port::{PortConfig, PortMod, PortReason};
+use ofproto::role::{Role, RoleMsg};
+use ofproto::stats::FlowStatsRequest;
+use ofproto::wire::{self, Header};
+use ofproto::{ErrorKind, Version};
+use std::io::{Read, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// Carries nothing out, and says so at once.
+#[derive(Default, Clone)]
+struct NoPackets {
+    sent: Arc<Mutex<Vec<usize>>>,
+}
+
+impl Packets for NoPackets {
+    fn packet_out(&self, _: Program, _: FlowKey, frame: Frame, done: Arc<AtomicU64>) {
+        self.sent.lock().unwrap().push(frame.len());
+        done.fetch_add(1, Ordering::Release);
+    }
+    fn trace(&self, _: FlowKey, _: Frame) -> Option<datapath::trace::Trace> {
+        None
+    }
+    fn port_counters(&self, _: PortNo) -> Option<PortCounters> {
+        None
+    }
+}
+
+struct Bench {
+    hub: Hub<Switch<NoPackets>>,
+    now: Time,
+    packets: NoPackets,
+    worker: Reader,
+}
+
+fn parts() -> (Switch<NoPackets>, NoPackets, Reader) {
+    let mut control = Control::new(ControlConfig { n_tables: 4, max_entries: 8, ..ControlConfig::default() });
+    let worker = control.attach_worker().unwrap();
+    let packets = NoPackets::default();
+    let config = SwitchConfig { name: "br0".into(), dpid: Dpid(0xd1), fail_mode: FailMode::Standalone };
+    let shared = Arc::new(Shared::new(SharedConfig::default()));
+    let mut switch = Switch::new(Time::ZERO, control, shared, packets.clone(), config);
+    for n in 1..=3 {
+        switch.port_event(Time::ZERO, PortEvent::Added(port(n)));
+    }
+    (switch, packets, worker)
+}
+
+impl Bench {
+    fn new() -> Self {
+        let (switch, packets, worker) = parts();
+        let mut hub = Hub::new(switch, Settings::default());
+        hub.spread(None);
+        Self { hub, now: Time::from_secs(1), packets, worker }
+    }
+
+    fn connect(&mut self, version: Version) -> ConnId {
+        let id = self.hub.opened(self.now, "tcp:test".into(), Purpose::Controller);
+        self.say(id, version, 1, &Message::Hello(Vec::new()));
+        self.hear(id);
+        id
+    }
+
+    fn say(&mut self, id: ConnId, version: Version, xid: u32, message: &Message) {
+        let bytes = wire::encode(version, Xid(xid), message).unwrap();
+        let header = Header::decode(&bytes).unwrap();
+        let message = wire::decode(&bytes).map(|(_, m)| m);
+        self.hub.receive(self.now, id, Received { header, message, bytes: bytes.into() });
+    }
+
+    fn hear(&mut self, id: ConnId) -> Vec<(Header, Message)> {
+        self.hub.advance(self.now, id);
+        let session = self.hub.session_mut(id).unwrap();
+        let out = session.take_output();
+        session.set_queued(0);
+        split(&out)
+    }
+
+    /// The one answer.
+    fn ask(&mut self, id: ConnId, version: Version, message: &Message) -> Message {
+        self.say(id, version, 99, message);
+        let mut out = self.hear(id);
+        assert_eq!(out.len(), 1, "{out:?}");
+        assert_eq!(out[0].0.xid, Xid(99));
+        out.remove(0).1
+    }
+
+    fn error(&mut self, id: ConnId, version: Version, message: &Message) -> ErrorKind {
+        match self.ask(id, version, message) {
+            Message::Error(e) => e.kind(version).unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The worker comes round, and control looks after what waited for it.
+    fn turn(&mut self) {
+        let _ = self.worker.adopt();
+        self.hub.tick(self.now);
+    }
+
+    fn flows(&mut self, id: ConnId, version: Version) -> Vec<ofproto::stats::FlowDesc> {
+        let ask = Message::MultipartRequest(Multipart::last(MultipartRequest::Flow(FlowStatsRequest::default())));
+        match self.ask(id, version, &ask) {
+            Message::MultipartReply(Multipart { body: MultipartReply::Flow(flows), .. }) => flows,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn add(in_port: u32, flags: FlowModFlags) -> FlowMod {
+    FlowMod {
+        flags,
+        matching: Match::any().with(FieldId::InPort, u128::from(in_port)),
+        instructions: vec![Instruction::ApplyActions(vec![Action::output(PortNo(2))])],
+        ..FlowMod::default()
+    }
+}
+
+fn group(id: u32) -> Message {
+    Message::GroupMod(GroupMod {
+        command: GroupModCommand::Add,
+        ty: GroupType::All,
+        group: GroupId(id),
+        command_bucket: BucketId::ALL,
+        buckets: vec![Bucket { id: None, ..Bucket::new(vec![Action::output(PortNo(1))]) }],
+        properties: Vec::new(),
+    })
+}
+
+const V13: Version = Version::V13;
+const V14: Version = Version::V14;
+
+#[test]
+fn a_flow_is_added_shown_removed_and_its_end_told() {
+    for version in [Version::V13, Version::V14, Version::V15] {
+        let mut b = Bench::new();
+        let c = b.connect(version);
+        b.say(c, version, 1, &Message::FlowMod(add(1, FlowModFlags::SEND_FLOW_REM)));
+        assert_eq!(b.hear(c), [], "{version}");
+        let flows = b.flows(c, version);
+        assert_eq!((flows.len(), flows[0].priority), (1, 0x8000));
+        let delete = FlowMod { command: FlowModCommand::Delete, table: TableId::ALL, ..FlowMod::default() };
+        b.say(c, version, 2, &Message::FlowMod(delete));
+        b.say(c, version, 3, &Message::BarrierRequest);
+        for _ in 0..4 {
+            b.turn();
+        }
+        let out = b.hear(c);
+        let kinds: Vec<_> = out.iter().map(|(h, m)| (h.xid.0, std::mem::discriminant(m))).collect();
+        assert_eq!(out.len(), 2, "{kinds:?}");
+        assert!(matches!(&out[0].1, Message::FlowRemoved(r) if r.priority == 0x8000), "before the barrier's reply");
+        assert_eq!((out[1].0.xid, &out[1].1), (Xid(3), &Message::BarrierReply));
+        assert_eq!(b.flows(c, version), []);
+    }
+}
+
+#[test]
+fn a_barrier_is_answered_when_the_worker_has_adopted_what_came_before() {
+    let mut b = Bench::new();
+    let c = b.connect(V13);
+    let _ = b.worker.adopt();
+    b.say(c, V13, 1, &Message::FlowMod(add(1, FlowModFlags::empty())));
+    b.say(c, V13, 2, &Message::BarrierRequest);
+    b.hub.tick(b.now);
+    assert_eq!(b.hear(c), []);
+    assert!(b.hub.session(c).unwrap().awaits_barrier());
+    b.turn();
+    assert_eq!(b.hear(c)[0].1, Message::BarrierReply);
+}
+
+#[test]
+fn errors_are_those_of_the_tables() {
+    let mut b = Bench::new();
+    let c = b.connect(V13);
+    let bad = FlowMod { table: TableId(4), ..add(1, FlowModFlags::empty()) };
+    assert_eq!(b.error(c, V13, &Message::FlowMod(bad)), ErrorKind::FlowModFailedBadTableId);
+    for n in 1..=8 {
+        b.say(c, V13, n, &Message::FlowMod(add(n, FlowModFlags::empty())));
+    }
+    assert_eq!(b.error(c, V13, &Message::FlowMod(add(9, FlowModFlags::empty()))), ErrorKind::FlowModFailedTableFull);
+    assert_eq!(b.flows(c, V13).len(), 8);
+    b.say(c, V13, 1, &group(5));
+    assert_eq!(b.error(c, V13, &group(5)), ErrorKind::GroupModFailedGroupExists);
+    let stats = Message::MultipartRequest(Multipart::last(MultipartRequest::PortStats(PortNo(77))));
+    assert_eq!(b.error(c, V13, &stats), ErrorKind::BadRequestBadPort);
+    let stats = Message::MultipartRequest(Multipart::last(MultipartRequest::Group(GroupId(6))));
+    assert_eq!(b.error(c, V13, &stats), ErrorKind::GroupModFailedUnknownGroup);
+}
+
+#[test]
+fn every_multipart_is_answered_in_its_own_kind() {
+    for version in [Version::V13, Version::V14, Version::V15] {
+        let mut b = Bench::new();
+        let c = b.connect(version);
+        b.say(c, version, 1, &group(5));
+        let mut asks = vec![
+            MultipartRequest::Desc,
+            MultipartRequest::Flow(FlowStatsRequest::default()),
+            MultipartRequest::Aggregate(FlowStatsRequest::default()),
+            MultipartRequest::Table,
+            MultipartRequest::PortStats(PortNo::ANY),
+            MultipartRequest::Queue { port: PortNo::ANY, queue: ofproto::ids::QueueId::ALL },
+            MultipartRequest::Group(GroupId::ALL),
+            MultipartRequest::GroupDesc(GroupId::ALL),
+            MultipartRequest::GroupFeatures,
+            MultipartRequest::Meter(ofproto::ids::MeterId::ALL),
+            MultipartRequest::MeterConfig(ofproto::ids::MeterId::ALL),
+            MultipartRequest::MeterFeatures,
+            MultipartRequest::TableFeatures(Vec::new()),
+            MultipartRequest::PortDesc(PortNo::ANY),
+        ];
+        if version >= Version::V14 {
+            asks.push(MultipartRequest::TableDesc);
+            asks.push(MultipartRequest::QueueDesc { port: PortNo::ANY, queue: ofproto::ids::QueueId::ALL });
+            asks.push(MultipartRequest::FlowMonitor(Vec::new()));
+        }
+        if version >= Version::V15 {
+            asks.push(MultipartRequest::FlowStats(FlowStatsRequest::default()));
+            asks.push(MultipartRequest::ControllerStatus);
+        }
+        for ask in asks {
+            let bytes =
+                wire::encode(version, Xid(9), &Message::MultipartRequest(Multipart::last(ask.clone()))).unwrap();
+            b.say(c, version, 9, &Message::MultipartRequest(Multipart::last(ask.clone())));
+            let session = b.hub.session_mut(c).unwrap();
+            let out = session.take_output();
+            session.set_queued(0);
+            assert!(!out.is_empty(), "{version} {ask:?}");
+            let replies = split(&out);
+            assert!(
+                replies.iter().all(|(h, m)| h.xid == Xid(9) && matches!(m, Message::MultipartReply(_))),
+                "{version} {ask:?}: {replies:?}"
+            );
+            assert_eq!(out[8..10], bytes[8..10], "{version} {ask:?}: the type is the request's");
+        }
+    }
+}
+
+#[test]
+fn a_bundle_is_all_or_nothing() {
+    let mut b = Bench::new();
+    let c = b.connect(V14);
+    b.say(c, V14, 1, &Message::FlowMod(add(3, FlowModFlags::empty())));
+    let before = b.flows(c, V14);
+    let flags = BundleFlags::ATOMIC | BundleFlags::ORDERED;
+    let control = |ty| Message::BundleControl(BundleCtrl { bundle: BundleId(1), ty, flags, properties: Vec::new() });
+    let bundled = |xid: u32, m: Message| {
+        Message::BundleAdd(BundleAdd {
+            bundle: BundleId(1),
+            flags,
+            message: Box::new(m),
+            inner_xid: Xid(xid),
+            properties: Vec::new(),
+        })
+    };
+    b.say(c, V14, 1, &control(BundleCtrlType::OpenRequest));
+    for n in 1..=10 {
+        let m = if n == 1 { group(7) } else { Message::FlowMod(add(10 + n, FlowModFlags::empty())) };
+        b.say(c, V14, n, &bundled(n, m));
+    }
+    b.hear(c);
+    b.say(c, V14, 50, &control(BundleCtrlType::CommitRequest));
+    let errors: Vec<_> = b
+        .hear(c)
+        .iter()
+        .map(|(h, m)| match m {
+            Message::Error(e) => (h.xid.0, e.kind(V14).unwrap()),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(errors, [(9, ErrorKind::FlowModFailedTableFull), (50, ErrorKind::BundleFailedMsgFailed)]);
+    assert_eq!(b.flows(c, V14), before);
+    let ask = Message::MultipartRequest(Multipart::last(MultipartRequest::GroupDesc(GroupId::ALL)));
+    let Message::MultipartReply(m) = b.ask(c, V14, &ask) else { panic!() };
+    assert_eq!(m.body, MultipartReply::GroupDesc(Vec::new()));
+
+    // A group, a flow that uses it and a packet-out through it, in one.
+    b.say(c, V14, 1, &control(BundleCtrlType::OpenRequest));
+    b.say(c, V14, 2, &bundled(2, group(7)));
+    let through = vec![Action::Group(GroupId(7))];
+    let mut fm = add(1, FlowModFlags::empty());
+    fm.instructions = vec![Instruction::ApplyActions(through.clone())];
+    b.say(c, V14, 3, &bundled(3, Message::FlowMod(fm)));
+    let po = PacketOut {
+        buffer_id: BufferId::NONE,
+        matching: Match::any().with(FieldId::InPort, 1),
+        actions: through,
+        data: Bytes::from_static(&[7; 64]),
+    };
+    b.say(c, V14, 4, &bundled(4, Message::PacketOut(po)));
+    b.hear(c);
+    assert!(b.packets.sent.lock().unwrap().is_empty());
+    assert_eq!(b.ask(c, V14, &control(BundleCtrlType::CommitRequest)), control(BundleCtrlType::CommitReply));
+    assert_eq!(*b.packets.sent.lock().unwrap(), [64]);
+    assert_eq!(b.flows(c, V14).len(), 2);
+}
+
+#[test]
+fn one_master_at_most_and_slaves_hear_of_ports_only() {
+    let mut b = Bench::new();
+    let (one, two) = (b.connect(V14), b.connect(V13));
+    let master = |generation_id| Message::RoleRequest(RoleMsg { role: Role::Master, short_id: 0, generation_id });
+    b.ask(one, V14, &master(1));
+    let Message::RoleReply(r) = b.ask(two, V13, &master(2)) else { panic!() };
+    assert_eq!((r.role, r.generation_id), (Role::Master, 2));
+    let told = b.hear(one);
+    assert!(matches!(&told[0].1, Message::RoleStatus(s) if s.role == Role::Slave && s.generation_id == 2), "{told:?}");
+    assert_eq!(b.error(one, V14, &master(1)), ErrorKind::RoleRequestFailedStale);
+    assert_eq!(b.error(one, V14, &Message::FlowMod(add(1, FlowModFlags::empty()))), ErrorKind::BadRequestIsSlave);
+    let mut down = port(1);
+    down.state = ofproto::port::PortState::LINK_DOWN;
+    b.hub.switch.port_event(b.now, PortEvent::Changed(down));
+    b.hub.spread(None);
+    for id in [one, two] {
+        let out = b.hear(id);
+        assert!(matches!(&out[0].1, Message::PortStatus(s) if s.reason == PortReason::Modify), "{out:?}");
+    }
+}
+
+#[test]
+fn a_port_mod_is_told_to_the_others_and_before_1_5_not_to_its_sender() {
+    let mut b = Bench::new();
+    let (old, new) = (b.connect(V13), b.connect(Version::V15));
+    let mod_ = |config| {
+        Message::PortMod(PortMod {
+            port_no: PortNo(2),
+            hw_addr: port(2).hw_addr,
+            config,
+            mask: PortConfig::NO_FWD,
+            properties: Vec::new(),
+        })
+    };
+    b.say(old, V13, 1, &mod_(PortConfig::NO_FWD));
+    assert_eq!(b.hear(old), []);
+    assert!(matches!(&b.hear(new)[0].1, Message::PortStatus(s) if s.port.config == PortConfig::NO_FWD));
+    b.say(new, Version::V15, 1, &mod_(PortConfig::empty()));
+    assert_eq!((b.hear(old).len(), b.hear(new).len()), (1, 1));
+}
+
+#[test]
+fn group_mods_are_forwarded_to_others_who_asked() {
+    let mut b = Bench::new();
+    let (one, two) = (b.connect(V14), b.connect(V14));
+    let props = vec![AsyncProp::Reasons { kind: AsyncKind::RequestForward, master: true, mask: 3 }];
+    for id in [one, two] {
+        b.say(id, V14, 1, &Message::SetAsync(AsyncConfig { props: props.clone() }));
+    }
+    b.say(one, V14, 42, &group(3));
+    assert_eq!(b.hear(one), []);
+    let out = b.hear(two);
+    assert!(matches!(&out[0].1, Message::RequestForward(f) if f.xid == Xid(42)), "{out:?}");
+}
+
+#[test]
+fn a_lost_controller_is_told_to_1_5_controllers() {
+    let mut b = Bench::new();
+    let (one, two) = (b.connect(V13), b.connect(Version::V15));
+    b.hub.session_mut(one).unwrap().end(false, "test");
+    b.hub.closed(b.now, one);
+    let out = b.hear(two);
+    assert!(matches!(&out[0].1, Message::ControllerStatus(s) if s.channel_status == 1 && s.reason == 1), "{out:?}");
+}
+
+#[test]
+fn a_standalone_bridge_forwards_by_itself_while_no_controller_is_there() {
+    let mut b = Bench::new();
+    assert!(!b.hub.demand().controlled);
+    let visitor = b.hub.opened(b.now, "unix:test".into(), Purpose::Visitor);
+    b.say(visitor, V13, 1, &Message::Hello(Vec::new()));
+    assert!(!b.hub.demand().controlled, "a visitor doesn't control");
+    let c = b.connect(V13);
+    assert!(b.hub.demand().controlled);
+    b.hub.session_mut(c).unwrap().end(false, "test");
+    b.hub.closed(b.now, c);
+    assert!(!b.hub.demand().controlled);
+}
+
+fn read_message(stream: &mut std::net::TcpStream) -> (Header, Message) {
+    let mut bytes = vec![0; 8];
+    stream.read_exact(&mut bytes).unwrap();
+    let len = usize::from(Header::decode(&bytes).unwrap().length);
+    bytes.resize(len, 0);
+    stream.read_exact(&mut bytes[8..]).unwrap();
+    wire::decode(&bytes).unwrap()
+}
+
+fn write_message(stream: &mut std::net::TcpStream, xid: u32, message: &Message) {
+    stream.write_all(&wire::encode(V13, Xid(xid), message).unwrap()).unwrap();
+}
+
+#[test]
+fn the_whole_way_over_sockets() {
+    let (switch, _, mut worker) = parts();
+    let (handle, inbox) = channel();
+    let epoch = std::time::Instant::now();
+    let clock = move || Time(epoch.elapsed().as_nanos() as u64);
+    let runner = Runner::new(Hub::new(switch, Settings::default()), inbox, clock);
+    // The worker's thread comes round until the test is over.
+    let over = Arc::new(AtomicU64::new(0));
+    let until = Arc::clone(&over);
+    let working = std::thread::spawn(move || {
+        while until.load(Ordering::Relaxed) == 0 {
+            let _ = worker.adopt();
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    });
+    let thread = std::thread::spawn(move || runner.run());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    // A controller that the switch dials, and a listener that is dialled.
+    let controller = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let config = AgentConfig {
+        controllers: vec![format!("tcp:{}", controller.local_addr().unwrap()).parse().unwrap()],
+        listen: vec![
+            "ptcp:6653:127.0.0.1"
+                .parse()
+                .map(|_: crate::config::Listen| crate::config::Listen::Tcp("127.0.0.1:0".parse().unwrap()))
+                .unwrap(),
+        ],
+    };
+    let agent = runtime.block_on(Agent::start(&config, &handle)).unwrap();
+
+    let (mut s, _) = controller.accept().unwrap();
+    assert!(matches!(read_message(&mut s).1, Message::Hello(_)));
+    write_message(&mut s, 1, &Message::Hello(Vec::new()));
+    write_message(&mut s, 2, &Message::FeaturesRequest);
+    let (header, reply) = read_message(&mut s);
+    assert!(matches!(reply, Message::FeaturesReply(f) if f.dpid == Dpid(0xd1)));
+    assert_eq!(header.xid, Xid(2));
+    // A message in single bytes, and many in one piece.
+    for byte in wire::encode(V13, Xid(3), &Message::EchoRequest(Bytes::from_static(b"x"))).unwrap() {
+        s.write_all(&[byte]).unwrap();
+    }
+    assert_eq!(read_message(&mut s).1, Message::EchoReply(Bytes::from_static(b"x")));
+    let mut many = Vec::new();
+    for n in 0..500 {
+        many.extend(wire::encode(V13, Xid(n), &Message::FlowMod(add(1 + n % 8, FlowModFlags::empty()))).unwrap());
+    }
+    many.extend(wire::encode(V13, Xid(1000), &Message::BarrierRequest).unwrap());
+    s.write_all(&many).unwrap();
+    let (header, reply) = read_message(&mut s);
+    assert_eq!((header.xid, reply), (Xid(1000), Message::BarrierReply));
+
+    // Another comes to the listener; the first is unhurt by its nonsense.
+    let at = agent.listening[0].strip_prefix("ptcp:").unwrap().split(':').next().unwrap().parse::<u16>().unwrap();
+    let mut visitor = std::net::TcpStream::connect(("127.0.0.1", at)).unwrap();
+    assert!(matches!(read_message(&mut visitor).1, Message::Hello(_)));
+    visitor.write_all(&[4, 0, 0, 3, 0, 0, 0, 1]).unwrap();
+    let mut rest = Vec::new();
+    visitor.read_to_end(&mut rest).unwrap();
+    assert!(!rest.is_empty(), "it is told before it is cut off");
+    write_message(&mut s, 9, &Message::EchoRequest(Bytes::new()));
+    assert!(matches!(read_message(&mut s).1, Message::EchoReply(_)));
+
+    let (reply, answer) = tokio::sync::oneshot::channel();
+    handle.send_blocking(Event::Call(Call { request: Request::Connections, reply })).unwrap();
+    let answer = answer.blocking_recv().unwrap().unwrap();
+    assert_eq!(answer["connections"][0]["state"], "up");
+    assert_eq!(answer["connections"][0]["counters"]["flow_mods"], 500);
+
+    // The controller goes and comes back: the switch dials again.
+    drop(s);
+    let (mut s, _) = controller.accept().unwrap();
+    assert!(matches!(read_message(&mut s).1, Message::Hello(_)));
+
+    handle.send_blocking(Event::Stop).unwrap();
+    thread.join().unwrap();
+    over.store(1, Ordering::Relaxed);
+    working.join().unwrap();
+}
