@@ -213,15 +213,6 @@ impl Classifier {
             }
         }
     }
-
-    /// Tuples in use, for people: mask words and entries are in the book.
-    #[cfg(test)]
-    pub(crate) fn tuples(&self, guard: Guard<'_>) -> usize {
-        match self.form.load(guard) {
-            Some(Form::Tuples(t)) => t.len(),
-            _ => 0,
-        }
-    }
 }
 
 struct TupleBook {

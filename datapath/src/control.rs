@@ -10,6 +10,7 @@
 mod book;
 mod bundle;
 mod events;
+mod features;
 mod flows;
 mod groups;
 pub mod ports;
@@ -85,6 +86,8 @@ enum Cause {
     Modified,
     /// The flow ends.
     Ended(ofproto::flow::FlowRemovedReason),
+    /// The flow ends, and nobody is told: its table was reconfigured.
+    Silently,
 }
 
 /// The switch's state and the means to change it.

@@ -158,6 +158,7 @@ impl Control {
 
     fn add(&mut self, version: Version, m: &FlowMod, now: Time) -> Result<FlowModOutcome, OfError> {
         let compiled = compile(&m.matching, version)?;
+        self.check_features(m)?;
         let (value, mask) = (compiled.value, compiled.mask);
         let exact10 = compiled.exact10;
         let priority = if exact10 { u16::MAX } else { m.priority };
@@ -216,6 +217,7 @@ impl Control {
     fn modify_flows(&mut self, version: Version, m: &FlowMod, now: Time) -> Result<FlowModOutcome, OfError> {
         let compiled = compile(&m.matching, version)?;
         // Refused even if no entry matches.
+        self.check_features(m)?;
         let shape = self.share_shape(compiled.clone());
         self.behaviour(version, m.table, &m.matching, Arc::as_ptr(&shape) as usize, m.priority, &m.instructions)?;
         let strict = m.command == FlowModCommand::ModifyStrict;
@@ -298,6 +300,14 @@ impl Control {
             }
         }
         found
+    }
+
+    /// Every current entry of a table.
+    pub(super) fn all_of(&self, table: TableId) -> Vec<u32> {
+        let guard = self.writer.guard();
+        self.shared(table)
+            .map(|s| self.tables[usize::from(table.0)].current(s, guard).map(|(i, _)| i).collect())
+            .unwrap_or_default()
     }
 
     fn check_overlap(

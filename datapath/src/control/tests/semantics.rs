@@ -1,1 +1,600 @@
+//! Rules of the specification, one by one, with a clock that the test holds.
 
+use super::super::*;
+use crate::counters::Count;
+use ofproto::Version::{self, V10, V11, V12, V13, V14, V15};
+use ofproto::action::Action;
+use ofproto::error::ErrorKind as E;
+use ofproto::field::FieldId as F;
+use ofproto::flow::{FlowMod, FlowModCommand as C, FlowModFlags as Fl, FlowRemoved, FlowRemovedReason as R};
+use ofproto::group::{Bucket, GroupMod, GroupModCommand, GroupType};
+use ofproto::ids::{BucketId, Cookie, GroupId, MacAddr, MeterId, PortNo, TableId};
+use ofproto::instruction::Instruction;
+use ofproto::matching::Match;
+use ofproto::meter::{Band, BandAction, MeterFlags, MeterMod, MeterModCommand};
+use ofproto::port::{Port, PortConfig, PortMod, PortState};
+use ofproto::stats::FlowStatsRequest;
+use ofproto::table::{TableConfig, TableMod, TableModProp};
+
+fn control(max: u32) -> Control {
+    Control::new(ControlConfig { n_tables: 4, max_entries: max, ..ControlConfig::default() })
+}
+
+fn apply(actions: Vec<Action>) -> Vec<Instruction> {
+    vec![Instruction::ApplyActions(actions)]
+}
+
+fn out(port: u32) -> Vec<Instruction> {
+    apply(vec![Action::output(PortNo(port))])
+}
+
+/// An entry on `in_port` with everything else at its default.
+fn flow(in_port: u32) -> FlowMod {
+    FlowMod { matching: Match::any().with(F::InPort, u128::from(in_port)), instructions: out(1), ..FlowMod::default() }
+}
+
+fn key(in_port: u32) -> FlowKey {
+    let mut k = FlowKey::default();
+    k.set(F::InPort, u128::from(in_port));
+    k
+}
+
+fn secs(n: u64) -> Time {
+    Time::from_secs(n)
+}
+
+/// Lets everything that waits come to its end; what was told meanwhile.
+fn settle(c: &mut Control, reader: &mut Reader, now: Time) -> Vec<Event> {
+    for _ in 0..10_000 {
+        reader.adopt();
+        let t = c.tick(now);
+        if !t.busy && !t.waiting {
+            return c.events().collect();
+        }
+    }
+    panic!("never comes to rest");
+}
+
+fn removed(events: &[Event]) -> Vec<&FlowRemoved> {
+    events.iter().filter_map(|e| if let Event::FlowRemoved(f) = e { Some(f) } else { None }).collect()
+}
+
+fn hit(reader: &mut Reader, in_port: u32, packets: u64, now: Time) -> Option<Cookie> {
+    let snap = reader.adopt();
+    let f = snap.lookup(TableId(0), &key(in_port))?;
+    snap.count(f.stats(), packets, packets * 100, now);
+    Some(f.cookie())
+}
+
+fn stats(c: &mut Control, now: Time) -> Vec<ofproto::stats::FlowDesc> {
+    let d = c.flow_stats(&FlowStatsRequest::default(), V13).unwrap();
+    c.next_flows(d, usize::MAX, now).0
+}
+
+#[test]
+fn a_hard_timeout_counts_from_insertion_and_an_idle_one_from_the_last_packet() {
+    let mut c = control(100);
+    let mut w = c.attach_worker().unwrap();
+    let base = FlowMod { flags: Fl::SEND_FLOW_REM, ..flow(1) };
+    c.flow_mod(V13, &FlowMod { hard_timeout: 3, ..base.clone() }, secs(10)).unwrap();
+    c.flow_mod(V13, &FlowMod { idle_timeout: 2, ..FlowMod { matching: flow(2).matching, ..base } }, secs(10)).unwrap();
+    let at = |ms| Time::from_millis(ms);
+    assert!(removed(&settle(&mut c, &mut w, at(11_000))).is_empty());
+    hit(&mut w, 1, 5, at(11_900));
+    hit(&mut w, 2, 7, at(11_500));
+    // A modify leaves both clocks alone.
+    c.flow_mod(V13, &FlowMod { command: C::Modify, instructions: out(9), ..FlowMod::default() }, at(11_600)).unwrap();
+    assert!(removed(&settle(&mut c, &mut w, at(12_990))).is_empty());
+    let events = settle(&mut c, &mut w, at(13_090));
+    let r = removed(&events);
+    assert_eq!(r.len(), 1);
+    assert_eq!((r[0].reason, r[0].stats.packet_count, r[0].stats.byte_count), (R::HardTimeout, 5, 500));
+    assert_eq!(r[0].stats.duration_sec, 3);
+    assert!(removed(&settle(&mut c, &mut w, at(13_450))).is_empty());
+    let events = settle(&mut c, &mut w, at(13_590));
+    let r = removed(&events);
+    assert_eq!((r.len(), r[0].reason, r[0].stats.packet_count), (1, R::IdleTimeout, 7));
+    assert_eq!(c.flow_count(TableId(0)), 0);
+    assert!(hit(&mut w, 2, 1, at(13_600)).is_none());
+}
+
+#[test]
+fn replacing_copies_counters_from_1_2_on_and_restarts_the_duration() {
+    for (version, flags, kept) in
+        [(V10, Fl::empty(), false), (V11, Fl::empty(), false), (V12, Fl::empty(), true), (V13, Fl::RESET_COUNTS, false)]
+    {
+        let mut c = control(100);
+        let mut w = c.attach_worker().unwrap();
+        c.flow_mod(version, &FlowMod { flags: Fl::SEND_FLOW_REM, ..flow(1) }, secs(1)).unwrap();
+        hit(&mut w, 1, 4, secs(2));
+        c.flow_mod(version, &FlowMod { flags, cookie: Cookie(9), ..flow(1) }, secs(5)).unwrap();
+        assert!(removed(&settle(&mut c, &mut w, secs(6))).is_empty(), "a replacement is no removal");
+        let s = stats(&mut c, secs(7));
+        assert_eq!((s.len(), s[0].cookie, s[0].stats.duration_sec), (1, Cookie(9), 2));
+        assert_eq!(s[0].stats.packet_count, if kept { 4 } else { 0 }, "{version}");
+        hit(&mut w, 1, 1, secs(8));
+        assert_eq!(stats(&mut c, secs(8))[0].stats.packet_count, if kept { 5 } else { 1 });
+    }
+}
+
+#[test]
+fn modify_sets_instructions_only_and_its_miss_adds_before_1_2() {
+    for version in Version::ALL {
+        let mut c = control(100);
+        let mut w = c.attach_worker().unwrap();
+        let m = FlowMod { command: C::Modify, cookie: Cookie(7), instructions: out(3), ..flow(1) };
+        c.flow_mod(version, &m, secs(1)).unwrap();
+        assert_eq!(c.flow_count(TableId(0)), u32::from(version <= V11), "{version}");
+        let masked = FlowMod { cookie_mask: 1, ..FlowMod { matching: flow(2).matching, ..m.clone() } };
+        c.flow_mod(version, &masked, secs(1)).unwrap();
+        assert_eq!(c.flow_count(TableId(0)), if version == V10 { 2 } else { u32::from(version == V11) });
+        c.flow_mod(version, &FlowMod { cookie: Cookie(1), idle_timeout: 9, importance: 4, ..flow(1) }, secs(2))
+            .unwrap();
+        hit(&mut w, 1, 6, secs(3));
+        c.flow_mod(version, &FlowMod { importance: 5, idle_timeout: 1, ..m }, secs(4)).unwrap();
+        let s = stats(&mut c, secs(5)).into_iter().find(|f| f.matching == flow(1).matching).unwrap();
+        assert_eq!(s.cookie, if version == V10 { Cookie(7) } else { Cookie(1) });
+        assert_eq!((s.idle_timeout, s.importance, s.stats.packet_count, s.stats.duration_sec), (9, 4, 6, 3));
+        assert_eq!(s.instructions, out(3));
+        if version >= V12 {
+            let reset = FlowMod { command: C::ModifyStrict, flags: Fl::RESET_COUNTS, instructions: out(4), ..flow(1) };
+            c.flow_mod(version, &reset, secs(6)).unwrap();
+            let s = stats(&mut c, secs(6));
+            assert_eq!((s[0].stats.packet_count, s[0].stats.idle, s[0].stats.duration_sec), (0, Some((3, 0)), 4));
+        }
+    }
+}
+
+#[test]
+fn an_exact_match_of_1_0_beats_every_priority() {
+    let mut c = control(100);
+    let mut w = c.attach_worker().unwrap();
+    let m = Match::any()
+        .with(F::InPort, 1)
+        .with(F::EthSrc, 2)
+        .with(F::EthDst, 3)
+        .with(F::VlanVid, 0)
+        .with(F::EthType, 0x88cc);
+    let mut k = key(1);
+    k.set(F::EthSrc, 2);
+    k.set(F::EthDst, 3);
+    k.set(F::EthType, 0x88cc);
+    c.flow_mod(V10, &FlowMod { cookie: Cookie(1), priority: 0xffff, ..flow(1) }, secs(1)).unwrap();
+    c.flow_mod(V10, &FlowMod { cookie: Cookie(2), priority: 1, matching: m.clone(), ..flow(1) }, secs(1)).unwrap();
+    assert_eq!(w.adopt().lookup(TableId(0), &k).unwrap().cookie(), Cookie(2));
+    // Its priority means nothing: strict commands find it with another.
+    let del = FlowMod { command: C::DeleteStrict, priority: 77, matching: m.clone(), ..FlowMod::default() };
+    assert_eq!(c.flow_mod(V10, &del, secs(1)).unwrap().removed, 1);
+    // In 1.1 exact matches have no rank.
+    c.flow_mod(V11, &FlowMod { cookie: Cookie(2), priority: 1, matching: m, ..flow(1) }, secs(1)).unwrap();
+    assert_eq!(w.adopt().lookup(TableId(0), &k).unwrap().cookie(), Cookie(1));
+}
+
+#[test]
+fn refusals_name_their_cause_and_change_nothing() {
+    let mut c = control(2);
+    let kind = |c: &mut Control, v, m: FlowMod| c.flow_mod(v, &m, secs(1)).map(|_| ()).map_err(|e| e.kind);
+    let version = c.version();
+    assert_eq!(kind(&mut c, V13, FlowMod { table: TableId(4), ..flow(1) }), Err(E::FlowModFailedBadTableId));
+    assert_eq!(kind(&mut c, V13, FlowMod { table: TableId::ALL, ..flow(1) }), Err(E::FlowModFailedBadTableId));
+    let del = FlowMod { table: TableId(9), command: C::Delete, ..flow(1) };
+    assert_eq!(kind(&mut c, V13, del), Err(E::FlowModFailedBadTableId));
+    assert_eq!(kind(&mut c, V13, FlowMod { command: C::Unknown(9), ..flow(1) }), Err(E::FlowModFailedBadCommand));
+    let flags = Fl::from_bits_retain(0x40);
+    assert_eq!(kind(&mut c, V13, FlowMod { flags, ..flow(1) }), Err(E::FlowModFailedBadFlags));
+    let emergency = FlowMod { flags: Fl::EMERG, idle_timeout: 1, ..flow(1) };
+    assert_eq!(kind(&mut c, V10, emergency), Err(E::FlowModFailedBadEmergTimeout));
+    let group = FlowMod { instructions: apply(vec![Action::Group(GroupId(5))]), ..flow(1) };
+    assert_eq!(kind(&mut c, V13, group), Err(E::BadActionBadOutGroup));
+    assert_eq!(c.version(), version);
+    kind(&mut c, V13, flow(1)).unwrap();
+    kind(&mut c, V13, flow(2)).unwrap();
+    assert_eq!(kind(&mut c, V13, flow(3)), Err(E::FlowModFailedTableFull));
+    assert_eq!(kind(&mut c, V10, flow(3)), Err(E::FlowModFailedAllTablesFull));
+    kind(&mut c, V13, FlowMod { cookie: Cookie(3), ..flow(2) }).unwrap();
+    let overlap = FlowMod { matching: Match::any(), flags: Fl::CHECK_OVERLAP, ..flow(1) };
+    assert_eq!(kind(&mut c, V13, overlap), Err(E::FlowModFailedOverlap));
+    // An identical entry is no overlap.
+    kind(&mut c, V13, FlowMod { flags: Fl::CHECK_OVERLAP, ..flow(1) }).unwrap();
+}
+
+#[test]
+fn deletes_go_by_output_group_and_cookie() {
+    let mut c = control(100);
+    let add = |c: &mut Control, p: u32, i: Vec<Instruction>| {
+        c.flow_mod(V13, &FlowMod { cookie: Cookie(p.into()), instructions: i, ..flow(p) }, secs(1)).unwrap();
+    };
+    add(&mut c, 1, out(5));
+    add(&mut c, 2, vec![Instruction::WriteActions(vec![Action::output(PortNo(5))])]);
+    add(&mut c, 3, out(6));
+    let all = FlowMod { command: C::Delete, table: TableId::ALL, ..FlowMod::default() };
+    let gone = |c: &mut Control, m: &FlowMod| c.flow_mod(V13, m, secs(2)).unwrap().removed;
+    assert_eq!(gone(&mut c, &FlowMod { out_port: PortNo(7), ..all.clone() }), 0);
+    assert_eq!(gone(&mut c, &FlowMod { cookie: Cookie(1), cookie_mask: 2, out_port: PortNo(5), ..all.clone() }), 1);
+    assert_eq!(gone(&mut c, &FlowMod { out_port: PortNo(5), ..all.clone() }), 1);
+    assert_eq!(gone(&mut c, &all), 1);
+}
+
+#[test]
+fn deleting_a_group_or_meter_ends_its_flows_and_says_so() {
+    let mut c = control(100);
+    let mut w = c.attach_worker().unwrap();
+    let group = GroupMod {
+        command: GroupModCommand::Add,
+        ty: GroupType::All,
+        group: GroupId(1),
+        command_bucket: BucketId::ALL,
+        buckets: vec![Bucket::new(vec![Action::output(PortNo(2))])],
+        properties: vec![],
+    };
+    c.group_mod(V13, &group, secs(1)).unwrap();
+    let meter = MeterMod {
+        command: MeterModCommand::Add,
+        flags: MeterFlags::KBPS,
+        meter: MeterId(1),
+        bands: vec![Band { rate: 100, burst_size: 0, action: BandAction::Drop }],
+    };
+    c.meter_mod(V13, &meter, secs(1)).unwrap();
+    let f = |p| FlowMod { flags: Fl::SEND_FLOW_REM, ..flow(p) };
+    c.flow_mod(V13, &FlowMod { instructions: apply(vec![Action::Group(GroupId(1))]), ..f(1) }, secs(1)).unwrap();
+    let metered = vec![Instruction::Meter(MeterId(1)), Instruction::ApplyActions(vec![])];
+    c.flow_mod(V13, &FlowMod { instructions: metered, ..f(2) }, secs(1)).unwrap();
+    c.flow_mod(V13, &f(3), secs(1)).unwrap();
+    assert_eq!(c.group_stats(GroupId(1), secs(2)).unwrap()[0].ref_count, 1);
+    assert_eq!(c.meter_stats(MeterId(1), secs(2)).unwrap()[0].ref_count, 1);
+    // As one bundle, and once in vain.
+    let bundle = |bad: bool| {
+        let mut requests = vec![
+            Modification::Group(GroupMod { command: GroupModCommand::Delete, buckets: vec![], ..group.clone() }),
+            Modification::Meter(MeterMod { command: MeterModCommand::Delete, bands: vec![], ..meter.clone() }),
+        ];
+        if bad {
+            requests.push(Modification::Flow(FlowMod { table: TableId(77), ..flow(1) }));
+        }
+        requests.into_iter().map(|request| BundleMessage { version: V14, request }).collect::<Vec<_>>()
+    };
+    assert_eq!(c.commit_bundle(&bundle(true), secs(3)).unwrap_err().0, 2);
+    assert!(removed(&settle(&mut c, &mut w, secs(3))).is_empty());
+    assert_eq!(c.flow_count(TableId(0)), 3);
+    assert_eq!(c.group_stats(GroupId(1), secs(2)).unwrap()[0].ref_count, 1);
+    assert_eq!(w.adopt().lookup(TableId(0), &key(1)).unwrap().matching(), flow(1).matching);
+    c.commit_bundle(&bundle(false), secs(4)).unwrap();
+    let events = settle(&mut c, &mut w, secs(4));
+    let reasons: Vec<_> = removed(&events).iter().map(|r| r.reason).collect();
+    assert_eq!(reasons, [R::GroupDelete, R::MeterDelete]);
+    assert!(events.contains(&Event::GroupDeleted(GroupId(1))) && events.contains(&Event::MeterDeleted(MeterId(1))));
+    assert_eq!(c.flow_count(TableId(0)), 1);
+    assert_eq!(c.group_stats(GroupId(1), secs(2)).unwrap_err().kind, E::GroupModFailedUnknownGroup);
+}
+
+#[test]
+fn eviction_takes_the_least_important_first_and_none_more_important_than_the_new_one() {
+    let mut c = control(2);
+    let mut w = c.attach_worker().unwrap();
+    let m = TableMod { table: TableId(0), config: TableConfig::EVICTION, properties: vec![TableModProp::Eviction(2)] };
+    c.table_mod(V14, &m, secs(1)).unwrap();
+    let f = |p, importance| FlowMod { importance, flags: Fl::SEND_FLOW_REM, ..flow(p) };
+    c.flow_mod(V14, &f(1, 5), secs(1)).unwrap();
+    c.flow_mod(V14, &f(2, 3), secs(1)).unwrap();
+    assert_eq!(c.flow_mod(V14, &f(3, 1), secs(1)).unwrap_err().kind, E::FlowModFailedTableFull);
+    assert_eq!(c.flow_mod(V14, &f(3, 4), secs(1)).unwrap(), FlowModOutcome { added: 1, modified: 0, removed: 1 });
+    let events = settle(&mut c, &mut w, secs(1));
+    let r = removed(&events);
+    assert_eq!((r[0].reason, &r[0].matching), (R::Eviction, &flow(2).matching));
+    // By lifetime alone permanent entries stay.
+    let m = TableMod { properties: vec![TableModProp::Eviction(4)], ..m };
+    c.table_mod(V14, &m, secs(1)).unwrap();
+    assert_eq!(c.flow_mod(V14, &f(4, 9), secs(1)).unwrap_err().kind, E::FlowModFailedTableFull);
+    let short = FlowMod { command: C::Delete, ..f(3, 0) };
+    c.flow_mod(V14, &short, secs(1)).unwrap();
+    c.flow_mod(V14, &FlowMod { hard_timeout: 60, ..f(3, 9) }, secs(1)).unwrap();
+    c.flow_mod(V14, &f(4, 0), secs(1)).unwrap();
+    assert_eq!(c.flow_count(TableId(0)), 2);
+}
+
+#[test]
+fn vacancy_events_alternate() {
+    let mut c = control(10);
+    let m = TableMod {
+        table: TableId(0),
+        config: TableConfig::VACANCY_EVENTS,
+        properties: vec![TableModProp::Vacancy { down: 30, up: 60, vacancy: 0 }],
+    };
+    c.table_mod(V14, &m, secs(1)).unwrap();
+    let told = |c: &mut Control| {
+        c.events().filter_map(|e| if let Event::TableStatus(s) = e { Some(s.reason) } else { None }).collect::<Vec<_>>()
+    };
+    for p in 1..=7 {
+        c.flow_mod(V14, &flow(p), secs(1)).unwrap();
+    }
+    assert!(told(&mut c).is_empty());
+    c.flow_mod(V14, &flow(8), secs(1)).unwrap();
+    assert_eq!(told(&mut c), [3]);
+    let del = |p| FlowMod { command: C::Delete, ..flow(p) };
+    for p in 4..=7 {
+        c.flow_mod(V14, &del(p), secs(1)).unwrap();
+    }
+    assert!(told(&mut c).is_empty());
+    c.flow_mod(V14, &del(8), secs(1)).unwrap();
+    assert_eq!(told(&mut c), [4]);
+    let bad = TableMod { properties: vec![TableModProp::Vacancy { down: 61, up: 60, vacancy: 0 }], ..m };
+    assert_eq!(c.table_mod(V14, &bad, secs(1)).unwrap_err().kind, E::BadPropertyBadValue);
+    assert_eq!(c.table_desc()[0].properties[1], TableModProp::Vacancy { down: 30, up: 60, vacancy: 70 });
+}
+
+#[test]
+fn flow_removed_and_barrier_wait_for_the_workers_and_count_their_last_packets() {
+    let mut c = control(100);
+    let mut w = c.attach_worker().unwrap();
+    c.flow_mod(V13, &FlowMod { flags: Fl::SEND_FLOW_REM, ..flow(1) }, secs(1)).unwrap();
+    let snap = w.adopt();
+    let f = snap.lookup(TableId(0), &key(1)).unwrap();
+    let cached = f.cached();
+    c.flow_mod(V13, &FlowMod { command: C::Delete, ..flow(1) }, secs(2)).unwrap();
+    let barrier = c.barrier();
+    for _ in 0..5 {
+        c.tick(secs(3));
+    }
+    assert!(c.events().next().is_none());
+    assert!(!c.barrier_done(barrier));
+    // The burst that began before the deletion still sees and counts the entry.
+    assert_eq!(f.priority(), 0x8000);
+    assert!(snap.resolve(cached).is_some());
+    snap.count(f.stats(), 3, 300, secs(3));
+    assert!(w.adopt().resolve(cached).is_none());
+    c.tick(secs(4));
+    let events: Vec<_> = c.events().collect();
+    let r = removed(&events);
+    assert_eq!((r.len(), r[0].stats.packet_count, r[0].stats.duration_sec), (1, 3, 1));
+    assert!(c.barrier_done(barrier));
+    // A sleeping worker holds nothing up.
+    w.offline();
+    c.flow_mod(V13, &flow(1), secs(5)).unwrap();
+    assert!(c.barrier_done(c.barrier()));
+    assert!(w.adopt().lookup(TableId(0), &key(1)).is_some());
+}
+
+#[test]
+fn slots_counters_and_memory_are_used_again() {
+    let mut c = control(100_000);
+    let mut w = c.attach_worker().unwrap();
+    for round in 0..4 {
+        for p in 0..10_000 {
+            c.flow_mod(V13, &flow(p), secs(round)).unwrap();
+        }
+        hit(&mut w, 77, 1, secs(round));
+        settle(&mut c, &mut w, secs(round));
+        assert_eq!(stats(&mut c, secs(round)).iter().map(|f| f.stats.packet_count).sum::<u64>(), 1);
+        c.flow_mod(V13, &FlowMod { command: C::Delete, ..FlowMod::default() }, secs(round)).unwrap();
+        settle(&mut c, &mut w, secs(round));
+        let book = &c.tables[0];
+        assert_eq!((book.slab.limit(), book.classifier.len(), book.live), (0, 0, 0));
+        assert_eq!(book.identity.capacity(), 0);
+    }
+    assert!(c.timed.is_empty() && c.shapes.union() != FlowKey::default());
+}
+
+#[test]
+fn a_dump_shows_one_version_however_long_it_takes() {
+    let mut c = control(10_000);
+    let mut w = c.attach_worker().unwrap();
+    for p in 0..1000 {
+        c.flow_mod(V13, &FlowMod { cookie: Cookie(p.into()), ..flow(p) }, secs(1)).unwrap();
+    }
+    let dump = c.flow_stats(&FlowStatsRequest::default(), V13).unwrap();
+    let mut cookies = Vec::new();
+    for turn in 0u32.. {
+        let (flows, end) = c.next_flows(dump, 30, secs(2));
+        cookies.extend(flows.iter().map(|f| f.cookie.0));
+        if end {
+            break;
+        }
+        let del = FlowMod { command: C::Delete, ..flow(999 - turn * 3) };
+        c.flow_mod(V13, &del, secs(2)).unwrap();
+        c.flow_mod(V13, &FlowMod { cookie: Cookie(1 << 32), ..flow(5000 + turn) }, secs(2)).unwrap();
+        settle_some(&mut c, &mut w);
+    }
+    cookies.sort_unstable();
+    assert_eq!(cookies, (0..1000).collect::<Vec<_>>());
+    settle(&mut c, &mut w, secs(3));
+}
+
+fn settle_some(c: &mut Control, w: &mut Reader) {
+    for _ in 0..4 {
+        w.adopt();
+        c.tick(secs(2));
+    }
+}
+
+#[test]
+fn a_worker_that_goes_leaves_its_counts() {
+    let mut c = control(100);
+    c.flow_mod(V13, &flow(1), secs(1)).unwrap();
+    for i in 0..300 {
+        let mut w = c.attach_worker().expect("places are used again");
+        hit(&mut w, 1, 2, secs(2));
+        w.adopt().count_table(TableId(0), 2, 1);
+        assert_eq!(stats(&mut c, secs(2))[0].stats.packet_count, 2 * (i + 1));
+    }
+    assert_eq!(c.table_stats()[0].lookup_count, 600);
+    assert_eq!(c.table_stats()[0].matched_count, 300);
+    let sum = c.aggregate(&FlowStatsRequest::default(), V13).unwrap();
+    assert_eq!((sum.packet_count, sum.byte_count, sum.flow_count), (600, 60_000, 1));
+    let _ = Count::default();
+}
+
+#[test]
+fn ports_change_with_the_rest_of_a_bundle() {
+    let mut c = control(100);
+    let mut w = c.attach_worker().unwrap();
+    let port = Port {
+        port_no: PortNo(1),
+        hw_addr: MacAddr([2, 0, 0, 0, 0, 1]),
+        name: "p1".into(),
+        config: PortConfig::empty(),
+        state: PortState::empty(),
+        properties: vec![],
+    };
+    c.add_port(port.clone(), 0, secs(1)).unwrap();
+    assert!(w.adopt().state().ports.is_live(PortNo(1)));
+    let down = PortMod {
+        port_no: PortNo(1),
+        hw_addr: port.hw_addr,
+        config: PortConfig::PORT_DOWN,
+        mask: PortConfig::PORT_DOWN,
+        properties: vec![],
+    };
+    let bundle = |last: FlowMod| {
+        [Modification::Port(down.clone()), Modification::Flow(last)]
+            .map(|request| BundleMessage { version: V14, request })
+    };
+    c.events().for_each(drop);
+    assert!(c.commit_bundle(&bundle(FlowMod { table: TableId(8), ..flow(1) }), secs(2)).is_err());
+    assert!(c.events().next().is_none());
+    assert!(w.adopt().state().ports.is_live(PortNo(1)));
+    c.commit_bundle(&bundle(flow(1)), secs(2)).unwrap();
+    let snap = w.adopt();
+    assert!(!snap.state().ports.is_live(PortNo(1)) && snap.lookup(TableId(0), &key(1)).is_some());
+    assert!(matches!(c.events().next(), Some(Event::PortStatus { by_request: true, .. })));
+    let kind = |c: &mut Control, m: PortMod| c.port_mod(V13, &m, secs(3)).unwrap_err().kind;
+    assert_eq!(kind(&mut c, PortMod { port_no: PortNo(7), ..down.clone() }), E::PortModFailedBadPort);
+    assert_eq!(kind(&mut c, PortMod { hw_addr: MacAddr([0; 6]), ..down.clone() }), E::PortModFailedBadHwAddr);
+    let bits = PortConfig::from_bits_retain(2);
+    assert_eq!(kind(&mut c, PortMod { mask: bits, ..down }), E::PortModFailedBadConfig);
+    // Ports come and go; flows stay.
+    assert!(c.remove_port(PortNo(1), secs(4)));
+    assert_eq!(c.flow_count(TableId(0)), 1);
+}
+
+#[test]
+fn table_features_bind_and_cost_the_flows_of_what_changes() {
+    let mut c = control(100);
+    let mut w = c.attach_worker().unwrap();
+    let f = |p, t| FlowMod { table: TableId(t), flags: Fl::SEND_FLOW_REM, ..flow(p) };
+    for t in 0..3 {
+        c.flow_mod(V13, &f(1, t), secs(1)).unwrap();
+    }
+    let mut all = c.table_features(V13);
+    assert_eq!(all.len(), 4);
+    // What is, set again: nothing changes.
+    c.set_table_features(V13, &all, secs(1)).unwrap();
+    assert_eq!(c.flow_count(TableId(0)), 1);
+    // Table 1 shall match on in_port no more; table 3 leaves.
+    for p in &mut all[1].properties {
+        if let ofproto::table::TableFeatureProp::Match(fields) = p {
+            fields.retain(|o| o.field != Ok(F::InPort));
+        }
+    }
+    all.truncate(3);
+    c.set_table_features(V13, &all, secs(2)).unwrap();
+    assert!(removed(&settle(&mut c, &mut w, secs(2))).is_empty());
+    assert_eq!([0, 1, 2].map(|t| c.flow_count(TableId(t))), [1, 0, 1]);
+    assert_eq!(c.table_features(V13).len(), 3);
+    let kind = |c: &mut Control, m| c.flow_mod(V13, &m, secs(3)).unwrap_err().kind;
+    assert_eq!(kind(&mut c, f(1, 1)), E::BadMatchBadField);
+    assert_eq!(kind(&mut c, f(1, 3)), E::FlowModFailedBadTableId);
+    // Twice the same table, or a table that isn't.
+    let twice = vec![all[0].clone(), all[0].clone()];
+    assert_eq!(c.set_table_features(V13, &twice, secs(3)).unwrap_err().kind, E::TableFeaturesFailedBadTable);
+    all[0].table = TableId(9);
+    assert_eq!(c.set_table_features(V15, &all, secs(3)).unwrap_err().kind, E::TableFeaturesFailedBadTable);
+}
+
+#[test]
+fn changes_are_told_to_monitors_when_asked_for() {
+    let mut c = control(100);
+    c.flow_mod(V13, &flow(1), secs(1)).unwrap();
+    assert!(c.events().next().is_none());
+    c.watch_flows(true);
+    c.flow_mod(V13, &flow(2), secs(1)).unwrap();
+    c.flow_mod(V13, &FlowMod { command: C::Modify, instructions: out(8), ..flow(2) }, secs(1)).unwrap();
+    c.flow_mod(V13, &FlowMod { command: C::Delete, ..flow(2) }, secs(1)).unwrap();
+    let kinds: Vec<_> = c
+        .events()
+        .map(|e| if let Event::FlowChanged(f) = e { (f.kind, f.instructions.to_vec()) } else { panic!() })
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            (FlowChangeKind::Added, out(1)),
+            (FlowChangeKind::Modified, out(8)),
+            (FlowChangeKind::Removed(R::Delete), out(8))
+        ]
+    );
+}
+
+#[test]
+fn workers_see_all_of_a_bundle_or_nothing() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    const FLOWS: u32 = 100;
+    let mut c = control(10_000);
+    let bundle = |round: u64| -> Vec<BundleMessage> {
+        (0..FLOWS)
+            .map(|p| {
+                let m = FlowMod { cookie: Cookie(round), ..flow(p) };
+                // Replace, or delete and add again, by turns.
+                let delete = FlowMod { command: C::DeleteStrict, ..flow(p) };
+                let mut both = vec![Modification::Flow(m)];
+                if round % 3 == 0 {
+                    both.insert(0, Modification::Flow(delete));
+                }
+                both
+            })
+            .flat_map(|v| v.into_iter().map(|request| BundleMessage { version: V13, request }))
+            .collect()
+    };
+    c.commit_bundle(&bundle(1), secs(1)).unwrap();
+    let stop = AtomicBool::new(false);
+    let readers: Vec<Reader> = (0..2).map(|_| c.attach_worker().unwrap()).collect();
+    std::thread::scope(|s| {
+        let workers: Vec<_> = readers
+            .into_iter()
+            .map(|mut reader| {
+                let stop = &stop;
+                s.spawn(move || {
+                    let keys: Vec<FlowKey> = (0..FLOWS).map(key).collect();
+                    let refs: Vec<&FlowKey> = keys.iter().collect();
+                    let (mut bursts, mut last) = (0u64, 0);
+                    while !stop.load(Ordering::Relaxed) || bursts < 50 {
+                        let snap = reader.adopt();
+                        let mut found = vec![None; refs.len()];
+                        snap.lookup_burst(TableId(0), &refs, &mut found);
+                        let first = found[0].expect("present at every version").cookie();
+                        for (f, k) in found.iter().zip(&keys) {
+                            let f = f.expect("present at every version");
+                            assert_eq!(f.cookie(), first, "half a bundle");
+                            assert_eq!(snap.lookup(TableId(0), k).map(|f| f.cookie()), Some(first));
+                            snap.count(f.stats(), 1, 64, secs(2));
+                        }
+                        assert!(first.0 >= last, "back in time");
+                        last = first.0;
+                        bursts += 1;
+                        if bursts % 64 == 0 {
+                            reader.offline();
+                        }
+                    }
+                    bursts
+                })
+            })
+            .collect();
+        for round in 2..80u64 {
+            c.commit_bundle(&bundle(round), secs(2)).unwrap();
+            if round % 5 == 0 {
+                // A bundle that fails must never show.
+                let mut bad = bundle(1 << 40);
+                bad.push(BundleMessage {
+                    version: V13,
+                    request: Modification::Flow(FlowMod { table: TableId(77), ..flow(1) }),
+                });
+                assert!(c.commit_bundle(&bad, secs(2)).is_err());
+            }
+            c.tick(secs(2));
+        }
+        stop.store(true, Ordering::Relaxed);
+        for w in workers {
+            assert!(w.join().unwrap() > 0);
+        }
+    });
+    while c.tick(secs(3)).waiting {}
+    assert_eq!(c.flow_count(TableId(0)), FLOWS);
+}

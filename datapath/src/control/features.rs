@@ -1,0 +1,482 @@
+//! Table features: what tables can do, and what a controller lets them do (OpenFlow 1.3.5 §7.3.5.5,
+//! 1.5.1 §7.3.5.18).
+
+use super::{Cause, Control, Op};
+use crate::clock::Time;
+use crate::key::slot;
+use ofproto::Version;
+use ofproto::action::Action;
+use ofproto::error::{ErrorKind, OfError};
+use ofproto::field::{Code, FIELDS, FieldId, FieldInfo};
+use ofproto::flow::FlowMod;
+use ofproto::group::OtherProp;
+use ofproto::ids::TableId;
+use ofproto::instruction::Instruction;
+use ofproto::matching::OxmId;
+use ofproto::table::{FeatureId, TableConfig, TableFeatureProp, TableFeatures};
+use std::sync::Arc;
+
+/// `OFPTFF_INGRESS_TABLE`, `EGRESS_TABLE`, `FIRST_EGRESS` (1.5)
+const INGRESS: u32 = 1;
+const EGRESS: u32 = 2;
+const FIRST_EGRESS: u32 = 16;
+
+/// `OFPTFC_*` (1.5)
+const REPLACE: u8 = 0;
+const MODIFY: u8 = 1;
+const ENABLE: u8 = 2;
+const DISABLE: u8 = 3;
+
+fn in_oxm(f: &FieldInfo, version: Version) -> bool {
+    slot(f.id).is_some()
+        && f.since <= version
+        && f.codes
+            .iter()
+            .any(|c| matches!(c, Code::Oxm(_)) || (matches!(c, Code::PacketRegs(_)) && version >= Version::V15))
+}
+
+fn id(ty: u16) -> FeatureId {
+    FeatureId { ty, experimenter: None, length: 4 }
+}
+
+fn instruction_types(version: Version) -> Vec<u16> {
+    let mut types = vec![1, 2, 3, 4, 5];
+    match version {
+        Version::V13 | Version::V14 => types.push(6),
+        Version::V15 => types.push(7),
+        _ => {}
+    }
+    types
+}
+
+fn action_types(version: Version) -> Vec<u16> {
+    let mut types = vec![0, 11, 12];
+    types.extend(15..=27);
+    if version >= Version::V15 {
+        types.extend([28, 29]);
+    }
+    types
+}
+
+fn oxm(f: &FieldInfo, mask: bool) -> OxmId {
+    OxmId { has_mask: mask, ..OxmId::of(f.id) }
+}
+
+impl Control {
+    /// Everything `table` can do, in terms of `version`.
+    fn ability(&self, table: TableId, version: Version) -> TableFeatures {
+        let fields = || FIELDS.iter().filter(|f| in_oxm(f, version));
+        let settable: Vec<OxmId> =
+            fields().filter(|f| f.settable).map(|f| oxm(f, version >= Version::V15 && f.maskable)).collect();
+        // Metadata is settable by set-field from 1.5 on only.
+        let settable: Vec<OxmId> =
+            settable.into_iter().filter(|f| version >= Version::V15 || f.field != Ok(FieldId::Metadata)).collect();
+        let later: Vec<TableId> = (table.0 + 1..self.n_tables()).map(TableId).collect();
+        let ids = |types: Vec<u16>| types.into_iter().map(id).collect::<Vec<_>>();
+        let mut instructions = ids(instruction_types(version));
+        if later.is_empty() {
+            instructions.retain(|i| i.ty != 1);
+        }
+        let mut properties = vec![
+            TableFeatureProp::Instructions { miss: false, ids: instructions },
+            TableFeatureProp::NextTables { miss: false, tables: later },
+            TableFeatureProp::WriteActions { miss: false, ids: ids(action_types(version)) },
+            TableFeatureProp::ApplyActions { miss: false, ids: ids(action_types(version)) },
+            TableFeatureProp::Match(fields().map(|f| oxm(f, f.maskable)).collect()),
+            TableFeatureProp::Wildcards(fields().map(|f| oxm(f, false)).collect()),
+            TableFeatureProp::WriteSetfield { miss: false, fields: settable.clone() },
+            TableFeatureProp::ApplySetfield { miss: false, fields: settable.clone() },
+        ];
+        if version >= Version::V15 {
+            properties.push(TableFeatureProp::WriteCopyfield { miss: false, fields: settable.clone() });
+            properties.push(TableFeatureProp::ApplyCopyfield { miss: false, fields: settable });
+        }
+        let book = &self.tables[usize::from(table.0)];
+        let first_egress = self.state.config.first_egress;
+        let mut features = if first_egress.is_some_and(|e| table >= e) { EGRESS } else { INGRESS };
+        if first_egress.is_none() && table.0 > 0 {
+            features |= EGRESS;
+        }
+        if first_egress == Some(table) {
+            features |= FIRST_EGRESS;
+        }
+        TableFeatures {
+            table,
+            command: 0,
+            features: if version >= Version::V15 { features } else { 0 },
+            name: format!("table{table}"),
+            metadata_match: u64::MAX,
+            metadata_write: u64::MAX,
+            capabilities: if version >= Version::V14 {
+                TableConfig::EVICTION | TableConfig::VACANCY_EVENTS
+            } else {
+                TableConfig::from_bits_retain(TableConfig::MISS_MASK)
+            },
+            max_entries: book.configuration.max_entries,
+            properties,
+        }
+    }
+
+    /// What every table of the pipeline does, in its order: as a controller set it, else all it can.
+    pub fn table_features(&self, version: Version) -> Vec<TableFeatures> {
+        (0..self.n_tables())
+            .filter(|t| self.state.tables[usize::from(*t)].enabled)
+            .map(|t| {
+                let able = self.ability(TableId(t), version);
+                match &self.tables[usize::from(t)].configuration.features {
+                    Some(set) => TableFeatures {
+                        command: 0,
+                        features: able.features,
+                        capabilities: able.capabilities,
+                        max_entries: able.max_entries,
+                        ..TableFeatures::clone(set)
+                    },
+                    None => able,
+                }
+            })
+            .collect()
+    }
+
+    /// Sets table features: all that is asked for, or nothing. Tables that change or leave the
+    /// pipeline lose their flows, and nobody is told (OpenFlow 1.3.5 §7.3.5.5).
+    ///
+    /// # Errors
+    /// `OFPTFFC_*`, 1.4+ `OFPBPC_*`; nothing is changed then.
+    pub fn set_table_features(
+        &mut self,
+        version: Version,
+        request: &[TableFeatures],
+        now: Time,
+    ) -> Result<(), OfError> {
+        self.atomically(now, |c| c.apply_table_features(version, request))
+    }
+
+    fn apply_table_features(&mut self, version: Version, request: &[TableFeatures]) -> Result<(), OfError> {
+        // Before 1.5 every set replaces; from it on the first entry's command counts.
+        let command = if version >= Version::V15 { request.first().map_or(REPLACE, |f| f.command) } else { REPLACE };
+        if command > DISABLE {
+            return Err(OfError::new(
+                ErrorKind::TableFeaturesFailedBadCommand,
+                "command",
+                format!("{command} is no table-features command"),
+            ));
+        }
+        let n = self.n_tables();
+        let mut listed = vec![false; usize::from(n)];
+        for f in request {
+            if f.table.0 >= n {
+                return Err(Self::no_table(ErrorKind::TableFeaturesFailedBadTable, f.table, n));
+            }
+            if std::mem::replace(&mut listed[usize::from(f.table.0)], true) {
+                return Err(OfError::new(
+                    ErrorKind::TableFeaturesFailedBadTable,
+                    "table_id",
+                    format!("table {} is given twice", f.table),
+                ));
+            }
+            if command <= MODIFY {
+                self.check_ability(version, f)?;
+            }
+        }
+        let mut tables = self.state.tables.to_vec();
+        let mut first_egress = self.state.config.first_egress;
+        let mut lose = Vec::new();
+        for f in request {
+            let i = usize::from(f.table.0);
+            match command {
+                ENABLE => tables[i].enabled = true,
+                DISABLE => {
+                    tables[i].enabled = false;
+                    lose.push(f.table);
+                }
+                _ => {
+                    if command == REPLACE {
+                        tables[i].enabled = true;
+                    }
+                    if version >= Version::V15 && f.features & FIRST_EGRESS != 0 {
+                        first_egress = Some(f.table);
+                    } else if version >= Version::V15 && first_egress == Some(f.table) {
+                        first_egress = None;
+                    }
+                    let mut new = f.clone();
+                    let able = self.ability(f.table, version);
+                    if f.properties.is_empty() {
+                        // 1.5: unchanged.
+                        let book = &self.tables[i].configuration;
+                        new.properties =
+                            book.features.as_ref().map_or_else(|| able.properties.clone(), |s| s.properties.clone());
+                    }
+                    let same = match &self.tables[i].configuration.features {
+                        Some(old) => old.properties == new.properties && old.name == new.name,
+                        None => able.properties == new.properties && able.name == new.name,
+                    };
+                    if !same {
+                        let before = Box::new(self.tables[i].configuration.clone());
+                        self.tables[i].configuration.features = Some(Arc::new(new));
+                        self.ops.push(Op::Configured { table: f.table, before });
+                        lose.push(f.table);
+                    }
+                }
+            }
+        }
+        if command == REPLACE {
+            for t in (0..n).filter(|t| !listed[usize::from(*t)]) {
+                tables[usize::from(t)].enabled = false;
+                lose.push(TableId(t));
+            }
+        }
+        if !tables.first().is_some_and(|t| t.enabled) {
+            return Err(OfError::new(
+                ErrorKind::TableFeaturesFailedBadTable,
+                "table_id",
+                "table 0 cannot leave the pipeline",
+            ));
+        }
+        if first_egress.is_some_and(|e| e.0 == 0 || !tables[usize::from(e.0)].enabled) {
+            return Err(OfError::new(
+                ErrorKind::TableFeaturesFailedBadFeatures,
+                "features",
+                "the first egress table must be a later table of the pipeline",
+            ));
+        }
+        self.state.tables = tables.into();
+        self.state.config.first_egress = first_egress;
+        self.state_changed = true;
+        self.behaviours.forget();
+        for table in lose {
+            for index in self.all_of(table) {
+                self.end(table, index, Cause::Silently, true);
+            }
+        }
+        Ok(())
+    }
+
+    fn check_ability(&self, version: Version, f: &TableFeatures) -> Result<(), OfError> {
+        let able = self.ability(f.table, version);
+        let (bad_type, bad_value, twice) = if version >= Version::V14 {
+            (ErrorKind::BadPropertyBadType, ErrorKind::BadPropertyBadValue, ErrorKind::BadPropertyDupType)
+        } else {
+            (
+                ErrorKind::TableFeaturesFailedBadType,
+                ErrorKind::TableFeaturesFailedBadArgument,
+                ErrorKind::TableFeaturesFailedBadArgument,
+            )
+        };
+        let mut seen = Vec::new();
+        for p in &f.properties {
+            let kind = match p {
+                TableFeatureProp::Other(OtherProp::Experimenter(_)) => {
+                    let kind = if version >= Version::V14 { ErrorKind::BadPropertyBadExperimenter } else { bad_type };
+                    return Err(OfError::new(kind, "properties", "no experimenter property is known"));
+                }
+                TableFeatureProp::Other(OtherProp::Unknown(u)) => {
+                    return Err(OfError::new(bad_type, "properties", format!("type {} is not known", u.ty)));
+                }
+                TableFeatureProp::TableSyncFrom(t) if !t.is_empty() => {
+                    return Err(OfError::new(bad_type, "properties", "tables are not synchronised"));
+                }
+                other => (std::mem::discriminant(other), is_miss(other)),
+            };
+            if seen.contains(&kind) {
+                return Err(OfError::new(twice, "properties", "a property is given twice"));
+            }
+            seen.push(kind);
+            if let Some(reason) = beyond(p, &able) {
+                return Err(OfError::new(bad_value, "properties", reason));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses what a controller has taken from the table's abilities.
+    pub(super) fn check_features(&self, m: &FlowMod) -> Result<(), OfError> {
+        let Some(set) = &self.tables[usize::from(m.table.0)].configuration.features else { return Ok(()) };
+        let miss = m.priority == 0 && m.matching.fields.is_empty();
+        // The `_MISS` twin if it is given, else the plain property.
+        let find = |of: fn(&TableFeatureProp) -> bool| {
+            let plain = set.properties.iter().find(|p| of(p) && !is_miss(p));
+            if miss { set.properties.iter().find(|p| of(p) && is_miss(p)).or(plain) } else { plain }
+        };
+        if let Some(TableFeatureProp::Match(fields)) = find(|p| matches!(p, TableFeatureProp::Match(_))) {
+            for f in &m.matching.fields {
+                // A field that is only there as another's prerequisite need not be listed.
+                let listed = fields.iter().find(|o| o.field == Ok(f.id));
+                let prerequisite = matches!(f.id, FieldId::EthType | FieldId::IpProto | FieldId::VlanVid);
+                if listed.is_none() && !prerequisite {
+                    return Err(OfError::new(
+                        ErrorKind::BadMatchBadField,
+                        f.id.info().name,
+                        format!("table {} does not match on it", m.table),
+                    ));
+                }
+                if f.mask.is_some() && listed.is_some_and(|o| !o.has_mask) {
+                    return Err(OfError::new(
+                        ErrorKind::BadMatchBadMask,
+                        f.id.info().name,
+                        format!("table {} does not match on it with a mask", m.table),
+                    ));
+                }
+            }
+        }
+        for i in &m.instructions {
+            let (ty, actions, apply): (u16, &[Action], bool) = match i {
+                Instruction::GotoTable(t) => {
+                    if let Some(TableFeatureProp::NextTables { tables, .. }) =
+                        find(|p| matches!(p, TableFeatureProp::NextTables { .. }))
+                        && !tables.contains(t)
+                    {
+                        return Err(OfError::new(
+                            ErrorKind::BadInstructionBadTableId,
+                            "table_id",
+                            format!("table {} does not lead to table {t}", m.table),
+                        ));
+                    }
+                    (1, &[], false)
+                }
+                Instruction::WriteMetadata { metadata, mask } => {
+                    if metadata & !set.metadata_write != 0 {
+                        return Err(OfError::new(
+                            ErrorKind::BadInstructionUnsupMetadata,
+                            "metadata",
+                            "bits that the table does not write",
+                        ));
+                    }
+                    if mask & !set.metadata_write != 0 {
+                        return Err(OfError::new(
+                            ErrorKind::BadInstructionUnsupMetadataMask,
+                            "metadata_mask",
+                            "bits that the table does not write",
+                        ));
+                    }
+                    (2, &[], false)
+                }
+                Instruction::WriteActions(l) => (3, l, false),
+                Instruction::ApplyActions(l) => (4, l, true),
+                Instruction::ClearActions => (5, &[], false),
+                Instruction::Meter(_) => (6, &[], false),
+                Instruction::StatTrigger { .. } => (7, &[], false),
+                Instruction::Experimenter { .. } | Instruction::Unknown { .. } => continue,
+            };
+            if let Some(TableFeatureProp::Instructions { ids, .. }) =
+                find(|p| matches!(p, TableFeatureProp::Instructions { .. }))
+                && !ids.iter().any(|i| i.ty == ty)
+            {
+                return Err(OfError::new(
+                    ErrorKind::BadInstructionUnsupInst,
+                    "type",
+                    format!("table {} does not take instruction {ty}", m.table),
+                ));
+            }
+            let types = if apply {
+                find(|p| matches!(p, TableFeatureProp::ApplyActions { .. }))
+            } else {
+                find(|p| matches!(p, TableFeatureProp::WriteActions { .. }))
+            };
+            let fields = if apply {
+                find(|p| matches!(p, TableFeatureProp::ApplySetfield { .. }))
+            } else {
+                find(|p| matches!(p, TableFeatureProp::WriteSetfield { .. }))
+            };
+            for a in actions {
+                if let Some(TableFeatureProp::ApplyActions { ids, .. } | TableFeatureProp::WriteActions { ids, .. }) =
+                    types
+                    && let Some(ty) = action_type(a)
+                    && !ids.iter().any(|i| i.ty == ty)
+                {
+                    return Err(OfError::new(
+                        ErrorKind::BadActionBadType,
+                        "type",
+                        format!("table {} does not take action {ty} there", m.table),
+                    ));
+                }
+                if let Action::SetField(f) = a
+                    && let Some(
+                        TableFeatureProp::ApplySetfield { fields, .. } | TableFeatureProp::WriteSetfield { fields, .. },
+                    ) = fields
+                    && !fields.iter().any(|o| o.field == Ok(f.id))
+                {
+                    return Err(OfError::new(
+                        ErrorKind::BadActionBadSetType,
+                        f.id.info().name,
+                        format!("table {} does not set it there", m.table),
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn action_type(a: &Action) -> Option<u16> {
+    Some(match a {
+        Action::Output { .. } => 0,
+        Action::CopyTtlOut => 11,
+        Action::CopyTtlIn => 12,
+        Action::SetMplsTtl(_) => 15,
+        Action::DecMplsTtl => 16,
+        Action::PushVlan(_) => 17,
+        Action::PopVlan => 18,
+        Action::PushMpls(_) => 19,
+        Action::PopMpls(_) => 20,
+        Action::SetQueue(_) => 21,
+        Action::Group(_) => 22,
+        Action::SetNwTtl(_) => 23,
+        Action::DecNwTtl => 24,
+        Action::SetField(_) => 25,
+        Action::PushPbb(_) => 26,
+        Action::PopPbb => 27,
+        Action::CopyField { .. } => 28,
+        Action::Meter(_) => 29,
+        _ => return None,
+    })
+}
+
+fn is_miss(p: &TableFeatureProp) -> bool {
+    use TableFeatureProp as P;
+    match p {
+        P::Instructions { miss, .. }
+        | P::NextTables { miss, .. }
+        | P::WriteActions { miss, .. }
+        | P::ApplyActions { miss, .. }
+        | P::WriteSetfield { miss, .. }
+        | P::ApplySetfield { miss, .. }
+        | P::WriteCopyfield { miss, .. }
+        | P::ApplyCopyfield { miss, .. } => *miss,
+        P::Match(_) | P::Wildcards(_) | P::TableSyncFrom(_) | P::PacketTypes(_) | P::Other(_) => false,
+    }
+}
+
+/// What of a property the table cannot do, in words.
+fn beyond(p: &TableFeatureProp, able: &TableFeatures) -> Option<String> {
+    use TableFeatureProp as P;
+    let ids = |asked: &[FeatureId], can: &[FeatureId]| {
+        asked
+            .iter()
+            .find(|a| a.experimenter.is_some() || !can.iter().any(|c| c.ty == a.ty))
+            .map(|a| format!("type {} is not supported", a.ty))
+    };
+    let fields = |asked: &[OxmId], can: &[OxmId]| {
+        asked.iter().find_map(|a| match &a.field {
+            Err(u) => Some(format!("field {} of class {:#06x} is not known", u.field, u.class)),
+            Ok(f) => match can.iter().find(|c| c.field == Ok(*f)) {
+                None => Some(format!("{} is not supported", f.info().name)),
+                Some(c) if a.has_mask && !c.has_mask => Some(format!("{} has no mask", f.info().name)),
+                Some(_) => None,
+            },
+        })
+    };
+    able.properties.iter().find_map(|can| match (p, can) {
+        (P::Instructions { ids: a, .. }, P::Instructions { ids: c, .. })
+        | (P::WriteActions { ids: a, .. }, P::WriteActions { ids: c, .. })
+        | (P::ApplyActions { ids: a, .. }, P::ApplyActions { ids: c, .. }) => ids(a, c),
+        (P::Match(a), P::Match(c)) | (P::Wildcards(a), P::Wildcards(c)) => fields(a, c),
+        (P::WriteSetfield { fields: a, .. }, P::WriteSetfield { fields: c, .. })
+        | (P::ApplySetfield { fields: a, .. }, P::ApplySetfield { fields: c, .. })
+        | (P::WriteCopyfield { fields: a, .. }, P::WriteCopyfield { fields: c, .. })
+        | (P::ApplyCopyfield { fields: a, .. }, P::ApplyCopyfield { fields: c, .. }) => fields(a, c),
+        (P::NextTables { tables: a, .. }, P::NextTables { tables: c, .. }) => {
+            a.iter().find(|t| !c.contains(t)).map(|t| format!("table {t} is no later table"))
+        }
+        _ => None,
+    })
+}
