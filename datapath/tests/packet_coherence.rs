@@ -367,12 +367,29 @@ proptest! {
         let built = build(v6, proto, &payload, &tags, 0, pad, sums);
         let ty = if v6 { 0x86dd } else { 0x0800 };
         let mut p = Packet::new(frame_of(&built));
+        // The types behind the pushed shims and I-TAGs.
+        let mut behind = Vec::new();
         for edit in &edits {
-            // These make another packet of it, of which the first one's checksums say nothing.
-            if matches!(edit, Edit::SetField(FieldId::EthType, ..) | Edit::CopyField(_, _, FieldId::EthType, ..)) {
+            // These make another packet of it, of which the first one's checksums say nothing: without
+            // the bottom-of-stack bit an IP header is a shim.
+            if let Edit::SetField(f, ..) | Edit::CopyField(_, _, f, ..) = edit
+                && matches!(f, FieldId::EthType | FieldId::MplsBos)
+            {
                 continue;
             }
+            // So does popping a shim to another type than what is behind it: an IP header may become
+            // a shim and be edited as one.
+            let (len, under) = (p.frame.len(), p.key.get(FieldId::EthType) as u16);
+            let edit = match edit {
+                Edit::PopMpls(_) => &Edit::PopMpls(behind.last().copied().unwrap_or(0)),
+                other => other,
+            };
             apply(&mut p, edit);
+            match edit {
+                Edit::PushMpls(_) | Edit::PushPbb => behind.push(under),
+                Edit::PopMpls(_) | Edit::PopPbb if p.frame.len() < len => drop(behind.pop()),
+                _ => {}
+            }
             // A new protocol number makes ports of what was none, so they are part of the first one's sum no more.
             let now = p.key.get(FieldId::IpProto) as u8;
             let mut view = p.duplicate();
