@@ -153,14 +153,15 @@ fn tree(out: &mut String, value: &Value, depth: usize) -> fmt::Result {
         Value::Object(map) => map.iter().try_for_each(|(key, v)| member(out, key, v, depth)),
         Value::Array(list) => {
             for v in list {
+                indent(out, depth);
                 if let Some(line) = inline(v) {
-                    indent(out, depth);
                     write!(out, "- {line}")?;
-                } else {
-                    indent(out, depth);
-                    out.push('-');
-                    tree(out, v, depth + 1)?;
+                    continue;
                 }
+                // The first line of what is inside goes beside the dash.
+                let mut inner = String::new();
+                tree(&mut inner, v, depth + 1)?;
+                write!(out, "- {}", inner.trim_start())?;
             }
             Ok(())
         }
@@ -173,19 +174,21 @@ fn tree(out: &mut String, value: &Value, depth: usize) -> fmt::Result {
 
 fn member(out: &mut String, key: &str, value: &Value, depth: usize) -> fmt::Result {
     indent(out, depth);
-    let key = match key {
-        "ofp_match" => "match",
-        "ofp_actions" => "actions",
-        "ofp_instructions" => "instructions",
-        key => key,
-    };
     if let Value::String(s) = value
         && let Some(digits) = s.strip_prefix("0x").filter(|d| d.len() > INLINE_DIGITS)
     {
         write!(out, "{key}: {} bytes", digits.len() / 2)?;
         return dump(out, digits, depth + 1);
     }
-    match inline(value) {
+    let (key, line) = match key {
+        "ofp_match" => ("match", inline(value)),
+        "ofp_actions" => ("actions", inline(value)),
+        "ofp_instructions" => ("instructions", inline(value)),
+        "ids" => ("ids", feature_ids(value)),
+        "versionbitmap" => ("versions", versions(value)),
+        key => (key, if is_number(key) { decimal(value).or_else(|| inline(value)) } else { inline(value) }),
+    };
+    match line {
         Some(line) => write!(out, "{key}: {line}"),
         None => {
             write!(out, "{key}:")?;
@@ -194,8 +197,62 @@ fn member(out: &mut String, key: &str, value: &Value, depth: usize) -> fmt::Resu
     }
 }
 
+/// Keys whose hexadecimal strings people know as decimal numbers.
+fn is_number(key: &str) -> bool {
+    matches!(
+        key,
+        "port_no"
+            | "out_port"
+            | "watch_port"
+            | "in_port"
+            | "table_id"
+            | "group_id"
+            | "out_group"
+            | "watch_group"
+            | "meter_id"
+            | "queue_id"
+            | "buffer_id"
+            | "bucket_id"
+            | "bundle_id"
+            | "monitor_id"
+    )
+}
+
+fn decimal(value: &Value) -> Option<String> {
+    let digits = value.as_str()?.strip_prefix("0x")?;
+    u64::from_str_radix(digits, 16).ok().map(|n| n.to_string())
+}
+
+/// The versions of a hello's bitmap.
+fn versions(value: &Value) -> Option<String> {
+    let words = value.as_array()?;
+    let mut out = Vec::new();
+    for (i, word) in words.iter().enumerate() {
+        let word = word.as_u64()?;
+        for bit in (0..32).filter(|bit| word >> bit & 1 == 1) {
+            let number = 32 * i + bit;
+            let version = u8::try_from(number).ok().and_then(Version::from_wire);
+            out.push(version.map_or_else(|| format!("wire {number}"), |v| v.to_string()));
+        }
+    }
+    Some(out.join(" "))
+}
+
+/// Type numbers of a table feature, with the experimenter where there is one.
+fn feature_ids(value: &Value) -> Option<String> {
+    let ids = value.as_array()?.iter().map(|id| {
+        let ty = id.get("type")?.as_u64()?;
+        Some(match id.get("exp").and_then(|e| e.get(0)).and_then(Value::as_str) {
+            Some(exp) => format!("{ty}({exp})"),
+            None => ty.to_string(),
+        })
+    });
+    ids.collect::<Option<Vec<_>>>().map(|ids| ids.join(" "))
+}
+
 fn scalar(value: &Value) -> String {
     match value {
+        Value::String(s) if s == "0x" => "(none)".to_owned(),
         Value::String(s) => s.chars().map(|c| if c.is_control() { '.' } else { c }).collect(),
         Value::Null => "-".to_owned(),
         other => other.to_string(),
@@ -222,6 +279,9 @@ fn inline(value: &Value) -> Option<String> {
             if let Some(mask) = get("mask") {
                 let _ = write!(line, "/{mask}");
             }
+            if map.get("has_mask").is_some_and(|m| m == true) {
+                line.push_str("/mask");
+            }
             Some(line)
         }
         Value::Object(map) if map.is_empty() => Some("(none)".to_owned()),
@@ -230,7 +290,8 @@ fn inline(value: &Value) -> Option<String> {
             match inner {
                 Value::Null => Some(key.clone()),
                 Value::Object(m) if m.values().all(|v| !v.is_array() && !v.is_object()) => {
-                    let args: Vec<String> = m.iter().map(|(k, v)| format!("{k}={}", scalar(v))).collect();
+                    let shown = |k: &str, v| if is_number(k) { decimal(v) } else { None }.unwrap_or_else(|| scalar(v));
+                    let args: Vec<String> = m.iter().map(|(k, v)| format!("{k}={}", shown(k, v))).collect();
                     let line = format!("{key}({})", args.join(","));
                     (line.len() <= INLINE_DIGITS).then_some(line)
                 }
@@ -299,7 +360,7 @@ mod tests {
         let row = "ab ".repeat(16);
         let expected = format!(
             "OFPT_PACKET_IN (OpenFlow 1.3) xid=0x00000007 length=80\n  buffer_id: no_buffer\n  total_len: 34\n  \
-             reason: table_miss\n  table_id: 0x01\n  cookie: 0x0000000000000002\n  match: in_port=3\n  \
+             reason: table_miss\n  table_id: 1\n  cookie: 0x0000000000000002\n  match: in_port=3\n  \
              data: 34 bytes\n    0000 {}\n    0010 {}\n    0020 ab ab",
             row.trim_end(),
             row.trim_end()
