@@ -446,6 +446,12 @@ fn set_field(id: FieldId, src: Src<'_>, env: &Env<'_>) -> Result<Action, TextErr
     }
     let (value, mask) = parse_value(id, src, env.ctx)?
         .ok_or_else(|| src.err(TextErrorKind::OutOfRange, "a mask that has some bits, or none"))?;
+    Ok(set_or_load(MatchField { id, value, mask, code: None }, env))
+}
+
+/// The version's own action that sets a field, where it has one, or a Nicira load.
+pub(crate) fn set_or_load(field: MatchField, env: &Env<'_>) -> Action {
+    let (id, mask) = (field.id, field.mask);
     let v = env.ctx.version;
     let native = match v {
         Version::V10 => matches!(id, FieldId::EthSrc | FieldId::EthDst | FieldId::Ipv4Src | FieldId::Ipv4Dst),
@@ -461,11 +467,10 @@ fn set_field(id: FieldId, src: Src<'_>, env: &Env<'_>) -> Result<Action, TextErr
         ),
         _ => true,
     };
-    let field = MatchField { id, value, mask, code: None };
     if v == Version::V15 || (native && mask.is_none()) {
-        return Ok(Action::SetField(field));
+        return Action::SetField(field);
     }
-    Ok(nicira::load(field))
+    nicira::load(field)
 }
 
 fn output(item: &Item<'_>, env: &Env<'_>) -> Result<Action, TextError> {

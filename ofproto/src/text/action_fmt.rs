@@ -3,7 +3,7 @@
 use super::matching::{write_hex, write_unknown};
 use super::names::{code_bits, code_name, field_text_name, preferred_code};
 use super::nicira::{BUNDLE_ALGORITHMS, ENCAP_TYPES, HASH_FIELDS, MULTIPATH_ALGORITHMS, OFPORT, REASONS};
-use super::value::{format_value_named, port_text};
+use super::value::{format_action_value, format_value_named, hex_text, port_text};
 use super::{Printer, Shown};
 use crate::action::{Action, MAX_LEN_NO_BUFFER};
 use crate::field::FieldId;
@@ -182,7 +182,7 @@ impl Printer<'_> {
     }
 
     fn write_set_field(&self, f: &mut Formatter<'_>, field: &MatchField) -> Result {
-        let value = format_value_named(field.id, field.value, field.mask, self.ports);
+        let value = format_action_value(field.id, field.value, field.mask, self.ports);
         write!(f, "set_field:{value}->{}", field_text_name(field.id))
     }
 
@@ -258,7 +258,7 @@ impl Printer<'_> {
             NxAction::Resubmit { in_port, table, ct } => self.write_resubmit(f, *in_port, *table, *ct),
             NxAction::SetTunnel { id, wide } => {
                 let suffix = if *wide { "64" } else { "" };
-                write!(f, "set_tunnel{suffix}:{id:#x}")
+                write!(f, "set_tunnel{suffix}:{}", hex_text((*id).into()))
             }
             NxAction::SetQueue(q) => write!(f, "set_queue:{q}"),
             NxAction::PopQueue => f.write_str("pop_queue"),
@@ -269,7 +269,7 @@ impl Printer<'_> {
                 self.write_oxm_bits(f, dst, *dst_offset, *n_bits)
             }
             NxAction::RegLoad { dst, value } => {
-                write!(f, "load:{value:#x}->")?;
+                write!(f, "load:{}->", hex_text((*value).into()))?;
                 self.write_subfield(f, dst)
             }
             NxAction::RegLoad2(field) => self.write_set_field(f, field),
@@ -512,8 +512,8 @@ impl Separator {
 }
 
 fn write_metadata(f: &mut Formatter<'_>, metadata: u64, mask: u64) -> Result {
-    write!(f, "write_metadata:{metadata:#x}")?;
-    if mask != u64::MAX { write!(f, "/{mask:#x}") } else { Ok(()) }
+    write!(f, "write_metadata:{}", hex_text(metadata.into()))?;
+    if mask != u64::MAX { write!(f, "/{}", hex_text(mask.into())) } else { Ok(()) }
 }
 
 fn write_controller(

@@ -3,7 +3,7 @@
 use super::names::{code_bits, field_by_any_name};
 use super::nicira::{has_own_form, parse_subfield};
 use super::scan::{Item, Sep, Src};
-use super::value::{format_value, parse_value};
+use super::value::{format_action_value, hex_text, parse_value};
 use super::{ParseContext, TextError, TextErrorKind, field_text_name};
 use crate::ids::TableId;
 use crate::matching::OxmId;
@@ -135,7 +135,7 @@ fn immediate_value(bytes: &[u8]) -> Option<u128> {
 
 fn write_immediate(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
     match immediate_value(bytes) {
-        Some(v) => write!(f, "{v:#x}"),
+        Some(v) => f.write_str(&hex_text(v)),
         None => {
             f.write_str("0x")?;
             super::matching::write_hex(f, bytes)
@@ -220,7 +220,7 @@ impl super::Printer<'_> {
                     && *n_bits == code_bits(id.info(), None)
                     && has_own_form(*id)
                 {
-                    return write!(f, "{}={}", field_text_name(*id), format_value(*id, v, None));
+                    return write!(f, "{}={}", field_text_name(*id), format_action_value(*id, v, None, &()));
                 }
                 self.write_subfield(f, dst)?;
                 f.write_str("=")?;

@@ -1,6 +1,6 @@
 //! Nicira's actions from text.
 
-use super::action::{Env, action_list, arrow};
+use super::action::{Env, action_list, arrow, set_or_load};
 use super::learn;
 use super::names::{code_bits, field_by_any_name};
 use super::scan::{Item, Sep, Src};
@@ -171,7 +171,7 @@ pub(crate) fn action(item: &Item<'_>, env: &Env<'_>) -> Result<Option<Action>, T
                 Subfield { field: OxmId { field: Ok(id), .. }, offset, n_bits } if n_bits > 64 => {
                     // Wider than a load: the form with a mask.
                     let mask = (max << offset != id.info().all_ones()).then_some(max << offset);
-                    NxAction::RegLoad2(MatchField { id, value: value << offset, mask, code: None })
+                    return Ok(Some(set_or_load(MatchField { id, value: value << offset, mask, code: None }, env)));
                 }
                 dst => NxAction::RegLoad { dst, value: value as u64 },
             }

@@ -300,6 +300,20 @@ fn prefix_len(mask: u128, bits: u32) -> Option<u32> {
     (mask == all & !(1u128.checked_shl(zeros).unwrap_or(0).wrapping_sub(1))).then_some(bits - zeros)
 }
 
+/// Hexadecimal; nought without a prefix, as people know it from C.
+pub(crate) fn hex_text(value: u128) -> String {
+    if value == 0 { "0".to_owned() } else { format!("{value:#x}") }
+}
+
+/// A value in an action: as in a match, but hexadecimal numbers without leading noughts.
+pub(crate) fn format_action_value(id: FieldId, value: u128, mask: Option<u128>, ports: &dyn PortNames) -> String {
+    match (form(id), mask.filter(|m| *m != id.info().all_ones())) {
+        (Form::HexDigits(_), None) => hex_text(value),
+        (Form::HexDigits(_), Some(m)) => format!("{}/{}", hex_text(value), hex_text(m)),
+        _ => format_value_named(id, value, mask, ports),
+    }
+}
+
 /// A value (and mask) of `id` in conventional form: `10.0.0.0/8`, `0x50/0xfff0`, `+syn-ack`.
 pub fn format_value(id: FieldId, value: u128, mask: Option<u128>) -> String {
     format_value_named(id, value, mask, &())
@@ -322,8 +336,8 @@ pub(crate) fn format_value_named(id: FieldId, value: u128, mask: Option<u128>, p
     };
     match (form(id), mask) {
         (Form::Decimal, None) => value.to_string(),
-        (Form::Decimal | Form::Hex, Some(m)) => format!("{value:#x}/{m:#x}"),
-        (Form::Hex, None) => format!("{value:#x}"),
+        (Form::Decimal | Form::Hex, Some(m)) => format!("{}/{}", hex_text(value), hex_text(m)),
+        (Form::Hex, None) => hex_text(value),
         (Form::HexDigits(n), None) => format!("0x{value:0n$x}"),
         (Form::HexDigits(n), Some(m)) => format!("0x{value:0n$x}/0x{m:0n$x}"),
         (Form::Port, None) => port_text(PortNo(value as u32), ports),
