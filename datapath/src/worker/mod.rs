@@ -163,7 +163,6 @@ enum Command<E> {
     AddTx(PortNo, Box<dyn PortTx>),
     RemoveTx(PortNo),
     Run(Task<E>),
-    Stop,
 }
 
 /// The worker's thread is gone.
@@ -178,6 +177,9 @@ const COMMANDS: usize = 256;
 struct Wake {
     event: Event,
     pending: AtomicBool,
+    /// The worker is to end once it has done what waits. Not a command: an engine that can't even start
+    /// never gets to those.
+    stop: AtomicBool,
 }
 
 impl Wake {
@@ -204,7 +206,8 @@ impl<E: Engine> Worker<E> {
     /// Out of threads or descriptors.
     pub fn start(config: WorkerConfig, engine: impl FnMut() -> E + Send + 'static) -> io::Result<Self> {
         let (commands, receiver) = bounded(COMMANDS);
-        let wake = Arc::new(Wake { event: Event::new()?, pending: AtomicBool::new(false) });
+        let wake =
+            Arc::new(Wake { event: Event::new()?, pending: AtomicBool::new(false), stop: AtomicBool::new(false) });
         let stats = Arc::<WorkerStats>::default();
         let state = run::State::new(config.clone(), receiver, Arc::clone(&wake), Arc::clone(&stats));
         let thread = std::thread::Builder::new().name(config.name).spawn(move || run::thread(state, engine))?;
@@ -257,7 +260,8 @@ impl<E: Engine> Worker<E> {
         self.send(Command::Run(Box::new(task)))
     }
 
-    /// Waits until the worker has done everything it was told before.
+    /// Waits until the worker has done everything it was told before. Not to be called on a worker's
+    /// own thread (from its engine or event sink), which would wait for itself.
     ///
     /// # Errors
     /// [`Stopped`]
@@ -277,9 +281,8 @@ impl<E: Engine> Worker<E> {
 
 impl<E> Drop for Worker<E> {
     fn drop(&mut self) {
-        if self.commands.send(Command::Stop).is_ok() {
-            self.wake.signal();
-        }
+        self.wake.stop.store(true, Ordering::Release);
+        self.wake.signal();
         if let Some(t) = self.thread.take() {
             // It catches panics itself; what is left to fail can't be helped here.
             let _ = t.join();

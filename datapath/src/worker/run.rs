@@ -76,9 +76,10 @@ impl<E: Engine> State<E> {
     }
 
     fn commands(&mut self, engine: &mut E, now: Time) -> Next {
-        if !self.wake.pending.swap(false, Ordering::AcqRel) {
+        if !self.wake.pending.load(Ordering::Relaxed) {
             return Next::Continue;
         }
+        self.wake.pending.swap(false, Ordering::AcqRel);
         self.wake.event.clear();
         while let Ok(command) = self.commands.try_recv() {
             match command {
@@ -97,10 +98,9 @@ impl<E: Engine> State<E> {
                     task(engine, &mut self.tx, now);
                     self.tx.flush();
                 }
-                Command::Stop => return Next::Stop,
             }
         }
-        Next::Continue
+        if self.wake.stop.load(Ordering::Acquire) { Next::Stop } else { Next::Continue }
     }
 
     /// Receives from and works on every port that may have frames. Returns how many came.
@@ -277,6 +277,9 @@ pub(super) fn thread<E: Engine>(mut state: State<E>, mut make: impl FnMut() -> E
         }
         bump(&state.stats.panics, 1);
         tracing::error!(worker = state.config.name, "the engine panicked; starting another");
+        if state.wake.stop.load(Ordering::Acquire) {
+            return;
+        }
         // The frames it was working on are lost; ports and commands are not.
         state.burst.clear();
         state.tx.discard();

@@ -154,3 +154,18 @@ fn unknown_ports_are_counted_and_removed_ports_let_go() -> Result<(), PortError>
     assert_eq!(receive(&mut *rx, 1)?, [b"again"]);
     Ok(())
 }
+
+#[test]
+fn a_worker_whose_engine_cannot_start_still_stops() -> io::Result<()> {
+    let made = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&made);
+    let worker = Worker::<Cross>::start(WorkerConfig::new("w", clock()), move || {
+        count.fetch_add(1, Ordering::Relaxed);
+        panic!("no engine today")
+    })?;
+    while made.load(Ordering::Relaxed) < 3 {
+        std::thread::yield_now();
+    }
+    drop(worker);
+    Ok(())
+}
