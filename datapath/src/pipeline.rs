@@ -237,8 +237,8 @@ pub trait Sink {
     fn transmit(&mut self, port: PortNo, queue: Option<QueueId>, frame: Frame);
     /// A packet for the controllers; false if there was no room.
     fn punt(&mut self, punt: Punt) -> bool;
-    /// A wish for control.
-    fn request(&mut self, request: Request);
+    /// A wish for control, made at `now`.
+    fn request(&mut self, request: Request, now: Time);
     /// A packet or a copy went nowhere.
     fn dropped(&mut self, reason: DropReason, in_port: PortNo);
     /// A sample action chose the packet.

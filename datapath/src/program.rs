@@ -21,7 +21,6 @@ use crate::meter::MeterTable;
 use ofproto::Version;
 use ofproto::ids::{GroupId, MeterId, PortNo, TableId};
 use ofproto::matching::Match;
-use ofproto::stats::FlowStat;
 
 /// Where a list of actions stands: what may be in it and what is known of its packets.
 #[derive(Clone, Copy, Debug)]
@@ -58,15 +57,6 @@ pub struct Context<'a> {
     pub meters: &'a MeterTable,
 }
 
-/// Thresholds of a stat-trigger instruction (OpenFlow 1.5.1 §7.2.5.6).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StatTrigger {
-    /// `OFPSTF_*`: 1 periodic, 2 only the first threshold.
-    pub flags: u32,
-    /// The thresholds.
-    pub thresholds: Box<[FlowStat]>,
-}
-
 /// What a program refers to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Uses {
@@ -91,8 +81,6 @@ pub struct Program {
     pub write: Box<[SetOp]>,
     /// `Write-Metadata`: value and mask.
     pub metadata: Option<(u64, u64)>,
-    /// `Stat-Trigger`
-    pub stat_trigger: Option<StatTrigger>,
     /// `Goto-Table`
     pub goto_table: Option<TableId>,
     /// The entry is its table's table-miss entry, or its version's packet-ins say so.

@@ -9,8 +9,11 @@ use crate::meter::Verdict;
 use crate::packet::Packet;
 use crate::pipeline::{DropReason, Env, Event, Miss, Observer, Start, View, execute};
 use crate::program::Op;
+use ofproto::field::FieldId;
 use ofproto::ids::{Cookie, GroupId, MeterId, PortNo, QueueId, TableId};
+use ofproto::matching::Match;
 use ofproto::packet::PacketInReason;
+use ofproto::stats::FlowDesc;
 
 /// One thing that happened, `depth` levels of resubmits, groups, clones and egress down.
 #[derive(Clone, Debug, PartialEq)]
@@ -119,6 +122,59 @@ impl Observer for Notes {
         };
         self.steps.push(Step { depth, what });
     }
+}
+
+/// Why an entry doesn't match a packet: the first field of its match that differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mismatch {
+    /// The field.
+    pub field: FieldId,
+    /// What the entry wants there.
+    pub wanted: u128,
+    /// Under this mask.
+    pub mask: u128,
+    /// What the packet has there.
+    pub found: u128,
+}
+
+/// The first field of `m` in which a packet with this key differs, if there is one.
+pub fn mismatch(key: &FlowKey, m: &Match) -> Option<Mismatch> {
+    m.fields.iter().find_map(|f| {
+        let mask = f.effective_mask();
+        let found = key.get(f.id);
+        // "Untagged" is about the present bit alone.
+        let mask = if f.id == FieldId::VlanVid && f.value & mask == 0 { 0x1000 } else { mask };
+        (found & mask != f.value & mask).then_some(Mismatch { field: f.id, wanted: f.value & mask, mask, found })
+    })
+}
+
+/// An entry that would have come before the one that matched.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rejected {
+    /// Its priority.
+    pub priority: u16,
+    /// Its cookie.
+    pub cookie: Cookie,
+    /// Its match.
+    pub matching: Match,
+    /// Why it didn't match; `None` if it is the table's newer state that holds it.
+    pub because: Option<Mismatch>,
+}
+
+/// Of `flows` (a dump of the tables) those that a lookup passed over: the same table, a priority
+/// above what matched, at most `most` of them, best first.
+pub fn passed_over(lookup: &What, flows: &[FlowDesc], most: usize) -> Vec<Rejected> {
+    let What::Lookup { table, key, hit } = lookup else { return Vec::new() };
+    let mut better: Vec<&FlowDesc> =
+        flows.iter().filter(|f| f.table == *table && hit.is_none_or(|h| f.priority > h.priority)).collect();
+    better.sort_by_key(|f| std::cmp::Reverse(f.priority));
+    let rejected = better.into_iter().take(most).map(|f| Rejected {
+        priority: f.priority,
+        cookie: f.cookie,
+        matching: f.matching.clone(),
+        because: mismatch(key, &f.matching),
+    });
+    rejected.collect()
 }
 
 /// Walks a packet dry.

@@ -291,3 +291,50 @@ fn a_removed_flow_reports_final_counters() {
         .collect();
     assert_eq!(removed, [2]);
 }
+
+#[test]
+fn a_trace_says_why_better_entries_did_not_match() {
+    use datapath::pipeline::Start;
+    use datapath::trace::{What, passed_over};
+    let mut s = Switch::new();
+    s.add(0, 30, Match::any().with(F::InPort, 2), vec![I::ApplyActions(vec![out(4)])]);
+    s.add(0, 20, Match::any().with(F::EthType, 0x0806).with(F::ArpOp, 2), vec![]);
+    s.add(0, 10, Match::any().with(F::EthType, 0x0806), vec![I::ApplyActions(vec![out(3)])]);
+    let mut key = FlowKey::default();
+    key.set(F::InPort, 1);
+    let t = s.engine.trace(key, Frame::from_bytes(&frame(2, 1)), Start::Received, s.now);
+    assert_eq!(t.result.sent.iter().map(|x| x.0).collect::<Vec<_>>(), [PortNo(3)]);
+    let dump = s.control.flow_stats(&FlowStatsRequest::default(), V).unwrap();
+    let (flows, _) = s.control.next_flows(dump, 1000, s.now);
+    s.control.end_dump(dump);
+    let lookup = t.steps.iter().find(|x| matches!(x.what, What::Lookup { .. })).unwrap();
+    let why: Vec<_> = passed_over(&lookup.what, &flows, 16)
+        .into_iter()
+        .map(|r| (r.priority, r.because.map(|b| (b.field, b.wanted, b.found))))
+        .collect();
+    assert_eq!(why, [(30, Some((F::InPort, 2, 1))), (20, Some((F::ArpOp, 2, 1)))]);
+    // Nothing was counted.
+    assert!(flows.iter().all(|f| f.stats.packet_count == 0));
+    assert_eq!(s.received(3).len(), 0);
+}
+
+#[test]
+fn super_frames_reach_the_controllers_as_frames() {
+    use datapath::frame::{Gso, GsoKind, PartialChecksum};
+    let mut s = Switch::new();
+    let to_controller = Action::Output { port: PortNo::CONTROLLER, max_len: 0xffff };
+    s.add(0, 0, Match::any(), vec![I::ApplyActions(vec![to_controller, out(2)])]);
+    let payload = 3000u16;
+    let mut f = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, 0x45, 0];
+    f.extend((40 + payload).to_be_bytes());
+    f.extend([0, 1, 0, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+    f.extend([0, 80, 4, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x18, 1, 0, 0, 0, 0, 0]);
+    f.extend(std::iter::repeat_n(7u8, payload.into()));
+    let mut frame = Frame::from_bytes(&f);
+    frame.offload.gso = Some(Gso { kind: GsoKind::TcpV4, size: 1000, ecn: false });
+    frame.offload.checksum = Some(PartialChecksum { start: 34, offset: 16 });
+    let mut burst = vec![frame];
+    s.engine.burst(PortNo(1), &mut burst, &mut s.tx, s.now);
+    let lens: Vec<usize> = std::iter::from_fn(|| s.shared.punts().pop()).map(|p| p.frame.len()).collect();
+    assert_eq!(lens, [1054; 3]);
+}

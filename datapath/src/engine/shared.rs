@@ -1,11 +1,14 @@
 //! What the threads of one switch share beside the published state.
 
 use super::counter::Writer;
+use crate::clock::Time;
 use crate::normal::MacTable;
 use crate::pipeline::{DropReason, Request};
 use crate::punt::{PuntLimits, PuntQueue};
 use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
 use crossbeam::utils::CachePadded;
+use ofproto::flow::FlowMod;
+use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -62,6 +65,8 @@ pub struct Shared {
     mode: AtomicU8,
     drops: Box<[CachePadded<[AtomicU64; DropReason::COUNT]>]>,
     seed: u64,
+    /// Marks of flows taught lately.
+    recent: Box<[AtomicU64]>,
 }
 
 impl Shared {
@@ -76,6 +81,7 @@ impl Shared {
             mode: AtomicU8::new(0),
             drops: (0..config.writers.max(1)).map(|_| CachePadded::default()).collect(),
             seed: config.seed,
+            recent: (0..256).map(|_| AtomicU64::new(0)).collect(),
         }
     }
 
@@ -134,10 +140,25 @@ impl Shared {
         n.store(n.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 
-    pub(super) fn request(&self, request: Request) {
+    pub(super) fn request(&self, request: Request, now: Time) {
+        if let Request::Learn { flow_mod, .. } = &request
+            && self.is_recent(flow_mod, now)
+        {
+            return;
+        }
         if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.requests.0.try_send(request) {
             self.lost_requests.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Whether the same flow was taught a moment ago: every packet of a connection teaches it again,
+    /// and control need hear it only now and then, for its timeouts.
+    fn is_recent(&self, flow_mod: &FlowMod, now: Time) -> bool {
+        let hash = foldhash::fast::FixedState::with_seed(self.seed).hash_one(flow_mod);
+        // About an eighth of a second.
+        let mark = hash.wrapping_add(now.0 >> 27);
+        let slot = &self.recent[hash as usize % self.recent.len()];
+        slot.swap(mark, Ordering::Relaxed) == mark
     }
 
     pub(super) fn count_sample(&self) {

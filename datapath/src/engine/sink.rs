@@ -2,6 +2,7 @@
 
 use super::counter::Writer;
 use super::shared::Shared;
+use crate::clock::Time;
 use crate::frame::Frame;
 use crate::pipeline::{DropReason, Request, Sink};
 use crate::punt::Punt;
@@ -28,8 +29,8 @@ impl Sink for TxSink<'_> {
         self.shared.punts().push(punt)
     }
 
-    fn request(&mut self, request: Request) {
-        self.shared.request(request);
+    fn request(&mut self, request: Request, now: Time) {
+        self.shared.request(request, now);
     }
 
     fn dropped(&mut self, reason: DropReason, _in_port: PortNo) {
@@ -64,7 +65,7 @@ impl Sink for Collected {
         true
     }
 
-    fn request(&mut self, request: Request) {
+    fn request(&mut self, request: Request, _now: Time) {
         self.requests.push(request);
     }
 

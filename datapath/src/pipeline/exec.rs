@@ -110,7 +110,7 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
                 if !self.env.dry {
                     let delete_with = if l.flags & 2 != 0 { self.hit.map(|h| h.handle) } else { None };
                     let flow_mod = Box::new(learn::flow_mod(&self.packet, l));
-                    self.sink.request(Request::Learn { flow_mod, limit: l.limit, delete_with });
+                    self.sink.request(Request::Learn { flow_mod, limit: l.limit, delete_with }, self.env.now);
                 }
                 Flow::Go
             }
@@ -121,7 +121,8 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
                     && self.packet.field(FieldId::TcpFlags).is_some_and(|f| f & 5 != 0)
                     && let Some(hit) = self.hit
                 {
-                    self.sink.request(Request::FinTimeout { entry: hit.handle, idle: *idle, hard: *hard });
+                    let request = Request::FinTimeout { entry: hit.handle, idle: *idle, hard: *hard };
+                    self.sink.request(request, self.env.now);
                 }
                 Flow::Go
             }
@@ -532,7 +533,7 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
         let what = PuntWhat { reason, table, cookie, max_len, controller_id, userdata, meter };
         let virtual_meter = self.view.meters().get(MeterId::CONTROLLER);
         if self.env.dry {
-            self.sink.punt(make_punt(&self.packet, what));
+            hand_over(&self.packet, &what, self.sink);
             return;
         }
         if !punt(&self.packet, what, virtual_meter, self.env.writer, self.env.now, self.sink) {
@@ -553,9 +554,7 @@ pub(crate) struct PuntWhat {
     pub(crate) meter: Option<Arc<Meter>>,
 }
 
-fn make_punt(packet: &crate::packet::Packet, what: PuntWhat) -> Punt {
-    let mut frame: Frame = packet.frame.duplicate();
-    crate::checksum::finish_checksum(&mut frame);
+fn make_punt(packet: &crate::packet::Packet, frame: Frame, what: &PuntWhat) -> Punt {
     Punt {
         reason: what.reason,
         table: what.table,
@@ -564,8 +563,24 @@ fn make_punt(packet: &crate::packet::Packet, what: PuntWhat) -> Punt {
         frame,
         max_len: what.max_len,
         controller_id: what.controller_id,
-        userdata: what.userdata,
+        userdata: what.userdata.clone(),
     }
+}
+
+/// Hands a packet to the controllers as frames that a wire could carry: checksums finished, a super-frame
+/// as its segments. False if one found no room.
+pub(crate) fn hand_over<S: Sink>(packet: &crate::packet::Packet, what: &PuntWhat, sink: &mut S) -> bool {
+    let mut all = true;
+    if packet.frame.offload.gso.is_some() {
+        let cut = crate::segment::segment(&packet.frame, |f| all &= sink.punt(make_punt(packet, f, what)));
+        if cut.is_ok() {
+            return all;
+        }
+    }
+    let mut frame = packet.frame.duplicate();
+    crate::checksum::finish_checksum(&mut frame);
+    frame.offload = crate::frame::Offload::default();
+    sink.punt(make_punt(packet, frame, what))
 }
 
 /// Sends a packet to the controllers unless a meter (its own, or the virtual one for controllers) drops it.
@@ -577,12 +592,12 @@ pub(crate) fn punt<S: Sink>(
     now: crate::clock::Time,
     sink: &mut S,
 ) -> bool {
-    let len = packet.frame.len() as u64;
+    let (packets, bytes) = super::metered(packet);
     let meter = what.meter.as_ref().or(virtual_meter);
-    if meter.is_some_and(|m| m.charge(writer, 1, len, now) == Verdict::Drop) {
+    if meter.is_some_and(|m| m.charge(writer, packets, bytes, now) == Verdict::Drop) {
         return false;
     }
-    sink.punt(make_punt(packet, what))
+    hand_over(packet, &what, sink)
 }
 
 /// What a select group's choice reads.

@@ -2,7 +2,7 @@
 
 use super::check::Facts;
 use super::op::{Bits, Choice, HashFields, Learn, Op, SetOp};
-use super::{Context, Place, Program, StatTrigger, Uses};
+use super::{Context, Place, Program, Uses};
 use crate::key::slot;
 use ofproto::action::Action;
 use ofproto::field::{FieldId, Prereq};
@@ -61,10 +61,9 @@ pub fn compile(instructions: &[Instruction], ctx: &Context<'_>) -> Result<Progra
             Instruction::WriteMetadata { metadata, mask } => p.metadata = Some((metadata & mask, *mask)),
             Instruction::ClearActions => p.clear = true,
             Instruction::StatTrigger { flags, thresholds } => {
-                if flags & !3 != 0 {
-                    return Err(err(E::BadInstructionUnsupInst, "flags", format!("unknown bits {:#x}", flags & !3)));
-                }
-                p.stat_trigger = Some(StatTrigger { flags: *flags, thresholds: thresholds.clone().into() });
+                // Optional (1.5.1 §5.5), and nothing watches the thresholds.
+                let why = format!("stat-trigger (flags {flags:#x}, {} thresholds) is not supported", thresholds.len());
+                return Err(err(E::BadInstructionUnsupInst, "type", why));
             }
             Instruction::ApplyActions(_) | Instruction::WriteActions(_) => {}
         }
@@ -79,7 +78,7 @@ pub fn compile(instructions: &[Instruction], ctx: &Context<'_>) -> Result<Progra
             p.write = c.set(list)?.into();
         }
     }
-    p.cacheable = c.cacheable && p.meter.is_none() && p.stat_trigger.is_none();
+    p.cacheable = c.cacheable && p.meter.is_none();
     p.uses = c.uses.build(p.meter);
     Ok(p)
 }
@@ -501,6 +500,7 @@ impl Compiler<'_> {
             NxAction::Resubmit { ct: true, .. }
             | NxAction::Conjunction { .. }
             | NxAction::Ct { .. }
+            | NxAction::FinTimeout { .. }
             | NxAction::Nat(_)
             | NxAction::CtClear
             | NxAction::DeleteField(_)
@@ -510,7 +510,7 @@ impl Compiler<'_> {
                 return Err(err(
                     E::BadActionBadExpType,
                     "subtype",
-                    "conjunctions, connection tracking, NSH and generic encapsulation are not supported",
+                    "conjunctions, fin_timeout, connection tracking, NSH and generic encapsulation are not supported",
                 ));
             }
             NxAction::Unknown { subtype, .. } => {
@@ -606,11 +606,6 @@ impl Compiler<'_> {
             }
             NxAction::OutputReg { src, max_len, .. } => Op::OutputBits { src: self.subfield(src)?, max_len: *max_len },
             NxAction::Exit => Op::Exit,
-            NxAction::FinTimeout { idle, hard } => {
-                self.need(Prereq::Tcp, "fin_timeout")?;
-                self.cacheable = false;
-                Op::FinTimeout { idle: *idle, hard: *hard }
-            }
             NxAction::Controller { max_len, controller_id, reason } => Op::Controller {
                 max_len: *max_len,
                 controller_id: *controller_id,
@@ -710,12 +705,12 @@ impl Compiler<'_> {
         else {
             return Err(err(E::BadActionBadType, "type", "not a learn action"));
         };
-        // NX_LEARN_F_SEND_FLOW_REM | NX_LEARN_F_DELETE_LEARNED
-        if *flags & !3 != 0 {
-            return Err(err(E::BadActionBadArgument, "flags", format!("unknown bits {:#x}", flags & !3)));
+        // NX_LEARN_F_SEND_FLOW_REM alone: nothing ties a learnt flow to the one that taught it.
+        if *flags & !1 != 0 {
+            return Err(err(E::BadActionBadArgument, "flags", format!("bits {:#x} are not supported", flags & !1)));
         }
-        if limit.as_ref().is_some_and(|(_, dst)| dst.is_some()) {
-            return Err(err(E::BadActionBadArgument, "result_dst", "the result of a learn is not reported"));
+        if limit.as_ref().is_some_and(|(n, dst)| *n != 0 || dst.is_some()) {
+            return Err(err(E::BadActionBadArgument, "limit", "learnt flows are not counted"));
         }
         if *table == TableId::ALL || table.0 >= self.ctx.n_tables {
             return Err(err(E::BadActionBadArgument, "table_id", format!("there is no table {table}")));
