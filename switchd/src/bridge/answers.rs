@@ -83,7 +83,7 @@ fn ports<P: Packets>(s: &Switch<P>, now: Time) -> Value {
         .map(|(no, p)| {
             let down = p.desc.state.contains(PortState::LINK_DOWN);
             let e = p.desc.ethernet().copied().unwrap_or_default();
-            json!({
+            let mut port = json!({
                 "port_no": no.0,
                 "name": p.desc.name,
                 "hw_addr": p.desc.hw_addr.to_string(),
@@ -92,11 +92,15 @@ fn ports<P: Packets>(s: &Switch<P>, now: Time) -> Value {
                 "state": p.desc.state.bits(),
                 "speed_kbps": e.curr_speed,
                 "seconds": now.since(p.created).as_secs(),
-                "counters": s.packets.port_counters(no).map(port_counters),
-            })
+            });
+            let counters = s.packets.port_counters(no).map(port_counters);
+            if let (Some(port), Some(Value::Object(counters))) = (port.as_object_mut(), counters) {
+                port.extend(counters);
+            }
+            port
         })
         .collect();
-    json!({ "ports": list })
+    Value::Array(list)
 }
 
 /// Fetches a whole dump, bounded.
@@ -149,7 +153,7 @@ fn flows<P: Packets>(s: &mut Switch<P>, now: Time, table: Option<u8>, filter: Op
             })
         })
         .collect();
-    Ok(json!({ "flows": list }))
+    Ok(Value::Array(list))
 }
 
 fn tables<P: Packets>(s: &Switch<P>) -> Value {
@@ -169,7 +173,7 @@ fn tables<P: Packets>(s: &Switch<P>) -> Value {
             })
         })
         .collect();
-    json!({ "tables": list })
+    Value::Array(list)
 }
 
 fn pairs(list: &[(u64, u64)]) -> Vec<Value> {
@@ -194,7 +198,7 @@ fn groups<P: Packets>(s: &Switch<P>, now: Time) -> Answer {
             })
         })
         .collect();
-    Ok(json!({ "groups": list }))
+    Ok(Value::Array(list))
 }
 
 fn meters<P: Packets>(s: &Switch<P>, now: Time) -> Answer {
@@ -215,7 +219,7 @@ fn meters<P: Packets>(s: &Switch<P>, now: Time) -> Answer {
             })
         })
         .collect();
-    Ok(json!({ "meters": list }))
+    Ok(Value::Array(list))
 }
 
 fn counters<P: Packets>(s: &Switch<P>) -> Value {

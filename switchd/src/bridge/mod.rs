@@ -307,18 +307,18 @@ impl<S: Instance> Runner<S> {
     }
 
     fn connections(&self, now: Time) -> serde_json::Value {
-        let sessions: Vec<_> = self.hub.sessions().map(|s| describe(s, now)).collect();
-        let dialled: Vec<_> = self
-            .dials
-            .iter()
-            .map(|d| {
-                let d = d.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        // Every session, and every controller that is dialled without one.
+        let sessions = self.hub.sessions().map(|s| describe(s, now));
+        let waiting = self.dials.iter().filter_map(|d| {
+            let d = d.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            (!d.connected).then(|| {
                 serde_json::json!({
-                    "target": d.target, "connected": d.connected, "attempts": d.attempts, "last_error": d.last_error,
+                    "peer": d.target, "purpose": "controller", "state": "waiting",
+                    "attempts": d.attempts, "last_error": d.last_error,
                 })
             })
-            .collect();
-        serde_json::json!({ "connections": sessions, "controllers": dialled })
+        });
+        sessions.chain(waiting).collect()
     }
 }
 

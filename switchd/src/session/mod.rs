@@ -336,7 +336,7 @@ impl Session {
     pub fn state_name(&self) -> &'static str {
         match self.state {
             State::Hello { .. } => "hello",
-            State::Up => "up",
+            State::Up => "active",
             State::Ending => "ending",
         }
     }
