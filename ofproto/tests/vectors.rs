@@ -1,4 +1,5 @@
-//! Every recorded message of `tests/vectors`: bytes → model → the same bytes.
+//! Every recorded message of `tests/vectors`: bytes → model → the same bytes, and the model means what
+//! the recording's own description (`json/`) says.
 
 use ofproto::Version;
 use ofproto::wire;
@@ -97,4 +98,192 @@ fn round_trip(version: Version, bytes: &[u8]) -> Result<(), String> {
         return Err(format!("differs\n{message:?}\nrecorded\n{}written\n{}", hex(bytes), hex(&again)));
     }
     Ok(())
+}
+
+/// Numbers whose name in the descriptions is that of the model.
+const SAME_NAME: &[&str] = &[
+    "idle_timeout",
+    "hard_timeout",
+    "priority",
+    "cookie",
+    "cookie_mask",
+    "importance",
+    "buffer_id",
+    "out_port",
+    "out_group",
+    "total_len",
+    "max_len",
+    "ethertype",
+    "port_no",
+    "watch_port",
+    "watch_group",
+    "weight",
+    "ref_count",
+    "curr_speed",
+    "max_speed",
+    "rx_packets",
+    "tx_packets",
+    "rx_bytes",
+    "tx_bytes",
+    "rx_dropped",
+    "tx_dropped",
+    "rx_errors",
+    "tx_errors",
+    "collisions",
+    "rx_crc_err",
+    "tx_min_freq_lmda",
+    "rx_grid_freq_lmda",
+    "bias_current",
+    "temperature",
+    "rate",
+    "burst_size",
+    "prec_level",
+    "packet_in_count",
+    "byte_in_count",
+    "max_bands",
+    "max_color",
+    "band_types",
+    "max_meter",
+    "generation_id",
+    "short_id",
+    "miss_send_len",
+    "n_buffers",
+    "n_tables",
+    "auxiliary_id",
+    "metadata_match",
+    "metadata_write",
+    "max_entries",
+    "active_count",
+    "lookup_count",
+    "matched_count",
+    "grid_span",
+    "tx_pwr",
+    "freq_lmda",
+    "channel_status",
+];
+
+/// Every number called `name` in a description, in order.
+fn described(name: &str, json: &serde_json::Value, found: &mut Vec<u64>) {
+    match json {
+        serde_json::Value::Object(map) => {
+            for (key, value) in map {
+                match value.as_u64() {
+                    Some(n) if key == name => found.push(n),
+                    _ => described(name, value, found),
+                }
+            }
+        }
+        serde_json::Value::Array(list) => list.iter().for_each(|v| described(name, v, found)),
+        _ => {}
+    }
+}
+
+/// Every number that the model calls `name`, in order, newtypes or not.
+fn modelled(name: &str, debug: &str) -> Vec<u64> {
+    let key = format!(" {name}: ");
+    debug
+        .match_indices(&key)
+        .filter_map(|(at, key)| {
+            let value = &debug[at + key.len()..];
+            let value =
+                value.split_once('(').filter(|(t, _)| t.chars().all(char::is_alphabetic)).map_or(value, |v| v.1);
+            value.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+        })
+        .collect()
+}
+
+/// A value of a description: a number, or text of an address.
+fn value(json: &serde_json::Value) -> Option<u128> {
+    let text = match json {
+        serde_json::Value::Number(n) => return n.as_u64().map(u128::from),
+        serde_json::Value::String(text) => text,
+        _ => return None,
+    };
+    if let Ok(v4) = text.parse::<std::net::Ipv4Addr>() {
+        return Some(u32::from(v4).into());
+    }
+    if let Ok(v6) = text.parse::<std::net::Ipv6Addr>() {
+        return Some(u128::from(v6));
+    }
+    text.split(':').try_fold(0u128, |n, byte| Some((n << 8) | u128::from(u8::from_str_radix(byte, 16).ok()?)))
+}
+
+/// Every match field of a description: name, value, mask.
+fn described_fields(json: &serde_json::Value, found: &mut Vec<(String, u128, Option<u128>)>) {
+    match json {
+        serde_json::Value::Object(map) => {
+            if let Some(serde_json::Value::Object(tlv)) = map.get("OXMTlv") {
+                let name = tlv["field"].as_str().expect("a name");
+                if let Some(v) = value(&tlv["value"]) {
+                    let name = if name == "tun_ipv4_src" { "tun_src" } else { name };
+                    let name = if name == "tun_ipv4_dst" { "tun_dst" } else { name };
+                    found.push((name.to_owned(), v, value(&tlv["mask"])));
+                }
+            }
+            map.values().for_each(|v| described_fields(v, found));
+        }
+        serde_json::Value::Array(list) => list.iter().for_each(|v| described_fields(v, found)),
+        _ => {}
+    }
+}
+
+/// Every match field of the model, likewise.
+fn modelled_fields(debug: &str) -> Vec<(String, u128, Option<u128>)> {
+    let number = |text: &str| text.split(|c: char| !c.is_ascii_digit()).next().and_then(|n| n.parse().ok());
+    debug
+        .match_indices("MatchField { id: ")
+        .map(|(at, key)| {
+            let text = &debug[at + key.len()..];
+            let (id, rest) = text.split_once(", value: ").expect("a value follows");
+            let (v, mask) = rest.split_once(", mask: ").expect("a mask follows");
+            let name = ofproto::field::FIELDS.iter().find(|f| format!("{:?}", f.id) == id).expect("a field").name;
+            (name.to_owned(), number(v).expect("a number"), mask.strip_prefix("Some(").and_then(number))
+        })
+        .collect()
+}
+
+#[test]
+fn recordings_mean_what_their_descriptions_say() {
+    let (mut fields, mut numbers, mut failures) = (0, 0, Vec::new());
+    for (dir, _, _) in DIRECTORIES {
+        for (name, bytes) in files(dir) {
+            let Ok(text) = fs::read_to_string(vectors().join("json").join(dir).join(format!("{name}.json"))) else {
+                continue;
+            };
+            let (Ok((_, message)), Ok(json)) = (wire::decode(&bytes), serde_json::from_str(&text)) else { continue };
+            let debug = format!("{message:?}");
+            // Nicira's structures use the same names for other things.
+            if text.contains("\"NX") {
+                continue;
+            }
+            let mut expected = Vec::new();
+            described_fields(&json, &mut expected);
+            let mut found = modelled_fields(&debug);
+            // A description of a 1.3 packet-out has its in_port outside of a match.
+            found.retain(|f| !text.contains("OFPPacketOut") || expected.contains(f));
+            fields += expected.len();
+            // The descriptions' keys are sorted, so instructions come before the match.
+            expected.sort();
+            found.sort();
+            if found != expected {
+                failures.push(format!("{dir}/{name}: fields {found:?}\n  described {expected:?}"));
+            }
+            for number in SAME_NAME {
+                let mut expected = Vec::new();
+                described(number, &json, &mut expected);
+                let found = modelled(number, &debug);
+                // What a version lacks has a value in the model, or the description another name.
+                if found.is_empty() || expected.is_empty() {
+                    continue;
+                }
+                numbers += expected.len();
+                if found != expected {
+                    failures.push(format!("{dir}/{name}: {number} {found:?}, described {expected:?}"));
+                }
+            }
+        }
+    }
+    println!("{fields} match fields and {numbers} numbers compared");
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+    assert!(fields > 250 && numbers > 550, "only {fields} fields and {numbers} numbers compared");
 }

@@ -18,6 +18,7 @@ pub struct Reader<'a> {
 macro_rules! read_int {
     ($($(#[$doc:meta])* $name:ident: $ty:ty;)*) => {$(
         $(#[$doc])*
+        #[inline]
         pub fn $name(&mut self, field: &'static str) -> Result<$ty, OfError> {
             const N: usize = size_of::<$ty>();
             Ok(<$ty>::from_be_bytes(self.array::<N>(field)?))
@@ -33,6 +34,7 @@ impl<'a> Reader<'a> {
 
     /// The same place, but missing bytes are answered with `short` from here on.
     #[must_use]
+    #[inline]
     pub fn with_short(mut self, short: ErrorKind) -> Self {
         self.short = short;
         self
@@ -44,16 +46,19 @@ impl<'a> Reader<'a> {
     }
 
     /// Offset from the start of the message.
+    #[inline]
     pub fn offset(&self) -> usize {
         self.base + self.pos
     }
 
     /// Bytes not read yet.
+    #[inline]
     pub fn remaining(&self) -> usize {
         self.bytes.len() - self.pos
     }
 
     /// Whether everything was read.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.remaining() == 0
     }
@@ -81,17 +86,25 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads `n` bytes.
+    #[inline]
     pub fn bytes(&mut self, n: usize, field: &'static str) -> Result<&'a [u8], OfError> {
         match self.pos.checked_add(n).and_then(|end| self.bytes.get(self.pos..end)) {
             Some(slice) => {
                 self.pos += n;
                 Ok(slice)
             }
-            None => Err(self.error(self.short, field, format!("needs {n} bytes, {} are left", self.remaining()))),
+            None => Err(self.too_short(n, field)),
         }
     }
 
+    #[cold]
+    #[inline(never)]
+    fn too_short(&self, n: usize, field: &'static str) -> OfError {
+        self.error(self.short, field, format!("needs {n} bytes, {} are left", self.remaining()))
+    }
+
     /// Reads a fixed array.
+    #[inline]
     pub fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], OfError> {
         let slice = self.bytes(N, field)?;
         // `bytes` returned exactly N of them.
@@ -114,19 +127,36 @@ impl<'a> Reader<'a> {
     /// Reads `n` ≤ 16 bytes as a right-aligned big-endian number.
     pub fn uint(&mut self, n: usize, field: &'static str) -> Result<u128, OfError> {
         let slice = self.bytes(n, field)?;
-        // Fields wider than a machine word are rare; the others don't pay for 128-bit shifts.
-        if n <= 8 {
-            return Ok(u128::from(slice.iter().fold(0u64, |acc, b| (acc << 8) | u64::from(*b))));
-        }
-        Ok(slice.iter().fold(0u128, |acc, b| (acc << 8) | u128::from(*b)))
+        Ok(Self::number(slice))
+    }
+
+    /// At most 16 bytes as a right-aligned big-endian number.
+    #[inline]
+    pub(super) fn number(slice: &[u8]) -> u128 {
+        // The usual widths are one load each; no other pays for 128-bit shifts unless it is as wide.
+        let small = match *slice {
+            [a] => u64::from(a),
+            [a, b] => u64::from(u16::from_be_bytes([a, b])),
+            [a, b, c, d] => u64::from(u32::from_be_bytes([a, b, c, d])),
+            [a, b, c, d, e, f] => u64::from_be_bytes([0, 0, a, b, c, d, e, f]),
+            [a, b, c, d, e, f, g, h] => u64::from_be_bytes([a, b, c, d, e, f, g, h]),
+            _ => return Self::wide(slice),
+        };
+        u128::from(small)
+    }
+
+    fn wide(slice: &[u8]) -> u128 {
+        slice.iter().fold(0u128, |acc, b| (acc << 8) | u128::from(*b))
     }
 
     /// Skips padding, whatever its value (OpenFlow 1.3.5 §7.1.2).
+    #[inline]
     pub fn skip(&mut self, n: usize) -> Result<(), OfError> {
         self.bytes(n, "pad").map(|_| ())
     }
 
     /// A reader of the next `n` bytes, which this one then skips.
+    #[inline]
     pub fn sub(&mut self, n: usize, field: &'static str) -> Result<Reader<'a>, OfError> {
         let base = self.offset();
         let slice = self.bytes(n, field)?;

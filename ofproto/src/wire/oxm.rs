@@ -170,6 +170,28 @@ pub(super) fn decode_tlv(r: &mut Reader<'_>, version: Version, bad_len: ErrorKin
     Ok(Tlv::Known(MatchField { id: info.id, value, mask, code: if canonical { None } else { Some(code) } }))
 }
 
+/// The short way for what nearly every TLV is: a sound one of a field of the basic class, whose own
+/// header form that is. `None`, with nothing read, for all else; [`decode_tlv`] then says what it is.
+#[inline]
+fn decode_basic(r: &mut Reader<'_>, version: Version) -> Option<MatchField> {
+    let [0x80, 0x00, field, length, rest @ ..] = r.rest() else { return None };
+    let info = BASIC_FIELDS[usize::from(field >> 1)]?.info();
+    if version < info.since || version < Version::V12 {
+        return None;
+    }
+    let width = info.bytes();
+    let has_mask = field & 1 != 0;
+    let expected = if has_mask { 2 * width } else { width };
+    if usize::from(*length) != expected {
+        return None;
+    }
+    let (value, after) = rest.split_at_checked(width)?;
+    let mask = if has_mask { Some(Reader::number(after.get(..width)?)) } else { None };
+    let value = Reader::number(value);
+    r.skip(4 + expected).ok()?;
+    Some(MatchField { id: info.id, value, mask, code: None })
+}
+
 /// A 16-bit port number in the 32-bit form: the reserved ones move to the end of the range.
 pub(super) const fn widen_port(port: u128) -> u128 {
     if port >= 0xff00 { port + 0xffff_0000 } else { port }
@@ -180,6 +202,10 @@ pub(super) fn decode_fields(r: &mut Reader<'_>, version: Version) -> Result<Matc
     // Eight bytes are the usual size of a TLV; a match of more, smaller ones grows once.
     let mut matching = Match { fields: Vec::with_capacity(r.remaining() / 8), unknown: Vec::new(), fixed: None };
     while !r.is_empty() {
+        if let Some(field) = decode_basic(r, version) {
+            matching.fields.push(field);
+            continue;
+        }
         match decode_tlv(r, version, ErrorKind::BadMatchBadLen)? {
             Tlv::Known(field) => matching.fields.push(field),
             Tlv::Unknown(field) => matching.unknown.push((matching.fields.len(), field)),
