@@ -101,9 +101,7 @@ impl Printer<'_> {
 
     pub(crate) fn write_instructions(&self, f: &mut Formatter<'_>, instructions: &[Instruction]) -> Result {
         let mut sep = "";
-        let mut ordered: Vec<&Instruction> = instructions.iter().collect();
-        ordered.sort_by_key(|i| i.execution_rank());
-        for i in ordered {
+        for i in instructions {
             if matches!(i, Instruction::ApplyActions(a) if a.is_empty()) {
                 continue;
             }

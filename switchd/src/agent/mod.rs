@@ -14,7 +14,6 @@ pub mod outbox;
 
 use crate::bridge::{Event, Handle};
 use crate::config::{Listen, Target};
-use crate::management::socket;
 use crate::session::{Purpose, Received};
 use backoff::Backoff;
 use outbox::Outbox;
@@ -75,7 +74,7 @@ pub struct AgentConfig {
 /// All connection tasks of one bridge. Dropping it ends them.
 #[derive(Debug)]
 pub struct Agent {
-    tasks: JoinSet<()>,
+    _tasks: JoinSet<()>,
     dials: Vec<Arc<Mutex<DialStatus>>>,
     /// Where the listeners listen; with port 0 the system chose.
     pub listening: Vec<String>,
@@ -106,12 +105,7 @@ impl Agent {
             dials.push(Arc::clone(&status));
             tasks.spawn(keep_dialled(target.clone(), bridge.clone(), status));
         }
-        Ok(Self { tasks, dials, listening })
-    }
-
-    /// Ends all of them; returns when they have, and their sockets' files are gone.
-    pub async fn stop(mut self) {
-        self.tasks.shutdown().await;
+        Ok(Self { _tasks: tasks, dials, listening })
     }
 
     /// Every configured controller's standing.
@@ -239,13 +233,14 @@ async fn start_listener(tasks: &mut JoinSet<()>, listen: &Listen, bridge: &Handl
             Ok(bound)
         }
         Listen::Unix(path) => {
-            let (listener, file) = socket::listen(path).map_err(|e| at_address(listen, &e))?;
-            let listener = UnixListener::from_std(listener)?;
+            // A socket that a dead process left is in the way; a living one's is not ours to take.
+            if UnixStream::connect(path).await.is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused) {
+                std::fs::remove_file(path)?;
+            }
+            let listener = UnixListener::bind(path).map_err(|e| at_address(listen, &e))?;
             let name = listen.to_string();
             let peer = format!("unix:{}", path.display());
             tasks.spawn(async move {
-                // Removed when the task ends.
-                let _file = file;
                 let mut connections = JoinSet::new();
                 loop {
                     while connections.try_join_next().is_some() {}

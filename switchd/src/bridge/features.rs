@@ -1,14 +1,11 @@
-//! What the tables can do, as the versions tell it: table-features of 1.3 and later, the table
-//! statistics' descriptions of 1.0 to 1.2.
-//!
-//! All tables can do the same, so everything is made of the one table of fields.
+//! What 1.0 to 1.2 say of tables in their statistics; 1.3 and later have table-features, which the
+//! datapath's control keeps.
 
 use datapath::control::Control;
 use ofproto::Version;
 use ofproto::field::{Code, FIELDS, FieldInfo};
 use ofproto::ids::TableId;
-use ofproto::matching::OxmId;
-use ofproto::table::{FeatureId, LegacyTable, TableFeatureProp, TableFeatures, TableStats};
+use ofproto::table::{LegacyTable, TableStats};
 
 /// Wire types of the actions that a version has and this switch does (`OFPAT_*`), 1.2 and later.
 fn actions(version: Version) -> Vec<u16> {
@@ -65,7 +62,8 @@ pub fn table_stats(control: &Control, version: Version) -> Vec<TableStats> {
         _ => (oxm, oxm),
     };
     let actions = match version {
-        Version::V11 => (0..=24).filter(|t| !matches!(t, 25..)).fold(0, |bits: u32, t| bits | 1 << t),
+        // 1.1 has its own numbers up to 24, and all are done.
+        Version::V11 => (1 << 25) - 1,
         _ => bits(&actions(version)),
     };
     let config = control.table_configs();
@@ -90,61 +88,4 @@ pub fn table_stats(control: &Control, version: Version) -> Vec<TableStats> {
 
 fn name(table: TableId) -> String {
     format!("table{table}")
-}
-
-/// The table-features reply.
-pub fn table_features(control: &Control, version: Version) -> Vec<TableFeatures> {
-    let ids = |types: Vec<u16>| -> Vec<FeatureId> {
-        types.into_iter().map(|ty| FeatureId { ty, experimenter: None, length: 4 }).collect()
-    };
-    let oxm = |choose: fn(&FieldInfo) -> bool, mask: bool| -> Vec<OxmId> {
-        fields(version)
-            .filter(|(f, _)| choose(f))
-            .map(|(f, _)| OxmId { has_mask: mask && f.maskable, ..OxmId::of(f.id) })
-            .collect()
-    };
-    let stats = control.table_stats();
-    let present: Vec<TableId> = stats.iter().map(|s| s.table).collect();
-    let configs = control.table_configs();
-    let mut all = Vec::with_capacity(present.len());
-    for table in &present {
-        let next: Vec<TableId> = present.iter().copied().filter(|t| t > table).collect();
-        let mut offered = instructions(version);
-        if next.is_empty() {
-            offered.retain(|t| *t != 1);
-        }
-        let settable = oxm(|f| f.settable, false);
-        let mut properties = vec![
-            TableFeatureProp::Instructions { miss: false, ids: ids(offered) },
-            TableFeatureProp::NextTables { miss: false, tables: next },
-            TableFeatureProp::WriteActions { miss: false, ids: ids(actions(version)) },
-            TableFeatureProp::ApplyActions { miss: false, ids: ids(actions(version)) },
-            TableFeatureProp::Match(oxm(|_| true, true)),
-            TableFeatureProp::Wildcards(oxm(|_| true, false)),
-            TableFeatureProp::WriteSetfield { miss: false, fields: settable.clone() },
-            TableFeatureProp::ApplySetfield { miss: false, fields: settable.clone() },
-        ];
-        if version >= Version::V15 {
-            properties.push(TableFeatureProp::WriteCopyfield { miss: false, fields: settable.clone() });
-            properties.push(TableFeatureProp::ApplyCopyfield { miss: false, fields: settable });
-        }
-        let (_, max_entries) = configs.get(usize::from(table.0)).copied().unwrap_or_default();
-        all.push(TableFeatures {
-            table: *table,
-            command: 0,
-            // `OFPTFF_INGRESS_TABLE`
-            features: if version >= Version::V15 { 1 } else { 0 },
-            name: name(*table),
-            metadata_match: u64::MAX,
-            metadata_write: u64::MAX,
-            capabilities: if version >= Version::V14 {
-                ofproto::table::TableConfig::EVICTION | ofproto::table::TableConfig::VACANCY_EVENTS
-            } else {
-                ofproto::table::TableConfig::from_bits_retain(ofproto::table::TableConfig::MISS_MASK)
-            },
-            max_entries,
-            properties,
-        });
-    }
-    all
 }

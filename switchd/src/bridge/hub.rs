@@ -12,7 +12,7 @@ use ofproto::Version;
 use ofproto::flow::FlowRemoved;
 use ofproto::ids::Xid;
 use ofproto::port::{Port, PortReason};
-use ofproto::role::{ControllerStatus, ControllerStatusProp};
+use ofproto::role::{ControllerStatus, ControllerStatusProp, Role};
 use ofproto::stats::FlowDesc;
 use ofproto::table::TableStatus;
 use std::collections::BTreeMap;
@@ -144,10 +144,12 @@ impl<B: Backend> Hub<B> {
     /// Takes a message of a connection whose session is ready.
     pub fn receive(&mut self, now: Time, id: ConnId, received: Received) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
+        let before = standing(session);
         let was_up = session.controls();
         let xid = received.header.xid;
         session.receive(now, received, &mut self.switch);
         let came_up = !was_up && session.controls();
+        let changed = before != standing(session);
         self.spread(Some((id, xid)));
         if came_up && let Some(session) = self.sessions.get(&id) {
             let status = status_of(session, REASON_CHANNEL, CHANNEL_UP);
@@ -155,7 +157,9 @@ impl<B: Backend> Hub<B> {
                 other.controller_status(&status);
             }
         }
-        self.refresh(now);
+        if changed {
+            self.refresh(now);
+        }
     }
 
     /// Goes on with what a connection waits for.
@@ -191,7 +195,6 @@ impl<B: Backend> Hub<B> {
         for session in self.sessions.values_mut() {
             session.tick(now, &mut self.switch);
         }
-        self.refresh(now);
     }
 
     /// When [`tick`](Self::tick) is due.
@@ -239,6 +242,7 @@ impl<B: Backend> Hub<B> {
         match effect {
             Effect::NewMaster => {
                 let generation = self.switch.generation();
+                // Their standing changes, too; the refresh that follows the request tells it.
                 let demoted: Vec<ConnId> = self
                     .sessions
                     .values_mut()
@@ -280,6 +284,11 @@ impl<B: Backend> Hub<B> {
         let controllers = controlling().map(|s| status_of(s, REASON_REQUEST, CHANNEL_UP)).collect();
         self.switch.set_controllers(controllers);
     }
+}
+
+/// What of a session the switch is told: asked before and after every message, so it has to be cheap.
+fn standing(s: &Session) -> (bool, bool, Role, u16) {
+    (s.controls(), s.monitors_flows(), s.role(), s.short_id())
 }
 
 fn status_of(session: &Session, reason: u8, channel_status: u8) -> ControllerStatus {

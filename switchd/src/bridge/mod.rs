@@ -12,6 +12,8 @@
 
 mod answers;
 mod features;
+#[cfg(test)]
+mod hostile;
 pub mod hub;
 pub mod switch;
 #[cfg(test)]

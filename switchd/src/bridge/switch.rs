@@ -357,15 +357,11 @@ impl<P: Packets> Host for Switch<P> {
             MultipartRequest::Meter(id) => MultipartReply::Meter(c.meter_stats(*id, now)?),
             MultipartRequest::MeterConfig(id) => MultipartReply::MeterConfig(c.meter_config(*id)?),
             MultipartRequest::MeterFeatures => MultipartReply::MeterFeatures(c.meter_features()),
-            MultipartRequest::TableFeatures(set) if set.is_empty() => {
-                MultipartReply::TableFeatures(features::table_features(c, version))
-            }
-            MultipartRequest::TableFeatures(_) => {
-                return Err(OfError::new(
-                    ErrorKind::BadRequestBadLen,
-                    "body",
-                    "this switch's tables have the features they have; they can't be set",
-                ));
+            MultipartRequest::TableFeatures(set) => {
+                if !set.is_empty() {
+                    c.set_table_features(version, set, now)?;
+                }
+                MultipartReply::TableFeatures(c.table_features(version))
             }
             MultipartRequest::PortDesc(port) => {
                 let mut ports = c.port_descs();

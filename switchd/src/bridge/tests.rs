@@ -41,7 +41,7 @@ use std::time::Duration;
 
 /// Carries nothing out, and says so at once.
 #[derive(Default, Clone)]
-struct NoPackets {
+pub(super) struct NoPackets {
     sent: Arc<Mutex<Vec<usize>>>,
 }
 
@@ -58,9 +58,9 @@ impl Packets for NoPackets {
     }
 }
 
-struct Bench {
-    hub: Hub<Switch<NoPackets>>,
-    now: Time,
+pub(super) struct Bench {
+    pub hub: Hub<Switch<NoPackets>>,
+    pub now: Time,
     packets: NoPackets,
     worker: Reader,
 }
@@ -79,14 +79,14 @@ fn parts() -> (Switch<NoPackets>, NoPackets, Reader) {
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let (switch, packets, worker) = parts();
         let mut hub = Hub::new(switch, Settings::default());
         hub.spread(None);
         Self { hub, now: Time::from_secs(1), packets, worker }
     }
 
-    fn connect(&mut self, version: Version) -> ConnId {
+    pub fn connect(&mut self, version: Version) -> ConnId {
         let id = self.hub.opened(self.now, "tcp:test".into(), Purpose::Controller);
         self.say(id, version, 1, &Message::Hello(Vec::new()));
         self.hear(id);
@@ -100,7 +100,7 @@ impl Bench {
         self.hub.receive(self.now, id, Received { header, message, bytes: bytes.into() });
     }
 
-    fn hear(&mut self, id: ConnId) -> Vec<(Header, Message)> {
+    pub fn hear(&mut self, id: ConnId) -> Vec<(Header, Message)> {
         self.hub.advance(self.now, id);
         let session = self.hub.session_mut(id).unwrap();
         let out = session.take_output();
@@ -109,7 +109,7 @@ impl Bench {
     }
 
     /// The one answer.
-    fn ask(&mut self, id: ConnId, version: Version, message: &Message) -> Message {
+    pub fn ask(&mut self, id: ConnId, version: Version, message: &Message) -> Message {
         self.say(id, version, 99, message);
         let mut out = self.hear(id);
         assert_eq!(out.len(), 1, "{out:?}");
@@ -125,7 +125,7 @@ impl Bench {
     }
 
     /// The worker comes round, and control looks after what waited for it.
-    fn turn(&mut self) {
+    pub fn turn(&mut self) {
         let _ = self.worker.adopt();
         self.hub.tick(self.now);
     }

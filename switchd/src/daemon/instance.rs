@@ -149,9 +149,7 @@ impl Instance {
             // A panic was logged where it happened.
             let _ = tokio::task::block_in_place(|| thread.join());
         }
-        if let Some(agent) = self.agent.take() {
-            agent.stop().await;
-        }
+        self.agent = None;
     }
 }
 

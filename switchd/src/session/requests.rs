@@ -24,6 +24,7 @@ use ofproto::nx_message::NxMessage;
 use ofproto::packet::PacketOut;
 use ofproto::role::{Role, RoleMsg};
 use ofproto::stats::{FlowDesc, FlowStatsEntry};
+use ofproto::validate;
 use ofproto::wire;
 use ofproto::{ErrorKind, OfError, Version};
 use std::collections::VecDeque;
@@ -61,7 +62,7 @@ impl Session {
                 ),
             ));
         }
-        let message = message?;
+        let mut message = message?;
         let xid = header.xid;
         if self.is_slave() && changes_state(&message) {
             return Err(err(
@@ -69,6 +70,14 @@ impl Session {
                 "type",
                 format!("a slave may not send {}", message_name(&message)),
             ));
+        }
+        match &mut message {
+            Message::FlowMod(fm) | Message::Nicira(NxMessage::FlowMod(fm)) => self.place_flow_mod(fm),
+            _ => {}
+        }
+        // What stands in a bundle is judged on its own, and its error bears its own xid.
+        if !matches!(message, Message::BundleAdd(_) | Message::BundleControl(_)) {
+            validate::message(&message, self.version)?;
         }
         match message {
             Message::EchoRequest(data) => self.send(xid, &Message::EchoReply(data)),
@@ -80,7 +89,7 @@ impl Session {
                 self.send(xid, &Message::GetConfigReply(config));
             }
             Message::SetConfig(config) => self.set_config(now, config, host)?,
-            Message::FlowMod(fm) => self.flow_mod(now, fm, host)?,
+            Message::FlowMod(fm) => self.flow_mod(now, &fm, host)?,
             Message::PacketOut(po) => self.packet_out(now, &po, host)?,
             Message::GroupMod(gm) => {
                 host.group_mod(now, self.version, &gm)?;
@@ -203,15 +212,14 @@ impl Session {
         Ok(())
     }
 
-    fn flow_mod(&mut self, now: Time, mut fm: FlowMod, host: &mut dyn Host) -> Result<(), OfError> {
+    fn flow_mod(&mut self, now: Time, fm: &FlowMod, host: &mut dyn Host) -> Result<(), OfError> {
         self.counters.flow_mods += 1;
-        self.place_flow_mod(&mut fm);
-        let released = self.releases(&fm);
+        let released = self.releases(fm);
         if released {
             // Judged before anything changes: a flow-mod with a bad buffer does nothing at all.
             self.buffer.check(now, fm.buffer_id)?;
         }
-        host.flow_mod(now, self.version, &fm)?;
+        host.flow_mod(now, self.version, fm)?;
         if released {
             self.release(now, fm.buffer_id, host)?;
         }
@@ -491,7 +499,8 @@ impl Session {
         if let Message::PacketOut(po) = &*add.message {
             check_pipeline(self.version, &po.matching, host)?;
         }
-        if let Err(e) = host.check(self.version, &add.message) {
+        let sound = validate::message(&add.message, self.version).and_then(|()| host.check(self.version, &add.message));
+        if let Err(e) = sound {
             let inner = wire::encode(self.version, add.inner_xid, &add.message).unwrap_or_default();
             self.refuse_with(add.inner_xid, &inner, &e);
             return Ok(());
@@ -663,7 +672,7 @@ impl Session {
                 self.filter.apply(&config)?;
             }
             NxMessage::SetControllerId(id) => self.controller_id = id,
-            NxMessage::FlowMod(fm) => self.flow_mod(now, fm, host)?,
+            NxMessage::FlowMod(fm) => self.flow_mod(now, &fm, host)?,
             NxMessage::FlowMonitorCancel(id) | NxMessage::OnfFlowMonitorCancel(id) => self.cancel_monitor(id)?,
             other => {
                 let reason = format!("this switch doesn't take the extension message {other:?}");
