@@ -40,6 +40,10 @@ pub(crate) const LINEAR_MAX: usize = 32;
 const LINEAR_BACK: usize = 12;
 /// A chain this long takes no entries with a mask finer than its tuple's.
 const CHAIN_MAX: usize = 8;
+/// From this many tuples on, coarse masks are preferred to further tuples.
+const CROWDED: usize = 8;
+/// A tuple with this many entries of one mask takes all of that mask.
+const MANY: usize = 256;
 /// Packets handled at once.
 const BURST: usize = 32;
 
@@ -365,21 +369,28 @@ impl ClassifierBook {
         };
         let own = &shape.mask;
         let wide = own.widened();
-        // A tuple with a coarser mask takes it while the chain is short; its own mask's tuple, if
-        // there is one, takes everything; else open one.
-        let home = match self.by_mask.get(own) {
-            Some(home) if wide == *own => Some(*home),
-            exact => self
-                .by_mask
-                .get(&wide)
-                .copied()
-                .filter(|i| self.has_room(*i, c, slab, &value, writer))
+        // Few tuples: keep them fine, so that chains are short. Many: let coarse ones gather what is left.
+        let crowded = self.order.len() >= CROWDED;
+        let levels = if crowded { vec![own.coarse(), wide.clone()] } else { vec![wide.clone()] };
+        let exact = self.by_mask.get(own).copied();
+        let many = |i: u32| self.tuples[i as usize].as_ref().is_some_and(|t| t.entries >= MANY);
+        let home = match exact {
+            Some(home) if wide == *own && (!crowded || many(home)) => Some(home),
+            _ => levels
+                .iter()
+                .filter_map(|m| self.by_mask.get(m).copied())
+                .find(|i| self.has_room(*i, c, slab, &value, writer))
                 .or_else(|| self.compatible(c, slab, own, &value, writer))
-                .or(exact.copied()),
+                .or(exact),
         };
+        // A tuple with a coarser mask takes it while the chain is short; its own mask's tuple, if
+        // there is one, takes everything; else open one, the coarsest there isn't yet.
         let (home, new) = match home {
             Some(home) => (home, false),
-            None => (self.open(if self.by_mask.contains_key(&wide) { own.clone() } else { wide }), true),
+            None => {
+                let mask = levels.into_iter().find(|m| !self.by_mask.contains_key(m));
+                (self.open(mask.unwrap_or_else(|| own.clone())), true)
+            }
         };
         let Some(Some(book)) = self.tuples.get_mut(home as usize) else { return false };
         let tuple = Arc::clone(&book.tuple);

@@ -66,6 +66,30 @@ impl Mask {
     }
 }
 
+impl Mask {
+    /// The mask of a tuple that gathers rules of many masks: addresses cut to their networks (/16,
+    /// IPv6 /32) and, if that leaves any address, nothing of the headers above.
+    pub(crate) fn coarse(&self) -> Self {
+        let mut key = self.key();
+        let mut networks = false;
+        for (field, bits) in
+            [(FieldId::Ipv4Src, 16), (FieldId::Ipv4Dst, 16), (FieldId::Ipv6Src, 32), (FieldId::Ipv6Dst, 32)]
+        {
+            let Some(s) = slot(field) else { continue };
+            let network = field.info().all_ones() << (s.bits - bits) & field.info().all_ones();
+            let mask = key.read(s);
+            let kept = if mask & network == network { network } else { 0 };
+            networks |= kept != 0;
+            key.write(s, kept);
+        }
+        if !networks {
+            return self.widened();
+        }
+        key.0[word::L4] = 0;
+        Self::of(&key)
+    }
+}
+
 /// A field of a shape.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ShapeField {
