@@ -117,6 +117,12 @@ fn beats(a: &FlowBody, b: &FlowBody) -> bool {
     (a.rank(), std::cmp::Reverse(a.created)) > (b.rank(), std::cmp::Reverse(b.created))
 }
 
+/// What an entry must reach to win over `best`.
+#[inline]
+fn rank_of(best: Option<FlowRef<'_>>) -> u32 {
+    best.map_or(0, |b| b.body().rank())
+}
+
 impl Classifier {
     pub(crate) fn new(seed: u64) -> Self {
         Self { seed: Seed::new(seed), form: Rcu::null() }
@@ -135,7 +141,7 @@ impl Classifier {
                     }
                     let h = hash(self.seed, &r.tuple.mask, key);
                     if let Some(head) = r.tuple.head(h, guard)
-                        && let Some(found) = r.tuple.walk(head, slab, version, key, guard)
+                        && let Some(found) = r.tuple.walk(head, slab, version, key, rank_of(best), guard)
                         && best.is_none_or(|b| beats(found.body(), b.body()))
                     {
                         best = Some(found);
@@ -209,7 +215,7 @@ impl Classifier {
             }
             for i in open[..n].iter().map(|i| usize::from(*i)) {
                 if heads[i] != crate::table::NIL
-                    && let Some(found) = r.tuple.walk(heads[i], slab, version, keys[i], guard)
+                    && let Some(found) = r.tuple.walk(heads[i], slab, version, keys[i], rank_of(out[i]), guard)
                     && out[i].is_none_or(|b| beats(found.body(), b.body()))
                 {
                     out[i] = Some(found);

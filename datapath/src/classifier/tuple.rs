@@ -126,7 +126,8 @@ impl Tuple {
         self.segment(h, guard)?.find(h).map(|(_, w)| w as u32)
     }
 
-    /// The first entry of the chain at `head` that is visible and matches: the best one of the tuple.
+    /// The first entry of the chain at `head` that is visible and matches: the best one of the tuple,
+    /// unless that is of a lower rank than `floor`.
     #[inline]
     pub(super) fn walk<'g>(
         &self,
@@ -134,15 +135,19 @@ impl Tuple {
         slab: &Slab,
         version: u64,
         key: &FlowKey,
+        floor: u32,
         guard: Guard<'g>,
     ) -> Option<FlowRef<'g>> {
         let mut i = head;
         while i != NIL {
             let slot = slab.slot(i, guard)?;
-            if let Some(found) = FlowRef::visible(slab, slot, i, version)
-                && found.body().matches(key)
-            {
-                return Some(found);
+            if let Some(found) = FlowRef::visible(slab, slot, i, version) {
+                if found.body().rank() < floor {
+                    return None;
+                }
+                if found.body().matches(key) {
+                    return Some(found);
+                }
             }
             i = slot.next[self.lane].load(Ordering::Acquire);
         }

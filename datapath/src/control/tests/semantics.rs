@@ -535,7 +535,7 @@ fn workers_see_all_of_a_bundle_or_nothing() {
                 // Replace, or delete and add again, by turns.
                 let delete = FlowMod { command: C::DeleteStrict, ..flow(p) };
                 let mut both = vec![Modification::Flow(m)];
-                if round % 3 == 0 {
+                if round.is_multiple_of(3) {
                     both.insert(0, Modification::Flow(delete));
                 }
                 both
@@ -569,7 +569,7 @@ fn workers_see_all_of_a_bundle_or_nothing() {
                         assert!(first.0 >= last, "back in time");
                         last = first.0;
                         bursts += 1;
-                        if bursts % 64 == 0 {
+                        if bursts.is_multiple_of(64) {
                             reader.offline();
                         }
                     }
@@ -579,7 +579,7 @@ fn workers_see_all_of_a_bundle_or_nothing() {
             .collect();
         for round in 2..80u64 {
             c.commit_bundle(&bundle(round), secs(2)).unwrap();
-            if round % 5 == 0 {
+            if round.is_multiple_of(5) {
                 // A bundle that fails must never show.
                 let mut bad = bundle(1 << 40);
                 bad.push(BundleMessage {
