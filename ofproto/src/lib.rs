@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 pub mod action;
+#[cfg(any(test, feature = "arbitrary"))]
+pub mod arbitrary;
 pub mod async_config;
 pub mod bundle;
 pub mod error;

@@ -41,6 +41,7 @@ pub use cursor::{Reader, Writer};
 pub use message::message_name;
 
 use crate::error::{ErrorKind, OfError};
+use crate::field::{Code, FieldId};
 use crate::ids::Xid;
 use crate::message::{HelloElement, Message};
 use crate::version::Version;
@@ -123,6 +124,11 @@ fn set_length(w: &mut Writer, at: usize, start: usize, what: &'static str) -> Re
         }
         Err(_) => Err(EncodeError::TooLong { what, len, max: MAX_MESSAGE_LEN }),
     }
+}
+
+/// The header form in which `version` writes a field; `None` where it has none.
+pub fn field_code(field: FieldId, version: Version) -> Option<Code> {
+    oxm::preferred(field.info(), version)
 }
 
 /// Text of a zero-filled field; bytes that aren't UTF-8 show as U+FFFD.
@@ -218,3 +224,6 @@ fn put_message(w: &mut Writer, version: Version, xid: Xid, message: &Message) ->
     w.patch_u8(start + 1, ty);
     set_length(w, start + 2, start, "message")
 }
+
+#[cfg(test)]
+mod tests;

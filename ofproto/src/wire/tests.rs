@@ -1,0 +1,160 @@
+//! Model → bytes → model, and bytes of every kind of damage.
+
+use super::*;
+use crate::arbitrary;
+use crate::error::ErrorKind;
+use proptest::prelude::*;
+
+fn round_trip(version: Version, message: &Message) -> Result<(), TestCaseError> {
+    let bytes = encode(version, Xid(0x0102_0304), message).map_err(|e| TestCaseError::fail(e.to_string()))?;
+    let (header, again) = decode(&bytes).map_err(|e| TestCaseError::fail(format!("{e}\n{bytes:02x?}")))?;
+    prop_assert_eq!(header.xid, Xid(0x0102_0304));
+    prop_assert_eq!(&again, message);
+    Ok(())
+}
+
+fn read_and_write(bytes: &[u8]) {
+    let (Ok((header, message)), Some(version)) = (decode(bytes), Version::from_wire(bytes[0])) else { return };
+    let _ = crate::validate::message(&message, version);
+    // Only text that wasn't UTF-8 may have become too long for its field.
+    match encode(version, header.xid, &message) {
+        Ok(again) => assert_eq!(decode(&again).map(|(_, m)| m), Ok(message)),
+        Err(EncodeError::TooLong { .. }) => {}
+        Err(e) => panic!("{e}: {message:?}"),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn v13_messages_survive(m in arbitrary::message(Version::V13)) {
+        round_trip(Version::V13, &m)?;
+    }
+
+    #[test]
+    fn v14_messages_survive(m in arbitrary::message(Version::V14)) {
+        round_trip(Version::V14, &m)?;
+    }
+
+    #[test]
+    fn v15_messages_survive(m in arbitrary::message(Version::V15)) {
+        round_trip(Version::V15, &m)?;
+    }
+
+    /// Damage is either refused or read as something that is read the same when written again.
+    #[test]
+    fn damaged_messages_are_refused_or_read(
+        (version, m) in prop::sample::select(vec![Version::V13, Version::V14, Version::V15])
+            .prop_flat_map(|v| (Just(v), arbitrary::message(v))),
+        damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut bytes = encode(version, Xid(1), &m).expect("sayable");
+        for (at, byte) in damage {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        read_and_write(&bytes);
+        bytes.truncate(8 + cut.index(bytes.len() - 7));
+        let len = bytes.len() as u16;
+        bytes[2..4].copy_from_slice(&len.to_be_bytes());
+        read_and_write(&bytes);
+    }
+}
+
+fn fails(bytes: &[u8]) -> (ErrorKind, Option<usize>, &'static str) {
+    let e = decode(bytes).expect_err("must be refused");
+    (e.kind, e.offset, e.field)
+}
+
+/// A 1.3 flow-mod with these bytes after its fixed part (48 bytes).
+fn flow_mod(rest: &[u8]) -> Vec<u8> {
+    let mut m = vec![4, 14, 0, 0, 0, 0, 0, 1];
+    m.extend([0; 40]);
+    m.extend(rest);
+    let len = m.len() as u16;
+    m[2..4].copy_from_slice(&len.to_be_bytes());
+    m
+}
+
+const EMPTY_MATCH: [u8; 8] = [0, 1, 0, 4, 0, 0, 0, 0];
+
+#[test]
+fn structural_faults_have_their_code_place_and_field() {
+    use ErrorKind::*;
+    assert_eq!(fails(&[9, 0, 0, 8, 0, 0, 0, 1]), (BadRequestBadVersion, Some(0), "version"));
+    assert_eq!(fails(&[4, 99, 0, 8, 0, 0, 0, 1]), (BadRequestBadType, Some(1), "type"));
+    assert_eq!(fails(&[4, 20, 0, 7, 0, 0, 0, 1]), (BadRequestBadLen, Some(2), "length"));
+    assert_eq!(fails(&[4, 20, 0, 12, 0, 0, 0, 1, 0, 0, 0, 0]), (BadRequestBadLen, Some(8), "length"));
+    assert_eq!(fails(&[4, 22, 0, 8, 0, 0, 0, 1]), (BadRequestBadLen, Some(8), "port_no"));
+    // 1.4 dropped queue-get-config.
+    assert_eq!(fails(&[5, 22, 0, 8, 0, 0, 0, 1]).0, BadRequestBadType);
+
+    assert_eq!(fails(&flow_mod(&[0, 0, 0, 4, 0, 0, 0, 0])), (BadMatchBadType, Some(48), "match type"));
+    assert_eq!(fails(&flow_mod(&[0, 1, 0, 3, 0, 0, 0, 0])), (BadMatchBadLen, Some(50), "match length"));
+    assert_eq!(fails(&flow_mod(&[0, 1, 0, 40, 0, 0, 0, 0])), (BadMatchBadLen, Some(52), "match length"));
+    // in_port of three bytes
+    let m = flow_mod(&[0, 1, 0, 11, 0x80, 0, 0, 3, 0, 0, 1, 0, 0, 0, 0, 0]);
+    assert_eq!(fails(&m), (BadMatchBadLen, Some(52), "in_port"));
+
+    let with_instruction = |i: &[u8]| flow_mod(&[&EMPTY_MATCH[..], i].concat());
+    assert_eq!(
+        fails(&with_instruction(&[0, 1, 0, 7, 0, 0, 0, 0])),
+        (BadInstructionBadLen, Some(58), "instruction len")
+    );
+    assert_eq!(
+        fails(&with_instruction(&[0, 1, 0, 16, 0, 0, 0, 0])),
+        (BadInstructionBadLen, Some(60), "instruction len")
+    );
+    // clear-actions with an action inside
+    let m = with_instruction(&[0, 5, 0, 16, 0, 0, 0, 0, 0, 18, 0, 8, 0, 0, 0, 0]);
+    assert_eq!(fails(&m), (BadInstructionBadLen, Some(58), "instruction len"));
+
+    let with_action = |a: &[u8]| with_instruction(&[&[0, 4, 0, 8 + a.len() as u8, 0, 0, 0, 0], a].concat());
+    assert_eq!(fails(&with_action(&[0, 18, 0, 14, 0, 0, 0, 0])), (BadActionBadLen, Some(66), "action len"));
+    assert_eq!(fails(&with_action(&[0, 18, 0, 0, 0, 0, 0, 0])), (BadActionBadLen, Some(66), "action len"));
+    assert_eq!(fails(&with_action(&[0, 0, 0, 8, 0, 0, 0, 1])), (BadActionBadLen, Some(72), "max_len"));
+    // set-field of an ipv4_dst of two bytes
+    let m = with_action(&[0, 25, 0, 16, 0x80, 0, 24, 2, 1, 2, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(fails(&m), (BadActionBadSetLen, Some(68), "ipv4_dst"));
+}
+
+#[test]
+fn a_message_in_a_message_in_a_message_is_refused() {
+    let inner = encode(Version::V14, Xid(1), &Message::BarrierRequest).expect("sayable");
+    let wrap = |inner: &[u8]| {
+        let mut m = vec![5, 34, 0, 0, 0, 0, 0, 1, 0, 0, 0, 9, 0, 0, 0, 0];
+        m.extend(inner);
+        let len = m.len() as u16;
+        m[2..4].copy_from_slice(&len.to_be_bytes());
+        m
+    };
+    assert!(decode(&wrap(&inner)).is_ok());
+    assert_eq!(fails(&wrap(&wrap(&inner))).0, ErrorKind::BundleFailedMsgUnsup);
+}
+
+#[test]
+fn what_a_version_cannot_say_is_named() {
+    use crate::flow::FlowMod;
+    let m = Message::FlowMod(FlowMod { importance: 7, ..FlowMod::default() });
+    let e = encode(Version::V13, Xid(0), &m).expect_err("1.3 has no importance");
+    assert_eq!(e.to_string(), "OpenFlow 1.3 cannot say importance");
+    assert!(encode(Version::V14, Xid(0), &m).is_ok());
+    let queue = Message::QueueGetConfigRequest(crate::ids::PortNo(1));
+    assert!(matches!(encode(Version::V14, Xid(0), &queue), Err(EncodeError::Unsupported { .. })));
+    let mut buf = vec![1, 2, 3];
+    assert!(encode_into(&mut buf, Version::V14, Xid(0), &queue).is_err());
+    assert_eq!(buf, [1, 2, 3], "nothing half-written");
+}
+
+#[test]
+fn a_hello_s_body_never_makes_it_fail() {
+    for body in [&[][..], &[1, 2, 3], &[0, 1, 0, 0], &[0, 1, 0xff, 0xff, 0, 0]] {
+        let mut m = vec![4, 0, 0, 8 + body.len() as u8, 0, 0, 0, 1];
+        m.extend(body);
+        assert_eq!(decode(&m).map(|(_, m)| m), Ok(Message::Hello(Vec::new())));
+    }
+    let (header, _) = decode_hello(&[0x99, 0, 0, 8, 0, 0, 0, 1]).expect("any version");
+    assert_eq!(header.version, 0x99);
+}
