@@ -44,6 +44,10 @@ pub struct PipelineEngine<S> {
     writer: Writer,
     epoch: u64,
     adopted: bool,
+    /// The cache's mask.
+    mask: FlowKey,
+    /// The packet being worked on.
+    packet: Packet,
 }
 
 impl<S: Source> PipelineEngine<S> {
@@ -51,7 +55,9 @@ impl<S: Source> PipelineEngine<S> {
     pub fn new(mut source: S, shared: Arc<Shared>, cache_entries: usize) -> Self {
         let writer = source.writer();
         let cache = Cache::new(cache_entries, shared.seed().wrapping_add(u64::from(writer.0)));
-        Self { source, cache, caching: cache_entries > 0, shared, writer, epoch: 0, adopted: false }
+        let packet = Packet::new(Frame::default());
+        let caching = cache_entries > 0;
+        Self { source, cache, caching, shared, writer, epoch: 0, adopted: false, mask: FlowKey::default(), packet }
     }
 
     /// How the cache fares.
@@ -73,11 +79,13 @@ impl<S: Source> PipelineEngine<S> {
             self.adopted = true;
             self.epoch = view.epoch();
             self.cache.set_mask(&cache_mask(view));
+            self.mask = *self.cache.mask();
         }
         let mut key = FlowKey::default();
         key.0[word::IN_PORT] = u64::from(in_port.0) << 32 | u64::from(in_port.0);
         for frame in frames.drain(..) {
-            let packet = Packet::with_key(frame, key);
+            let packet = &mut self.packet;
+            packet.load(frame, &key);
             let mut sink = TxSink { tx: &mut *tx, shared: &self.shared, writer: self.writer };
             let outcome = if standalone {
                 execute(view, env, packet, Start::Normal, &mut sink, &mut Unobserved)
@@ -87,8 +95,7 @@ impl<S: Source> PipelineEngine<S> {
                 replay(view, walked, packet, self.writer, now, &mut sink)
             } else {
                 let key = packet.key;
-                let mask = *self.cache.mask();
-                let mut recorder = Recorder::new(&mask);
+                let mut recorder = Recorder::new(&self.mask);
                 let outcome = execute_recorded(
                     view,
                     env,
@@ -114,9 +121,9 @@ impl<S: Source> PipelineEngine<S> {
     pub fn packet_out(&mut self, program: &Program, key: FlowKey, frame: Frame, tx: &mut TxQueues, now: Time) {
         let view = self.source.adopt();
         let env = Env { now, writer: self.writer, normal: self.shared.normal(), dry: false };
-        let packet = Packet::with_key(frame, with_phy_port(key));
+        let mut packet = Packet::with_key(frame, with_phy_port(key));
         let mut sink = TxSink { tx: &mut *tx, shared: &self.shared, writer: self.writer };
-        let outcome = execute(view, env, packet, Start::PacketOut(program), &mut sink, &mut Unobserved);
+        let outcome = execute(view, env, &mut packet, Start::PacketOut(program), &mut sink, &mut Unobserved);
         if let Outcome::Left(frame) = outcome {
             tx.pool().put(frame);
         }
@@ -127,9 +134,9 @@ impl<S: Source> PipelineEngine<S> {
     pub fn inject(&mut self, key: FlowKey, frame: Frame, tx: &mut TxQueues, now: Time) {
         let view = self.source.adopt();
         let env = Env { now, writer: self.writer, normal: self.shared.normal(), dry: false };
-        let packet = Packet::with_key(frame, with_phy_port(key));
+        let mut packet = Packet::with_key(frame, with_phy_port(key));
         let mut sink = TxSink { tx: &mut *tx, shared: &self.shared, writer: self.writer };
-        let outcome = execute(view, env, packet, Start::Received, &mut sink, &mut Unobserved);
+        let outcome = execute(view, env, &mut packet, Start::Received, &mut sink, &mut Unobserved);
         if let Outcome::Left(frame) = outcome {
             tx.pool().put(frame);
         }
@@ -139,7 +146,7 @@ impl<S: Source> PipelineEngine<S> {
     pub fn trace(&mut self, key: FlowKey, frame: Frame, start: Start<'_>, now: Time) -> crate::trace::Trace {
         let view = self.source.adopt();
         let env = Env { now, writer: self.writer, normal: self.shared.normal(), dry: true };
-        crate::trace::trace(view, env, Packet::with_key(frame, with_phy_port(key)), start)
+        crate::trace::trace(view, env, &mut Packet::with_key(frame, with_phy_port(key)), start)
     }
 }
 

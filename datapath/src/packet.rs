@@ -49,6 +49,17 @@ impl Packet {
         Self { frame, key, layout }
     }
 
+    /// Puts another frame in this packet's place, as [`Packet::with_key`] would make it. One packet that
+    /// serves a whole burst saves moving keys about.
+    pub fn load(&mut self, frame: Frame, key: &FlowKey) {
+        self.frame = frame;
+        self.key = *key;
+        if self.frame.offload.checksum.is_some_and(|c| c.offset == SCTP_OFFSET) {
+            finish_checksum(&mut self.frame);
+        }
+        self.layout = parse(self.frame.bytes(), &mut self.key);
+    }
+
     /// Brings key and layout up to date with the frame's bytes.
     pub fn reparse(&mut self) {
         self.layout = parse(self.frame.bytes(), &mut self.key);

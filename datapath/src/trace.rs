@@ -178,7 +178,7 @@ pub fn passed_over(lookup: &What, flows: &[FlowDesc], most: usize) -> Vec<Reject
 }
 
 /// Walks a packet dry.
-pub fn trace<'v, V: View<'v>>(view: V, env: Env<'v>, packet: Packet, start: Start<'v>) -> Trace {
+pub fn trace<'v, V: View<'v>>(view: V, env: Env<'v>, packet: &mut Packet, start: Start<'v>) -> Trace {
     let mut notes = Notes::default();
     let mut result = Collected::default();
     let env = Env { dry: true, ..env };

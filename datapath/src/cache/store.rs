@@ -219,7 +219,7 @@ impl Entry {
 pub fn replay<'v, V: View<'v>, S: Sink>(
     view: V,
     walked: &Walked,
-    mut packet: Packet,
+    packet: &mut Packet,
     writer: Writer,
     now: Time,
     sink: &mut S,
@@ -241,8 +241,8 @@ pub fn replay<'v, V: View<'v>, S: Sink>(
             Step::CountGroup(g) => g.counter.add(writer, 1, len),
             Step::CountBucket(b) => b.counter.add(writer, 1, len),
             Step::Edit(op, table, cookie) => {
-                flush(&mut pending, &packet, sink);
-                if apply_edit(&mut packet, op).is_err() {
+                flush(&mut pending, packet, sink);
+                if apply_edit(packet, op).is_err() {
                     sink.dropped(DropReason::InvalidTtl, in_port);
                     let ids: &[u16] = match op {
                         Op::DecNwTtl(ids) if !ids.is_empty() => ids,
@@ -258,13 +258,13 @@ pub fn replay<'v, V: View<'v>, S: Sink>(
                             userdata: None,
                             meter: None,
                         };
-                        send(view, &packet, what, writer, now, sink);
+                        send(view, packet, what, writer, now, sink);
                     }
                     stop = true;
                 }
             }
             Step::Meter(meter) => {
-                let (packets, bytes) = metered(&packet);
+                let (packets, bytes) = metered(packet);
                 match meter.charge(writer, packets, bytes, now) {
                     Verdict::Pass => {}
                     Verdict::Drop => {
@@ -272,13 +272,13 @@ pub fn replay<'v, V: View<'v>, S: Sink>(
                         stop = true;
                     }
                     Verdict::Remark(levels) => {
-                        flush(&mut pending, &packet, sink);
-                        remark(&mut packet, levels);
+                        flush(&mut pending, packet, sink);
+                        remark(packet, levels);
                     }
                 }
             }
             Step::Output(port, queue) => {
-                flush(&mut pending, &packet, sink);
+                flush(&mut pending, packet, sink);
                 pending = Some((*port, *queue));
             }
             Step::Punt(p) => {
@@ -291,15 +291,15 @@ pub fn replay<'v, V: View<'v>, S: Sink>(
                     userdata: p.userdata.clone(),
                     meter: p.meter.clone(),
                 };
-                send(view, &packet, what, writer, now, sink);
+                send(view, packet, what, writer, now, sink);
             }
             Step::Save => {
-                flush(&mut pending, &packet, sink);
+                flush(&mut pending, packet, sink);
                 saved.push(packet.duplicate());
             }
             Step::Restore => {
                 if let Some(before) = saved.pop() {
-                    let copy = std::mem::replace(&mut packet, before);
+                    let copy = std::mem::replace(packet, before);
                     if let Some((port, queue)) = pending.take() {
                         sink.transmit(port, queue, copy.frame);
                     }
@@ -325,10 +325,10 @@ pub fn replay<'v, V: View<'v>, S: Sink>(
     }
     match pending {
         Some((port, queue)) => {
-            sink.transmit(port, queue, packet.frame);
+            sink.transmit(port, queue, std::mem::take(&mut packet.frame));
             Outcome::Sent
         }
-        None => Outcome::Left(packet.frame),
+        None => Outcome::Left(std::mem::take(&mut packet.frame)),
     }
 }
 

@@ -163,26 +163,26 @@ impl TestSwitch {
 
     /// One packet by the interpreter.
     pub fn run(&self, in_port: u32, bytes: &[u8], now: Time) -> Collected {
-        let packet = Packet::with_key(Frame::from_bytes(bytes), Self::key(in_port));
+        let mut packet = Packet::with_key(Frame::from_bytes(bytes), Self::key(in_port));
         let mut out = Collected::default();
-        execute(self, self.env(now), packet, Start::Received, &mut out, &mut Unobserved);
+        execute(self, self.env(now), &mut packet, Start::Received, &mut out, &mut Unobserved);
         out
     }
 
     /// One packet through a cache.
     pub fn run_cached(&self, cache: &mut Cache, in_port: u32, bytes: &[u8], now: Time) -> Collected {
         cache.set_mask(&super::cache_mask(self));
-        let packet = Packet::with_key(Frame::from_bytes(bytes), Self::key(in_port));
+        let mut packet = Packet::with_key(Frame::from_bytes(bytes), Self::key(in_port));
         let mut out = Collected::default();
         if let Some(walked) = cache.find(&packet.key, &self) {
-            replay(self, walked, packet, Writer(1), now, &mut out);
+            replay(self, walked, &mut packet, Writer(1), now, &mut out);
             return out;
         }
         let mask = *cache.mask();
         let mut recorder = Recorder::new(&mask);
         let key = packet.key;
         let env = self.env(now);
-        execute_recorded(self, env, packet, Start::Received, &mut out, &mut Unobserved, Some(&mut recorder));
+        execute_recorded(self, env, &mut packet, Start::Received, &mut out, &mut Unobserved, Some(&mut recorder));
         if let Some(walked) = recorder.finish() {
             cache.insert(&key, walked, &self);
         }
@@ -191,10 +191,10 @@ impl TestSwitch {
 
     pub fn packet_out(&self, in_port: PortNo, actions: &[Action], bytes: &[u8]) -> Result<Collected, OfError> {
         let program = compile_packet_out(actions, &self.context(Place::PacketOut))?;
-        let packet = Packet::with_key(Frame::from_bytes(bytes), Self::key(in_port.0));
+        let mut packet = Packet::with_key(Frame::from_bytes(bytes), Self::key(in_port.0));
         let mut out = Collected::default();
         let start = Start::PacketOut(&program);
-        execute(self, self.env(Time::ZERO), packet, start, &mut out, &mut Unobserved);
+        execute(self, self.env(Time::ZERO), &mut packet, start, &mut out, &mut Unobserved);
         Ok(out)
     }
 

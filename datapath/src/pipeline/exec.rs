@@ -109,7 +109,7 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
                 self.refuse();
                 if !self.env.dry {
                     let delete_with = if l.flags & 2 != 0 { self.hit.map(|h| h.handle) } else { None };
-                    let flow_mod = Box::new(learn::flow_mod(&self.packet, l));
+                    let flow_mod = Box::new(learn::flow_mod(self.packet, l));
                     self.sink.request(Request::Learn { flow_mod, limit: l.limit, delete_with }, self.env.now);
                 }
                 Flow::Go
@@ -533,10 +533,10 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
         let what = PuntWhat { reason, table, cookie, max_len, controller_id, userdata, meter };
         let virtual_meter = self.view.meters().get(MeterId::CONTROLLER);
         if self.env.dry {
-            hand_over(&self.packet, &what, self.sink);
+            hand_over(self.packet, &what, self.sink);
             return;
         }
-        if !punt(&self.packet, what, virtual_meter, self.env.writer, self.env.now, self.sink) {
+        if !punt(self.packet, what, virtual_meter, self.env.writer, self.env.now, self.sink) {
             let in_port = self.in_port();
             self.sink.dropped(DropReason::ControllerQueue, in_port);
         }

@@ -420,9 +420,9 @@ fn a_trace_tells_the_walk_and_changes_nothing() {
     s.flow(0, 1, ip(), vec![I::ApplyActions(vec![set(F::EthDst, 1)]), I::GotoTable(TableId(1))]).unwrap();
     s.group(&group(1, GroupType::All, vec![vec![out(2)], vec![out(3)]])).unwrap();
     s.apply(1, 1, Match::any(), vec![Action::Group(GroupId(1))]);
-    let packet = crate::packet::Packet::with_key(Frame::from_bytes(&frames::tcp()), TestSwitch::key(1));
+    let mut packet = crate::packet::Packet::with_key(Frame::from_bytes(&frames::tcp()), TestSwitch::key(1));
     let env = Env { now: T, writer: Writer(0), normal: s.shared.normal(), dry: true };
-    let t = trace(&s, env, packet, Start::Received);
+    let t = trace(&s, env, &mut packet, Start::Received);
     assert_eq!(ports(&t.result), [2, 3]);
     let tables: Vec<u8> = t
         .steps

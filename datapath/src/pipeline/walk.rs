@@ -61,7 +61,7 @@ pub(super) struct Walk<'v, 'w, 'm, V, S, O> {
     pub(super) sink: &'w mut S,
     pub(super) observer: &'w mut O,
     pub(super) record: Option<&'w mut Recorder<'m>>,
-    pub(super) packet: Packet,
+    pub(super) packet: &'w mut Packet,
     pub(super) set: ActionSet<'v>,
     pub(super) queue: Option<QueueId>,
     pub(super) table: TableId,
@@ -84,7 +84,7 @@ pub(super) struct Walk<'v, 'w, 'm, V, S, O> {
 pub(crate) fn execute_recorded<'v, V: View<'v>, S: Sink, O: Observer>(
     view: V,
     env: Env<'v>,
-    mut packet: Packet,
+    packet: &mut Packet,
     start: Start<'v>,
     sink: &mut S,
     observer: &mut O,
@@ -115,10 +115,11 @@ pub(crate) fn execute_recorded<'v, V: View<'v>, S: Sink, O: Observer>(
     w.run(start);
     match w.pending.take() {
         Some((port, queue)) => {
-            w.sink.transmit(port, queue, w.packet.frame);
+            let frame = std::mem::take(&mut w.packet.frame);
+            w.sink.transmit(port, queue, frame);
             Outcome::Sent
         }
-        None => Outcome::Left(w.packet.frame),
+        None => Outcome::Left(std::mem::take(&mut w.packet.frame)),
     }
 }
 
@@ -126,7 +127,7 @@ pub(crate) fn execute_recorded<'v, V: View<'v>, S: Sink, O: Observer>(
 pub fn execute<'v, V: View<'v>, S: Sink, O: Observer>(
     view: V,
     env: Env<'v>,
-    packet: Packet,
+    packet: &mut Packet,
     start: Start<'v>,
     sink: &mut S,
     observer: &mut O,
@@ -387,7 +388,7 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
         if let Some(r) = &mut self.record {
             r.edit(op, self.table, self.cookie);
         }
-        match apply_edit(&mut self.packet, op) {
+        match apply_edit(self.packet, op) {
             Ok(()) => Flow::Go,
             Err(_) => self.invalid_ttl(op),
         }
@@ -407,7 +408,7 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
             self.note(|| Event::Meter { meter: id, verdict: None });
             return Flow::Go;
         }
-        let (packets, bytes) = metered(&self.packet);
+        let (packets, bytes) = metered(self.packet);
         let verdict = meter.charge(self.env.writer, packets, bytes, self.env.now);
         self.note(|| Event::Meter { meter: id, verdict: Some(verdict) });
         match verdict {
@@ -421,7 +422,7 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
             }
             Verdict::Remark(levels) => {
                 self.flush();
-                remark(&mut self.packet, levels);
+                remark(self.packet, levels);
                 Flow::Go
             }
         }
@@ -452,7 +453,7 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
         if let Some(r) = &mut self.record {
             r.restore_taint(tainted);
         }
-        let copy = std::mem::replace(&mut self.packet, saved);
+        let copy = std::mem::replace(self.packet, saved);
         if let Some((port, queue)) = self.pending.take() {
             self.sink.transmit(port, queue, copy.frame);
         }
