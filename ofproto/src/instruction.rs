@@ -47,3 +47,19 @@ pub enum Instruction {
         data: Bytes,
     },
 }
+
+impl Instruction {
+    /// Where it stands in the order of execution (OpenFlow 1.3.5 §5.9), from 0.
+    pub const fn execution_rank(&self) -> u8 {
+        match self {
+            Self::Meter(_) => 0,
+            Self::ApplyActions(_) => 1,
+            Self::ClearActions => 2,
+            Self::WriteActions(_) => 3,
+            Self::WriteMetadata { .. } => 4,
+            Self::StatTrigger { .. } => 5,
+            Self::Experimenter { .. } | Self::Unknown { .. } => 6,
+            Self::GotoTable(_) => 7,
+        }
+    }
+}

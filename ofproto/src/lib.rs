@@ -2,7 +2,8 @@
 //! model, every wire form, no I/O.
 //!
 //! The model ([`message`] and what it holds) says what a message *means*; [`wire`] turns it into a
-//! version's bytes and back; [`field`] is the one table of match fields that everything reads.
+//! version's bytes and back; [`text`] and [`json`] turn it into the flow syntax and JSON-RPC-OpenFlow
+//! and back; [`field`] is the one table of match fields that everything reads.
 #![forbid(unsafe_code)]
 
 pub mod action;

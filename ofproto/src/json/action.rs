@@ -50,25 +50,12 @@ impl Json for Vec<Action> {
     }
 }
 
-/// Instructions in the order of their execution, which is the one that an object of them means.
-fn execution_rank(instruction: &Instruction) -> u8 {
-    match instruction {
-        Instruction::Meter(_) => 0,
-        Instruction::ApplyActions(_) => 1,
-        Instruction::ClearActions => 2,
-        Instruction::WriteActions(_) => 3,
-        Instruction::WriteMetadata { .. } => 4,
-        Instruction::StatTrigger { .. } => 5,
-        Instruction::Experimenter { .. } | Instruction::Unknown { .. } => 6,
-        Instruction::GotoTable(_) => 7,
-    }
-}
-
-/// An object of instructions, each at most once; an array where one stands twice or out of order.
+/// An object of instructions, each at most once; an array where one stands twice or not
+/// in the order of execution, which is the one that an object means.
 impl Json for Vec<Instruction> {
     fn to_json(&self) -> Value {
         let list: Vec<Value> = self.iter().map(Json::to_json).collect();
-        if !self.is_sorted_by_key(execution_rank) {
+        if !self.is_sorted_by_key(Instruction::execution_rank) {
             return list.into();
         }
         let mut map = serde_json::Map::new();
@@ -84,7 +71,7 @@ impl Json for Vec<Instruction> {
     fn from_json(value: &Value) -> Result<Self> {
         let mut list: Self = members(value, "ofp_instructions", "an object of instructions")?;
         if value.is_object() {
-            list.sort_by_key(execution_rank);
+            list.sort_by_key(Instruction::execution_rank);
         }
         Ok(list)
     }

@@ -157,4 +157,48 @@ proptest! {
         let message = Message::PacketOut(PacketOut { buffer_id: BufferId(buffer), matching, actions, data });
         prop_assert_eq!(from_value(&to_value(&message)), Ok(message));
     }
+
+    /// A flow-mod's JSON with one place replaced is read or refused, and what is read can be written.
+    #[test]
+    fn altered_json_is_read_or_refused((_, m) in generate::flow_mod(), place in any::<usize>(), with in 0usize..8) {
+        let mut value = to_value(&Message::FlowMod(m));
+        let replacement = match with {
+            0 => Value::Null,
+            1 => json!([]),
+            2 => json!({}),
+            3 => json!(-1),
+            4 => json!("0xffffffffffffffffffffffffffffffffff"),
+            5 => json!("é"),
+            6 => json!(1.5),
+            _ => json!({ "ofp_actions": [{ "nicira": { "clone": [] } }] }),
+        };
+        let n = count(&value);
+        replace(&mut value, &mut (place % n), &replacement);
+        if let Ok(message) = from_value(&value) {
+            prop_assert_eq!(from_value(&to_value(&message)), Ok(message));
+        }
+    }
+}
+
+/// How many values there are inside and including `value`.
+fn count(value: &Value) -> usize {
+    1 + match value {
+        Value::Array(list) => list.iter().map(count).sum(),
+        Value::Object(map) => map.values().map(count).sum(),
+        _ => 0,
+    }
+}
+
+/// Replaces the value at `place` in the order of a walk from outside in.
+fn replace(value: &mut Value, place: &mut usize, with: &Value) -> bool {
+    if *place == 0 {
+        *value = with.clone();
+        return true;
+    }
+    *place -= 1;
+    match value {
+        Value::Array(list) => list.iter_mut().any(|v| replace(v, place, with)),
+        Value::Object(map) => map.values_mut().any(|v| replace(v, place, with)),
+        _ => false,
+    }
 }

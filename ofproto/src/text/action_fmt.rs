@@ -101,7 +101,9 @@ impl Printer<'_> {
 
     pub(crate) fn write_instructions(&self, f: &mut Formatter<'_>, instructions: &[Instruction]) -> Result {
         let mut sep = "";
-        for i in instructions {
+        let mut ordered: Vec<&Instruction> = instructions.iter().collect();
+        ordered.sort_by_key(|i| i.execution_rank());
+        for i in ordered {
             if matches!(i, Instruction::ApplyActions(a) if a.is_empty()) {
                 continue;
             }

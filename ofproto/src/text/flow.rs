@@ -363,3 +363,79 @@ impl Printer<'_> {
         self.write_rule(f, &m.matching, m.priority, Some(&m.instructions))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::action::Action;
+
+    fn error(text: &str) -> TextError {
+        parse_flow_mod(text, FlowModCommand::Add, &ParseContext::default()).unwrap_err()
+    }
+
+    #[test]
+    fn errors_say_where_and_what() {
+        use TextErrorKind as K;
+        let cases = [
+            ("ip,foo=1,actions=drop", K::Unknown, 3, "foo=1"),
+            ("ip,nw_dst=10.0.0,actions=drop", K::BadValue, 10, "10.0.0"),
+            ("tcp,tp_src=65536,actions=drop", K::OutOfRange, 11, "65536"),
+            ("ip,nw_proto=6/3,actions=drop", K::NotMaskable, 12, "6/3"),
+            ("in_port=eth9,actions=drop", K::Unknown, 8, "eth9"),
+            ("ip,arp,actions=drop", K::Duplicate, 3, "arp"),
+            ("tp_src=1,actions=drop", K::Missing, 7, "1"),
+            ("ip", K::Missing, 2, ""),
+            ("actions=set_field:1->foo", K::Unknown, 21, "foo"),
+            ("actions=clone(output:1", K::Syntax, 13, "(output:1"),
+            ("actions=output:1,drop", K::Syntax, 17, "drop"),
+        ];
+        for (text, kind, offset, found) in cases {
+            let e = error(text);
+            assert_eq!((e.kind, e.offset, e.found.as_str()), (kind, offset, found), "{text}: {e}");
+        }
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let deep = |n: usize| format!("actions={}output:1{}", "clone(".repeat(n), ")".repeat(n));
+        let ctx = ParseContext::default();
+        assert!(parse_flow_mod(&deep(super::super::MAX_NESTING), FlowModCommand::Add, &ctx).is_ok());
+        for n in [super::super::MAX_NESTING + 1, 100_000] {
+            assert_eq!(error(&deep(n)).kind, TextErrorKind::TooDeep);
+        }
+    }
+
+    #[test]
+    fn files_have_comments_and_commands_and_offsets_of_their_own() {
+        let file = "# two flows\nadd ip,actions=output:1 # yes\n\ndelete table=3,arp\nip,actions=2\n";
+        let flows = parse_flow_mods(file, FlowModCommand::ModifyStrict, &ParseContext::default()).unwrap();
+        let commands: Vec<_> = flows.iter().map(|f| (f.command, f.table.0)).collect();
+        let expected = [(FlowModCommand::Add, 0), (FlowModCommand::Delete, 3), (FlowModCommand::ModifyStrict, 0)];
+        assert_eq!(commands, expected);
+        let e = parse_flow_mods("ip,actions=1\nfoo,actions=1", FlowModCommand::Add, &ParseContext::default());
+        assert_eq!(e.unwrap_err().offset, 13);
+    }
+
+    #[test]
+    fn ports_are_read_and_printed_by_name() {
+        let names = vec![("eth0".to_owned(), PortNo(4)), ("a \"b\"".to_owned(), PortNo(5))];
+        let ctx = ParseContext { version: Version::V13, ports: &names };
+        let text = r#"add in_port="eth0" actions=output:"a \"b\"",output:7,LOCAL"#;
+        let flow = parse_flow_mod(text, FlowModCommand::Add, &ctx).unwrap();
+        assert_eq!(flow.matching.get(crate::field::FieldId::InPort).unwrap().value, 4);
+        let outputs = [PortNo(5), PortNo(7), PortNo::LOCAL].map(Action::output).to_vec();
+        assert_eq!(flow.instructions, [Instruction::ApplyActions(outputs)]);
+        assert_eq!(Printer { version: Version::V13, ports: &names }.flow_mod(&flow).to_string(), text);
+        let bare = parse_flow_mod("in_port=eth0,actions=eth0", FlowModCommand::Add, &ctx).unwrap();
+        assert_eq!(bare.instructions, [Instruction::ApplyActions(vec![Action::output(PortNo(4))])]);
+    }
+
+    #[test]
+    fn a_packet_out_has_an_in_port() {
+        let ctx = ParseContext::default();
+        let out = parse_packet_out("in_port=CONTROLLER,packet=00112233,actions=output:1", &ctx).unwrap();
+        assert_eq!(out.matching.fields[0].value, PortNo::CONTROLLER.0.into());
+        assert_eq!(&out.data[..], [0, 0x11, 0x22, 0x33]);
+        assert_eq!(parse_packet_out("actions=output:1", &ctx).unwrap_err().kind, TextErrorKind::Missing);
+    }
+}

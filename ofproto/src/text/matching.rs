@@ -59,6 +59,9 @@ enum Generic {
     TpDst,
     IcmpType,
     IcmpCode,
+    NwSrc,
+    NwDst,
+    NwProto,
 }
 
 /// Collects a match's items; the meaning of `tp_src` and its like is settled at the end.
@@ -109,6 +112,9 @@ impl<'a> MatchBuilder<'a> {
             "tp_dst" => Some(Generic::TpDst),
             "icmp_type" => Some(Generic::IcmpType),
             "icmp_code" => Some(Generic::IcmpCode),
+            "nw_src" => Some(Generic::NwSrc),
+            "nw_dst" => Some(Generic::NwDst),
+            "nw_proto" => Some(Generic::NwProto),
             _ => None,
         };
         if let Some(generic) = generic {
@@ -180,6 +186,15 @@ impl<'a> MatchBuilder<'a> {
         self.put(id, bits, (mask != all).then_some(mask), value)
     }
 
+    fn put_generic(&mut self, id: FieldId, range: Option<Src<'a>>, src: Src<'a>) -> Result<(), TextError> {
+        if let Some(range) = range {
+            self.bits(id, None, range, src)?;
+        } else if let Some((value, mask)) = parse_value(id, src, &ParseContext::default())? {
+            self.put(id, value, mask, src)?;
+        }
+        Ok(())
+    }
+
     fn put_parsed(&mut self, id: FieldId, item: &Item<'a>, ctx: &ParseContext<'_>) -> Result<(), TextError> {
         if let Some((value, mask)) = parse_value(id, item.need("a value")?, ctx)? {
             self.put(id, value, mask, item.all)?;
@@ -229,21 +244,24 @@ impl<'a> MatchBuilder<'a> {
             Some(p) if p >> 16 == 1 => Some(p & 0xffff),
             _ => None,
         });
-        if matches!(eth_type, Some(0x0806 | 0x8035)) {
-            // The 1.0 match has one pair of addresses for IP and ARP, and so has this syntax.
-            for (old, new) in [
-                (FieldId::Ipv4Src, FieldId::ArpSpa),
-                (FieldId::Ipv4Dst, FieldId::ArpTpa),
-                (FieldId::IpProto, FieldId::ArpOp),
-            ] {
-                if let Some(i) = self.fields.iter().position(|(f, _)| f.id == old) {
-                    let (f, at) = self.fields.remove(i);
-                    self.put(new, f.value, f.mask, at)?;
-                }
-            }
+        // The 1.0 match has one pair of addresses for IP and ARP, and so has this syntax.
+        let arp = matches!(eth_type, Some(0x0806 | 0x8035));
+        let (addresses, ports): (Vec<_>, Vec<_>) = std::mem::take(&mut self.generic)
+            .into_iter()
+            .partition(|(g, ..)| matches!(g, Generic::NwSrc | Generic::NwDst | Generic::NwProto));
+        for (generic, range, src) in addresses {
+            let id = match (generic, arp) {
+                (Generic::NwSrc, false) => FieldId::Ipv4Src,
+                (Generic::NwSrc, true) => FieldId::ArpSpa,
+                (Generic::NwDst, false) => FieldId::Ipv4Dst,
+                (Generic::NwDst, true) => FieldId::ArpTpa,
+                (_, false) => FieldId::IpProto,
+                (_, true) => FieldId::ArpOp,
+            };
+            self.put_generic(id, range, src)?;
         }
         let proto = self.exact(FieldId::IpProto);
-        for (generic, range, src) in std::mem::take(&mut self.generic) {
+        for (generic, range, src) in ports {
             use Generic as G;
             let id = match (generic, proto, eth_type) {
                 (G::TpSrc, Some(6), _) => FieldId::TcpSrc,
@@ -262,11 +280,7 @@ impl<'a> MatchBuilder<'a> {
                     );
                 }
             };
-            if let Some(range) = range {
-                self.bits(id, None, range, src)?;
-            } else if let Some((value, mask)) = parse_value(id, src, &ParseContext::default())? {
-                self.put(id, value, mask, src)?;
-            }
+            self.put_generic(id, range, src)?;
         }
         if self.fields.iter().any(|(f, _)| f.id == FieldId::VlanPcp)
             && !self.fields.iter().any(|(f, _)| matches!(f.id, FieldId::VlanVid | FieldId::VlanTci))
@@ -431,7 +445,8 @@ impl Printer<'_> {
                 continue;
             }
             f.write_str(sep)?;
-            self.write_match_field(f, field, skip_proto.then_some(proto).flatten())?;
+            let arp = matches!(eth_type, Some(0x0806 | 0x8035));
+            self.write_match_field(f, field, skip_proto.then_some(proto).flatten(), arp)?;
             sep = ",";
         }
         for (_, u) in &m.unknown {
@@ -443,7 +458,13 @@ impl Printer<'_> {
         Ok(())
     }
 
-    fn write_match_field(&self, f: &mut fmt::Formatter<'_>, field: &MatchField, proto: Option<u128>) -> fmt::Result {
+    fn write_match_field(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        field: &MatchField,
+        proto: Option<u128>,
+        arp: bool,
+    ) -> fmt::Result {
         use FieldId as F;
         let (value, mask) = (field.value, field.mask);
         match (field.id, mask) {
@@ -458,6 +479,10 @@ impl Printer<'_> {
             F::EthSrc => "dl_src",
             F::EthType => "dl_type",
             F::VlanPcp => "dl_vlan_pcp",
+            // Beside ARP the short names would mean ARP's fields.
+            F::Ipv4Src if arp => "ipv4_src",
+            F::Ipv4Dst if arp => "ipv4_dst",
+            F::IpProto if arp => "ip_proto",
             F::Ipv4Src => "nw_src",
             F::Ipv4Dst => "nw_dst",
             F::IpFrag => "nw_frag",

@@ -11,6 +11,7 @@ use crate::field::{Code, FieldId};
 use crate::ids::{MeterId, PortNo, TableId};
 use crate::matching::{MatchField, OxmId};
 use crate::nicira::{Nat, NxAction, Subfield};
+use crate::version::Version;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// `NX_HASH_FIELDS_*` by number.
@@ -168,8 +169,10 @@ pub(crate) fn action(item: &Item<'_>, env: &Env<'_>) -> Result<Option<Action>, T
             settable(&dst, field)?;
             let value = value.number_to(max)?;
             match dst {
-                Subfield { field: OxmId { field: Ok(id), .. }, offset, n_bits } if n_bits > 64 => {
-                    // Wider than a load: the form with a mask.
+                Subfield { field: OxmId { field: Ok(id), .. }, offset, n_bits }
+                    if n_bits > 64 || (env.ctx.version == Version::V15 && id.info().settable) =>
+                {
+                    // Wider than a load, or of the version whose set-field has masks.
                     let mask = (max << offset != id.info().all_ones()).then_some(max << offset);
                     return Ok(Some(set_or_load(MatchField { id, value: value << offset, mask, code: None }, env)));
                 }

@@ -247,6 +247,7 @@ fn nat() -> impl Strategy<Value = Nat> {
 fn leaf_action(v: Version) -> BoxedStrategy<Action> {
     let nx = |s: BoxedStrategy<NxAction>| s.prop_map(Action::Nicira).boxed();
     let v10 = v == Version::V10;
+    let v15 = v == Version::V15;
     let mut all: Vec<BoxedStrategy<Action>> = vec![
         port().prop_map(Action::output).boxed(),
         any::<u16>().prop_map(|max_len| Action::Output { port: PortNo::CONTROLLER, max_len }).boxed(),
@@ -284,7 +285,10 @@ fn leaf_action(v: Version) -> BoxedStrategy<Action> {
             })
             .boxed()),
         nx((subfield(64), any::<u64>())
-            .prop_map(|(dst, v)| {
+            .prop_map(move |(dst, v)| {
+                // 1.5 says with set-field what it can.
+                let in_port = Subfield { field: OxmId::of(FieldId::InPort), offset: 3, n_bits: 9 };
+                let dst = if v15 { in_port } else { dst };
                 let value = if dst.n_bits == 64 { v } else { v & ((1 << dst.n_bits) - 1) };
                 NxAction::RegLoad { dst, value }
             })
