@@ -196,9 +196,11 @@ impl Writer {
         }
     }
 
-    /// Frees at most `budget` pieces of garbage; whether some is left.
-    pub(crate) fn collect(&mut self, budget: usize) -> bool {
+    /// Frees a share of the garbage, so that a turn stays short and a flood is kept up with; whether
+    /// some is left.
+    pub(crate) fn collect(&mut self) -> bool {
         let oldest = self.oldest_used();
+        let budget = 256.max(self.garbage.len() / 16);
         for _ in 0..budget {
             match self.garbage.front() {
                 Some((tag, _)) if *tag <= oldest => drop(self.garbage.pop_front()),

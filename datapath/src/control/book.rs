@@ -283,14 +283,14 @@ pub(super) struct Shapes {
 }
 
 impl Shapes {
-    /// The one copy of `shape`, and whether it is new.
-    pub(super) fn share(&mut self, shape: Shape) -> (Arc<Shape>, bool) {
+    /// The one copy of `shape`.
+    pub(super) fn share(&mut self, shape: Shape) -> Arc<Shape> {
         if let Some(s) = self.all.get(&shape) {
-            return (Arc::clone(s), false);
+            return Arc::clone(s);
         }
         let shape = Arc::new(shape);
         self.all.insert(Arc::clone(&shape));
-        (shape, true)
+        shape
     }
 
     /// Forgets what nothing uses once it may be much; whether anything went.

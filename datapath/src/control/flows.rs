@@ -375,23 +375,19 @@ impl Control {
 
     /// The one copy of the match's shape; the union mask covers it from the next version on.
     fn share_shape(&mut self, compiled: Compiled) -> Arc<crate::classifier::Shape> {
-        let (shape, new) = self.shapes.share(compiled.shape);
-        if new {
-            self.widen(&shape.mask.key());
-        }
-        shape
-    }
-
-    fn widen(&mut self, mask: &FlowKey) {
-        let mut union = *self.state.union_mask;
-        for (u, m) in union.0.iter_mut().zip(&mask.0) {
-            *u |= m;
-        }
-        if union != *self.state.union_mask {
-            self.state.union_mask = Arc::new(union);
+        let shape = self.shapes.share(compiled.shape);
+        // Even a shape known before may not be covered: a request that failed brought it in.
+        let union = &self.state.union_mask.0;
+        if shape.mask.words().iter().any(|(w, m)| m & !union[usize::from(*w)] != 0) {
+            let mut wider = *self.state.union_mask;
+            for (w, m) in shape.mask.words() {
+                wider.0[usize::from(*w)] |= m;
+            }
+            self.state.union_mask = Arc::new(wider);
             self.state.union_epoch += 1;
             self.state_changed = true;
         }
+        shape
     }
 
     /// Puts a record in place; it shows with the next version.

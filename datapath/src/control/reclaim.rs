@@ -17,6 +17,8 @@ use std::time::Duration;
 
 /// Items of each kind handled in one turn: about a millisecond's work.
 const BUDGET: usize = 2048;
+/// Ended flows that dumps in progress may keep.
+const MAX_KEPT_FOR_DUMPS: usize = 1 << 20;
 
 #[derive(Default)]
 pub(super) struct Queues {
@@ -63,18 +65,19 @@ impl Control {
     pub fn tick(&mut self, now: Time) -> Tick {
         self.take_in_gone();
         let expiring = self.expire(now);
+        self.limit_dumps();
         self.tell_ended();
         self.unlink();
         self.free();
-        let garbage = self.writer.collect(BUDGET * 4);
+        let garbage = self.writer.collect();
         let queues = &self.reclaim;
         let pending = !(queues.notices.is_empty() && queues.ended.is_empty() && queues.unlinked.is_empty());
         let oldest = self.writer.oldest_seen();
         let ready = queues.notices.front().is_some_and(|n| n.version <= oldest)
             || queues.ended.front().is_some_and(|e| e.0 <= oldest)
             || queues.unlinked.front().is_some_and(|e| e.0 <= self.writer.oldest_used().max(1) && e.0 <= oldest);
-        if (pending || garbage) && !self.any_published_for_waiting() {
-            // Nothing else moves the version on, and what waits needs it to move.
+        if self.needs_version() {
+            // Nothing else may move the version on.
             self.writer.publish(None);
         }
         Tick {
@@ -84,12 +87,22 @@ impl Control {
         }
     }
 
-    /// Whether something that waits has a version already published.
-    fn any_published_for_waiting(&self) -> bool {
+    /// Whether something waits for a version that isn't published yet.
+    fn needs_version(&self) -> bool {
         let next = self.writer.next();
-        let q = &self.reclaim;
-        let waits = q.unlinked.back().is_some_and(|u| u.0 == next) || self.writer.youngest_garbage() == Some(next);
-        !waits
+        let last = self.reclaim.unlinked.back().map(|u| u.0);
+        last == Some(next) || self.writer.youngest_garbage() == Some(next)
+    }
+
+    /// A dump that nobody fetches keeps every flow that has ended since: beyond a limit, the oldest
+    /// dumps end early.
+    fn limit_dumps(&mut self) {
+        if self.reclaim.unlinked.len() > MAX_KEPT_FOR_DUMPS
+            && self.writer.oldest_used() < self.writer.oldest_seen()
+            && let Some(id) = self.dumps.keys().min().copied()
+        {
+            self.end_dump(super::DumpId(id));
+        }
     }
 
     /// A token for everything done so far.

@@ -1,7 +1,6 @@
 //! Rules of the specification, one by one, with a clock that the test holds.
 
 use super::super::*;
-use crate::counters::Count;
 use ofproto::Version::{self, V10, V11, V12, V13, V14, V15};
 use ofproto::action::Action;
 use ofproto::error::ErrorKind as E;
@@ -420,7 +419,6 @@ fn a_worker_that_goes_leaves_its_counts() {
     assert_eq!(c.table_stats()[0].matched_count, 300);
     let sum = c.aggregate(&FlowStatsRequest::default(), V13).unwrap();
     assert_eq!((sum.packet_count, sum.byte_count, sum.flow_count), (600, 60_000, 1));
-    let _ = Count::default();
 }
 
 #[test]
@@ -521,6 +519,19 @@ fn changes_are_told_to_monitors_when_asked_for() {
             (FlowChangeKind::Removed(R::Delete), out(8))
         ]
     );
+}
+
+#[test]
+fn the_union_mask_covers_a_shape_that_a_failed_request_brought_in() {
+    let mut c = control(100);
+    let mut w = c.attach_worker().unwrap();
+    let m = FlowMod { matching: Match::any().with(F::EthSrc, 5), ..flow(1) };
+    let bad = FlowMod { table: TableId(77), ..flow(1) };
+    let bundle = [m.clone(), bad].map(|m| BundleMessage { version: V13, request: Modification::Flow(m) });
+    assert!(c.commit_bundle(&bundle, secs(1)).is_err());
+    assert_eq!(*w.adopt().state().union_mask, FlowKey::default());
+    c.flow_mod(V13, &m, secs(1)).unwrap();
+    assert_eq!(w.adopt().state().union_mask.get(F::EthSrc), F::EthSrc.info().all_ones());
 }
 
 #[test]
