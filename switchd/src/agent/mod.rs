@@ -11,15 +11,17 @@
 pub mod backoff;
 mod connection;
 pub mod outbox;
+mod tls;
 
 use crate::bridge::{Event, Handle};
-use crate::config::{Listen, Target};
+use crate::config::{Listen, Target, Tls};
 use crate::session::{Purpose, Received};
 use backoff::Backoff;
 use outbox::Outbox;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tls::TlsFiles;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
@@ -69,6 +71,8 @@ pub struct AgentConfig {
     pub controllers: Vec<Target>,
     /// Listeners.
     pub listen: Vec<Listen>,
+    /// Key, certificate and authority, for what speaks TLS.
+    pub tls: Option<Tls>,
 }
 
 /// All connection tasks of one bridge. Dropping it ends them.
@@ -89,12 +93,13 @@ impl Agent {
         let mut tasks = JoinSet::new();
         let mut dials = Vec::new();
         let mut listening = Vec::new();
+        let tls = config.tls.clone().map(TlsFiles::new).transpose()?.map(Arc::new);
         for listen in &config.listen {
-            listening.push(start_listener(&mut tasks, listen, bridge).await?);
+            listening.push(start_listener(&mut tasks, listen, bridge, tls.as_ref()).await?);
         }
         for target in &config.controllers {
-            if let Target::Tls(_) = target {
-                return Err(io::Error::other(format!("{target}: TLS isn't available")));
+            if matches!(target, Target::Tls(_)) && tls.is_none() {
+                return Err(without_tls(target));
             }
             let status = Arc::new(Mutex::new(DialStatus {
                 target: target.to_string(),
@@ -103,7 +108,7 @@ impl Agent {
                 last_error: None,
             }));
             dials.push(Arc::clone(&status));
-            tasks.spawn(keep_dialled(target.clone(), bridge.clone(), status));
+            tasks.spawn(keep_dialled(target.clone(), bridge.clone(), tls.clone(), status));
         }
         Ok(Self { _tasks: tasks, dials, listening })
     }
@@ -114,6 +119,10 @@ impl Agent {
     }
 }
 
+fn without_tls(what: &impl std::fmt::Display) -> io::Error {
+    io::Error::other(format!("{what} needs a key, a certificate and an authority"))
+}
+
 fn note(status: &Mutex<DialStatus>, change: impl FnOnce(&mut DialStatus)) {
     change(&mut status.lock().unwrap_or_else(PoisonError::into_inner));
 }
@@ -121,14 +130,14 @@ fn note(status: &Mutex<DialStatus>, change: impl FnOnce(&mut DialStatus)) {
 /// A connection shorter than this counts as a failure: the wait grows on.
 const LASTING: Duration = Duration::from_secs(5);
 
-async fn keep_dialled(target: Target, bridge: Handle, status: Arc<Mutex<DialStatus>>) {
+async fn keep_dialled(target: Target, bridge: Handle, tls: Option<Arc<TlsFiles>>, status: Arc<Mutex<DialStatus>>) {
     // Switches that start together must not dial together: the hasher's keys are random.
     let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), target.to_string());
     let mut backoff = Backoff::new(FIRST_WAIT, MOST_WAIT, seed);
     loop {
         note(&status, |s| s.attempts += 1);
         let began = tokio::time::Instant::now();
-        let ended = match tokio::time::timeout(DIAL, dial(&target)).await {
+        let ended = match tokio::time::timeout(DIAL, dial(&target, tls.as_deref())).await {
             Err(_) => format!("no connection within {DIAL:?}"),
             Ok(Err(e)) => e.to_string(),
             Ok(Ok(stream)) => {
@@ -145,6 +154,10 @@ async fn keep_dialled(target: Target, bridge: Handle, status: Arc<Mutex<DialStat
                     }
                     Stream::Unix(s) => {
                         let (r, w) = s.into_split();
+                        serve(r, w, target.to_string(), Purpose::Controller, &bridge).await;
+                    }
+                    Stream::Tls(s) => {
+                        let (r, w) = tokio::io::split(s);
                         serve(r, w, target.to_string(), Purpose::Controller, &bridge).await;
                     }
                 }
@@ -168,9 +181,10 @@ async fn keep_dialled(target: Target, bridge: Handle, status: Arc<Mutex<DialStat
 enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
 }
 
-async fn dial(target: &Target) -> io::Result<Stream> {
+async fn dial(target: &Target, tls: Option<&TlsFiles>) -> io::Result<Stream> {
     match target {
         Target::Tcp(at) => {
             let stream = TcpStream::connect((at.host.as_str(), at.port)).await?;
@@ -178,7 +192,13 @@ async fn dial(target: &Target) -> io::Result<Stream> {
             Ok(Stream::Tcp(stream))
         }
         Target::Unix(path) => UnixStream::connect(path).await.map(Stream::Unix),
-        Target::Tls(_) => Err(io::Error::other("TLS isn't available")),
+        Target::Tls(at) => {
+            let connector = tls.ok_or_else(|| without_tls(target))?.connector();
+            let stream = TcpStream::connect((at.host.as_str(), at.port)).await?;
+            stream.set_nodelay(true)?;
+            let stream = connector.connect(tls::server_name(&at.host), stream).await?;
+            Ok(Stream::Tls(Box::new(stream)))
+        }
     }
 }
 
@@ -197,13 +217,23 @@ where
     connection::run(reader, writer, sender, outbox, bridge.bell().clone()).await;
 }
 
-async fn start_listener(tasks: &mut JoinSet<()>, listen: &Listen, bridge: &Handle) -> io::Result<String> {
+async fn start_listener(
+    tasks: &mut JoinSet<()>,
+    listen: &Listen,
+    bridge: &Handle,
+    tls: Option<&Arc<TlsFiles>>,
+) -> io::Result<String> {
     let bridge = bridge.clone();
     let places = Arc::new(Semaphore::new(MAX_ACCEPTED));
     match listen {
-        Listen::Tcp(at) => {
+        Listen::Tcp(at) | Listen::Tls(at) => {
+            let tls = match listen {
+                Listen::Tls(_) => Some(Arc::clone(tls.ok_or_else(|| without_tls(listen))?)),
+                _ => None,
+            };
             let listener = TcpListener::bind(at).await.map_err(|e| at_address(listen, &e))?;
-            let bound = Listen::Tcp(listener.local_addr()?).to_string();
+            let bound = listener.local_addr()?;
+            let bound = if tls.is_some() { Listen::Tls(bound) } else { Listen::Tcp(bound) }.to_string();
             tasks.spawn(async move {
                 let mut connections = JoinSet::new();
                 loop {
@@ -223,9 +253,23 @@ async fn start_listener(tasks: &mut JoinSet<()>, listen: &Listen, bridge: &Handl
                         continue;
                     }
                     let bridge = bridge.clone();
+                    // The files are read here, one connection after the other.
+                    let acceptor = tls.as_deref().map(TlsFiles::acceptor);
                     connections.spawn(async move {
-                        let (r, w) = stream.into_split();
-                        serve(r, w, format!("tcp:{from}"), Purpose::Visitor, &bridge).await;
+                        match acceptor {
+                            None => {
+                                let (r, w) = stream.into_split();
+                                serve(r, w, format!("tcp:{from}"), Purpose::Visitor, &bridge).await;
+                            }
+                            Some(acceptor) => match tokio::time::timeout(DIAL, acceptor.accept(stream)).await {
+                                Ok(Ok(stream)) => {
+                                    let (r, w) = tokio::io::split(stream);
+                                    serve(r, w, format!("tls:{from}"), Purpose::Visitor, &bridge).await;
+                                }
+                                Ok(Err(e)) => warn!(%from, error = %e, "TLS failed"),
+                                Err(_) => warn!(%from, "no TLS handshake within {DIAL:?}"),
+                            },
+                        }
                         drop(place);
                     });
                 }
@@ -265,7 +309,6 @@ async fn start_listener(tasks: &mut JoinSet<()>, listen: &Listen, bridge: &Handl
             });
             Ok(name)
         }
-        Listen::Tls(_) => Err(io::Error::other(format!("{listen}: TLS isn't available"))),
     }
 }
 

@@ -448,6 +448,7 @@ fn the_whole_way_over_sockets() {
                 .map(|_: crate::config::Listen| crate::config::Listen::Tcp("127.0.0.1:0".parse().unwrap()))
                 .unwrap(),
         ],
+        tls: None,
     };
     let agent = runtime.block_on(Agent::start(&config, &handle)).unwrap();
 

@@ -77,7 +77,11 @@ impl Instance {
         let mut instance = Self { name: config.name.to_string(), handle, agent: None, thread: Some(thread) };
 
         instance.start_ports(config, shared, workers, backends)?;
-        let agent_config = AgentConfig { controllers: config.controllers.clone(), listen: config.listen.clone() };
+        let agent_config = AgentConfig {
+            controllers: config.controllers.clone(),
+            listen: config.listen.clone(),
+            tls: config.tls.clone(),
+        };
         let agent = Agent::start(&agent_config, &instance.handle).await.map_err(|e| {
             let advice = service::advice(&e).map(|a| format!(" ({a})")).unwrap_or_default();
             anyhow!("{e}{advice}")

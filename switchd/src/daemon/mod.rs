@@ -103,7 +103,8 @@ pub async fn run(config: Config, log: LogControl) -> Result<()> {
                     info!(signal, "stopping");
                     Ok(())
                 }
-                _ = stopped.recv() => Ok(()),
+                // Without management nobody holds the other end, and nobody can ask.
+                Some(()) = stopped.recv() => Ok(()),
                 Some(bridge) = failures.recv() => Err(anyhow!("bridge `{bridge}` ended by itself: see the log")),
             }
         }

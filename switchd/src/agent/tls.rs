@@ -1,0 +1,174 @@
+//! TLS for OpenFlow channels (OpenFlow 1.3.5 §6.3.6): both sides show a certificate, and each must come
+//! from the configured authority.
+//!
+//! A controller is known by its certificate's chain, not by a name: authorities made for OpenFlow
+//! (`ovs-pki` and its like) sign names that no DNS has, and controllers are given by address. Certificate
+//! files are read again when they are older than a moment, so that renewed ones need no restart.
+
+use crate::config::Tls;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+/// How long what was read from the files is used.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// Both sides' settings, made of one reading of the files.
+#[derive(Clone)]
+struct Loaded {
+    client: Arc<ClientConfig>,
+    server: Arc<ServerConfig>,
+}
+
+/// Certificates and keys by their files.
+pub struct TlsFiles {
+    files: Tls,
+    loaded: Mutex<(Instant, Loaded)>,
+}
+
+impl std::fmt::Debug for TlsFiles {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TlsFiles").field("files", &self.files).finish_non_exhaustive()
+    }
+}
+
+fn bad(path: &Path, what: &str, e: impl std::fmt::Display) -> io::Error {
+    io::Error::other(format!("{}: {what}: {e}", path.display()))
+}
+
+fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
+    let read = |e| bad(path, "can't be read as PEM certificates", e);
+    let list = CertificateDer::pem_file_iter(path).map_err(read)?.collect::<Result<Vec<_>, _>>().map_err(read)?;
+    if list.is_empty() {
+        return Err(bad(path, "unusable", "there is no certificate in it"));
+    }
+    Ok(list)
+}
+
+fn load(files: &Tls) -> io::Result<Loaded> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut roots = RootCertStore::empty();
+    for cert in certificates(&files.ca)? {
+        roots.add(cert).map_err(|e| bad(&files.ca, "can't be an authority", e))?;
+    }
+    let roots = Arc::new(roots);
+    let chain = certificates(&files.cert)?;
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|e| bad(&files.key, "can't be read as a PEM key", e))?;
+    let versions = |e| io::Error::other(format!("TLS: {e}"));
+    let unfit = |e| bad(&files.cert, "doesn't go with the key", e);
+
+    let client = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(versions)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(ChainOnly {
+            roots: Arc::clone(&roots),
+            provider: Arc::clone(&provider),
+        }))
+        .with_client_auth_cert(chain.clone(), key.clone_key())
+        .map_err(unfit)?;
+    let clients = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider))
+        .build()
+        .map_err(|e| bad(&files.ca, "can't be an authority", e))?;
+    let server = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(versions)?
+        .with_client_cert_verifier(clients)
+        .with_single_cert(chain, key)
+        .map_err(unfit)?;
+    Ok(Loaded { client: Arc::new(client), server: Arc::new(server) })
+}
+
+impl TlsFiles {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// A file can't be read, or isn't what it should be: which and why.
+    pub fn new(files: Tls) -> io::Result<Self> {
+        let loaded = load(&files)?;
+        Ok(Self { files, loaded: Mutex::new((Instant::now(), loaded)) })
+    }
+
+    /// The settings, read again if they are old; the old ones while the files are unusable.
+    fn current(&self) -> Loaded {
+        let mut held = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.0.elapsed() >= FRESH {
+            held.0 = Instant::now();
+            match load(&self.files) {
+                Ok(loaded) => held.1 = loaded,
+                Err(e) => tracing::warn!(error = %e, "TLS files are unusable; what was read before stays"),
+            }
+        }
+        held.1.clone()
+    }
+
+    /// For dialling.
+    pub fn connector(&self) -> TlsConnector {
+        TlsConnector::from(self.current().client)
+    }
+
+    /// For listening.
+    pub fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(self.current().server)
+    }
+}
+
+/// The name that a dialled host is asked for by; it is not verified.
+pub fn server_name(host: &str) -> ServerName<'static> {
+    ServerName::try_from(host.to_owned())
+        .unwrap_or_else(|_| ServerName::IpAddress(std::net::Ipv4Addr::UNSPECIFIED.into()))
+}
+
+/// Accepts every certificate that the authority signed, whatever its name.
+#[derive(Debug)]
+struct ChainOnly {
+    roots: Arc<RootCertStore>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for ChainOnly {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let cert = ParsedCertificate::try_from(end_entity)?;
+        let algorithms = self.provider.signature_verification_algorithms.all;
+        verify_server_cert_signed_by_trust_anchor(&cert, &self.roots, intermediates, now, algorithms)?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
