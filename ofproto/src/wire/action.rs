@@ -172,7 +172,8 @@ pub(super) fn encode(w: &mut Writer, version: Version, action: &Action) -> Resul
     // Type and length are patched in when the body is known.
     w.u32(0);
     let ty = encode_body(w, version, action)?;
-    if since(ty).is_some_and(|v| v > version) {
+    // An unknown one of this version may well be a known one of a later.
+    if since(ty).is_some_and(|v| v > version) && !matches!(action, Action::Unknown { .. }) {
         return Err(unsupported(version, name(action)));
     }
     w.pad8(start);

@@ -37,7 +37,7 @@ fn decode_importance(r: &mut Reader<'_>, version: Version) -> Result<u16, OfErro
 /// Writes the body of `OFPT_FLOW_MOD` (1.1+).
 pub(super) fn encode_flow_mod(w: &mut Writer, version: Version, m: &FlowMod) -> Result<(), EncodeError> {
     require(version >= Version::V14 || m.importance == 0, version, "importance")?;
-    require(!m.flags.contains(FlowModFlags::EMERG), version, "OFPFF_EMERG")?;
+    // Undefined bits are written as they are: 0x8000 is one here, though 1.0's emergency flag in the model.
     w.u64(m.cookie.0);
     w.u64(m.cookie_mask);
     w.u8(m.table.0);

@@ -258,13 +258,14 @@ pub(super) fn encode_request(
         }
         M::Unknown { ty, body } => {
             w.bytes(body);
-            *ty
+            w.patch_u16(at, *ty);
+            return Ok(());
         }
     };
     finish(w, version, at, ty)
 }
 
-/// Patches the type in, unless the version lacks it (an `Unknown` is never one that it has).
+/// Patches the type in, unless the version lacks it.
 fn finish(w: &mut Writer, version: Version, at: usize, ty: u16) -> Result<(), EncodeError> {
     if since(ty).is_some_and(|v| v > version) {
         return Err(unsupported(version, format!("multipart type {ty}")));
@@ -370,7 +371,8 @@ pub(super) fn encode_reply(
         M::Experimenter(e) => encode_experimenter(w, v, e).map(|()| EXPERIMENTER),
         M::Unknown { ty, body } => {
             w.bytes(body);
-            Ok(*ty)
+            w.patch_u16(at, *ty);
+            return Ok(());
         }
     }?;
     finish(w, version, at, ty)

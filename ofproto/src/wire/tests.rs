@@ -148,6 +148,17 @@ fn what_a_version_cannot_say_is_named() {
     assert_eq!(buf, [1, 2, 3], "nothing half-written");
 }
 
+/// The model keeps 1.0's emergency flag in this bit, which later versions don't define.
+#[test]
+fn an_undefined_flow_mod_flag_survives() {
+    let mut m = flow_mod(&EMPTY_MATCH);
+    m[44] = 0x80;
+    let (header, message) = decode(&m).expect("structurally sound");
+    assert_eq!(encode(Version::V13, header.xid, &message), Ok(m));
+    let refused = crate::validate::message(&message, Version::V13).expect_err("an undefined flag");
+    assert_eq!(refused.kind, ErrorKind::FlowModFailedBadFlags);
+}
+
 #[test]
 fn a_hello_s_body_never_makes_it_fail() {
     for body in [&[][..], &[1, 2, 3], &[0, 1, 0, 0], &[0, 1, 0xff, 0xff, 0, 0]] {
