@@ -6,6 +6,7 @@ pub mod cache;
 pub mod checksum;
 mod classifier;
 pub mod clock;
+pub mod compose;
 pub mod control;
 pub mod counters;
 pub mod edit;

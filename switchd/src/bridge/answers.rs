@@ -1,9 +1,11 @@
 //! Management's questions about a switch, answered as JSON.
 
+use super::explain;
 use super::switch::{Packets, Switch};
 use crate::management::{Answer, CallError, Request, TracePacket};
 use crate::session::host::Host;
 use datapath::clock::Time;
+use datapath::compose::compose;
 use datapath::frame::Frame;
 use datapath::key::FlowKey;
 use datapath::pipeline::DropReason;
@@ -32,7 +34,7 @@ pub fn answer<P: Packets>(s: &mut Switch<P>, now: Time, request: &Request) -> An
         Request::Groups => groups(s, now),
         Request::Meters => meters(s, now),
         Request::Counters => Ok(counters(s)),
-        Request::Trace { in_port, packet } => trace(s, *in_port, packet),
+        Request::Trace { in_port, packet } => trace(s, now, *in_port, packet),
         Request::Connections
         | Request::Metrics
         | Request::AddPort(_)
@@ -237,33 +239,25 @@ fn counters<P: Packets>(s: &Switch<P>) -> Value {
     })
 }
 
-fn trace<P: Packets>(s: &Switch<P>, in_port: u32, packet: &TracePacket) -> Answer {
+fn trace<P: Packets>(s: &mut Switch<P>, now: Time, in_port: u32, packet: &TracePacket) -> Answer {
     let port = PortNo(in_port);
     if port != PortNo::CONTROLLER && !s.is_ingress(port) {
         return Err(CallError::NotFound(format!("there is no port {port}")));
     }
-    let TracePacket::Bytes(bytes) = packet else {
-        return Err(CallError::BadParams("give the packet's bytes".into()));
+    let (frame, mut key) = match packet {
+        TracePacket::Bytes(bytes) => (Frame::from_bytes(bytes), FlowKey::default()),
+        TracePacket::Flow(flow) => {
+            let wanted = text::parse_match(flow, &ParseContext::default())
+                .map_err(|e| CallError::BadParams(format!("`flow`: {e}")))?;
+            compose(&wanted).map_err(|wrong| {
+                CallError::BadParams(format!("`flow`: no packet is like that; {}", explain::because(&wrong)))
+            })?
+        }
     };
-    let mut key = FlowKey::default();
     key.set(FieldId::InPort, u128::from(in_port));
-    let trace = s
-        .packets
-        .trace(key, Frame::from_bytes(bytes))
-        .ok_or_else(|| CallError::Failed("no worker is there to trace with".into()))?;
-    let steps: Vec<Value> =
-        trace.steps.iter().map(|step| json!({ "depth": step.depth, "what": format!("{:?}", step.what) })).collect();
-    let sent: Vec<Value> = trace
-        .result
-        .sent
-        .iter()
-        .map(|(port, queue, frame)| json!({ "port": port.0, "queue": queue.map(|q| q.0), "bytes": frame.len() }))
-        .collect();
-    let dropped: Vec<&str> = trace.result.drops.iter().map(|d| d.name()).collect();
-    Ok(json!({
-        "steps": steps,
-        "sent": sent,
-        "to_controller": trace.result.punts.len(),
-        "dropped": dropped,
-    }))
+    // The entries are named as they are now; the walk may have met others only a moment ago.
+    let flows = all_flows(s, now, &FlowStatsRequest::default()).unwrap_or_default();
+    let trace =
+        s.packets.trace(key, frame).ok_or_else(|| CallError::Failed("no worker is there to trace with".into()))?;
+    Ok(explain::explain(&trace, &flows))
 }

@@ -11,6 +11,7 @@
 //! more than a round. With nothing to do it sleeps until the doorbell rings or a timer is due.
 
 mod answers;
+mod explain;
 mod features;
 #[cfg(test)]
 mod hostile;

@@ -1,0 +1,302 @@
+//! A packet's walk told in words and as JSON: which entry took it in each table, which better ones passed
+//! it over and why, what was done to it, and what became of it.
+
+use datapath::key::{FlowKey, VLAN_PRESENT};
+use datapath::program::Op;
+use datapath::trace::{Matched, Mismatch, Trace, What, mismatch, passed_over};
+use ofproto::field::FieldId as F;
+use ofproto::ids::PortNo;
+use ofproto::matching::{Match, MatchField};
+use ofproto::stats::FlowDesc;
+use ofproto::text::{InstructionsText, MatchText};
+use serde_json::{Value, json};
+
+/// Most better entries of one lookup that are told why they weren't it.
+const MOST_PASSED_OVER: usize = 8;
+
+/// Tells a trace; `flows` are all entries, to name those that a lookup met.
+pub fn explain(trace: &Trace, flows: &[FlowDesc]) -> Value {
+    let mut lines = Vec::new();
+    let steps: Vec<Value> = trace
+        .steps
+        .iter()
+        .map(|step| {
+            let (text, mut value) = tell(&step.what, flows);
+            let indent = "  ".repeat(step.depth as usize);
+            lines.extend(text.lines().map(|l| format!("{indent}{l}")));
+            if let Some(object) = value.as_object_mut() {
+                object.insert("depth".into(), json!(step.depth));
+                object.insert("text".into(), json!(text));
+            }
+            value
+        })
+        .collect();
+    let sent: Vec<Value> = trace
+        .result
+        .sent
+        .iter()
+        .map(|(port, queue, frame)| {
+            json!({ "port": port.to_string(), "queue": queue.map(|q| q.0), "frame": hex(frame.bytes()) })
+        })
+        .collect();
+    let dropped: Vec<&str> = trace.result.drops.iter().map(|d| d.name()).collect();
+    let controller = trace.result.punts.len();
+    let mut ends = Vec::new();
+    if !sent.is_empty() {
+        let ports: Vec<String> = trace.result.sent.iter().map(|s| port_name(s.0)).collect();
+        ends.push(format!("sent to {}", ports.join(", ")));
+    }
+    if controller > 0 {
+        ends.push(format!("{controller} to the controller"));
+    }
+    if !dropped.is_empty() {
+        ends.push(format!("dropped: {}", dropped.join(", ")));
+    }
+    lines.push(format!("Result: {}", if ends.is_empty() { "nothing".to_owned() } else { ends.join("; ") }));
+    json!({
+        "steps": steps,
+        "sent": sent,
+        "to_controller": controller,
+        "dropped": dropped,
+        "text": lines.join("\n"),
+    })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut s, b| {
+        // Writing to a String can't fail.
+        let _ = write!(s, "{b:02x}");
+        s
+    })
+}
+
+fn port_name(port: PortNo) -> String {
+    format!("port {port}")
+}
+
+fn prioritised(priority: u16, m: &Match) -> String {
+    let m = MatchText(m).to_string();
+    if m.is_empty() { format!("priority={priority}") } else { format!("priority={priority},{m}") }
+}
+
+/// A mismatch in words.
+pub fn because(m: &Mismatch) -> String {
+    let shown = |value: u128| {
+        let m = Match::new(vec![MatchField::exact(m.field, value)]);
+        MatchText(&m).to_string()
+    };
+    if m.mask == m.field.info().all_ones() {
+        format!("wants {}, has {}", shown(m.wanted), shown(m.found))
+    } else {
+        format!("wants {} = {:#x} under the mask {:#x}, has {}", m.field.info().name, m.wanted, m.mask, shown(m.found))
+    }
+}
+
+fn tell(what: &What, flows: &[FlowDesc]) -> (String, Value) {
+    match what {
+        What::Lookup { table, key, hit } => {
+            let packet = MatchText(&packet(key)).to_string();
+            let entry = hit.and_then(|h| entry(&h, *table, key, flows));
+            let shown = entry
+                .map(|f| format!("{} {}", prioritised(f.priority, &f.matching), InstructionsText(&f.instructions)));
+            let mut text = format!("table {table}: {packet}");
+            match (&shown, hit) {
+                (Some(shown), _) => text += &format!("\n  matched: {shown}"),
+                (None, Some(h)) => text += &format!("\n  matched: priority={}, cookie={}", h.priority, h.cookie),
+                (None, None) => text += "\n  no entry matched",
+            }
+            let passed: Vec<Value> = passed_over(what, flows, MOST_PASSED_OVER)
+                .iter()
+                .filter_map(|r| {
+                    let why = because(&r.because?);
+                    let matching = MatchText(&r.matching).to_string();
+                    text += &format!("\n  not {}: {why}", prioritised(r.priority, &r.matching));
+                    Some(json!({ "priority": r.priority, "cookie": r.cookie.0, "match": matching, "because": why }))
+                })
+                .collect();
+            let value = json!({
+                "step": "lookup", "table": table.0, "packet": packet, "entry": shown,
+                "priority": hit.map(|h| h.priority), "cookie": hit.map(|h| h.cookie.0), "passed_over": passed,
+            });
+            (text, value)
+        }
+        What::Miss { table, miss } => {
+            let does = format!("{miss:?}").to_lowercase();
+            (format!("table {table}: miss, {does}"), json!({ "step": "miss", "table": table.0, "does": does }))
+        }
+        What::Action(op) => {
+            let action = action(op);
+            (format!("do {action}"), json!({ "step": "action", "action": action }))
+        }
+        What::WriteActions(ops) => {
+            let ops: Vec<String> = ops.iter().map(action).collect();
+            (format!("action set: {}", ops.join(", ")), json!({ "step": "action_set", "actions": ops }))
+        }
+        What::Group { group, bucket } => {
+            let bucket_text = bucket.map_or("no bucket".to_owned(), |b| format!("bucket {b}"));
+            (format!("group {group}: {bucket_text}"), json!({ "step": "group", "group": group.0, "bucket": bucket }))
+        }
+        What::Meter { meter, verdict } => {
+            let verdict = verdict.map(|v| format!("{v:?}").to_lowercase());
+            let text = format!("meter {meter}: {}", verdict.as_deref().unwrap_or("not charged in a trace"));
+            (text, json!({ "step": "meter", "meter": meter.0, "verdict": verdict }))
+        }
+        What::Egress { port, table } => {
+            let text = format!("egress of {} begins at table {table}", port_name(*port));
+            (text, json!({ "step": "egress", "port": port.to_string(), "table": table.0 }))
+        }
+        What::Output { port, queue, len } => {
+            let on = queue.map_or(String::new(), |q| format!(", queue {q}"));
+            let text = format!("output to {}{on} ({len} bytes)", port_name(*port));
+            (text, json!({ "step": "output", "port": port.to_string(), "queue": queue.map(|q| q.0), "bytes": len }))
+        }
+        What::Controller { reason, max_len } => {
+            let reason = format!("{reason:?}");
+            let text = format!("to the controller ({reason}, {max_len} bytes at most)");
+            (text, json!({ "step": "controller", "reason": reason, "max_len": max_len }))
+        }
+        What::Drop(reason) => {
+            (format!("dropped: {}", reason.name()), json!({ "step": "drop", "reason": reason.name() }))
+        }
+    }
+}
+
+fn action(op: &Op) -> String {
+    match op {
+        Op::Output { port, .. } => format!("output:{port}"),
+        Op::Group(g) => format!("group:{g}"),
+        Op::Enqueue { port, queue } => format!("enqueue:{port}:{queue}"),
+        Op::SetQueue(q) => format!("set_queue:{q}"),
+        Op::Set { field, value, mask } if *mask == field.info().all_ones() => {
+            format!("set_field:{}", MatchText(&Match::new(vec![MatchField::exact(*field, *value)])))
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+/// The entry that was hit, among those that exist now.
+fn entry<'a>(
+    hit: &Matched,
+    table: ofproto::ids::TableId,
+    key: &FlowKey,
+    flows: &'a [FlowDesc],
+) -> Option<&'a FlowDesc> {
+    flows.iter().find(|f| {
+        f.table == table && f.priority == hit.priority && f.cookie == hit.cookie && mismatch(key, &f.matching).is_none()
+    })
+}
+
+/// A packet's fields as a match: those that it has.
+fn packet(key: &FlowKey) -> Match {
+    let mut m = Match::any();
+    let mut add = |id: F, always: bool| {
+        let value = key.get(id);
+        if always || value != 0 {
+            m = std::mem::take(&mut m).with(id, value);
+        }
+    };
+    add(F::InPort, true);
+    add(F::Metadata, false);
+    add(F::TunnelId, false);
+    add(F::EthSrc, true);
+    add(F::EthDst, true);
+    if key.get(F::VlanVid) & u128::from(VLAN_PRESENT) != 0 {
+        add(F::VlanVid, true);
+        add(F::VlanPcp, true);
+    }
+    add(F::EthType, true);
+    let eth_type = key.get(F::EthType);
+    match eth_type {
+        0x0800 => [F::Ipv4Src, F::Ipv4Dst].map(|id| add(id, true)),
+        0x86dd => [F::Ipv6Src, F::Ipv6Dst].map(|id| add(id, true)),
+        0x0806 => {
+            add(F::ArpOp, true);
+            [F::ArpSpa, F::ArpTpa].map(|id| add(id, true))
+        }
+        0x8847 | 0x8848 => {
+            add(F::MplsBos, true);
+            [F::MplsLabel, F::MplsTc].map(|id| add(id, true))
+        }
+        _ => [(); 2],
+    };
+    if matches!(eth_type, 0x0800 | 0x86dd) {
+        add(F::IpProto, true);
+        add(F::IpDscp, false);
+        add(F::IpEcn, false);
+        match key.get(F::IpProto) {
+            6 => [F::TcpSrc, F::TcpDst].map(|id| add(id, true)),
+            17 => [F::UdpSrc, F::UdpDst].map(|id| add(id, true)),
+            132 => [F::SctpSrc, F::SctpDst].map(|id| add(id, true)),
+            1 => [F::Icmpv4Type, F::Icmpv4Code].map(|id| add(id, true)),
+            58 => [F::Icmpv6Type, F::Icmpv6Code].map(|id| add(id, true)),
+            _ => [(); 2],
+        };
+    }
+    m
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datapath::cache::CachedHit;
+    use datapath::engine::Collected;
+    use datapath::pipeline::DropReason;
+    use datapath::trace::Step;
+    use ofproto::action::Action;
+    use ofproto::flow::FlowModFlags;
+    use ofproto::ids::{Cookie, TableId};
+    use ofproto::instruction::Instruction;
+    use ofproto::stats::FlowStats;
+
+    fn flow(priority: u16, matching: Match) -> FlowDesc {
+        FlowDesc {
+            table: TableId(0),
+            priority,
+            idle_timeout: 0,
+            hard_timeout: 0,
+            flags: FlowModFlags::empty(),
+            importance: 0,
+            cookie: Cookie(u64::from(priority)),
+            stats: FlowStats::default(),
+            matching,
+            instructions: vec![Instruction::ApplyActions(Vec::<Action>::new())],
+        }
+    }
+
+    #[test]
+    fn a_walk_names_what_matched_and_what_was_passed_over_and_why() {
+        let tcp = Match::any().with(F::EthType, 0x800).with(F::IpProto, 6);
+        let (_, mut key) = datapath::compose::compose(&tcp).unwrap();
+        for (id, value) in [(F::EthType, 0x800), (F::IpProto, 6), (F::TcpDst, 80), (F::InPort, 3)] {
+            key.set(id, value);
+        }
+        let flows = [
+            flow(9, tcp.clone().with(F::TcpDst, 443)),
+            flow(8, Match::any().with_mask(F::EthDst, 0x0100_0000_0000, 0x0100_0000_0000)),
+            flow(5, tcp),
+            flow(1, Match::any()),
+        ];
+        let entry = CachedHit { table: TableId(0), index: 0, added: 1, stats: 0 };
+        let hit = Some(Matched { entry, priority: 5, cookie: Cookie(5) });
+        let steps = vec![
+            Step { depth: 0, what: What::Lookup { table: TableId(0), key: Box::new(key), hit } },
+            Step { depth: 1, what: What::Drop(DropReason::NoOutput) },
+        ];
+        let result = Collected { drops: vec![DropReason::NoOutput], ..Collected::default() };
+        let told = explain(&Trace { steps, result }, &flows);
+        let text = told["text"].as_str().unwrap();
+        for line in [
+            "  matched: priority=5,tcp",
+            "  not priority=9,tcp,tp_dst=443: wants tcp_dst=443, has tcp_dst=80",
+            "  not priority=8,dl_dst=01:00:00:00:00:00/01:00:00:00:00:00: wants eth_dst = 0x10000000000 under the mask",
+            "  dropped: no_output",
+            "Result: dropped: no_output",
+        ] {
+            assert!(text.lines().any(|l| l.starts_with(line)), "{line}\nin\n{text}");
+        }
+        assert!(!text.contains("priority=1"), "what is below the match needs no reason\n{text}");
+        assert_eq!(told["steps"][0]["passed_over"].as_array().map(Vec::len), Some(2));
+        assert_eq!(told["dropped"], json!(["no_output"]));
+    }
+}
