@@ -289,6 +289,38 @@ fn run(seed: u64, steps: u64, max: u32, wide: bool) {
     compare(&mut control, &mut reader, &model, &mut r, 200);
 }
 
+/// An access list with hundreds of masks lies in few tuples.
+#[test]
+fn many_masks_share_few_tuples() {
+    let mut r = Random(11);
+    let mut control = Control::new(ControlConfig { n_tables: 1, ..ControlConfig::default() });
+    let mut masks = std::collections::HashSet::new();
+    for i in 0..10_000u32 {
+        let mut m = vec![MatchField::exact(F::EthType, 0x800)];
+        for f in [F::Ipv4Src, F::Ipv4Dst] {
+            let addr = 0x0a00_0000 | u128::from(r.below(1 << 24));
+            let len = [0, 16, 20, 22, 24, 24, 26, 28, 30, 32, 32, 32][r.below(12) as usize];
+            let mask = (0xffff_ffffu128 << (32 - len)) & 0xffff_ffff;
+            match len {
+                0 => {}
+                32 => m.push(MatchField::exact(f, addr)),
+                _ => m.push(MatchField::masked(f, addr & mask, mask)),
+            }
+        }
+        if r.below(5) > 0 {
+            m.push(MatchField::exact(F::IpProto, 6));
+            if r.below(3) > 0 {
+                m.push(MatchField::exact(F::TcpDst, u128::from(r.below(1 << 14))));
+            }
+        }
+        let m = FlowMod { matching: Match::new(m), priority: (10_000 - i) as u16, ..FlowMod::default() };
+        masks.insert(compile(&m.matching, Version::V13).unwrap().shape.mask);
+        control.flow_mod(Version::V13, &m, Time::ZERO).unwrap();
+    }
+    let sizes = control.tables[0].classifier.tuple_sizes();
+    assert!(masks.len() > 200 && sizes.len() <= 32, "{} masks in tuples of {sizes:?}", masks.len());
+}
+
 #[test]
 fn small_tables_behave_as_the_list() {
     for seed in 0..60 {
