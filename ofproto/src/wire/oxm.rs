@@ -16,6 +16,9 @@ const NXM_1: u16 = 0x0001;
 const BASIC: u16 = 0x8000;
 const PACKET_REGS: u16 = 0x8001;
 const EXPERIMENTER: u16 = 0xffff;
+/// Not classes on the wire: they tell [`table`] which experimenter's fields to list.
+const ONF: u16 = 0xfffe;
+const NSH: u16 = 0xfffd;
 /// `OFPMT_OXM`
 const MATCH_TYPE_OXM: u16 = 1;
 
@@ -30,6 +33,8 @@ const fn table(class: u16) -> FieldTable {
             let number = match (FIELDS[i].codes[j], class) {
                 (Code::Oxm(n), BASIC) | (Code::Nxm0(n), NXM_0) | (Code::Nxm1(n), NXM_1) => n as usize,
                 (Code::PacketRegs(n), PACKET_REGS) => n as usize,
+                (Code::Nsh(n), NSH) => n as usize,
+                (Code::Onf(n), ONF) if n < 128 => n as usize,
                 _ => 128,
             };
             if number < 128 {
@@ -46,6 +51,8 @@ static BASIC_FIELDS: FieldTable = table(BASIC);
 static NXM_0_FIELDS: FieldTable = table(NXM_0);
 static NXM_1_FIELDS: FieldTable = table(NXM_1);
 static PACKET_REG_FIELDS: FieldTable = table(PACKET_REGS);
+static ONF_FIELDS: FieldTable = table(ONF);
+static NSH_FIELDS: FieldTable = table(NSH);
 
 /// An ONF extension's number: below 128 it is the header's field number, above a 16-bit `exp_type`
 /// after the experimenter id (the form of the early EXT-256).
@@ -104,15 +111,21 @@ fn lookup(header: &Header, body: &mut Reader<'_>, version: Version) -> Option<(&
         PACKET_REGS => (PACKET_REG_FIELDS[usize::from(n & 0x7f)], Code::PacketRegs(n)),
         EXPERIMENTER => {
             let mut peek = body.clone();
-            let code = match ExperimenterId(peek.u32("oxm experimenter").ok()?) {
-                ExperimenterId::ONF if n == 0 => Code::Onf(peek.u16("exp_type").ok()?),
-                ExperimenterId::ONF => Code::Onf(u16::from(n)),
-                ExperimenterId::NSH => Code::Nsh(n),
+            let n_index = usize::from(n & 0x7f);
+            let (id, code) = match ExperimenterId(peek.u32("oxm experimenter").ok()?) {
+                ExperimenterId::ONF if n == 0 => {
+                    let code = Code::Onf(peek.u16("exp_type").ok()?);
+                    (FieldId::by_code(code), code)
+                }
+                ExperimenterId::ONF => (ONF_FIELDS[n_index], Code::Onf(u16::from(n))),
+                ExperimenterId::NSH => (NSH_FIELDS[n_index], Code::Nsh(n)),
                 _ => return None,
             };
-            let id = FieldId::by_code(code)?;
+            if !allowed(id?.info(), code, version) {
+                return None;
+            }
             *body = peek;
-            (Some(id), code)
+            (id, code)
         }
         _ => return None,
     };

@@ -159,6 +159,21 @@ fn an_undefined_flow_mod_flag_survives() {
     assert_eq!(refused.kind, ErrorKind::FlowModFailedBadFlags);
 }
 
+/// The experimenter form of `pbb_uca` is 1.3's; 1.4 has the field in the basic class.
+#[test]
+fn an_experimenter_field_of_another_version_survives() {
+    let tlv = [0, 1, 0, 15, 0xff, 0xff, 0, 7, 0x4f, 0x4e, 0x46, 0, 0x0a, 0, 1, 0];
+    for (version, known) in [(4, true), (5, false), (6, false)] {
+        let mut m = flow_mod(&tlv);
+        m[0] = version;
+        let (header, message) = decode(&m).expect("structurally sound");
+        let Message::FlowMod(f) = &message else { panic!("{message:?}") };
+        assert_eq!(f.matching.get(FieldId::PbbUca).is_some(), known);
+        assert_eq!(f.matching.unknown.len(), usize::from(!known));
+        assert_eq!(encode(Version::from_wire(version).expect("spoken"), header.xid, &message), Ok(m));
+    }
+}
+
 #[test]
 fn a_hello_s_body_never_makes_it_fail() {
     for body in [&[][..], &[1, 2, 3], &[0, 1, 0, 0], &[0, 1, 0xff, 0xff, 0, 0]] {
