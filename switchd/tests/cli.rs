@@ -37,7 +37,7 @@ fn wrong_options() {
         ),
         (
             &["--protocol", "1.9"],
-            "error: invalid value '1.9' for '--protocol <VERSIONS>': `1.9` is no OpenFlow version; expected 1.0 to 1.5 or OpenFlow10 to OpenFlow15",
+            "error: invalid value '1.9' for '--protocol <VERSIONS>': `1.9` is no OpenFlow version; expected 1.0, 1.1, 1.2, 1.3, 1.4 or 1.5 (or OpenFlow10 …)",
         ),
         (&["--ports", "eth1"], "error: unexpected argument '--ports' found"),
         (&["--port", "a", "--port", "1=a"], "switchd: --port: interface `a` is taken already (--port)"),

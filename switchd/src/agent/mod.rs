@@ -15,6 +15,7 @@ mod tls;
 
 use crate::bridge::{Event, Handle};
 use crate::config::{Listen, Target, Tls};
+use crate::management::socket;
 use crate::session::{Purpose, Received};
 use backoff::Backoff;
 use outbox::Outbox;
@@ -78,7 +79,7 @@ pub struct AgentConfig {
 /// All connection tasks of one bridge. Dropping it ends them.
 #[derive(Debug)]
 pub struct Agent {
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
     dials: Vec<Arc<Mutex<DialStatus>>>,
     /// Where the listeners listen; with port 0 the system chose.
     pub listening: Vec<String>,
@@ -110,7 +111,12 @@ impl Agent {
             dials.push(Arc::clone(&status));
             tasks.spawn(keep_dialled(target.clone(), bridge.clone(), tls.clone(), status));
         }
-        Ok(Self { _tasks: tasks, dials, listening })
+        Ok(Self { tasks, dials, listening })
+    }
+
+    /// Ends all of them; returns when they have, and their sockets' files are gone.
+    pub async fn stop(mut self) {
+        self.tasks.shutdown().await;
     }
 
     /// Every configured controller's standing.
@@ -277,14 +283,13 @@ async fn start_listener(
             Ok(bound)
         }
         Listen::Unix(path) => {
-            // A socket that a dead process left is in the way; a living one's is not ours to take.
-            if UnixStream::connect(path).await.is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused) {
-                std::fs::remove_file(path)?;
-            }
-            let listener = UnixListener::bind(path).map_err(|e| at_address(listen, &e))?;
+            let (listener, file) = socket::listen(path).map_err(|e| at_address(listen, &e))?;
+            let listener = UnixListener::from_std(listener)?;
             let name = listen.to_string();
             let peer = format!("unix:{}", path.display());
             tasks.spawn(async move {
+                // Removed when the task ends.
+                let _file = file;
                 let mut connections = JoinSet::new();
                 loop {
                     while connections.try_join_next().is_some() {}

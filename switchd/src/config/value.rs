@@ -366,8 +366,9 @@ pub fn dpid(s: &str) -> Result<Dpid, String> {
 
 /// A protocol version: `1.3` or `OpenFlow13`.
 pub fn version(s: &str) -> Result<Version, String> {
-    Version::parse(s.trim())
-        .ok_or_else(|| format!("`{s}` is no OpenFlow version; expected 1.0 to 1.5 or OpenFlow10 to OpenFlow15"))
+    Version::parse(s.trim()).ok_or_else(|| {
+        format!("`{s}` is no OpenFlow version; expected 1.0, 1.1, 1.2, 1.3, 1.4 or 1.5 (or OpenFlow10 …)")
+    })
 }
 
 /// A number of workers.
@@ -487,6 +488,6 @@ mod tests {
         }
         assert_eq!(version("OpenFlow13"), Ok(Version::V13));
         assert_eq!(version(" 1.5"), Ok(Version::V15));
-        assert!(version("1.6").unwrap_err().contains("1.0 to 1.5"));
+        assert!(version("1.6").unwrap_err().contains("1.3, 1.4 or 1.5"));
     }
 }

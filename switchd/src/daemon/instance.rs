@@ -153,7 +153,9 @@ impl Instance {
             // A panic was logged where it happened.
             let _ = tokio::task::block_in_place(|| thread.join());
         }
-        self.agent = None;
+        if let Some(agent) = self.agent.take() {
+            agent.stop().await;
+        }
     }
 }
 
