@@ -1,8 +1,8 @@
 //! Per-worker microflow cache: what a walk did, remembered under the bits that decided it.
 //!
 //! The key of an entry is the packet's key AND a *static* mask: every bit that some flow entry of some
-//! table looks at, the ingress port, and (if there is a select group) what a select group hashes. It is
-//! compared exactly; nothing is learnt from packets, so packets can't make each other slow.
+//! table looks at, the ingress port, and (if there is a select group) what a select group hashes; and
+//! beside it which headers the packet has ([`packet_kind`]). It is compared exactly; nothing is learnt from packets, so packets can't make each other slow.
 //!
 //! What is remembered is the walk's effects in order ([`Step`]): counts, edits, outputs, packets for the
 //! controllers, meters to charge. Replaying them on a packet of the same key does what the interpreter
@@ -21,4 +21,4 @@ mod store;
 
 pub(crate) use record::Recorder;
 pub use record::{CachedHit, PuntStep, Step, Walked};
-pub use store::{Cache, CacheStats, Validity, replay};
+pub use store::{Cache, CacheStats, Validity, packet_kind, replay};

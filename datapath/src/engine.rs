@@ -18,7 +18,7 @@ pub use shared::{DropCounts, FailMode, Shared, SharedConfig};
 pub use sink::{Collected, TxSink};
 pub use source::Source;
 
-use crate::cache::{Cache, CacheStats, Recorder, Validity, replay};
+use crate::cache::{Cache, CacheStats, Recorder, Validity, packet_kind, replay};
 use crate::clock::Time;
 use crate::frame::Frame;
 use crate::key::{FlowKey, word};
@@ -91,10 +91,10 @@ impl<S: Source> PipelineEngine<S> {
                 execute(view, env, packet, Start::Normal, &mut sink, &mut Unobserved)
             } else if !self.caching || !self.cache.pays() {
                 execute(view, env, packet, Start::Received, &mut sink, &mut Unobserved)
-            } else if let Some(walked) = self.cache.find(&packet.key, &view) {
+            } else if let Some(walked) = self.cache.find(packet, &view) {
                 replay(view, walked, packet, self.writer, now, &mut sink)
             } else {
-                let key = packet.key;
+                let (key, kind) = (packet.key, packet_kind(packet));
                 let mut recorder = Recorder::new(&self.mask);
                 let outcome = execute_recorded(
                     view,
@@ -106,7 +106,7 @@ impl<S: Source> PipelineEngine<S> {
                     Some(&mut recorder),
                 );
                 if let Some(walked) = recorder.finish() {
-                    self.cache.insert(&key, walked, &view);
+                    self.cache.insert(&key, kind, walked, &view);
                 }
                 outcome
             };

@@ -8,6 +8,7 @@ use crate::meter::Verdict;
 use crate::packet::Packet;
 use crate::pipeline::{DropReason, Outcome, PuntWhat, Sink, View, apply_edit, metered, punt, remark};
 use crate::program::Op;
+use ofproto::field::FieldId;
 use ofproto::ids::{MeterId, PortNo, QueueId, TableId};
 use ofproto::packet::PacketInReason;
 use smallvec::SmallVec;
@@ -27,6 +28,19 @@ pub struct CacheStats {
     pub bypassed: u64,
 }
 
+/// Which headers a packet has, beyond what its fields say: an IP header that is cut off leaves its fields
+/// zero, and a set-field then does nothing where it would act on a whole header of zeros.
+pub fn packet_kind(packet: &Packet) -> u64 {
+    let l = &packet.layout;
+    l.l3_kind as u64
+        | (l.l4_kind as u64) << 8
+        | u64::from(l.vlan_tags > 0) << 16
+        | u64::from(l.fragment) << 17
+        | u64::from(l.nd_option != 0) << 18
+        | u64::from(packet.has_field(FieldId::Ipv6NdTarget)) << 19
+        | u64::from(packet.frame.len() >= 14) << 20
+}
+
 /// Whether what a walk saw still holds.
 pub trait Validity {
     /// The version being read.
@@ -42,6 +56,7 @@ pub trait Validity {
 #[derive(Debug)]
 struct Entry {
     hash: u64,
+    kind: u64,
     key: Box<[u64]>,
     /// Valid without a question at this version.
     checked: u64,
@@ -132,8 +147,8 @@ impl Cache {
         true
     }
 
-    fn hash(&self, key: &FlowKey) -> u64 {
-        let mut h = self.seed;
+    fn hash(&self, key: &FlowKey, kind: u64) -> u64 {
+        let mut h = self.seed ^ kind.rotate_left(32);
         for (w, m) in &self.words {
             // A keyed multiply: the halves of a 128-bit product, folded.
             let p = u128::from(h ^ (key.0[*w] & m)) * 0xe703_7ed1_a0b4_28db;
@@ -147,14 +162,16 @@ impl Cache {
     }
 
     /// What was remembered for this key, if it still holds.
-    pub fn find(&mut self, key: &FlowKey, now: &impl Validity) -> Option<&Walked> {
-        let hash = self.hash(key);
+    pub fn find(&mut self, packet: &Packet, now: &impl Validity) -> Option<&Walked> {
+        let (key, kind) = (&packet.key, packet_kind(packet));
+        let hash = self.hash(key, kind);
         let set = self.set_of(hash);
         self.window.1 += 1;
         let words = &self.words;
         let way = self.sets[set].iter().position(|e| {
-            e.as_ref()
-                .is_some_and(|e| e.hash == hash && words.iter().zip(&e.key).all(|((w, m), k)| key.0[*w] & m == *k))
+            e.as_ref().is_some_and(|e| {
+                e.hash == hash && e.kind == kind && words.iter().zip(&e.key).all(|((w, m), k)| key.0[*w] & m == *k)
+            })
         });
         let Some(way) = way else {
             self.stats.misses += 1;
@@ -173,8 +190,8 @@ impl Cache {
 
     /// Remembers a walk. When both places are taken by others, mostly doesn't: a flood of new keys
     /// would otherwise push out what pays.
-    pub fn insert(&mut self, key: &FlowKey, walked: Walked, now: &impl Validity) {
-        let hash = self.hash(key);
+    pub fn insert(&mut self, key: &FlowKey, kind: u64, walked: Walked, now: &impl Validity) {
+        let hash = self.hash(key, kind);
         let set = self.set_of(hash);
         let free = self.sets[set].iter().position(Option::is_none);
         let way = match free {
@@ -189,7 +206,7 @@ impl Cache {
         };
         let key = self.words.iter().map(|(w, m)| key.0[*w] & m).collect();
         let (version, epoch) = (now.version(), now.epoch());
-        self.sets[set][way] = Some(Box::new(Entry { hash, key, checked: version, made: version, epoch, walked }));
+        self.sets[set][way] = Some(Box::new(Entry { hash, kind, key, checked: version, made: version, epoch, walked }));
         self.stats.inserts += 1;
     }
 }

@@ -1,7 +1,7 @@
 //! A switch in memory for tests: tables searched one by one, everything else as in the real one.
 
 use super::{Collected, Shared, SharedConfig, Source};
-use crate::cache::{Cache, CachedHit, Recorder, Validity, replay};
+use crate::cache::{Cache, CachedHit, Recorder, Validity, packet_kind, replay};
 use crate::clock::Time;
 use crate::engine::counter::{Counter, Writer};
 use crate::frame::Frame;
@@ -174,17 +174,17 @@ impl TestSwitch {
         cache.set_mask(&super::cache_mask(self));
         let mut packet = Packet::with_key(Frame::from_bytes(bytes), Self::key(in_port));
         let mut out = Collected::default();
-        if let Some(walked) = cache.find(&packet.key, &self) {
+        if let Some(walked) = cache.find(&packet, &self) {
             replay(self, walked, &mut packet, Writer(1), now, &mut out);
             return out;
         }
         let mask = *cache.mask();
         let mut recorder = Recorder::new(&mask);
-        let key = packet.key;
+        let (key, kind) = (packet.key, packet_kind(&packet));
         let env = self.env(now);
         execute_recorded(self, env, &mut packet, Start::Received, &mut out, &mut Unobserved, Some(&mut recorder));
         if let Some(walked) = recorder.finish() {
-            cache.insert(&key, walked, &self);
+            cache.insert(&key, kind, walked, &self);
         }
         out
     }

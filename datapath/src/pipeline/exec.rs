@@ -259,6 +259,7 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
         self.flush();
         let queue = self.queue;
         self.note_output(port, queue);
+        self.accounted = true;
         self.step(|| Step::Output(port, queue));
         self.pending = Some((port, queue));
     }
@@ -333,8 +334,8 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
     /// Executes the action set (OpenFlow 1.3.5 §5.10).
     pub(super) fn run_set(&mut self) {
         if !self.set.goes_somewhere() {
-            // A list that already sent copies leaves nothing to drop.
-            if self.pending.is_none() && !self.has_left() {
+            // What already went somewhere, or was dropped for a better reason, isn't dropped again.
+            if !self.accounted {
                 self.drop(DropReason::NoOutput);
             }
             return;
@@ -353,11 +354,6 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
             (None, Some((port, max_len))) => drop(self.output(port, max_len)),
             (None, None) => {}
         }
-    }
-
-    /// Whether something of this packet has gone somewhere: the entry that ended the walk applied actions.
-    fn has_left(&self) -> bool {
-        self.hit.is_some_and(|h| !h.program.apply.is_empty())
     }
 
     pub(super) fn group(&mut self, id: GroupId) -> Flow {
@@ -528,6 +524,7 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
         userdata: Option<Bytes>,
         meter: Option<Arc<Meter>>,
     ) {
+        self.accounted = true;
         self.note(|| Event::Controller { reason, max_len });
         let (table, cookie) = (self.table, self.cookie);
         let what = PuntWhat { reason, table, cookie, max_len, controller_id, userdata, meter };

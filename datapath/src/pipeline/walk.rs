@@ -72,6 +72,8 @@ pub(super) struct Walk<'v, 'w, 'm, V, S, O> {
     pub(super) stack: Vec<(u128, u16)>,
     /// An output whose frame is still this packet's: sent by moving if nothing follows.
     pub(super) pending: Option<(PortNo, Option<QueueId>)>,
+    /// Whether some copy went somewhere or was dropped for a reason of its own.
+    pub(super) accounted: bool,
     depth: u32,
     lookups: u32,
     steps: u32,
@@ -108,6 +110,7 @@ pub(crate) fn execute_recorded<'v, V: View<'v>, S: Sink, O: Observer>(
         in_egress: false,
         stack: Vec::new(),
         pending: None,
+        accounted: false,
         depth: 0,
         lookups: 0,
         steps: 0,
@@ -194,6 +197,7 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
     }
 
     pub(super) fn drop(&mut self, reason: DropReason) -> Flow {
+        self.accounted = true;
         self.sink.dropped(reason, self.in_port());
         self.note(|| Event::Drop { reason });
         if let Some(r) = &mut self.record {
@@ -414,6 +418,7 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
         match verdict {
             Verdict::Pass => Flow::Go,
             Verdict::Drop => {
+                self.accounted = true;
                 self.sink.dropped(DropReason::Meter, self.in_port());
                 self.note(|| Event::Drop { reason: DropReason::Meter });
                 // What would have followed isn't known, so this walk can't be remembered.
