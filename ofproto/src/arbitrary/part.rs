@@ -1,7 +1,7 @@
 //! Parts of messages: bytes, properties, matches, actions, instructions.
 
 use crate::action::Action;
-use crate::field::FIELDS;
+use crate::field::{Code, FIELDS};
 use crate::group::{ExperimenterProp, OtherProp, UnknownProp};
 use crate::ids::{ExperimenterId, GroupId, MeterId, PortNo, QueueId, TableId};
 use crate::instruction::Instruction;
@@ -47,10 +47,15 @@ pub(super) fn others() -> BoxedStrategy<Vec<OtherProp>> {
 /// A field with a value in its range and perhaps a mask.
 pub(super) fn field(version: Version) -> BoxedStrategy<MatchField> {
     let sayable: Vec<_> = FIELDS.iter().filter(|f| field_code(f.id, version).is_some()).map(|f| f.id).collect();
-    (prop::sample::select(sayable), any::<u128>(), prop::option::of(any::<u128>()))
-        .prop_map(|(id, value, mask)| {
-            let ones = id.info().all_ones();
-            MatchField { id, value: value & ones, mask: mask.map(|m| m & ones), code: None }
+    (prop::sample::select(sayable), any::<u128>(), prop::option::of(any::<u128>()), any::<bool>())
+        .prop_map(move |(id, value, mask, nicira)| {
+            let info = id.info();
+            let ones = info.all_ones();
+            // Nicira's header form of a standard field, which every version takes. (Its in_port is
+            // narrower than the values here.)
+            let nxm = info.codes.iter().copied().find(|c| matches!(c, Code::Nxm0(1..) | Code::Nxm1(_)));
+            let code = nxm.filter(|c| nicira && field_code(id, version) != Some(*c));
+            MatchField { id, value: value & ones, mask: mask.map(|m| m & ones), code }
         })
         .boxed()
 }
