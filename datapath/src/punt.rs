@@ -159,6 +159,13 @@ impl PuntQueue {
         true
     }
 
+    /// Wakes whoever takes packets, for something else that waits for them.
+    pub fn wake(&self) {
+        if let Some(wake) = &*self.wake.lock().unwrap_or_else(PoisonError::into_inner) {
+            wake();
+        }
+    }
+
     /// Takes the next packet: sources take turns.
     pub fn pop(&self) -> Option<Punt> {
         let mut q = self.inner.lock().unwrap_or_else(PoisonError::into_inner);

@@ -149,6 +149,8 @@ impl Shared {
         if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.requests.0.try_send(request) {
             self.lost_requests.fetch_add(1, Ordering::Relaxed);
         }
+        // Control sleeps where it waits for packets.
+        self.punts.wake();
     }
 
     /// Whether the same flow was taught a moment ago: every packet of a connection teaches it again,

@@ -62,6 +62,8 @@ pub trait Backend: Host {
     fn set_controllers(&mut self, controllers: Vec<ControllerStatus>);
     /// A connection is gone: its short id is free.
     fn forget(&mut self, id: ConnId);
+    /// Carries out what packets asked for (learnt flows): at every round.
+    fn attend(&mut self, now: Time);
     /// Timers: timeouts of flows, meters, vacancy.
     fn tick(&mut self, now: Time);
     /// When `tick` is due.
@@ -186,6 +188,12 @@ impl<B: Backend> Hub<B> {
             session.packet_in(now, punted);
         }
         self.unclaimed += u64::from(!wanted);
+    }
+
+    /// Carries out what packets asked for.
+    pub fn attend(&mut self, now: Time) {
+        self.switch.attend(now);
+        self.spread(None);
     }
 
     /// Timers of the switch and of all sessions.

@@ -188,10 +188,10 @@ impl<S: Instance> Runner<S> {
             busy |= self.serve(now, i);
         }
         busy |= self.hub.punts(now, PUNTS_PER_ROUND) > 0;
+        self.hub.attend(now);
         if self.awaits_barrier() || self.hub.deadline(now).is_some_and(|at| at <= now) {
             self.hub.tick(now);
         }
-        self.hub.spread(None);
         // Others may have been told of an end: their output goes out in the next round.
         busy |= self.flush(now);
         if !busy {

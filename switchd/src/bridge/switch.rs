@@ -37,7 +37,7 @@ use ofproto::packet::PacketInReason;
 use ofproto::port::{EthernetStats, PortConfig, PortMod, PortStats, PortStatsProp};
 use ofproto::queue::QueueDesc;
 use ofproto::role::{ControllerStatus, Role};
-use ofproto::stats::{FlowDesc, FlowStats, SwitchDesc};
+use ofproto::stats::{FlowDesc, FlowStats, FlowStatsRequest, SwitchDesc};
 use ofproto::table::TableMod;
 use ofproto::{ErrorKind, OfError, Version};
 use std::collections::BTreeMap;
@@ -83,6 +83,9 @@ pub struct Switch<P> {
     due: Option<Time>,
     pub(super) demand: Demand,
 }
+
+/// Wishes of the pipeline carried out at a time.
+const WISHES_PER_ROUND: usize = 256;
 
 /// How soon to look again while something waits for workers.
 const WAIT: Duration = Duration::from_millis(2);
@@ -478,10 +481,14 @@ impl<P: Packets> Backend for Switch<P> {
         self.short_ids.remove(&id);
     }
 
-    fn tick(&mut self, now: Time) {
-        while let Some(request) = self.shared.next_request() {
+    fn attend(&mut self, now: Time) {
+        for _ in 0..WISHES_PER_ROUND {
+            let Some(request) = self.shared.next_request() else { return };
             self.wish(now, request);
         }
+    }
+
+    fn tick(&mut self, now: Time) {
         let tick = self.control.tick(now);
         self.note_tick(now, tick);
     }
@@ -495,13 +502,29 @@ impl<P: Packets> Switch<P> {
     /// Carries out a wish of the pipeline.
     fn wish(&mut self, now: Time, request: datapath::pipeline::Request) {
         match request {
-            datapath::pipeline::Request::Learn { flow_mod, .. } => {
-                if let Err(e) = self.control.flow_mod(Version::V13, &flow_mod, now) {
+            datapath::pipeline::Request::Learn { flow_mod, limit, .. } => {
+                if limit > 0 && self.learnt(&flow_mod) >= limit {
+                    return;
+                }
+                self.changed(now);
+                if let Err(e) = self.control.flow_mod(Version::V15, &flow_mod, now) {
                     tracing::debug!(bridge = self.config.name, error = %e, "a learnt flow was refused");
                 }
             }
+            // Timeouts are part of an entry's identity for control: it can't shorten them in place.
             datapath::pipeline::Request::FinTimeout { .. } => {}
         }
+    }
+
+    /// How many flows with this one's cookie its table holds.
+    fn learnt(&self, flow_mod: &FlowMod) -> u32 {
+        let request = FlowStatsRequest {
+            table: flow_mod.table,
+            cookie: flow_mod.cookie,
+            cookie_mask: u64::MAX,
+            ..FlowStatsRequest::default()
+        };
+        self.control.aggregate(&request, Version::V15).map_or(0, |a| a.flow_count)
     }
 }
 

@@ -44,3 +44,6 @@ pub const MONITORS: usize = 64;
 
 /// Longest frame part that fits a packet-in of any version beside its match.
 pub const PACKET_IN_DATA: usize = 65_535 - 1024;
+
+/// Changes that a connection's paused monitors remember.
+pub const PAUSED_FLOWS: usize = 65_536;

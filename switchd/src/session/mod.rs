@@ -36,14 +36,16 @@ use datapath::clock::Time;
 use filter::Filter;
 use hello::VersionSet;
 use host::{FlowCursor, Host, Ticket};
-use ofproto::ids::Xid;
+use ofproto::ids::{TableId, Xid};
+use ofproto::matching::Match;
 use ofproto::message::{ErrorMsg, Message, MultipartReply, SwitchConfig};
 use ofproto::monitor::FlowMonitorRequest;
 use ofproto::role::Role;
+use ofproto::stats::FlowDesc;
 use ofproto::table::TableFeatures;
 use ofproto::wire::{self, Header};
 use ofproto::{ErrorKind, OfError, Version};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 use tracing::{debug, info, warn};
 
@@ -185,6 +187,17 @@ enum Pieces {
     Single(ofproto::message::MultipartRequest),
 }
 
+/// What makes a flow entry that entry.
+type FlowKey = (TableId, u16, Match);
+
+/// A change that waits for the peer to read.
+#[derive(Clone, Debug)]
+struct PausedFlow {
+    /// New since the pause began, rather than changed.
+    added: bool,
+    flow: FlowDesc,
+}
+
 /// How and why a connection is to end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ending {
@@ -217,6 +230,8 @@ pub struct Session {
     buffer: PacketBuffer,
     bundles: Bundles,
     monitors: BTreeMap<ofproto::ids::MonitorId, FlowMonitorRequest>,
+    /// Changes that monitors will be told of when the peer has read: what is new or changed meanwhile.
+    paused: Option<HashMap<FlowKey, PausedFlow>>,
     partial: Option<Partial>,
     waiting: Waiting,
 
@@ -255,6 +270,7 @@ impl Session {
             buffer,
             bundles: Bundles::default(),
             monitors: BTreeMap::new(),
+            paused: None,
             partial: None,
             waiting: Waiting::Nothing,
             out: Vec::new(),
@@ -474,6 +490,7 @@ impl Session {
             }
             Waiting::Flows { .. } => self.pump(now, host),
         }
+        self.resume_monitors();
         if self.unsent() > limits::HARD_QUEUE {
             self.end(false, format!("the peer doesn't read: {} bytes wait for it", self.unsent()));
         }

@@ -1,7 +1,7 @@
 //! What a connection is told unasked: packet-ins, removals, status changes, flow monitors' updates.
 
 use super::filter::{flow_removed_reason, packet_in_reason, port_reason};
-use super::{PacketInFormat, Purpose, Session, State, limits};
+use super::{PacketInFormat, PausedFlow, Purpose, Session, State, limits};
 use crate::packet_buffer::Kept;
 use bytes::Bytes;
 use datapath::clock::Time;
@@ -236,7 +236,7 @@ impl Session {
             .map(|m| m.flags)
             .reduce(|a, b| a | b);
         let Some(flags) = flags else { return };
-        if !self.room() {
+        if !self.room() || self.withhold(event, flow) {
             return;
         }
         let update = match own {
@@ -251,7 +251,50 @@ impl Session {
                 flags.contains(MonitorFlags::INSTRUCTIONS),
             ),
         };
+        self.update(update);
+    }
+
+    fn update(&mut self, update: FlowUpdate) {
         self.send_reply(Xid(0), MultipartReply::FlowMonitor(vec![update]), true);
+    }
+
+    /// While the peer doesn't read, what is new or changed is remembered instead of told, and what
+    /// was there before and goes is told (OpenFlow 1.4.1 §7.3.5.17). Whether the event is withheld.
+    fn withhold(&mut self, event: FlowEvent, flow: &FlowDesc) -> bool {
+        if self.paused.is_none() {
+            if self.unsent() < limits::REPLY_QUEUE {
+                return false;
+            }
+            self.update(FlowUpdate::Paused);
+        }
+        let paused = self.paused.get_or_insert_default();
+        let key = (flow.table, flow.priority, flow.matching.clone());
+        match event {
+            FlowEvent::Removed(_) => paused.remove(&key).is_some_and(|p| p.added),
+            FlowEvent::Added | FlowEvent::Modified => {
+                let added = paused.get(&key).map_or(event == FlowEvent::Added, |p| p.added);
+                paused.insert(key, PausedFlow { added, flow: flow.clone() });
+                if paused.len() > limits::PAUSED_FLOWS {
+                    self.end(false, "the peer doesn't read its flow monitors' updates");
+                }
+                true
+            }
+        }
+    }
+
+    /// Tells what was withheld, once the peer has read.
+    pub(super) fn resume_monitors(&mut self) {
+        if self.unsent() >= limits::PACKET_IN_QUEUE {
+            return;
+        }
+        let Some(paused) = self.paused.take() else { return };
+        for PausedFlow { added, flow } in paused.into_values() {
+            let event = if added { FlowUpdateEvent::Added } else { FlowUpdateEvent::Modified };
+            let covering = self.monitors.values().filter(|m| covers(m, &flow)).map(|m| m.flags).reduce(|a, b| a | b);
+            let Some(flags) = covering else { continue };
+            self.update(full_update(event, &flow, flags.contains(MonitorFlags::INSTRUCTIONS)));
+        }
+        self.update(FlowUpdate::Resumed);
     }
 }
 

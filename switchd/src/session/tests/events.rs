@@ -243,6 +243,39 @@ fn monitors_tell_the_initial_state_and_changes() {
 }
 
 #[test]
+fn monitors_pause_while_the_peer_does_not_read() {
+    let mut b = Bench::up(Version::V14);
+    let flags = MonitorFlags::ADD | MonitorFlags::REMOVED | MonitorFlags::MODIFY;
+    b.reply(1, &ask_monitor(vec![monitor(1, flags, MonitorCommand::Add)]));
+    let (old, new, gone) = (flow(1, 0), flow(2, 0), flow(3, 0));
+    b.session.set_queued(limits::REPLY_QUEUE);
+    b.session.flow_event(FlowEvent::Modified, &old, None);
+    b.session.flow_event(FlowEvent::Added, &new, None);
+    b.session.flow_event(FlowEvent::Modified, &new, None);
+    b.session.flow_event(FlowEvent::Added, &gone, None);
+    b.session.flow_event(FlowEvent::Removed(FlowRemovedReason::Delete), &gone, None);
+    b.session.flow_event(FlowEvent::Removed(FlowRemovedReason::Delete), &flow(4, 0), None);
+    let out = super::fake::split(&b.session.take_output());
+    let told: Vec<_> = out.into_iter().flat_map(|(_, m)| updates(m)).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!(told[0], FlowUpdate::Paused);
+    assert!(matches!(told[1], FlowUpdate::Full { event: FlowUpdateEvent::Removed(_), priority: 4, .. }));
+    b.session.set_queued(0);
+    b.session.advance(b.now, &mut b.host);
+    let mut told: Vec<_> = b.output().into_iter().flat_map(|(_, m)| updates(m)).collect();
+    assert_eq!(told.pop(), Some(FlowUpdate::Resumed));
+    let mut told: Vec<_> = told
+        .iter()
+        .map(|u| match u {
+            FlowUpdate::Full { event, priority, .. } => (*priority, *event),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    told.sort_by_key(|t| t.0);
+    assert_eq!(told, [(1, FlowUpdateEvent::Modified), (2, FlowUpdateEvent::Added)]);
+}
+
+#[test]
 fn monitor_requests_are_all_or_nothing() {
     let mut b = Bench::up(Version::V14);
     let add = |id| monitor(id, MonitorFlags::ADD, MonitorCommand::Add);
