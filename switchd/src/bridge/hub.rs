@@ -86,6 +86,8 @@ pub struct Hub<B> {
     settings: Settings,
     next: u64,
     demand: Demand,
+    /// Controllers that are dialled, connected or not, as URIs.
+    configured: Vec<String>,
     /// Packets for controllers that no connection took.
     unclaimed: u64,
 }
@@ -93,7 +95,21 @@ pub struct Hub<B> {
 impl<B: Backend> Hub<B> {
     /// A hub without connections.
     pub fn new(switch: B, settings: Settings) -> Self {
-        Self { switch, sessions: BTreeMap::new(), settings, next: 1, demand: Demand::default(), unclaimed: 0 }
+        Self {
+            switch,
+            sessions: BTreeMap::new(),
+            settings,
+            next: 1,
+            demand: Demand::default(),
+            configured: Vec::new(),
+            unclaimed: 0,
+        }
+    }
+
+    /// The controllers that are dialled, whether they are connected or not.
+    pub fn set_configured(&mut self, now: Time, targets: Vec<String>) {
+        self.configured = targets;
+        self.refresh(now);
     }
 
     /// A connection was made.
@@ -289,7 +305,15 @@ impl<B: Backend> Hub<B> {
             self.demand = demand;
             self.switch.set_demand(now, demand);
         }
-        let controllers = controlling().map(|s| status_of(s, REASON_REQUEST, CHANNEL_UP)).collect();
+        let absent = self.configured.iter().filter(|t| !controlling().any(|s| s.peer() == t.as_str()));
+        let absent = absent.map(|target| ControllerStatus {
+            short_id: 0,
+            role: Role::Equal,
+            reason: REASON_REQUEST,
+            channel_status: CHANNEL_DOWN,
+            properties: vec![ControllerStatusProp::Uri(target.clone())],
+        });
+        let controllers = controlling().map(|s| status_of(s, REASON_REQUEST, CHANNEL_UP)).chain(absent).collect();
         self.switch.set_controllers(controllers);
     }
 }

@@ -231,7 +231,13 @@ impl<S: Instance> Runner<S> {
                 // A client that went away needs no answer.
                 let _ = reply.send(answer);
             }
-            Event::Dials(dials) => self.dials = dials,
+            Event::Dials(dials) => {
+                let target = |d: &Arc<Mutex<DialStatus>>| {
+                    d.lock().unwrap_or_else(std::sync::PoisonError::into_inner).target.clone()
+                };
+                self.hub.set_configured(now, dials.iter().map(target).collect());
+                self.dials = dials;
+            }
             Event::Stop => {}
         }
     }

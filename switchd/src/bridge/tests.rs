@@ -394,6 +394,25 @@ fn a_lost_controller_is_told_to_1_5_controllers() {
 }
 
 #[test]
+fn controller_status_lists_those_that_are_away_too() {
+    let mut b = Bench::new();
+    b.hub.set_configured(b.now, vec!["tcp:test".into(), "tcp:away".into()]);
+    let c = b.connect(Version::V15);
+    let ask = Message::MultipartRequest(Multipart::last(MultipartRequest::ControllerStatus));
+    let Message::MultipartReply(Multipart { body: MultipartReply::ControllerStatus(list), .. }) =
+        b.ask(c, Version::V15, &ask)
+    else {
+        panic!()
+    };
+    let uri = |s: &ofproto::role::ControllerStatus| match &s.properties[0] {
+        ofproto::role::ControllerStatusProp::Uri(u) => u.clone(),
+        other => panic!("{other:?}"),
+    };
+    let list: Vec<_> = list.iter().map(|s| (uri(s), s.channel_status, s.reason)).collect();
+    assert_eq!(list, [("tcp:test".to_owned(), 0, 0), ("tcp:away".to_owned(), 1, 0)]);
+}
+
+#[test]
 fn a_standalone_bridge_forwards_by_itself_while_no_controller_is_there() {
     let mut b = Bench::new();
     assert!(!b.hub.demand().controlled);
