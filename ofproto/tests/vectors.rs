@@ -8,8 +8,13 @@ use std::path::PathBuf;
 
 /// The directories and the versions they hold, with the number of files each must have, so that no
 /// file goes missing unnoticed.
-const DIRECTORIES: &[(&str, Version, usize)] =
-    &[("of13", Version::V13, 105), ("of14", Version::V14, 73), ("of15", Version::V15, 77)];
+const DIRECTORIES: &[(&str, Version, usize)] = &[
+    ("of10", Version::V10, 13),
+    ("of12", Version::V12, 47),
+    ("of13", Version::V13, 105),
+    ("of14", Version::V14, 73),
+    ("of15", Version::V15, 77),
+];
 
 /// A recording that isn't one whole message, or that is wrong.
 struct Exception {

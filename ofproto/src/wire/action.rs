@@ -1,6 +1,7 @@
-//! Actions of 1.1 and later (OpenFlow 1.3.5 §7.2.5, 1.5.1 §7.2.6). 1.0 has its own numbering.
+//! Actions of 1.1 and later (OpenFlow 1.3.5 §7.2.5, 1.5.1 §7.2.6), and what all versions share. 1.0's
+//! own numbering and 1.1's set actions are in [`super::action10`].
 
-use super::{EncodeError, Reader, Writer, experimenter, oxm, unsupported};
+use super::{EncodeError, Reader, Writer, action10, experimenter, oxm, unsupported};
 use crate::action::Action;
 use crate::error::{ErrorKind, OfError};
 use crate::ids::{ExperimenterId, GroupId, MeterId, PortNo, QueueId};
@@ -65,7 +66,11 @@ pub(super) fn decode(r: &mut Reader<'_>, version: Version) -> Result<Action, OfE
         ));
     }
     let mut body = head.sub(length - 4, "action len")?;
-    let action = if since(ty).is_some_and(|v| v <= version) {
+    let action = if version == Version::V10 && action10::defined(ty) {
+        action10::decode_body(ty, &mut body)?
+    } else if version == Version::V11 && action10::defined_11(ty) {
+        action10::decode_body_11(ty, &mut body)?
+    } else if since(ty).is_some_and(|v| v <= version) {
         decode_body(ty, &mut body, version)?
     } else {
         Action::Unknown { ty, data: Bytes::copy_from_slice(body.take_rest()) }
@@ -171,14 +176,29 @@ pub(super) fn encode(w: &mut Writer, version: Version, action: &Action) -> Resul
     let start = w.len();
     // Type and length are patched in when the body is known.
     w.u32(0);
+    let ty = encode_type(w, version, action)?;
+    w.pad8(start);
+    w.patch_u16(start, ty);
+    super::set_length(w, start + 2, start, "action")
+}
+
+/// Writes the body in the version's own form and says the type.
+fn encode_type(w: &mut Writer, version: Version, action: &Action) -> Result<u16, EncodeError> {
+    match version {
+        Version::V10 => return action10::encode_body(w, action),
+        Version::V11 => {
+            if let Some(ty) = action10::encode_body_11(w, action)? {
+                return Ok(ty);
+            }
+        }
+        _ => {}
+    }
     let ty = encode_body(w, version, action)?;
     // An unknown one of this version may well be a known one of a later.
     if since(ty).is_some_and(|v| v > version) && !matches!(action, Action::Unknown { .. }) {
         return Err(unsupported(version, name(action)));
     }
-    w.pad8(start);
-    w.patch_u16(start, ty);
-    super::set_length(w, start + 2, start, "action")
+    Ok(ty)
 }
 
 fn encode_body(w: &mut Writer, version: Version, action: &Action) -> Result<u16, EncodeError> {

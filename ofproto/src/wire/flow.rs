@@ -1,7 +1,7 @@
 //! Flow-mod, flow-removed and the flow entries of multipart bodies (OpenFlow 1.3.5 §7.3.4.1, §7.3.5.2,
 //! §7.4.2; 1.5.1 §7.3.4.2, §7.3.5.2-4, §7.4.2).
 
-use super::{EncodeError, Reader, Writer, codes, instruction, oxm, oxs, require};
+use super::{EncodeError, Reader, Writer, codes, instruction, oxm, oxs, require, v10};
 use crate::error::{ErrorKind, OfError};
 use crate::flow::{FlowMod, FlowModFlags, FlowRemoved};
 use crate::ids::{BufferId, Cookie, GroupId, PortNo, TableId};
@@ -10,6 +10,9 @@ use crate::version::Version;
 
 /// Reads the body of `OFPT_FLOW_MOD` (1.1+).
 pub(super) fn decode_flow_mod(r: &mut Reader<'_>, version: Version) -> Result<FlowMod, OfError> {
+    if version == Version::V10 {
+        return v10::decode_flow_mod(r);
+    }
     Ok(FlowMod {
         cookie: Cookie(r.u64("cookie")?),
         cookie_mask: r.u64("cookie_mask")?,
@@ -36,6 +39,9 @@ fn decode_importance(r: &mut Reader<'_>, version: Version) -> Result<u16, OfErro
 
 /// Writes the body of `OFPT_FLOW_MOD` (1.1+).
 pub(super) fn encode_flow_mod(w: &mut Writer, version: Version, m: &FlowMod) -> Result<(), EncodeError> {
+    if version == Version::V10 {
+        return v10::encode_flow_mod(w, m);
+    }
     require(version >= Version::V14 || m.importance == 0, version, "importance")?;
     // Undefined bits are written as they are: 0x8000 is one here, though 1.0's emergency flag in the model.
     w.u64(m.cookie.0);
@@ -60,6 +66,9 @@ pub(super) fn encode_flow_mod(w: &mut Writer, version: Version, m: &FlowMod) -> 
 
 /// Reads the body of `OFPT_FLOW_REMOVED` (1.2+; 1.1 differs by its match and pads `hard_timeout`).
 pub(super) fn decode_flow_removed(r: &mut Reader<'_>, version: Version) -> Result<FlowRemoved, OfError> {
+    if version == Version::V10 {
+        return v10::decode_flow_removed(r);
+    }
     if version >= Version::V15 {
         let table = TableId(r.u8("table_id")?);
         let reason = codes::flow_removed_reason(r.u8("reason")?, version);
@@ -76,6 +85,8 @@ pub(super) fn decode_flow_removed(r: &mut Reader<'_>, version: Version) -> Resul
     let table = TableId(r.u8("table_id")?);
     let (duration_sec, duration_nsec) = (r.u32("duration_sec")?, r.u32("duration_nsec")?);
     let (idle_timeout, hard_timeout) = (r.u16("idle_timeout")?, r.u16("hard_timeout")?);
+    // Padding in 1.1.
+    let hard_timeout = if version >= Version::V12 { hard_timeout } else { 0 };
     let (packet_count, byte_count) = (r.u64("packet_count")?, r.u64("byte_count")?);
     let stats = FlowStats { duration_sec, duration_nsec, packet_count, byte_count, ..FlowStats::default() };
     let matching = oxm::decode_match(r, version)?;
@@ -84,6 +95,9 @@ pub(super) fn decode_flow_removed(r: &mut Reader<'_>, version: Version) -> Resul
 
 /// Writes the body of `OFPT_FLOW_REMOVED` (1.2+).
 pub(super) fn encode_flow_removed(w: &mut Writer, version: Version, m: &FlowRemoved) -> Result<(), EncodeError> {
+    if version == Version::V10 {
+        return v10::encode_flow_removed(w, m);
+    }
     let reason = codes::flow_removed_reason_code(m.reason, version);
     if version >= Version::V15 {
         w.u8(m.table.0);
@@ -102,14 +116,17 @@ pub(super) fn encode_flow_removed(w: &mut Writer, version: Version, m: &FlowRemo
     w.u32(m.stats.duration_sec);
     w.u32(m.stats.duration_nsec);
     w.u16(m.idle_timeout);
-    w.u16(m.hard_timeout);
+    w.u16(if version >= Version::V12 { m.hard_timeout } else { 0 });
     w.u64(m.stats.packet_count);
     w.u64(m.stats.byte_count);
-    oxm::encode_match(w, version, &m.matching)
+    oxm::report_match(w, version, &m.matching)
 }
 
 /// Reads the filter of flow, aggregate and (1.5) flow-stats requests.
 pub(super) fn decode_request(r: &mut Reader<'_>, version: Version) -> Result<FlowStatsRequest, OfError> {
+    if version == Version::V10 {
+        return v10::decode_flow_request(r);
+    }
     let table = TableId(r.u8("table_id")?);
     r.skip(3)?;
     let out_port = PortNo(r.u32("out_port")?);
@@ -127,6 +144,9 @@ pub(super) fn decode_request(r: &mut Reader<'_>, version: Version) -> Result<Flo
 
 /// Writes it.
 pub(super) fn encode_request(w: &mut Writer, version: Version, m: &FlowStatsRequest) -> Result<(), EncodeError> {
+    if version == Version::V10 {
+        return v10::encode_flow_request(w, m);
+    }
     w.u8(m.table.0);
     w.zeros(3);
     w.u32(m.out_port.0);
@@ -139,6 +159,9 @@ pub(super) fn encode_request(w: &mut Writer, version: Version, m: &FlowStatsRequ
 
 /// Reads one entry of the flow (1.5: flow-desc) reply.
 pub(super) fn decode_desc(r: &mut Reader<'_>, version: Version) -> Result<FlowDesc, OfError> {
+    if version == Version::V10 {
+        return v10::decode_flow_desc(r);
+    }
     let mut r = super::multipart::entry(r, 0, "length")?;
     if version >= Version::V15 {
         r.skip(4)?;
@@ -196,6 +219,9 @@ pub(super) fn decode_desc(r: &mut Reader<'_>, version: Version) -> Result<FlowDe
 
 /// Writes one entry of the flow (1.5: flow-desc) reply.
 pub(super) fn encode_desc(w: &mut Writer, version: Version, m: &FlowDesc) -> Result<(), EncodeError> {
+    if version == Version::V10 {
+        return v10::encode_flow_desc(w, m);
+    }
     let start = w.len();
     w.u16(0);
     if version >= Version::V15 {
@@ -224,7 +250,7 @@ pub(super) fn encode_desc(w: &mut Writer, version: Version, m: &FlowDesc) -> Res
         w.u64(m.cookie.0);
         w.u64(m.stats.packet_count);
         w.u64(m.stats.byte_count);
-        oxm::encode_match(w, version, &m.matching)?;
+        oxm::report_match(w, version, &m.matching)?;
     }
     instruction::encode_list(w, version, &m.instructions)?;
     super::set_length(w, start, start, "flow entry")

@@ -1,12 +1,12 @@
-//! Message types of 1.1 and later and the bodies they have (OpenFlow 1.3.5 §7.1.1, A.1).
+//! Message types and the bodies they have, in the numbering of 1.1 and later (OpenFlow 1.3.5 §7.1.1, A.1).
 
 use super::{
     EncodeError, Reader, Writer, async_config, bundle, flow, group, meter, multipart, onf, packet, port, queue, role,
-    switch, table, unsupported,
+    switch, table, unsupported, v10,
 };
 use crate::async_config::AsyncConfig;
 use crate::error::{ErrorKind, OfError};
-use crate::ids::{ExperimenterId, PortNo};
+use crate::ids::ExperimenterId;
 use crate::message::{Experimenter, Message};
 use crate::version::Version;
 use bytes::Bytes;
@@ -48,13 +48,14 @@ const BUNDLE_CONTROL: u8 = 33;
 const BUNDLE_ADD_MESSAGE: u8 = 34;
 const CONTROLLER_STATUS: u8 = 35;
 
-/// Whether `version` defines a message type: from which version on, and until which where it was dropped.
+/// Whether `version` defines a message type of 1.1's numbering: from which version on, and until which where it was dropped.
 fn defined(ty: u8, version: Version) -> bool {
     match ty {
         // What a connection needs before a version is agreed on is the same in all.
         HELLO..=ECHO_REPLY => true,
-        EXPERIMENTER..=BARRIER_REPLY => version >= Version::V11,
-        QUEUE_GET_CONFIG_REQUEST | QUEUE_GET_CONFIG_REPLY => (Version::V11..=Version::V13).contains(&version),
+        GROUP_MOD | TABLE_MOD => version >= Version::V11,
+        EXPERIMENTER..=BARRIER_REPLY => true,
+        QUEUE_GET_CONFIG_REQUEST | QUEUE_GET_CONFIG_REPLY => version <= Version::V13,
         ROLE_REQUEST | ROLE_REPLY => version >= Version::V12,
         GET_ASYNC_REQUEST..=METER_MOD => version >= Version::V13,
         ROLE_STATUS..=BUNDLE_ADD_MESSAGE => version >= Version::V14,
@@ -86,14 +87,16 @@ impl Nesting {
 
 /// Reads the body of a message of type `ty`; `r` stands after the header.
 pub(super) fn decode(version: Version, ty: u8, r: &mut Reader<'_>, nesting: Nesting) -> Result<Message, OfError> {
-    if !defined(ty, version) {
+    let wire = ty;
+    let ty = if version == Version::V10 { v10::common_type(ty) } else { Some(ty) };
+    let Some(ty) = ty.filter(|ty| defined(*ty, version)) else {
         return Err(OfError::at(
             ErrorKind::BadRequestBadType,
             r.offset().saturating_sub(super::HEADER_LEN - 1),
             "type",
-            format!("{ty} is no message of OpenFlow {version}"),
+            format!("{wire} is no message of OpenFlow {version}"),
         ));
-    }
+    };
     Ok(match ty {
         HELLO => Message::Hello(switch::decode_hello(r)),
         ERROR => Message::Error(switch::decode_error(r, version)?),
@@ -117,13 +120,17 @@ pub(super) fn decode(version: Version, ty: u8, r: &mut Reader<'_>, nesting: Nest
         MULTIPART_REPLY => Message::MultipartReply(multipart::decode_reply(r, version)?),
         BARRIER_REQUEST => Message::BarrierRequest,
         BARRIER_REPLY => Message::BarrierReply,
-        QUEUE_GET_CONFIG_REQUEST => Message::QueueGetConfigRequest(port::decode_port_request(r)?),
+        QUEUE_GET_CONFIG_REQUEST if version == Version::V10 => {
+            let port = v10::port(r, "port")?;
+            r.skip(2)?;
+            Message::QueueGetConfigRequest(port)
+        }
+        QUEUE_GET_CONFIG_REQUEST => Message::QueueGetConfigRequest(port::decode_port_request(r, version)?),
         QUEUE_GET_CONFIG_REPLY => {
-            let port = PortNo(r.u32("port")?);
-            r.skip(4)?;
+            let port = port::decode_port_request(r, version)?;
             let mut queues = Vec::new();
             while !r.is_empty() {
-                queues.push(queue::decode_packet_queue(r)?);
+                queues.push(queue::decode_packet_queue(r, version, port)?);
             }
             Message::QueueGetConfigReply { port, queues }
         }
@@ -151,6 +158,11 @@ pub(super) fn decode(version: Version, ty: u8, r: &mut Reader<'_>, nesting: Nest
 
 fn decode_experimenter(version: Version, r: &mut Reader<'_>, nesting: Nesting) -> Result<Message, OfError> {
     let experimenter = ExperimenterId(r.u32("experimenter")?);
+    if version == Version::V10 {
+        // A vendor's data have no form in common.
+        let data = Bytes::copy_from_slice(r.take_rest());
+        return Ok(Message::Experimenter(Experimenter { experimenter, exp_type: None, data }));
+    }
     let exp_type = r.u32("exp_type")?;
     if experimenter == ExperimenterId::ONF
         && let Some(message) = onf::decode_message(exp_type, r, version, nesting)?
@@ -175,11 +187,13 @@ pub(super) fn encode(w: &mut Writer, version: Version, m: &Message) -> Result<u8
         Message::Error(e) => switch::encode_error(w, e),
         Message::EchoRequest(data) | Message::EchoReply(data) => w.bytes(data),
         Message::Experimenter(e) => {
-            let Some(exp_type) = e.exp_type else {
-                return Err(unsupported(version, "an experimenter message without subtype"));
-            };
             w.u32(e.experimenter.0);
-            w.u32(exp_type);
+            match e.exp_type {
+                Some(exp_type) if version > Version::V10 => w.u32(exp_type),
+                None if version == Version::V10 => {}
+                Some(_) => return Err(unsupported(version, "an experimenter subtype")),
+                None => return Err(unsupported(version, "an experimenter message without subtype")),
+            }
             w.bytes(&e.data);
         }
         Message::Nicira(_) => return Err(unsupported(version, "this Nicira message")),
@@ -196,14 +210,14 @@ pub(super) fn encode(w: &mut Writer, version: Version, m: &Message) -> Result<u8
         Message::TableMod(t) => table::encode_table_mod(w, version, t)?,
         Message::MultipartRequest(p) => multipart::encode_request(w, version, p, &mut Vec::new())?,
         Message::MultipartReply(p) => multipart::encode_reply(w, version, p, &mut Vec::new())?,
-        Message::QueueGetConfigRequest(port) => {
-            w.u32(port.0);
-            w.zeros(4);
+        Message::QueueGetConfigRequest(port) if version == Version::V10 => {
+            v10::put_port(w, *port, "port")?;
+            w.zeros(2);
         }
+        Message::QueueGetConfigRequest(port) => port::encode_port_request(w, version, *port)?,
         Message::QueueGetConfigReply { port, queues } => {
-            w.u32(port.0);
-            w.zeros(4);
-            queues.iter().try_for_each(|q| queue::encode_packet_queue(w, q))?;
+            port::encode_port_request(w, version, *port)?;
+            queues.iter().try_for_each(|q| queue::encode_packet_queue(w, version, q))?;
         }
         Message::RoleRequest(r) | Message::RoleReply(r) => role::encode_role(w, version, r),
         Message::GetAsyncRequest(a) if version == Version::V13 => {
@@ -218,6 +232,9 @@ pub(super) fn encode(w: &mut Writer, version: Version, m: &Message) -> Result<u8
         Message::BundleControl(b) => bundle::encode_control(w, version, b)?,
         Message::BundleAdd(b) => bundle::encode_add(w, version, b)?,
         Message::ControllerStatus(s) => role::encode_controller(w, s)?,
+    }
+    if version == Version::V10 {
+        return v10::own_type(ty).ok_or_else(|| unsupported(version, message_name(m)));
     }
     Ok(ty)
 }

@@ -12,11 +12,13 @@
 //! Nothing here keeps state between calls, so everything may be used from any thread.
 
 mod action;
+mod action10;
 mod async_config;
 mod bundle;
 mod codes;
 pub mod cursor;
 mod experimenter;
+mod fixed;
 mod flow;
 pub mod framer;
 mod group;
@@ -36,6 +38,7 @@ mod role;
 pub mod segment;
 mod switch;
 mod table;
+mod v10;
 
 pub use cursor::{Reader, Writer};
 pub use message::message_name;

@@ -139,8 +139,11 @@ pub(super) fn decode_request(r: &mut Reader<'_>, version: Version) -> Result<Mul
         FLOW => M::Flow(flow::decode_request(r, version)?),
         AGGREGATE => M::Aggregate(flow::decode_request(r, version)?),
         TABLE => M::Table,
-        PORT_STATS => M::PortStats(port::decode_port_request(r)?),
-        QUEUE => M::Queue { port: PortNo(r.u32("port_no")?), queue: QueueId(r.u32("queue_id")?) },
+        PORT_STATS => M::PortStats(port::decode_port_request(r, version)?),
+        QUEUE => {
+            let (port, queue) = queue::decode_request(r, version)?;
+            M::Queue { port, queue }
+        }
         GROUP => M::Group(GroupId(id_and_pad(r, "group_id")?)),
         GROUP_DESC if version >= Version::V15 => M::GroupDesc(GroupId(id_and_pad(r, "group_id")?)),
         GROUP_DESC => M::GroupDesc(GroupId::ALL),
@@ -149,7 +152,7 @@ pub(super) fn decode_request(r: &mut Reader<'_>, version: Version) -> Result<Mul
         METER_CONFIG => M::MeterConfig(MeterId(id_and_pad(r, "meter_id")?)),
         METER_FEATURES => M::MeterFeatures,
         TABLE_FEATURES => M::TableFeatures(list(r, |r| table::decode_features(r, version))?),
-        PORT_DESC if version >= Version::V15 => M::PortDesc(port::decode_port_request(r)?),
+        PORT_DESC if version >= Version::V15 => M::PortDesc(port::decode_port_request(r, version)?),
         PORT_DESC => M::PortDesc(PortNo::ANY),
         TABLE_DESC => M::TableDesc,
         QUEUE_DESC => M::QueueDesc { port: PortNo(r.u32("port_no")?), queue: QueueId(r.u32("queue_id")?) },
@@ -185,13 +188,11 @@ pub(super) fn encode_request(
         }
         M::Table => TABLE,
         M::PortStats(port) => {
-            w.u32(port.0);
-            w.zeros(4);
+            port::encode_port_request(w, version, *port)?;
             PORT_STATS
         }
         M::Queue { port, queue } => {
-            w.u32(port.0);
-            w.u32(queue.0);
+            queue::encode_request(w, version, *port, *queue)?;
             QUEUE
         }
         M::Group(group) => {
@@ -299,7 +300,7 @@ pub(super) fn decode_reply(r: &mut Reader<'_>, version: Version) -> Result<Multi
         DESC => M::Desc(switch::decode_desc(r)?),
         FLOW => M::Flow(list(r, |r| flow::decode_desc(r, version))?),
         AGGREGATE => M::Aggregate(flow::decode_aggregate(r, version)?),
-        TABLE => M::Table(list(r, table::decode_stats)?),
+        TABLE => M::Table(list(r, |r| table::decode_stats(r, version))?),
         PORT_STATS => M::PortStats(list(r, |r| port::decode_stats(r, version))?),
         QUEUE => M::Queue(list(r, |r| queue::decode_stats(r, version))?),
         GROUP => M::Group(list(r, |r| group::decode_stats(r, version))?),
@@ -337,11 +338,7 @@ pub(super) fn encode_reply(
         M::Desc(d) => switch::encode_desc(w, d).map(|()| DESC),
         M::Flow(l) => each(w, marks, l, |w, x| flow::encode_desc(w, v, x)).map(|()| FLOW),
         M::Aggregate(a) => flow::encode_aggregate(w, v, a).map(|()| AGGREGATE),
-        M::Table(l) => each(w, marks, l, |w, x| {
-            table::encode_stats(w, x);
-            Ok(())
-        })
-        .map(|()| TABLE),
+        M::Table(l) => each(w, marks, l, |w, x| table::encode_stats(w, v, x)).map(|()| TABLE),
         M::PortStats(l) => each(w, marks, l, |w, x| port::encode_stats(w, v, x)).map(|()| PORT_STATS),
         M::Queue(l) => each(w, marks, l, |w, x| queue::encode_stats(w, v, x)).map(|()| QUEUE),
         M::Group(l) => each(w, marks, l, |w, x| group::encode_stats(w, v, x)).map(|()| GROUP),

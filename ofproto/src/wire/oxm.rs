@@ -3,6 +3,7 @@
 //! A field's header form is looked up by class and number in tables built from
 //! [`FIELDS`](crate::field::FIELDS) at compile time.
 
+use super::fixed::{self, Say};
 use super::{EncodeError, Reader, Writer, unsupported};
 use crate::error::{ErrorKind, OfError};
 use crate::field::{Code, FIELDS, FieldId, FieldInfo};
@@ -63,7 +64,8 @@ const fn onf_has_exp_type(number: u16) -> bool {
 /// Whether `version` knows a field under this header form.
 fn allowed(info: &FieldInfo, code: Code, version: Version) -> bool {
     match code {
-        Code::Oxm(_) | Code::PacketRegs(_) => version >= Version::V12 && version >= info.since,
+        // 1.0 and 1.1 have TLVs in Nicira's structures only, where every form is known.
+        Code::Oxm(_) | Code::PacketRegs(_) => version <= Version::V11 || version >= info.since,
         Code::Onf(_) => version >= Version::V12 && (version < info.since || version < Version::V14),
         Code::Nxm0(_) | Code::Nxm1(_) | Code::Nsh(_) => true,
     }
@@ -71,7 +73,14 @@ fn allowed(info: &FieldInfo, code: Code, version: Version) -> bool {
 
 /// The header form that `version` writes a field in.
 pub(super) fn preferred(info: &FieldInfo, version: Version) -> Option<Code> {
-    info.codes.iter().copied().find(|code| allowed(info, *code, version))
+    let allowed = |code: &Code| allowed(info, *code, version);
+    let nxm = |code: &Code| matches!(code, Code::Nxm0(_) | Code::Nxm1(_));
+    if version <= Version::V11
+        && let Some(code) = info.codes.iter().find(|code| nxm(code))
+    {
+        return Some(*code);
+    }
+    info.codes.iter().copied().find(allowed)
 }
 
 /// Bytes of a value under a header form.
@@ -227,8 +236,11 @@ pub(super) fn decode_fields(r: &mut Reader<'_>, version: Version) -> Result<Matc
     Ok(matching)
 }
 
-/// Reads an `ofp_match` of 1.2 and later, with its padding.
+/// Reads an `ofp_match`, with its padding; 1.0's and 1.1's are fixed.
 pub(super) fn decode_match(r: &mut Reader<'_>, version: Version) -> Result<Match, OfError> {
+    if version <= Version::V11 {
+        return fixed::decode(r, version);
+    }
     let short = r.short();
     let mut m = r.clone().with_short(ErrorKind::BadMatchBadLen);
     let at = m.offset();
@@ -247,8 +259,19 @@ pub(super) fn decode_match(r: &mut Reader<'_>, version: Version) -> Result<Match
     Ok(matching)
 }
 
-/// Writes an `ofp_match` of 1.2 and later, with its padding.
+/// Writes what a report says of a flow's match: 1.0 and 1.1 leave out fields that they lack.
+pub(super) fn report_match(w: &mut Writer, version: Version, matching: &Match) -> Result<(), EncodeError> {
+    match version {
+        Version::V10 | Version::V11 => fixed::encode(w, version, matching, Say::Possible),
+        _ => encode_match(w, version, matching),
+    }
+}
+
+/// Writes an `ofp_match`, with its padding; 1.0's and 1.1's are fixed.
 pub(super) fn encode_match(w: &mut Writer, version: Version, matching: &Match) -> Result<(), EncodeError> {
+    if version <= Version::V11 {
+        return fixed::encode(w, version, matching, Say::All);
+    }
     let start = w.len();
     w.u16(MATCH_TYPE_OXM);
     w.u16(0);

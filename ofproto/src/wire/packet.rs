@@ -1,6 +1,6 @@
 //! Packet-in and packet-out (OpenFlow 1.3.5 §7.3.7, §7.4.1; 1.5.1 §7.3.6).
 
-use super::{EncodeError, Reader, Writer, action, codes, oxm, unsupported};
+use super::{EncodeError, Reader, Writer, action, codes, oxm, unsupported, v10};
 use crate::error::{ErrorKind, OfError};
 use crate::field::FieldId;
 use crate::ids::{BufferId, Cookie, PortNo, TableId};
@@ -11,6 +11,11 @@ use bytes::Bytes;
 
 /// Reads the body of `OFPT_PACKET_IN` (1.2+).
 pub(super) fn decode_packet_in(r: &mut Reader<'_>, version: Version) -> Result<PacketIn, OfError> {
+    match version {
+        Version::V10 => return v10::decode_packet_in(r),
+        Version::V11 => return decode_packet_in_11(r),
+        _ => {}
+    }
     let buffer_id = BufferId(r.u32("buffer_id")?);
     let total_len = r.u16("total_len")?;
     let reason = codes::packet_in_reason(r.u8("reason")?, version);
@@ -23,6 +28,14 @@ pub(super) fn decode_packet_in(r: &mut Reader<'_>, version: Version) -> Result<P
 
 /// Writes the body of `OFPT_PACKET_IN` (1.2+).
 pub(super) fn encode_packet_in(w: &mut Writer, version: Version, m: &PacketIn) -> Result<(), EncodeError> {
+    match version {
+        Version::V10 => return v10::encode_packet_in(w, m),
+        Version::V11 => {
+            encode_packet_in_11(w, m);
+            return Ok(());
+        }
+        _ => {}
+    }
     w.u32(m.buffer_id.0);
     w.u16(m.total_len);
     w.u8(codes::packet_in_reason_code(m.reason, version));
@@ -36,8 +49,38 @@ pub(super) fn encode_packet_in(w: &mut Writer, version: Version, m: &PacketIn) -
     Ok(())
 }
 
+/// 1.1 says both ports in place of a match; the second is told from the first only where it differs.
+fn decode_packet_in_11(r: &mut Reader<'_>) -> Result<PacketIn, OfError> {
+    let buffer_id = BufferId(r.u32("buffer_id")?);
+    let (in_port, in_phy_port) = (r.u32("in_port")?, r.u32("in_phy_port")?);
+    let total_len = r.u16("total_len")?;
+    let reason = codes::packet_in_reason(r.u8("reason")?, Version::V11);
+    let table = TableId(r.u8("table_id")?);
+    let mut matching = Match::any().with(FieldId::InPort, in_port.into());
+    if in_phy_port != in_port {
+        matching = matching.with(FieldId::InPhyPort, in_phy_port.into());
+    }
+    let data = Bytes::copy_from_slice(r.take_rest());
+    Ok(PacketIn { buffer_id, total_len, reason, table, cookie: Cookie(u64::MAX), matching, data })
+}
+
+fn encode_packet_in_11(w: &mut Writer, m: &PacketIn) {
+    let in_port = v10::in_port(&m.matching).0;
+    let in_phy_port = m.matching.get(FieldId::InPhyPort).and_then(|f| u32::try_from(f.value).ok());
+    w.u32(m.buffer_id.0);
+    w.u32(in_port);
+    w.u32(in_phy_port.unwrap_or(in_port));
+    w.u16(m.total_len);
+    w.u8(codes::packet_in_reason_code(m.reason, Version::V11));
+    w.u8(m.table.0);
+    w.bytes(&m.data);
+}
+
 /// Reads the body of `OFPT_PACKET_OUT` (1.1+).
 pub(super) fn decode_packet_out(r: &mut Reader<'_>, version: Version) -> Result<PacketOut, OfError> {
+    if version == Version::V10 {
+        return v10::decode_packet_out(r);
+    }
     let buffer_id = BufferId(r.u32("buffer_id")?);
     let (matching, actions_len);
     if version >= Version::V15 {
@@ -58,6 +101,9 @@ pub(super) fn decode_packet_out(r: &mut Reader<'_>, version: Version) -> Result<
 
 /// Writes the body of `OFPT_PACKET_OUT` (1.1+).
 pub(super) fn encode_packet_out(w: &mut Writer, version: Version, m: &PacketOut) -> Result<(), EncodeError> {
+    if version == Version::V10 {
+        return v10::encode_packet_out(w, m);
+    }
     w.u32(m.buffer_id.0);
     let len_at;
     if version >= Version::V15 {

@@ -1,6 +1,6 @@
 //! Ports: description, status, modification, statistics (OpenFlow 1.3.5 §7.2.1, 1.5.1 §7.2.2).
 
-use super::{EncodeError, Reader, Writer, codes, oxm, property, require, text, unsupported};
+use super::{EncodeError, Reader, Writer, codes, oxm, property, require, text, unsupported, v10};
 use crate::error::{ErrorKind, OfError};
 use crate::ids::{MacAddr, PortNo};
 use crate::port::{
@@ -22,8 +22,11 @@ fn features(r: &mut Reader<'_>, field: &'static str) -> Result<PortFeatures, OfE
     Ok(PortFeatures::from_bits_retain(r.u32(field)?))
 }
 
-/// Reads an `ofp_port` (1.1+).
+/// Reads an `ofp_port` (1.0: `ofp_phy_port`).
 pub(super) fn decode_port(r: &mut Reader<'_>, version: Version) -> Result<Port, OfError> {
+    if version == Version::V10 {
+        return v10::decode_port(r);
+    }
     let mut r = if version >= Version::V14 { super::multipart::entry(r, 4, "length")? } else { r.sub(64, "port")? };
     let port_no = PortNo(r.u32("port_no")?);
     r.skip(4)?;
@@ -90,8 +93,11 @@ fn decode_desc_prop(ty: u16, body: &mut Reader<'_>, version: Version) -> Result<
     })
 }
 
-/// Writes an `ofp_port` (1.1+). Before 1.4 it says the first Ethernet property; zeros without one.
+/// Writes an `ofp_port`. Before 1.4 it says the first Ethernet property; zeros without one.
 pub(super) fn encode_port(w: &mut Writer, version: Version, p: &Port) -> Result<(), EncodeError> {
+    if version == Version::V10 {
+        return v10::encode_port(w, p);
+    }
     let start = w.len();
     w.u32(p.port_no.0);
     w.zeros(4);
@@ -167,8 +173,11 @@ pub(super) fn encode_status(w: &mut Writer, version: Version, m: &PortStatus) ->
     encode_port(w, version, &m.port)
 }
 
-/// Reads the body of `OFPT_PORT_MOD` (1.1+).
+/// Reads the body of `OFPT_PORT_MOD`.
 pub(super) fn decode_port_mod(r: &mut Reader<'_>, version: Version) -> Result<PortMod, OfError> {
+    if version == Version::V10 {
+        return v10::decode_port_mod(r);
+    }
     let port_no = PortNo(r.u32("port_no")?);
     r.skip(4)?;
     let hw_addr = MacAddr(r.array("hw_addr")?);
@@ -199,6 +208,9 @@ pub(super) fn decode_port_mod(r: &mut Reader<'_>, version: Version) -> Result<Po
 
 /// Writes it. Before 1.4: at most one Ethernet property; none means "don't change" (0).
 pub(super) fn encode_port_mod(w: &mut Writer, version: Version, m: &PortMod) -> Result<(), EncodeError> {
+    if version == Version::V10 {
+        return v10::encode_port_mod(w, m);
+    }
     w.u32(m.port_no.0);
     w.zeros(4);
     w.bytes(&m.hw_addr.0);
@@ -239,7 +251,7 @@ pub(super) fn advertise_alone(m: &PortMod, version: Version) -> Result<PortFeatu
     }
 }
 
-/// Reads one entry of the port statistics reply (1.1+).
+/// Reads one entry of the port statistics reply.
 pub(super) fn decode_stats(r: &mut Reader<'_>, version: Version) -> Result<PortStats, OfError> {
     let mut m = PortStats::default();
     if version >= Version::V14 {
@@ -252,8 +264,7 @@ pub(super) fn decode_stats(r: &mut Reader<'_>, version: Version) -> Result<PortS
         m.properties = property::decode(&mut r, BAD_PROP, decode_stats_prop)?;
         return Ok(m);
     }
-    m.port_no = PortNo(r.u32("port_no")?);
-    r.skip(4)?;
+    m.port_no = decode_port_request(r, version)?;
     decode_counters(r, &mut m)?;
     m.properties.push(PortStatsProp::Ethernet(decode_ethernet_stats(r)?));
     if version >= Version::V13 {
@@ -314,7 +325,7 @@ fn decode_stats_prop(ty: u16, body: &mut Reader<'_>) -> Result<PortStatsProp, Of
     })
 }
 
-/// Writes one entry of the port statistics reply (1.1+). Before 1.4, counters of an absent Ethernet
+/// Writes one entry of the port statistics reply. Before 1.4, counters of an absent Ethernet
 /// property are "not counted" (all ones).
 pub(super) fn encode_stats(w: &mut Writer, version: Version, m: &PortStats) -> Result<(), EncodeError> {
     let start = w.len();
@@ -331,8 +342,7 @@ pub(super) fn encode_stats(w: &mut Writer, version: Version, m: &PortStats) -> R
         }
         return super::set_length(w, start, start, "port statistics");
     }
-    w.u32(m.port_no.0);
-    w.zeros(4);
+    encode_port_request(w, version, m.port_no)?;
     counters.iter().for_each(|n| w.u64(*n));
     encode_ethernet_stats(w, &ethernet_stats(m));
     if version >= Version::V13 {
@@ -372,10 +382,25 @@ fn encode_stats_prop(w: &mut Writer, prop: &PortStatsProp) -> Result<(), EncodeE
 }
 
 /// Reads a request that names a port: 1.5's port-desc, every version's port statistics.
-pub(super) fn decode_port_request(r: &mut Reader<'_>) -> Result<PortNo, OfError> {
+pub(super) fn decode_port_request(r: &mut Reader<'_>, version: Version) -> Result<PortNo, OfError> {
+    if version == Version::V10 {
+        return v10::decode_port_request(r);
+    }
     let port = PortNo(r.u32("port_no")?);
     r.skip(4)?;
     Ok(port)
+}
+
+/// Writes a port and the padding after it.
+pub(super) fn encode_port_request(w: &mut Writer, version: Version, port: PortNo) -> Result<(), EncodeError> {
+    if version == Version::V10 {
+        v10::put_port(w, port, "port_no")?;
+        w.zeros(6);
+        return Ok(());
+    }
+    w.u32(port.0);
+    w.zeros(4);
+    Ok(())
 }
 
 /// Writes the port-desc request, which names a port from 1.5 on.

@@ -1,6 +1,6 @@
 //! Queues (OpenFlow 1.3.5 §7.2.2, §7.3.6, §7.3.5.7; 1.4.1 §7.3.5.10-11).
 
-use super::{EncodeError, Reader, Writer, property};
+use super::{EncodeError, Reader, Writer, property, v10};
 use crate::error::{ErrorKind, OfError};
 use crate::group::{ExperimenterProp, OtherProp, UnknownProp};
 use crate::ids::{ExperimenterId, PortNo, QueueId};
@@ -12,8 +12,14 @@ const MIN_RATE: u16 = 1;
 const MAX_RATE: u16 = 2;
 const EXPERIMENTER: u16 = 0xffff;
 
-/// Reads an `ofp_packet_queue` (1.2, 1.3).
-pub(super) fn decode_packet_queue(r: &mut Reader<'_>) -> Result<QueueDesc, OfError> {
+/// Reads an `ofp_packet_queue` (until 1.3) of `port`, which it names itself from 1.2 on.
+pub(super) fn decode_packet_queue(r: &mut Reader<'_>, version: Version, port: PortNo) -> Result<QueueDesc, OfError> {
+    if version <= Version::V11 {
+        let mut r = super::multipart::entry(r, 4, "len")?;
+        let queue = QueueId(r.u32("queue_id")?);
+        r.skip(4)?;
+        return Ok(QueueDesc { port, queue, properties: decode_old_props(&mut r)? });
+    }
     let mut r = super::multipart::entry(r, 8, "len")?;
     let (queue, port) = (QueueId(r.u32("queue_id")?), PortNo(r.u32("port")?));
     r.skip(8)?;
@@ -61,9 +67,15 @@ pub(super) fn decode_old_props(r: &mut Reader<'_>) -> Result<Vec<QueueProp>, OfE
     Ok(list)
 }
 
-/// Writes an `ofp_packet_queue` (1.2, 1.3).
-pub(super) fn encode_packet_queue(w: &mut Writer, q: &QueueDesc) -> Result<(), EncodeError> {
+/// Writes an `ofp_packet_queue` (until 1.3).
+pub(super) fn encode_packet_queue(w: &mut Writer, version: Version, q: &QueueDesc) -> Result<(), EncodeError> {
     let start = w.len();
+    if version <= Version::V11 {
+        w.u32(q.queue.0);
+        w.u32(0);
+        encode_old_props(w, &q.properties)?;
+        return super::set_length(w, start + 4, start, "queue");
+    }
     w.u32(q.queue.0);
     w.u32(q.port.0);
     w.zeros(8);
@@ -141,7 +153,30 @@ pub(super) fn encode_desc(w: &mut Writer, q: &QueueDesc) -> Result<(), EncodeErr
     super::set_length(w, start + 8, start, "queue")
 }
 
-/// Reads one entry of the queue statistics reply (1.1+).
+/// Reads the port and queue that a request names.
+pub(super) fn decode_request(r: &mut Reader<'_>, version: Version) -> Result<(PortNo, QueueId), OfError> {
+    if version == Version::V10 {
+        return v10::decode_queue_request(r);
+    }
+    Ok((PortNo(r.u32("port_no")?), QueueId(r.u32("queue_id")?)))
+}
+
+/// Writes them.
+pub(super) fn encode_request(
+    w: &mut Writer,
+    version: Version,
+    port: PortNo,
+    queue: QueueId,
+) -> Result<(), EncodeError> {
+    if version == Version::V10 {
+        return v10::put_port_queue(w, port, queue);
+    }
+    w.u32(port.0);
+    w.u32(queue.0);
+    Ok(())
+}
+
+/// Reads one entry of the queue statistics reply.
 pub(super) fn decode_stats(r: &mut Reader<'_>, version: Version) -> Result<QueueStats, OfError> {
     if version >= Version::V14 {
         let mut r = super::multipart::entry(r, 0, "length")?;
@@ -154,9 +189,10 @@ pub(super) fn decode_stats(r: &mut Reader<'_>, version: Version) -> Result<Queue
 }
 
 fn decode_counters(r: &mut Reader<'_>, version: Version) -> Result<QueueStats, OfError> {
+    let (port, queue) = decode_request(r, version)?;
     let mut m = QueueStats {
-        port: PortNo(r.u32("port_no")?),
-        queue: QueueId(r.u32("queue_id")?),
+        port,
+        queue,
         tx_bytes: r.u64("tx_bytes")?,
         tx_packets: r.u64("tx_packets")?,
         tx_errors: r.u64("tx_errors")?,
@@ -169,14 +205,13 @@ fn decode_counters(r: &mut Reader<'_>, version: Version) -> Result<QueueStats, O
     Ok(m)
 }
 
-/// Writes one entry of the queue statistics reply (1.1+).
+/// Writes one entry of the queue statistics reply.
 pub(super) fn encode_stats(w: &mut Writer, version: Version, m: &QueueStats) -> Result<(), EncodeError> {
     let start = w.len();
     if version >= Version::V14 {
         w.u64(0);
     }
-    w.u32(m.port.0);
-    w.u32(m.queue.0);
+    encode_request(w, version, m.port, m.queue)?;
     w.u64(m.tx_bytes);
     w.u64(m.tx_packets);
     w.u64(m.tx_errors);

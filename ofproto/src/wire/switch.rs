@@ -115,7 +115,9 @@ pub(super) fn encode_features(w: &mut Writer, version: Version, m: &SwitchFeatur
     w.u32(m.capabilities.bits());
     w.u32(m.actions);
     if version < Version::V13 {
-        for port in &m.ports {
+        // 1.0 has no number for a port above 0xff00, so it doesn't see the port.
+        let seen = |p: &&crate::port::Port| version > Version::V10 || super::v10::narrow(p.port_no, "port_no").is_ok();
+        for port in m.ports.iter().filter(seen) {
             super::port::encode_port(w, version, port)?;
         }
     }

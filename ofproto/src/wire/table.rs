@@ -6,7 +6,8 @@ use crate::error::{ErrorKind, OfError};
 use crate::ids::{ExperimenterId, TableId};
 use crate::matching::OxmId;
 use crate::table::{
-    FeatureId, TableConfig, TableDesc, TableFeatureProp, TableFeatures, TableMod, TableModProp, TableStats, TableStatus,
+    FeatureId, LegacyTable, TableConfig, TableDesc, TableFeatureProp, TableFeatures, TableMod, TableModProp,
+    TableStats, TableStatus,
 };
 use crate::version::Version;
 use bytes::Bytes;
@@ -104,10 +105,38 @@ pub(super) fn encode_status(w: &mut Writer, m: &TableStatus) -> Result<(), Encod
     encode_desc(w, &m.desc)
 }
 
-/// Reads one entry of the table statistics reply (1.3+).
-pub(super) fn decode_stats(r: &mut Reader<'_>) -> Result<TableStats, OfError> {
+/// Reads one entry of the table statistics reply. Before 1.3 it describes the table too.
+pub(super) fn decode_stats(r: &mut Reader<'_>, version: Version) -> Result<TableStats, OfError> {
     let table = TableId(r.u8("table_id")?);
-    r.skip(3)?;
+    r.skip(if matches!(version, Version::V11 | Version::V12) { 7 } else { 3 })?;
+    if version < Version::V13 {
+        let mut t = LegacyTable { name: text(r.bytes(NAME_LEN, "name")?), ..LegacyTable::default() };
+        match version {
+            Version::V10 => t.wildcards = r.u32("wildcards")?.into(),
+            Version::V11 => {
+                (t.wildcards, t.matching) = (r.u32("wildcards")?.into(), r.u32("match")?.into());
+                t.instructions = r.u32("instructions")?;
+                (t.write_actions, t.apply_actions) = (r.u32("write_actions")?, r.u32("apply_actions")?);
+                t.config = r.u32("config")?;
+            }
+            _ => {
+                (t.matching, t.wildcards) = (r.u64("match")?, r.u64("wildcards")?);
+                (t.write_actions, t.apply_actions) = (r.u32("write_actions")?, r.u32("apply_actions")?);
+                (t.write_setfields, t.apply_setfields) = (r.u64("write_setfields")?, r.u64("apply_setfields")?);
+                (t.metadata_match, t.metadata_write) = (r.u64("metadata_match")?, r.u64("metadata_write")?);
+                t.instructions = r.u32("instructions")?;
+                t.config = r.u32("config")?;
+            }
+        }
+        t.max_entries = r.u32("max_entries")?;
+        return Ok(TableStats {
+            table,
+            active_count: r.u32("active_count")?,
+            lookup_count: r.u64("lookup_count")?,
+            matched_count: r.u64("matched_count")?,
+            legacy: Some(Box::new(t)),
+        });
+    }
     Ok(TableStats {
         table,
         active_count: r.u32("active_count")?,
@@ -118,12 +147,38 @@ pub(super) fn decode_stats(r: &mut Reader<'_>) -> Result<TableStats, OfError> {
 }
 
 /// Writes it.
-pub(super) fn encode_stats(w: &mut Writer, m: &TableStats) {
+pub(super) fn encode_stats(w: &mut Writer, version: Version, m: &TableStats) -> Result<(), EncodeError> {
     w.u8(m.table.0);
-    w.zeros(3);
+    w.zeros(if matches!(version, Version::V11 | Version::V12) { 7 } else { 3 });
+    if version < Version::V13 {
+        let none = LegacyTable::default();
+        let t = m.legacy.as_deref().unwrap_or(&none);
+        super::put_text(w, &t.name, NAME_LEN, "table name")?;
+        // 1.0's and 1.1's wildcards and 1.1's fields are 32-bit words; their bits end far below that.
+        match version {
+            Version::V10 => w.u32(t.wildcards as u32),
+            Version::V11 => {
+                w.u32(t.wildcards as u32);
+                w.u32(t.matching as u32);
+                [t.instructions, t.write_actions, t.apply_actions, t.config].iter().for_each(|n| w.u32(*n));
+            }
+            _ => {
+                w.u64(t.matching);
+                w.u64(t.wildcards);
+                w.u32(t.write_actions);
+                w.u32(t.apply_actions);
+                let words = [t.write_setfields, t.apply_setfields, t.metadata_match, t.metadata_write];
+                words.iter().for_each(|n| w.u64(*n));
+                w.u32(t.instructions);
+                w.u32(t.config);
+            }
+        }
+        w.u32(t.max_entries);
+    }
     w.u32(m.active_count);
     w.u64(m.lookup_count);
     w.u64(m.matched_count);
+    Ok(())
 }
 
 /// What a table-features property's length faults are answered with: 1.3 has a type of its own.
