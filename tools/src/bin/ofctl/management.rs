@@ -1,0 +1,291 @@
+//! Commands for the management socket of switchd: JSON-RPC 2.0, one line each way.
+
+use crate::show::{count, printable, table};
+use crate::text_input::{located, read};
+use crate::{Options, print, print_json};
+use anyhow::{Context as _, anyhow, bail};
+use clap::Args;
+use ofproto::field::FieldId;
+use ofproto::ids::PortNo;
+use ofproto::text::{ParseContext, parse_match};
+use serde_json::{Value, json};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use tools::capture::{self, Link};
+
+#[derive(Args)]
+pub struct ManagementArgs {
+    /// The management socket, or the bridge's name for /run/switchd/NAME.sock
+    #[arg(default_value = "br0")]
+    socket: String,
+    /// Which bridge, if the daemon holds several
+    #[arg(long, value_name = "NAME")]
+    bridge: Option<String>,
+}
+
+#[derive(Args)]
+pub struct TraceArgs {
+    /// The management socket, or the bridge's name for /run/switchd/NAME.sock
+    socket: String,
+    /// The packet: in flow syntax (in_port=1,tcp,nw_dst=10.0.0.2,…), in hexadecimal, or a capture's name
+    packet: String,
+    /// The port it comes in on; in_port=… in flow syntax says it, too
+    #[arg(long, value_name = "PORT")]
+    in_port: Option<u32>,
+    /// Which packet of the capture, from 1
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    frame: usize,
+    /// Which bridge, if the daemon holds several
+    #[arg(long, value_name = "NAME")]
+    bridge: Option<String>,
+}
+
+/// Most bytes of an answer.
+const MOST_ANSWER: u64 = 1 << 30;
+
+fn socket_path(text: &str) -> PathBuf {
+    let text = text.strip_prefix("unix:").unwrap_or(text);
+    if text.contains('/') { text.into() } else { Path::new("/run/switchd").join(format!("{text}.sock")) }
+}
+
+/// Asks for one thing.
+fn call(o: &Options, socket: &str, bridge: Option<&str>, method: &str, mut params: Value) -> anyhow::Result<Value> {
+    let path = socket_path(socket);
+    let stream = UnixStream::connect(&path).with_context(|| format!("cannot connect to {}", path.display()))?;
+    stream.set_read_timeout(Some(o.wait()))?;
+    stream.set_write_timeout(Some(o.wait()))?;
+    if let (Some(bridge), Some(map)) = (bridge, params.as_object_mut()) {
+        map.insert("bridge".into(), bridge.into());
+    }
+    let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+    (&stream).write_all(format!("{request}\n").as_bytes())?;
+    let mut line = String::new();
+    let mut reader = BufReader::new(std::io::Read::take(&stream, MOST_ANSWER));
+    reader.read_line(&mut line).with_context(|| format!("no answer to {method}"))?;
+    let mut answer: Value =
+        serde_json::from_str(&line).with_context(|| format!("the answer to {method} is no JSON"))?;
+    if let Some(error) = answer.get("error") {
+        bail!("{}", error.get("message").and_then(Value::as_str).unwrap_or("refused without a reason"));
+    }
+    Ok(answer.get_mut("result").map(Value::take).unwrap_or(Value::Null))
+}
+
+fn word(v: Option<&Value>) -> String {
+    match v {
+        None | Some(Value::Null) => "-".into(),
+        Some(Value::String(s)) => printable(s),
+        Some(other) => other.to_string(),
+    }
+}
+
+/// `status`
+pub fn status(o: &Options, a: &ManagementArgs) -> anyhow::Result<()> {
+    let s = call(o, &a.socket, a.bridge.as_deref(), "status", json!({}))?;
+    if o.json {
+        print_json(&s);
+        return Ok(());
+    }
+    let connected = if s.get("controlled") == Some(&Value::Bool(true)) {
+        "a controller is connected"
+    } else {
+        "no controller is connected"
+    };
+    print(&format!(
+        " {} datapath {}: {connected}, fail mode {}\n {} flows in {} tables, {} ports",
+        word(s.get("name")),
+        word(s.get("datapath_id")),
+        word(s.get("fail_mode")),
+        word(s.get("flows")),
+        word(s.get("tables")),
+        word(s.get("ports")),
+    ));
+    Ok(())
+}
+
+/// `connections`
+pub fn connections(o: &Options, a: &ManagementArgs) -> anyhow::Result<()> {
+    let list = call(o, &a.socket, a.bridge.as_deref(), "connections", json!({}))?;
+    if o.json {
+        print_json(&list);
+        return Ok(());
+    }
+    let rows = list.as_array().map(Vec::as_slice).unwrap_or_default();
+    print(&any_table(rows));
+    Ok(())
+}
+
+/// A table of what objects have in common: every key that some object has, in the order of their
+/// first appearance.
+fn any_table(rows: &[Value]) -> String {
+    let mut keys: Vec<&str> = Vec::new();
+    for key in rows.iter().filter_map(Value::as_object).flat_map(|m| m.keys()) {
+        if !keys.contains(&key.as_str()) {
+            keys.push(key);
+        }
+    }
+    if keys.is_empty() {
+        return " (none)".into();
+    }
+    let lines: Vec<Vec<String>> = rows.iter().map(|r| keys.iter().map(|k| word(r.get(*k))).collect()).collect();
+    crate::show::columns(&keys, &[], &lines)
+}
+
+/// `counters`
+pub fn counters(o: &Options, a: &ManagementArgs) -> anyhow::Result<()> {
+    let c = call(o, &a.socket, a.bridge.as_deref(), "counters", json!({}))?;
+    if o.json {
+        print_json(&c);
+        return Ok(());
+    }
+    let mut flat = Vec::new();
+    flatten(&mut flat, "", &c);
+    let all = flat.len();
+    flat.retain(|(_, n)| *n != 0);
+    if !flat.is_empty() {
+        print(&table(["counter", "value"], &[1], flat.iter().map(|(name, n)| [name.clone(), count(*n)])));
+    }
+    if flat.len() < all {
+        print(&format!(" ({} more are zero)", all - flat.len()));
+    }
+    Ok(())
+}
+
+/// Nested counters under names joined by dots.
+fn flatten(out: &mut Vec<(String, u64)>, name: &str, v: &Value) {
+    match v {
+        Value::Object(m) => {
+            for (key, v) in m {
+                let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
+                flatten(out, &name, v);
+            }
+        }
+        Value::Array(list) => {
+            for (i, v) in list.iter().enumerate() {
+                flatten(out, &format!("{name}.{i}"), v);
+            }
+        }
+        Value::Number(n) => out.push((name.to_owned(), n.as_u64().unwrap_or(0))),
+        _ => {}
+    }
+}
+
+/// The frame that `trace` is about, and the port it came in on.
+fn frame(a: &TraceArgs) -> anyhow::Result<(Vec<u8>, Option<u32>)> {
+    let text = a.packet.trim();
+    let digits: String = text.chars().filter(|c| !c.is_whitespace() && *c != ':').collect();
+    let path = Path::new(text);
+    if path.is_file() {
+        let file = read(path)?;
+        let packets = capture::read(&file).map_err(|e| anyhow!("{text}: {e}"))?;
+        let packet = a.frame.checked_sub(1).and_then(|i| packets.get(i));
+        let packet = packet.with_context(|| format!("{text} has {} packets", packets.len()))?;
+        if packet.link != Link::Ethernet {
+            bail!("{text} has no Ethernet frames");
+        }
+        return Ok((packet.data.to_vec(), None));
+    }
+    if digits.len() >= 28 && digits.len() % 2 == 0 && digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        let bytes = (0..digits.len())
+            .step_by(2)
+            .map(|i| u8::from_str_radix(&digits[i..i + 2], 16))
+            .collect::<Result<_, _>>()?;
+        return Ok((bytes, None));
+    }
+    let m = parse_match(text, &ParseContext::new(ofproto::Version::V15)).map_err(located(text, None))?;
+    let bytes = tools::compose::frame(&m).map_err(|e| anyhow!(e))?;
+    Ok((bytes, m.get(FieldId::InPort).map(|f| f.value as u32)))
+}
+
+/// `trace`
+pub fn trace(o: &Options, a: &TraceArgs) -> anyhow::Result<()> {
+    let (bytes, port) = frame(a)?;
+    let in_port =
+        a.in_port.or(port).context("which port does it come in on? Say --in-port or in_port=… in the flow")?;
+    let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    let params = json!({ "in_port": in_port, "packet": hex });
+    let t = call(o, &a.socket, a.bridge.as_deref(), "trace", params)?;
+    if o.json {
+        print_json(&t);
+        return Ok(());
+    }
+    print(&format!(" {} bytes in on port {}: {}", bytes.len(), PortNo(in_port), tools::summary::of(&bytes)));
+    print(&walk(&t));
+    Ok(())
+}
+
+/// The walk and what came out.
+fn walk(t: &Value) -> String {
+    let list = |key: &str| t.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let mut out = Vec::new();
+    for step in list("steps") {
+        let depth = step.get("depth").and_then(Value::as_u64).unwrap_or(0).min(64) as usize;
+        let what = step.get("text").or_else(|| step.get("what"));
+        out.push(format!(" {:indent$}{}", "", word(what), indent = 2 + 2 * depth));
+    }
+    let mut ends = Vec::new();
+    for sent in list("sent") {
+        let port =
+            sent.get("port").and_then(Value::as_u64).map_or_else(|| "?".into(), |n| PortNo(n as u32).to_string());
+        let queue = match sent.get("queue") {
+            None | Some(Value::Null) => String::new(),
+            Some(q) => format!(" queue {q}"),
+        };
+        ends.push(format!("{} bytes out of port {port}{queue}", word(sent.get("bytes"))));
+    }
+    match t.get("to_controller").and_then(Value::as_u64) {
+        Some(0) | None => {}
+        Some(1) => ends.push("to the controller".into()),
+        Some(n) => ends.push(format!("{n} times to the controller")),
+    }
+    for reason in list("dropped") {
+        ends.push(format!("dropped: {}", word(Some(reason))));
+    }
+    if ends.is_empty() {
+        ends.push("nothing comes out".into());
+    }
+    out.extend(ends.into_iter().map(|e| format!(" = {e}")));
+    out.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sockets_by_name_and_path() {
+        assert_eq!(socket_path("br0"), Path::new("/run/switchd/br0.sock"));
+        assert_eq!(socket_path("unix:/tmp/m.sock"), Path::new("/tmp/m.sock"));
+        assert_eq!(socket_path("./m.sock"), Path::new("./m.sock"));
+    }
+
+    #[test]
+    fn counters_are_flat_names() {
+        let mut out = Vec::new();
+        flatten(&mut out, "", &json!({ "drops": { "miss": 3, "ttl": 0 }, "sampled": 1, "name": "x" }));
+        assert_eq!(out, [("drops.miss".to_owned(), 3), ("drops.ttl".into(), 0), ("sampled".into(), 1)]);
+    }
+
+    #[test]
+    fn a_walk_ends_with_what_came_out() {
+        let t = json!({
+            "steps": [{ "depth": 0, "what": "a" }, { "depth": 1, "text": "b", "what": "B" }],
+            "sent": [{ "port": 2, "queue": null, "bytes": 60 }, { "port": 4294967294u32, "queue": 1, "bytes": 64 }],
+            "to_controller": 1,
+            "dropped": ["meter"],
+        });
+        let lines: Vec<String> = walk(&t).lines().map(str::to_owned).collect();
+        assert_eq!(
+            lines,
+            [
+                "   a",
+                "     b",
+                " = 60 bytes out of port 2",
+                " = 64 bytes out of port LOCAL queue 1",
+                " = to the controller",
+                " = dropped: meter",
+            ]
+        );
+        assert_eq!(walk(&json!({})), " = nothing comes out");
+    }
+}

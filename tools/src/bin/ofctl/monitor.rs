@@ -1,0 +1,256 @@
+//! `monitor`: what the switch reports by itself.
+
+use crate::show::{port_config, port_state, printable, seconds};
+use crate::target::Target;
+use crate::text_input::located;
+use crate::{Options, print};
+use anyhow::bail;
+use clap::Args;
+use ofproto::Version;
+use ofproto::field::FieldId;
+use ofproto::flow::FlowRemovedReason;
+use ofproto::ids::{BufferId, MonitorId, Xid};
+use ofproto::json;
+use ofproto::matching::Match;
+use ofproto::message::{Message, Multipart, MultipartReply, MultipartRequest, SwitchConfig};
+use ofproto::monitor::{FlowMonitorRequest, FlowUpdate, FlowUpdateEvent, MonitorCommand, MonitorFlags};
+use ofproto::packet::{PacketIn, PacketInReason};
+use ofproto::port::PortReason;
+use ofproto::text::{InstructionsText, MatchText, ParseContext, describe, parse_flow_stats_request};
+use ofproto::wire::Header;
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+#[derive(Args)]
+pub struct MonitorArgs {
+    /// The switch
+    target: Target,
+    /// Bytes of a missed packet that the switch is to send; left as it is unless given
+    miss_len: Option<u16>,
+    /// Watch changes of flow entries, too: all, or those at least as specific as FILTER
+    #[arg(long, value_name = "FILTER", num_args = 0..=1, default_missing_value = "")]
+    flows: Option<String>,
+    /// End after this many messages
+    #[arg(long, value_name = "N")]
+    count: Option<u64>,
+    /// End after this many seconds
+    #[arg(long, value_name = "SECONDS", value_parser = crate::seconds)]
+    seconds: Option<f64>,
+    /// Every field of every message, with the packets' bytes
+    #[arg(long)]
+    full: bool,
+}
+
+/// `monitor`
+pub fn run(o: &Options, args: &MonitorArgs) -> anyhow::Result<()> {
+    let mut c = o.connect(&args.target)?;
+    let version = c.version();
+    if let Some(miss_send_len) = args.miss_len {
+        let Message::GetConfigReply(old) = c.ask(&Message::GetConfigRequest, "configuration")? else {
+            bail!("the answer to the configuration request is another message");
+        };
+        c.tell(&Message::SetConfig(SwitchConfig { miss_send_len, ..old }))?;
+    }
+    if let Some(filter) = &args.flows {
+        if version < Version::V13 {
+            bail!("OpenFlow {version} has no flow monitors");
+        }
+        let f = parse_flow_stats_request(filter, &ParseContext::new(version)).map_err(located(filter, None))?;
+        let request = FlowMonitorRequest {
+            id: MonitorId(1),
+            out_port: f.out_port,
+            out_group: f.out_group,
+            flags: MonitorFlags::INITIAL
+                | MonitorFlags::ADD
+                | MonitorFlags::REMOVED
+                | MonitorFlags::MODIFY
+                | MonitorFlags::INSTRUCTIONS,
+            table: f.table,
+            command: MonitorCommand::Add,
+            matching: f.matching,
+        };
+        c.tell(&Message::MultipartRequest(Multipart::last(MultipartRequest::FlowMonitor(vec![request]))))?;
+    }
+    // What was asked has happened, and whoever reads the first line knows that we listen.
+    let barrier = c.tell(&Message::BarrierRequest)?;
+    let start = Instant::now();
+    let deadline = args.seconds.map(|s| start + Duration::from_secs_f64(s));
+    let mut left = args.count;
+    while left != Some(0) {
+        let Some((header, got, bytes)) = c.next(deadline)? else { break };
+        let time = start.elapsed().as_secs_f64();
+        match got {
+            Ok(Message::BarrierReply) if header.xid == barrier => {
+                if !o.json {
+                    print(&format!(" watching {} with OpenFlow {version}", args.target));
+                }
+                continue;
+            }
+            // The answer's end without any flow in it.
+            Ok(Message::MultipartReply(Multipart { body: MultipartReply::FlowMonitor(list), .. }))
+                if list.is_empty() =>
+            {
+                continue;
+            }
+            Ok(m) if o.json => print(&to_json(&header, &m, time).to_string()),
+            Ok(m) if args.full => print(&format!("{time:10.3} {}", describe(&header, &m))),
+            Ok(m) => {
+                for line in lines(&header, &m) {
+                    print(&format!("{time:10.3} {line}"));
+                }
+            }
+            Err(e) if o.json => print(&json!({ "seconds": time, "unreadable": e.to_string() }).to_string()),
+            Err(e) => print(&format!(
+                "{time:10.3} a message of type {} and {} bytes that can't be read: {e}",
+                header.ty,
+                bytes.len()
+            )),
+        }
+        left = left.map(|n| n - 1);
+    }
+    Ok(())
+}
+
+fn to_json(header: &Header, m: &Message, time: f64) -> serde_json::Value {
+    let mut value = json!({ "seconds": time, "xid": header.xid.0, "message": json::to_value(m) });
+    if let (Message::PacketIn(p), Some(object)) = (m, value.as_object_mut()) {
+        object.insert("packet".into(), tools::summary::of(&p.data).into());
+    }
+    value
+}
+
+/// A message in a line, or one for each thing that it reports.
+fn lines(header: &Header, m: &Message) -> Vec<String> {
+    match m {
+        Message::PacketIn(p) => vec![packet_in(p)],
+        Message::FlowRemoved(f) => vec![format!(
+            "flow-removed ({}) cookie={}, duration={}s, table={}, n_packets={}, n_bytes={}, priority={} {}",
+            removed(f.reason),
+            f.cookie,
+            seconds(f.stats.duration_sec, f.stats.duration_nsec),
+            f.table,
+            f.stats.packet_count,
+            f.stats.byte_count,
+            f.priority,
+            shown_match(&f.matching),
+        )],
+        Message::PortStatus(s) => {
+            let reason = match s.reason {
+                PortReason::Add => "add".into(),
+                PortReason::Delete => "delete".into(),
+                PortReason::Modify => "modify".into(),
+                PortReason::Unknown(n) => n.to_string(),
+            };
+            let p = &s.port;
+            vec![format!(
+                "port-status ({reason}) port {} {} {} link {} configuration {}",
+                p.port_no,
+                printable(&p.name),
+                p.hw_addr,
+                port_state(p.state),
+                port_config(p.config)
+            )]
+        }
+        Message::MultipartReply(Multipart { body: MultipartReply::FlowMonitor(list), .. }) => {
+            list.iter().map(update).collect()
+        }
+        other => vec![describe(header, other).to_string()],
+    }
+}
+
+fn packet_in(p: &PacketIn) -> String {
+    let reason = match p.reason {
+        PacketInReason::TableMiss => "table_miss".into(),
+        PacketInReason::ApplyAction => "apply_action".into(),
+        PacketInReason::InvalidTtl => "invalid_ttl".into(),
+        PacketInReason::ActionSet => "action_set".into(),
+        PacketInReason::Group => "group".into(),
+        PacketInReason::PacketOut => "packet_out".into(),
+        PacketInReason::Other(n) => n.to_string(),
+    };
+    let mut out = format!("packet-in ({reason}) table {}", p.table);
+    // All ones: no entry did it.
+    if p.cookie.0 != u64::MAX && p.cookie.0 != 0 {
+        out += &format!(" cookie {}", p.cookie);
+    }
+    let matching =
+        p.matching.get(FieldId::InPort).map(|f| format!(" in_port={}", ofproto::ids::PortNo(f.value as u32)));
+    out += &matching.unwrap_or_default();
+    let rest = Match::new(p.matching.fields.iter().filter(|f| f.id != FieldId::InPort).cloned().collect());
+    if !rest.fields.is_empty() {
+        out += &format!(",{}", MatchText(&rest));
+    }
+    let cut = usize::from(p.total_len) > p.data.len();
+    out += &if cut { format!(" {} of {} bytes", p.data.len(), p.total_len) } else { format!(" {} bytes", p.total_len) };
+    if p.buffer_id != BufferId::NONE {
+        out += &format!(" buffer {}", p.buffer_id);
+    }
+    format!("{out}: {}", tools::summary::of(&p.data))
+}
+
+fn removed(reason: FlowRemovedReason) -> String {
+    match reason {
+        FlowRemovedReason::IdleTimeout => "idle_timeout".into(),
+        FlowRemovedReason::HardTimeout => "hard_timeout".into(),
+        FlowRemovedReason::Delete => "delete".into(),
+        FlowRemovedReason::GroupDelete => "group_delete".into(),
+        FlowRemovedReason::MeterDelete => "meter_delete".into(),
+        FlowRemovedReason::Eviction => "eviction".into(),
+        FlowRemovedReason::Unknown(n) => n.to_string(),
+    }
+}
+
+fn shown_match(m: &Match) -> String {
+    let text = MatchText(m).to_string();
+    if text.is_empty() { "any".into() } else { text }
+}
+
+fn update(u: &FlowUpdate) -> String {
+    match u {
+        FlowUpdate::Full { event, table, priority, cookie, matching, instructions, .. } => {
+            let event = match event {
+                FlowUpdateEvent::Initial => "initial".into(),
+                FlowUpdateEvent::Added => "added".into(),
+                FlowUpdateEvent::Modified => "modified".into(),
+                FlowUpdateEvent::Removed(why) => format!("removed: {}", removed(*why)),
+            };
+            let actions = if instructions.is_empty() {
+                String::new()
+            } else {
+                format!(" actions={}", InstructionsText(instructions))
+            };
+            format!(
+                "flow ({event}) cookie={cookie}, table={table}, priority={priority} {}{actions}",
+                shown_match(matching)
+            )
+        }
+        FlowUpdate::Abbrev(Xid(xid)) => format!("flow (own request {xid:#x} took effect)"),
+        FlowUpdate::Paused => "flow updates paused".into(),
+        FlowUpdate::Resumed => "flow updates resumed".into(),
+        FlowUpdate::Unknown { event, .. } => format!("flow (unknown event {event})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ofproto::ids::{Cookie, TableId};
+
+    #[test]
+    fn a_packet_in_is_a_line() {
+        let p = PacketIn {
+            buffer_id: BufferId(7),
+            total_len: 100,
+            reason: PacketInReason::ApplyAction,
+            table: TableId(2),
+            cookie: Cookie(0x1f),
+            matching: Match::any().with(FieldId::InPort, 0xffff_fffe).with(FieldId::Metadata, 5),
+            data: vec![0xff; 14].into(),
+        };
+        assert_eq!(
+            packet_in(&p),
+            "packet-in (apply_action) table 2 cookie 0x1f in_port=LOCAL,metadata=0x5 14 of 100 bytes buffer 7: \
+             ff:ff:ff:ff:ff:ff > ff:ff:ff:ff:ff:ff type 0xffff"
+        );
+    }
+}
