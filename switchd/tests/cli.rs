@@ -94,3 +94,35 @@ fn missing_rights_are_named() {
     assert_eq!(out.status.code(), Some(1), "{err}");
     assert!(err.contains("ports need CAP_NET_RAW and CAP_NET_ADMIN") && err.contains("setcap"), "{err}");
 }
+
+#[test]
+fn without_management_it_runs_until_a_signal_ends_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let notify = dir.path().join("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&notify).unwrap();
+    socket.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    for signal in [rustix::process::Signal::TERM, rustix::process::Signal::INT] {
+        let child = Command::new(env!("CARGO_BIN_EXE_switchd"))
+            .args(["--management", "none", "--workers", "1", "--listen", "punix:of.sock"])
+            .current_dir(dir.path())
+            .env("NOTIFY_SOCKET", &notify)
+            .env_remove("SWITCHD_LOG")
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut message = [0; 256];
+        loop {
+            let n = socket.recv(&mut message).unwrap();
+            if String::from_utf8_lossy(&message[..n]).contains("READY=1") {
+                break;
+            }
+        }
+        assert!(dir.path().join("of.sock").exists());
+        rustix::process::kill_process(rustix::process::Pid::from_child(&child), signal).unwrap();
+        let out = child.wait_with_output().unwrap();
+        let log = String::from_utf8_lossy(&out.stderr);
+        assert_eq!(out.status.code(), Some(0), "{log}");
+        assert!(log.contains("stopping"), "it ended before the signal:\n{log}");
+        assert!(!dir.path().join("of.sock").exists(), "the listener's socket is left");
+    }
+}
