@@ -22,9 +22,11 @@ pub mod hello;
 pub mod host;
 pub mod limits;
 mod monitor;
+mod multipart;
 pub mod notify;
 pub mod requests;
 pub mod role;
+mod staging;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -1,33 +1,24 @@
 //! What each request does: one function per message, each all or nothing.
 
-use super::bundle::Bundles;
 use super::host::{Answer, Effect, Host};
-use super::{
-    DumpKind, INVALID_TTL_VERSIONS, PacketInFormat, Partial, Pieces, Received, Session, Waiting, limits, message_name,
-};
+use super::{INVALID_TTL_VERSIONS, PacketInFormat, Received, Session, Waiting, message_name};
 use crate::packet_buffer::Kept;
 use bytes::Bytes;
 use datapath::clock::Time;
 use ofproto::action::Action;
 use ofproto::async_config::AsyncKind;
-use ofproto::bundle::{BundleAdd, BundleCtrl, BundleCtrlType, BundleFlags, BundleProp};
 use ofproto::field::FieldId;
 use ofproto::flow::{FlowMod, FlowModCommand};
-use ofproto::group::OtherProp;
 use ofproto::ids::{BufferId, ExperimenterId, PortNo, TableId, Xid};
 use ofproto::matching::Match;
 use ofproto::message::{
-    Capabilities, ErrorMsg, Experimenter, Message, Multipart, MultipartReply, MultipartRequest, SwitchConfig,
-    SwitchFeatures,
+    Capabilities, ErrorMsg, Experimenter, Message, MultipartReply, MultipartRequest, SwitchConfig, SwitchFeatures,
 };
 use ofproto::nx_message::NxMessage;
 use ofproto::packet::PacketOut;
 use ofproto::role::{Role, RoleMsg};
-use ofproto::stats::{FlowDesc, FlowStatsEntry};
 use ofproto::validate;
-use ofproto::wire;
 use ofproto::{ErrorKind, OfError, Version};
-use std::collections::VecDeque;
 use tracing::warn;
 
 /// `OFPC_FRAG_MASK`
@@ -42,7 +33,7 @@ const STATUS_SHORT_ID: u8 = 5;
 /// 1.0's action bitmap: everything that version defines.
 const ACTIONS_10: u32 = 0xfff;
 
-fn err(kind: ErrorKind, field: &'static str, reason: impl Into<std::borrow::Cow<'static, str>>) -> OfError {
+pub(super) fn err(kind: ErrorKind, field: &'static str, reason: impl Into<std::borrow::Cow<'static, str>>) -> OfError {
     OfError::new(kind, field, reason)
 }
 
@@ -227,7 +218,7 @@ impl Session {
     }
 
     /// The table that a 1.0 flow-mod means.
-    fn place_flow_mod(&self, fm: &mut FlowMod) {
+    pub(super) fn place_flow_mod(&self, fm: &mut FlowMod) {
         if self.version != Version::V10 {
             return;
         }
@@ -251,12 +242,12 @@ impl Session {
     }
 
     /// Whether the flow-mod sends a kept packet on its way.
-    fn releases(&self, fm: &FlowMod) -> bool {
+    pub(super) fn releases(&self, fm: &FlowMod) -> bool {
         fm.buffer_id != BufferId::NONE && !matches!(fm.command, FlowModCommand::Delete | FlowModCommand::DeleteStrict)
     }
 
     /// Sends a kept packet through the pipeline from the first table.
-    fn release(&mut self, now: Time, id: BufferId, host: &mut dyn Host) -> Result<(), OfError> {
+    pub(super) fn release(&mut self, now: Time, id: BufferId, host: &mut dyn Host) -> Result<(), OfError> {
         let Kept { frame, in_port } = self.buffer.take(now, id)?;
         let pipeline = Match::any().with(FieldId::InPort, u128::from(in_port.0));
         host.packet_out(now, self.version, frame, &pipeline, &[Action::output(PortNo::TABLE)])
@@ -275,7 +266,7 @@ impl Session {
         self.buffer.take(now, po.buffer_id).map(|_| ())
     }
 
-    fn forward(&mut self, xid: Xid, request: Message, host: &mut dyn Host) {
+    pub(super) fn forward(&mut self, xid: Xid, request: Message, host: &mut dyn Host) {
         host.effect(self.id, Effect::Forward { xid, request: Box::new(request) });
     }
 
@@ -312,316 +303,6 @@ impl Session {
             host.effect(self.id, Effect::ControllerStatus { reason: STATUS_ROLE });
         }
     }
-
-    // ---- multipart ----
-
-    fn multipart(
-        &mut self,
-        now: Time,
-        xid: Xid,
-        request: Multipart<MultipartRequest>,
-        bytes: usize,
-        host: &mut dyn Host,
-    ) -> Result<(), OfError> {
-        if let Some(request) = self.assemble(now, xid, request, bytes)? {
-            self.answer(now, xid, &request, host)?;
-        }
-        Ok(())
-    }
-
-    /// Puts segments together; the whole request once its last segment is here.
-    fn assemble(
-        &mut self,
-        now: Time,
-        xid: Xid,
-        request: Multipart<MultipartRequest>,
-        bytes: usize,
-    ) -> Result<Option<MultipartRequest>, OfError> {
-        let Multipart { more, body, .. } = request;
-        let open = self.partial.take_if(|p| p.xid == xid);
-        if !more && open.is_none() {
-            return Ok(Some(body));
-        }
-        if open.is_none() && self.partial.is_some() {
-            return Err(err(
-                ErrorKind::BadRequestMultipartBufferOverflow,
-                "flags",
-                "another request of this connection is unfinished",
-            ));
-        }
-        let (pieces, held) = match open {
-            None => (None, 0),
-            Some(p) => (Some(p.pieces), p.bytes),
-        };
-        let bytes = held + bytes;
-        if bytes > limits::MULTIPART_BYTES {
-            return Err(err(
-                ErrorKind::BadRequestMultipartBufferOverflow,
-                "flags",
-                format!("the request has {bytes} bytes so far; {} are taken", limits::MULTIPART_BYTES),
-            ));
-        }
-        let pieces = match (pieces, body) {
-            (None, MultipartRequest::TableFeatures(v)) => Pieces::TableFeatures(v),
-            (None, MultipartRequest::FlowMonitor(v)) => Pieces::FlowMonitor(v),
-            (None, body) => Pieces::Single(body),
-            (Some(Pieces::TableFeatures(mut all)), MultipartRequest::TableFeatures(v)) => {
-                all.extend(v);
-                Pieces::TableFeatures(all)
-            }
-            (Some(Pieces::FlowMonitor(mut all)), MultipartRequest::FlowMonitor(v)) => {
-                all.extend(v);
-                Pieces::FlowMonitor(all)
-            }
-            (Some(Pieces::Single(first)), body) if std::mem::discriminant(&first) == std::mem::discriminant(&body) => {
-                if first != body || !bodiless(&first) {
-                    return Err(err(
-                        ErrorKind::BadRequestBadLen,
-                        "flags",
-                        "the request is one structure; a second segment brings another",
-                    ));
-                }
-                Pieces::Single(first)
-            }
-            (Some(_), _) => {
-                return Err(err(
-                    ErrorKind::BadRequestBadMultipart,
-                    "type",
-                    format!("the unfinished request {xid} has another type"),
-                ));
-            }
-        };
-        if more {
-            self.partial = Some(Partial { xid, pieces, bytes, touched: now });
-            return Ok(None);
-        }
-        Ok(Some(match pieces {
-            Pieces::TableFeatures(v) => MultipartRequest::TableFeatures(v),
-            Pieces::FlowMonitor(v) => MultipartRequest::FlowMonitor(v),
-            Pieces::Single(body) => body,
-        }))
-    }
-
-    fn answer(&mut self, now: Time, xid: Xid, request: &MultipartRequest, host: &mut dyn Host) -> Result<(), OfError> {
-        match request {
-            MultipartRequest::Unknown { ty, .. } => {
-                return Err(err(
-                    ErrorKind::BadRequestBadMultipart,
-                    "type",
-                    format!("multipart type {ty} is not defined in OpenFlow {}", self.version),
-                ));
-            }
-            MultipartRequest::Experimenter(e) => return Err(unknown_experimenter(e)),
-            MultipartRequest::FlowMonitor(requests) => return self.flow_monitor(now, xid, requests, host),
-            _ => {}
-        }
-        let kind = if matches!(request, MultipartRequest::FlowStats(_)) { DumpKind::Stats } else { DumpKind::Desc };
-        match host.multipart(now, self.version, request)? {
-            Answer::Whole(reply) => self.send_reply(xid, reply, true),
-            Answer::Flows(cursor) => {
-                self.waiting = Waiting::Flows { xid, cursors: VecDeque::from([cursor]), kind, held: None };
-            }
-        }
-        Ok(())
-    }
-
-    /// Goes on with a dump while the peer takes it.
-    pub(super) fn pump(&mut self, now: Time, host: &mut dyn Host) {
-        while self.unsent() < limits::REPLY_QUEUE {
-            let Waiting::Flows { xid, cursors, kind, held } = &mut self.waiting else { return };
-            let xid = *xid;
-            let Some(cursor) = cursors.front_mut() else {
-                let last = held.take().unwrap_or_else(|| kind.reply(Vec::new(), 0));
-                self.waiting = Waiting::Nothing;
-                self.send_reply(xid, last, true);
-                return;
-            };
-            let flows = host.next_flows(now, cursor, limits::FLOWS_PER_STEP);
-            let ended = cursor.ended;
-            if ended {
-                cursors.pop_front();
-            }
-            if flows.is_empty() {
-                if ended {
-                    continue;
-                }
-                // Nothing found so far in a long search: others have their turn.
-                return;
-            }
-            let left = cursors.len() + usize::from(ended);
-            let reply = kind.reply(flows, left);
-            // One step is held back, because only the last segment may say that none follows.
-            if let Some(earlier) = held.replace(reply) {
-                self.send_reply(xid, earlier, false);
-            }
-        }
-    }
-
-    /// Sends a reply in as many segments as it needs; `last` says that no more comes after it.
-    pub(super) fn send_reply(&mut self, xid: Xid, body: MultipartReply, last: bool) {
-        let message = Message::MultipartReply(Multipart { more: !last, other_flags: 0, body });
-        match wire::encode_into(&mut self.out, self.version, xid, &message) {
-            Ok(()) => self.counters.messages_sent += 1,
-            Err(e) => {
-                let Message::MultipartReply(Multipart { body, .. }) = message else { return };
-                match halve(body) {
-                    Ok((first, second)) => {
-                        self.send_reply(xid, first, false);
-                        self.send_reply(xid, second, last);
-                    }
-                    Err(body) => {
-                        warn!(conn = %self.id, version = %self.version, error = %e, "can't write a multipart reply");
-                        self.last_error = Some(format!("can't write a multipart reply: {e}"));
-                        if last && let Some(empty) = emptied(&body) {
-                            self.send_reply(xid, empty, true);
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    // ---- bundles ----
-
-    fn bundle_add(
-        &mut self,
-        now: Time,
-        xid: Xid,
-        mut add: BundleAdd,
-        bytes: usize,
-        host: &mut dyn Host,
-    ) -> Result<(), OfError> {
-        check_bundle_props(&add.properties)?;
-        Bundles::allowed(&add.message)?;
-        if let Message::FlowMod(fm) = &mut *add.message {
-            self.place_flow_mod(fm);
-        }
-        if let Message::PacketOut(po) = &*add.message {
-            check_pipeline(self.version, &po.matching, host)?;
-        }
-        let sound = validate::message(&add.message, self.version).and_then(|()| host.check(self.version, &add.message));
-        if let Err(e) = sound {
-            let inner = wire::encode(self.version, add.inner_xid, &add.message).unwrap_or_default();
-            self.refuse_with(add.inner_xid, &inner, &e);
-            return Ok(());
-        }
-        self.bundles.add(now, xid, add, bytes)
-    }
-
-    fn bundle_control(
-        &mut self,
-        now: Time,
-        xid: Xid,
-        control: &BundleCtrl,
-        host: &mut dyn Host,
-    ) -> Result<(), OfError> {
-        let (id, flags) = (control.bundle, control.flags);
-        let ty = match control.ty {
-            BundleCtrlType::OpenRequest => {
-                check_bundle_props(&control.properties)?;
-                self.bundles.open(now, id, flags)?;
-                BundleCtrlType::OpenReply
-            }
-            BundleCtrlType::CloseRequest => {
-                self.bundles.close(now, id, flags)?;
-                BundleCtrlType::CloseReply
-            }
-            BundleCtrlType::DiscardRequest => {
-                self.bundles.discard(id)?;
-                BundleCtrlType::DiscardReply
-            }
-            BundleCtrlType::CommitRequest => {
-                if flags.contains(BundleFlags::TIME) {
-                    return Err(err(
-                        ErrorKind::BundleFailedSchedNotSupported,
-                        "flags",
-                        "this switch doesn't schedule commits",
-                    ));
-                }
-                self.bundle_commit(now, control, host)?;
-                BundleCtrlType::CommitReply
-            }
-            BundleCtrlType::OpenReply
-            | BundleCtrlType::CloseReply
-            | BundleCtrlType::CommitReply
-            | BundleCtrlType::DiscardReply
-            | BundleCtrlType::Unknown(_) => {
-                return Err(err(ErrorKind::BundleFailedBadType, "type", format!("{:?} is no request", control.ty)));
-            }
-        };
-        let reply = BundleCtrl { bundle: id, ty, flags, properties: Vec::new() };
-        self.send(xid, &Message::BundleControl(reply));
-        Ok(())
-    }
-
-    fn bundle_commit(&mut self, now: Time, control: &BundleCtrl, host: &mut dyn Host) -> Result<(), OfError> {
-        let staged = self.bundles.commit(control.bundle, control.flags)?;
-        let xids: Vec<Xid> = staged.iter().map(|s| s.xid).collect();
-        let mut messages: Vec<Message> = staged.into_iter().map(|s| s.message).collect();
-        let mut used = Vec::new();
-        let mut outcome = Ok(());
-        for (i, message) in messages.iter_mut().enumerate() {
-            if let Err(e) = self.resolve_buffer(now, message, &mut used) {
-                outcome = Err((i, e));
-                break;
-            }
-        }
-        let outcome = outcome.and_then(|()| host.commit(now, self.version, self.id, &messages));
-        if let Err((i, e)) = outcome {
-            if let (Some(message), Some(xid)) = (messages.get(i), xids.get(i)) {
-                let inner = wire::encode(self.version, *xid, message).unwrap_or_default();
-                self.refuse_with(*xid, &inner, &e);
-            }
-            return Err(err(
-                ErrorKind::BundleFailedMsgFailed,
-                "bundle_id",
-                format!("message {} of bundle {} failed, none was carried out: {e}", i + 1, control.bundle),
-            ));
-        }
-        for (message, xid) in messages.into_iter().zip(xids) {
-            match message {
-                Message::FlowMod(fm) => {
-                    self.counters.flow_mods += 1;
-                    if self.releases(&fm)
-                        && let Err(e) = self.release(now, fm.buffer_id, host)
-                    {
-                        warn!(conn = %self.id, %xid, error = %e, "a bundle's buffered packet was lost");
-                    }
-                }
-                Message::GroupMod(_) | Message::MeterMod(_) => self.forward(xid, message, host),
-                Message::PacketOut(_) => self.counters.packet_outs += 1,
-                _ => {}
-            }
-        }
-        for id in used {
-            // Checked above; the packets have gone with their packet-outs.
-            let _ = self.buffer.take(now, id);
-        }
-        Ok(())
-    }
-
-    /// Checks a bundled message's buffer; a packet-out gets its frame, to be judged with the rest.
-    fn resolve_buffer(&self, now: Time, message: &mut Message, used: &mut Vec<BufferId>) -> Result<(), OfError> {
-        match message {
-            Message::FlowMod(fm) if self.releases(fm) => self.buffer.check(now, fm.buffer_id),
-            Message::PacketOut(po) if po.buffer_id != BufferId::NONE => {
-                if used.contains(&po.buffer_id) {
-                    return Err(err(
-                        ErrorKind::BadRequestBufferEmpty,
-                        "buffer_id",
-                        format!("packet {} is used twice in the bundle", po.buffer_id),
-                    ));
-                }
-                po.data = self.buffer.peek(now, po.buffer_id)?.frame.clone();
-                used.push(po.buffer_id);
-                Ok(())
-            }
-            Message::PacketOut(po) => check_frame(&po.data),
-            _ => Ok(()),
-        }
-    }
-
-    // ---- Nicira ----
 
     fn nicira(&mut self, now: Time, xid: Xid, message: NxMessage, host: &mut dyn Host) -> Result<(), OfError> {
         match message {
@@ -683,32 +364,6 @@ impl Session {
     }
 }
 
-impl DumpKind {
-    /// The part of the reply that these flows make, while `left` cursors aren't at their end.
-    fn reply(&self, flows: Vec<FlowDesc>, left: usize) -> MultipartReply {
-        match self {
-            Self::Desc => MultipartReply::Flow(flows),
-            Self::Stats => MultipartReply::FlowStats(
-                flows
-                    .into_iter()
-                    .map(|f| FlowStatsEntry {
-                        table: f.table,
-                        reason: 0,
-                        priority: f.priority,
-                        matching: f.matching,
-                        stats: f.stats,
-                    })
-                    .collect(),
-            ),
-            Self::Initial(monitors) => MultipartReply::FlowMonitor(super::monitor::initial(
-                monitors,
-                monitors.len().saturating_sub(left),
-                &flows,
-            )),
-        }
-    }
-}
-
 /// Whether a slave may not send it (OpenFlow 1.3.5 §6.3.7): it changes state or sends packets.
 fn changes_state(message: &Message) -> bool {
     match message {
@@ -726,21 +381,7 @@ fn changes_state(message: &Message) -> bool {
     }
 }
 
-fn bodiless(request: &MultipartRequest) -> bool {
-    matches!(
-        request,
-        MultipartRequest::Desc
-            | MultipartRequest::Table
-            | MultipartRequest::GroupDesc(_)
-            | MultipartRequest::GroupFeatures
-            | MultipartRequest::MeterFeatures
-            | MultipartRequest::PortDesc(_)
-            | MultipartRequest::TableDesc
-            | MultipartRequest::ControllerStatus
-    )
-}
-
-fn unknown_experimenter(e: &Experimenter) -> OfError {
+pub(super) fn unknown_experimenter(e: &Experimenter) -> OfError {
     match e.experimenter {
         ExperimenterId::NICIRA | ExperimenterId::ONF => err(
             ErrorKind::BadRequestBadExpType,
@@ -751,20 +392,8 @@ fn unknown_experimenter(e: &Experimenter) -> OfError {
     }
 }
 
-fn check_bundle_props(properties: &[BundleProp]) -> Result<(), OfError> {
-    properties.iter().try_for_each(|p| match p {
-        BundleProp::Time(_) => Ok(()),
-        BundleProp::Other(OtherProp::Experimenter(p)) => {
-            Err(err(ErrorKind::BadPropertyBadExperimenter, "experimenter", format!("{} is not known", p.experimenter)))
-        }
-        BundleProp::Other(OtherProp::Unknown(p)) => {
-            Err(err(ErrorKind::BadPropertyBadType, "type", format!("property {} is not defined", p.ty)))
-        }
-    })
-}
-
 /// A packet-out's pipeline fields: where it came in, and nothing of its headers.
-fn check_pipeline(version: Version, pipeline: &Match, host: &dyn Host) -> Result<(), OfError> {
+pub(super) fn check_pipeline(version: Version, pipeline: &Match, host: &dyn Host) -> Result<(), OfError> {
     for field in &pipeline.fields {
         let pipeline_field = matches!(
             field.id,
@@ -800,70 +429,9 @@ fn check_pipeline(version: Version, pipeline: &Match, host: &dyn Host) -> Result
 /// Bytes of an Ethernet header.
 const ETHERNET_HEADER: usize = 14;
 
-fn check_frame(data: &Bytes) -> Result<(), OfError> {
+pub(super) fn check_frame(data: &Bytes) -> Result<(), OfError> {
     if data.len() < ETHERNET_HEADER {
         return Err(err(ErrorKind::BadRequestBadPacket, "data", format!("{} bytes are no Ethernet frame", data.len())));
     }
     Ok(())
-}
-
-/// Cuts a reply into two replies, or gives it back when it can't be cut.
-fn halve(body: MultipartReply) -> Result<(MultipartReply, MultipartReply), MultipartReply> {
-    macro_rules! cut {
-        ($($variant:ident),*) => {
-            match body {
-                $(MultipartReply::$variant(mut v) if v.len() > 1 => {
-                    let second = v.split_off(v.len() / 2);
-                    Ok((MultipartReply::$variant(v), MultipartReply::$variant(second)))
-                })*
-                other => Err(other),
-            }
-        };
-    }
-    cut!(
-        Flow,
-        Table,
-        PortStats,
-        Queue,
-        Group,
-        GroupDesc,
-        Meter,
-        MeterConfig,
-        TableFeatures,
-        PortDesc,
-        TableDesc,
-        QueueDesc,
-        FlowMonitor,
-        FlowStats,
-        ControllerStatus
-    )
-}
-
-/// The empty reply of the same type, for an array whose one element can't be written.
-fn emptied(body: &MultipartReply) -> Option<MultipartReply> {
-    macro_rules! empty {
-        ($($variant:ident),*) => {
-            match body {
-                $(MultipartReply::$variant(v) if !v.is_empty() => Some(MultipartReply::$variant(Vec::new())),)*
-                _ => None,
-            }
-        };
-    }
-    empty!(
-        Flow,
-        Table,
-        PortStats,
-        Queue,
-        Group,
-        GroupDesc,
-        Meter,
-        MeterConfig,
-        TableFeatures,
-        PortDesc,
-        TableDesc,
-        QueueDesc,
-        FlowMonitor,
-        FlowStats,
-        ControllerStatus
-    )
 }

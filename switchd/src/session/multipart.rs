@@ -1,0 +1,283 @@
+//! Multipart requests: put together from segments within bounds, answered in as many segments as needed,
+//! dumps as fast as the peer takes them.
+
+use super::host::{Answer, Host};
+use super::requests::{err, unknown_experimenter};
+use super::{DumpKind, Partial, Pieces, Session, Waiting, limits};
+use datapath::clock::Time;
+use ofproto::ids::Xid;
+use ofproto::message::{Message, Multipart, MultipartReply, MultipartRequest};
+use ofproto::stats::{FlowDesc, FlowStatsEntry};
+use ofproto::wire;
+use ofproto::{ErrorKind, OfError};
+use std::collections::VecDeque;
+use tracing::warn;
+
+impl Session {
+    pub(super) fn multipart(
+        &mut self,
+        now: Time,
+        xid: Xid,
+        request: Multipart<MultipartRequest>,
+        bytes: usize,
+        host: &mut dyn Host,
+    ) -> Result<(), OfError> {
+        if let Some(request) = self.assemble(now, xid, request, bytes)? {
+            self.answer(now, xid, &request, host)?;
+        }
+        Ok(())
+    }
+
+    /// Puts segments together; the whole request once its last segment is here.
+    fn assemble(
+        &mut self,
+        now: Time,
+        xid: Xid,
+        request: Multipart<MultipartRequest>,
+        bytes: usize,
+    ) -> Result<Option<MultipartRequest>, OfError> {
+        let Multipart { more, body, .. } = request;
+        let open = self.partial.take_if(|p| p.xid == xid);
+        if !more && open.is_none() {
+            return Ok(Some(body));
+        }
+        if open.is_none() && self.partial.is_some() {
+            return Err(err(
+                ErrorKind::BadRequestMultipartBufferOverflow,
+                "flags",
+                "another request of this connection is unfinished",
+            ));
+        }
+        let (pieces, held) = match open {
+            None => (None, 0),
+            Some(p) => (Some(p.pieces), p.bytes),
+        };
+        let bytes = held + bytes;
+        if bytes > limits::MULTIPART_BYTES {
+            return Err(err(
+                ErrorKind::BadRequestMultipartBufferOverflow,
+                "flags",
+                format!("the request has {bytes} bytes so far; {} are taken", limits::MULTIPART_BYTES),
+            ));
+        }
+        let pieces = match (pieces, body) {
+            (None, MultipartRequest::TableFeatures(v)) => Pieces::TableFeatures(v),
+            (None, MultipartRequest::FlowMonitor(v)) => Pieces::FlowMonitor(v),
+            (None, body) => Pieces::Single(body),
+            (Some(Pieces::TableFeatures(mut all)), MultipartRequest::TableFeatures(v)) => {
+                all.extend(v);
+                Pieces::TableFeatures(all)
+            }
+            (Some(Pieces::FlowMonitor(mut all)), MultipartRequest::FlowMonitor(v)) => {
+                all.extend(v);
+                Pieces::FlowMonitor(all)
+            }
+            (Some(Pieces::Single(first)), body) if std::mem::discriminant(&first) == std::mem::discriminant(&body) => {
+                if first != body || !bodiless(&first) {
+                    return Err(err(
+                        ErrorKind::BadRequestBadLen,
+                        "flags",
+                        "the request is one structure; a second segment brings another",
+                    ));
+                }
+                Pieces::Single(first)
+            }
+            (Some(_), _) => {
+                return Err(err(
+                    ErrorKind::BadRequestBadMultipart,
+                    "type",
+                    format!("the unfinished request {xid} has another type"),
+                ));
+            }
+        };
+        if more {
+            self.partial = Some(Partial { xid, pieces, bytes, touched: now });
+            return Ok(None);
+        }
+        Ok(Some(match pieces {
+            Pieces::TableFeatures(v) => MultipartRequest::TableFeatures(v),
+            Pieces::FlowMonitor(v) => MultipartRequest::FlowMonitor(v),
+            Pieces::Single(body) => body,
+        }))
+    }
+
+    fn answer(&mut self, now: Time, xid: Xid, request: &MultipartRequest, host: &mut dyn Host) -> Result<(), OfError> {
+        match request {
+            MultipartRequest::Unknown { ty, .. } => {
+                return Err(err(
+                    ErrorKind::BadRequestBadMultipart,
+                    "type",
+                    format!("multipart type {ty} is not defined in OpenFlow {}", self.version),
+                ));
+            }
+            MultipartRequest::Experimenter(e) => return Err(unknown_experimenter(e)),
+            MultipartRequest::FlowMonitor(requests) => return self.flow_monitor(now, xid, requests, host),
+            _ => {}
+        }
+        let kind = if matches!(request, MultipartRequest::FlowStats(_)) { DumpKind::Stats } else { DumpKind::Desc };
+        match host.multipart(now, self.version, request)? {
+            Answer::Whole(reply) => self.send_reply(xid, reply, true),
+            Answer::Flows(cursor) => {
+                self.waiting = Waiting::Flows { xid, cursors: VecDeque::from([cursor]), kind, held: None };
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on with a dump while the peer takes it.
+    pub(super) fn pump(&mut self, now: Time, host: &mut dyn Host) {
+        while self.unsent() < limits::REPLY_QUEUE {
+            let Waiting::Flows { xid, cursors, kind, held } = &mut self.waiting else { return };
+            let xid = *xid;
+            let Some(cursor) = cursors.front_mut() else {
+                let last = held.take().unwrap_or_else(|| kind.reply(Vec::new(), 0));
+                self.waiting = Waiting::Nothing;
+                self.send_reply(xid, last, true);
+                return;
+            };
+            let flows = host.next_flows(now, cursor, limits::FLOWS_PER_STEP);
+            let ended = cursor.ended;
+            if ended {
+                cursors.pop_front();
+            }
+            if flows.is_empty() {
+                if ended {
+                    continue;
+                }
+                // Nothing found so far in a long search: others have their turn.
+                return;
+            }
+            let left = cursors.len() + usize::from(ended);
+            let reply = kind.reply(flows, left);
+            // One step is held back, because only the last segment may say that none follows.
+            if let Some(earlier) = held.replace(reply) {
+                self.send_reply(xid, earlier, false);
+            }
+        }
+    }
+
+    /// Sends a reply in as many segments as it needs; `last` says that no more comes after it.
+    pub(super) fn send_reply(&mut self, xid: Xid, body: MultipartReply, last: bool) {
+        let message = Message::MultipartReply(Multipart { more: !last, other_flags: 0, body });
+        match wire::encode_into(&mut self.out, self.version, xid, &message) {
+            Ok(()) => self.counters.messages_sent += 1,
+            Err(e) => {
+                let Message::MultipartReply(Multipart { body, .. }) = message else { return };
+                match halve(body) {
+                    Ok((first, second)) => {
+                        self.send_reply(xid, first, false);
+                        self.send_reply(xid, second, last);
+                    }
+                    Err(body) => {
+                        warn!(conn = %self.id, version = %self.version, error = %e, "can't write a multipart reply");
+                        self.last_error = Some(format!("can't write a multipart reply: {e}"));
+                        if last && let Some(empty) = emptied(&body) {
+                            self.send_reply(xid, empty, true);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl DumpKind {
+    /// The part of the reply that these flows make, while `left` cursors aren't at their end.
+    fn reply(&self, flows: Vec<FlowDesc>, left: usize) -> MultipartReply {
+        match self {
+            Self::Desc => MultipartReply::Flow(flows),
+            Self::Stats => MultipartReply::FlowStats(
+                flows
+                    .into_iter()
+                    .map(|f| FlowStatsEntry {
+                        table: f.table,
+                        reason: 0,
+                        priority: f.priority,
+                        matching: f.matching,
+                        stats: f.stats,
+                    })
+                    .collect(),
+            ),
+            Self::Initial(monitors) => MultipartReply::FlowMonitor(super::monitor::initial(
+                monitors,
+                monitors.len().saturating_sub(left),
+                &flows,
+            )),
+        }
+    }
+}
+
+fn bodiless(request: &MultipartRequest) -> bool {
+    matches!(
+        request,
+        MultipartRequest::Desc
+            | MultipartRequest::Table
+            | MultipartRequest::GroupDesc(_)
+            | MultipartRequest::GroupFeatures
+            | MultipartRequest::MeterFeatures
+            | MultipartRequest::PortDesc(_)
+            | MultipartRequest::TableDesc
+            | MultipartRequest::ControllerStatus
+    )
+}
+
+/// Cuts a reply into two replies, or gives it back when it can't be cut.
+fn halve(body: MultipartReply) -> Result<(MultipartReply, MultipartReply), MultipartReply> {
+    macro_rules! cut {
+        ($($variant:ident),*) => {
+            match body {
+                $(MultipartReply::$variant(mut v) if v.len() > 1 => {
+                    let second = v.split_off(v.len() / 2);
+                    Ok((MultipartReply::$variant(v), MultipartReply::$variant(second)))
+                })*
+                other => Err(other),
+            }
+        };
+    }
+    cut!(
+        Flow,
+        Table,
+        PortStats,
+        Queue,
+        Group,
+        GroupDesc,
+        Meter,
+        MeterConfig,
+        TableFeatures,
+        PortDesc,
+        TableDesc,
+        QueueDesc,
+        FlowMonitor,
+        FlowStats,
+        ControllerStatus
+    )
+}
+
+/// The empty reply of the same type, for an array whose one element can't be written.
+fn emptied(body: &MultipartReply) -> Option<MultipartReply> {
+    macro_rules! empty {
+        ($($variant:ident),*) => {
+            match body {
+                $(MultipartReply::$variant(v) if !v.is_empty() => Some(MultipartReply::$variant(Vec::new())),)*
+                _ => None,
+            }
+        };
+    }
+    empty!(
+        Flow,
+        Table,
+        PortStats,
+        Queue,
+        Group,
+        GroupDesc,
+        Meter,
+        MeterConfig,
+        TableFeatures,
+        PortDesc,
+        TableDesc,
+        QueueDesc,
+        FlowMonitor,
+        FlowStats,
+        ControllerStatus
+    )
+}
