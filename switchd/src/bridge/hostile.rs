@@ -9,9 +9,10 @@ use ofproto::wire::{self, Header};
 use ofproto::{ErrorKind, OfError, Version};
 use std::path::Path;
 
-/// Recorded messages of a version.
+/// Recorded messages of a version; nobody recorded 1.1, so 1.2's stand for it.
 fn recordings(version: Version) -> Vec<Vec<u8>> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors").join(format!("of1{}", version.column()));
+    let recorded = if version == Version::V11 { Version::V12 } else { version };
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors").join(format!("of1{}", recorded.column()));
     let mut files: Vec<_> = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
     files.sort();
     let all: Vec<_> = files.iter().map(|f| std::fs::read(f).unwrap()).filter(|b| b.len() >= wire::HEADER_LEN).collect();
@@ -28,7 +29,7 @@ fn random(state: &mut u64) -> usize {
 
 #[test]
 fn recorded_messages_broken_at_random_hurt_nobody() {
-    for version in [Version::V13, Version::V14, Version::V15] {
+    for version in Version::ALL {
         let mut b = Bench::new();
         let witness = b.connect(version);
         let mut victim = b.connect(version);

@@ -39,7 +39,7 @@ pub(super) const FRAME: &[u8] = &[0xee; 60];
 
 #[test]
 fn features_fit_the_version() {
-    for version in [Version::V13, Version::V14, Version::V15] {
+    for version in Version::ALL {
         let mut b = Bench::up(version);
         let Message::FeaturesReply(f) = b.reply(4, &Message::FeaturesRequest) else { panic!() };
         assert_eq!((f.dpid.0, f.n_tables, f.n_buffers), (0xab, 8, 256));
@@ -320,7 +320,6 @@ fn async_filters_are_set_and_told() {
 }
 
 #[test]
-#[ignore = "waits for the 1.0 codec"]
 fn what_1_0_deletes_is_gone_from_every_table() {
     let mut b = Bench::up(Version::V10);
     for command in [FlowModCommand::Add, FlowModCommand::Delete] {
