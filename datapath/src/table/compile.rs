@@ -201,6 +201,15 @@ fn is_exact10(m: &Match) -> bool {
                     other => other.is_some(),
                 }
         }
+        0x86dd => {
+            (exact(F::IpDscp).is_some() || exact(F::IpTos).is_some())
+                && match exact(F::IpProto) {
+                    Some(6) => both(F::TcpSrc, F::TcpDst),
+                    Some(17) => both(F::UdpSrc, F::UdpDst),
+                    Some(58) => both(F::Icmpv6Type, F::Icmpv6Code),
+                    other => other.is_some(),
+                }
+        }
         0x0806 => {
             (both(F::ArpSpa, F::ArpTpa) || both(F::Ipv4Src, F::Ipv4Dst))
                 && (exact(F::ArpOp).is_some() || exact(F::IpProto).is_some())

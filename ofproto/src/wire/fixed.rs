@@ -277,8 +277,11 @@ fn fields(m: &Layout, v10: bool) -> Vec<MatchField> {
         _ => {}
     }
     let mut put = |id: F, value: u128| out.push(MatchField::exact(id, value));
+    // 1.0 says nothing of IPv6; what a controller asks of its protocol, class and ports is what other
+    // switches take it to mean. 1.1 has them for IPv4 alone.
+    let ipv6 = v10 && eth_type == Some(0x86dd);
     match eth_type {
-        Some(0x0800) => {
+        Some(t) if ipv6 || t == 0x0800 => {
             if exact(bits.nw_proto) {
                 put(F::IpProto, m.nw_proto.into());
             }
@@ -292,14 +295,15 @@ fn fields(m: &Layout, v10: bool) -> Vec<MatchField> {
             }
             if exact(bits.nw_proto) {
                 let (src, dst) = match m.nw_proto {
-                    1 => (F::Icmpv4Type, F::Icmpv4Code),
+                    1 if !ipv6 => (F::Icmpv4Type, F::Icmpv4Code),
+                    58 if ipv6 => (F::Icmpv6Type, F::Icmpv6Code),
                     6 => (F::TcpSrc, F::TcpDst),
                     17 => (F::UdpSrc, F::UdpDst),
                     132 => (F::SctpSrc, F::SctpDst),
                     _ => return out,
                 };
                 // Of an ICMP type 1.0 has the low eight bits; 1.1 refuses a wider one.
-                let icmp = if v10 && m.nw_proto == 1 { 0xff } else { 0xffff };
+                let icmp = if v10 && matches!(m.nw_proto, 1 | 58) { 0xff } else { 0xffff };
                 if exact(bits.tp_src) {
                     put(src, (m.tp_src & icmp).into());
                 }
@@ -460,6 +464,14 @@ fn place(m: &mut Layout, field: &MatchField, matching: &Match, version: Version)
         }
         F::Ipv4Src | F::ArpSpa => (m.nw_src, clear) = prefix(field, v10, NW_SRC_SHIFT, version)?,
         F::Ipv4Dst | F::ArpTpa => (m.nw_dst, clear) = prefix(field, v10, NW_DST_SHIFT, version)?,
+        F::Icmpv6Type if v10 => {
+            m.tp_src = exact(field, version)?;
+            clear = bits.tp_src;
+        }
+        F::Icmpv6Code if v10 => {
+            m.tp_dst = exact(field, version)?;
+            clear = bits.tp_dst;
+        }
         F::TcpSrc | F::UdpSrc | F::SctpSrc | F::Icmpv4Type => {
             m.tp_src = exact(field, version)?;
             clear = bits.tp_src;
@@ -680,6 +692,14 @@ mod tests {
                 assert_eq!(back(version, &bytes(version, m)), *m);
             }
         }
+        // 1.0 takes protocol, class and ports of IPv6 as of IPv4; 1.1 doesn't.
+        let ipv6 = Match::any().with(FieldId::EthType, 0x86dd);
+        let neighbour = ipv6.clone().with(FieldId::IpProto, 58).with(FieldId::Icmpv6Type, 135);
+        let tcp = ipv6.clone().with(FieldId::IpProto, 6).with(FieldId::IpDscp, 8).with(FieldId::TcpDst, 80);
+        for m in [&neighbour, &tcp] {
+            assert_eq!(back(Version::V10, &bytes(Version::V10, m)), *m);
+        }
+        assert_eq!(back(Version::V11, &bytes(Version::V11, &tcp)).fields, ipv6.fields);
         let mpls = Match::any().with(FieldId::EthType, 0x8847).with(FieldId::MplsLabel, 99).with(FieldId::MplsTc, 2);
         assert_eq!(back(Version::V11, &bytes(Version::V11, &mpls)), mpls);
         assert!(refused(Version::V10, &mpls).contains("mpls_label"));
