@@ -189,6 +189,10 @@ pub enum MultipartRequest {
     /// 1.0-1.4 `FLOW`, 1.5 `FLOW_DESC`.
     Flow(FlowStatsRequest),
     Aggregate(FlowStatsRequest),
+    /// `NXST_FLOW` (Nicira's statistics in 1.0, with an NXM match).
+    NxFlow(FlowStatsRequest),
+    /// `NXST_AGGREGATE`
+    NxAggregate(FlowStatsRequest),
     Table,
     PortStats(PortNo),
     Queue {
@@ -229,6 +233,10 @@ pub enum MultipartReply {
     Desc(SwitchDesc),
     Flow(Vec<FlowDesc>),
     Aggregate(AggregateStats),
+    /// `NXST_FLOW`
+    NxFlow(Vec<FlowDesc>),
+    /// `NXST_AGGREGATE`
+    NxAggregate(AggregateStats),
     Table(Vec<TableStats>),
     PortStats(Vec<PortStats>),
     Queue(Vec<QueueStats>),
@@ -247,5 +255,8 @@ pub enum MultipartReply {
     ControllerStatus(Vec<ControllerStatus>),
     BundleFeatures(BundleFeatures),
     Experimenter(Experimenter),
-    Unknown { ty: u16, body: Bytes },
+    Unknown {
+        ty: u16,
+        body: Bytes,
+    },
 }

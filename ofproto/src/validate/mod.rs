@@ -48,9 +48,11 @@ fn experimenter(e: &Experimenter) -> OfError {
 
 fn multipart(body: &MultipartRequest, version: Version) -> Result<(), OfError> {
     match body {
-        MultipartRequest::Flow(f) | MultipartRequest::Aggregate(f) | MultipartRequest::FlowStats(f) => {
-            matching(&f.matching, version).map(|_| ())
-        }
+        MultipartRequest::Flow(f)
+        | MultipartRequest::Aggregate(f)
+        | MultipartRequest::NxFlow(f)
+        | MultipartRequest::NxAggregate(f)
+        | MultipartRequest::FlowStats(f) => matching(&f.matching, version).map(|_| ()),
         MultipartRequest::FlowMonitor(list) => list.iter().try_for_each(|m| flow_monitor(m, version)),
         MultipartRequest::Experimenter(e) => Err(experimenter(e)),
         MultipartRequest::Unknown { ty, .. } => Err(OfError::new(

@@ -13,7 +13,12 @@ pub struct Reader<'a> {
     base: usize,
     /// What to answer when bytes are missing: the enclosing structure's own `BAD_LEN`.
     short: ErrorKind,
+    /// How many structures of a kind that holds itself enclose this one.
+    depth: u8,
 }
+
+/// How deep structures may hold themselves (actions in actions).
+pub const MAX_DEPTH: u8 = 16;
 
 macro_rules! read_int {
     ($($(#[$doc:meta])* $name:ident: $ty:ty;)*) => {$(
@@ -29,7 +34,7 @@ macro_rules! read_int {
 impl<'a> Reader<'a> {
     /// A reader of a whole message.
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, pos: 0, base: 0, short: ErrorKind::BadRequestBadLen }
+        Self { bytes, pos: 0, base: 0, short: ErrorKind::BadRequestBadLen, depth: 0 }
     }
 
     /// The same place, but missing bytes are answered with `short` from here on.
@@ -38,6 +43,13 @@ impl<'a> Reader<'a> {
     pub fn with_short(mut self, short: ErrorKind) -> Self {
         self.short = short;
         self
+    }
+
+    /// A reader of the rest that is one level deeper; `None` at [`MAX_DEPTH`], so that no input makes a
+    /// decoder recurse further.
+    #[must_use]
+    pub fn descend(&self) -> Option<Self> {
+        (self.depth < MAX_DEPTH).then(|| Self { depth: self.depth + 1, ..self.clone() })
     }
 
     /// The kind that missing bytes are answered with.
@@ -160,7 +172,7 @@ impl<'a> Reader<'a> {
     pub fn sub(&mut self, n: usize, field: &'static str) -> Result<Reader<'a>, OfError> {
         let base = self.offset();
         let slice = self.bytes(n, field)?;
-        Ok(Reader { bytes: slice, pos: 0, base, short: self.short })
+        Ok(Reader { bytes: slice, pos: 0, base, short: self.short, depth: self.depth })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Where experimenters' own structures are told apart. What no codec here knows stays bytes and
 //! survives decode → encode unchanged.
 
-use super::{EncodeError, Reader, Writer, unsupported};
+use super::{EncodeError, Reader, Writer, nicira};
 use crate::action::Action;
 use crate::error::OfError;
 use crate::ids::ExperimenterId;
@@ -13,12 +13,15 @@ use bytes::Bytes;
 pub(super) fn decode_action(
     experimenter: ExperimenterId,
     body: &mut Reader<'_>,
-    _version: Version,
+    version: Version,
 ) -> Result<Action, OfError> {
-    Ok(Action::Experimenter { experimenter, data: Bytes::copy_from_slice(body.take_rest()) })
+    match experimenter {
+        ExperimenterId::NICIRA => nicira::decode(body, version),
+        _ => Ok(Action::Experimenter { experimenter, data: Bytes::copy_from_slice(body.take_rest()) }),
+    }
 }
 
 /// Writes a Nicira action's body, from its subtype on.
-pub(super) fn encode_nicira_action(_w: &mut Writer, version: Version, _action: &NxAction) -> Result<(), EncodeError> {
-    Err(unsupported(version, "a Nicira action"))
+pub(super) fn encode_nicira_action(w: &mut Writer, version: Version, action: &NxAction) -> Result<(), EncodeError> {
+    nicira::encode(w, version, action)
 }

@@ -1,6 +1,7 @@
 //! Instructions (OpenFlow 1.3.5 §7.2.4, 1.5.1 §7.2.5).
 
-use super::{EncodeError, Reader, Writer, action, oxs, unsupported};
+use super::fixed::Say;
+use super::{EncodeError, Reader, Writer, action, oxs, unsupported, v10};
 use crate::error::{ErrorKind, OfError};
 use crate::ids::{ExperimenterId, MeterId, TableId};
 use crate::instruction::Instruction;
@@ -26,8 +27,11 @@ fn defined(ty: u16, version: Version) -> bool {
     }
 }
 
-/// Reads instructions to the end of `r`.
+/// Reads instructions to the end of `r`; 1.0 has actions in their place.
 pub(super) fn decode_list(r: &mut Reader<'_>, version: Version) -> Result<Vec<Instruction>, OfError> {
+    if version == Version::V10 {
+        return v10::decode_instructions(r);
+    }
     let mut list = Vec::with_capacity((r.remaining() / 8).min(4));
     while !r.is_empty() {
         list.push(decode(r, version)?);
@@ -98,8 +102,11 @@ fn decode_body(ty: u16, body: &mut Reader<'_>, version: Version) -> Result<Instr
     })
 }
 
-/// Writes instructions.
+/// Writes instructions; for 1.0, where only reports come here, what actions can say of them.
 pub(super) fn encode_list(w: &mut Writer, version: Version, list: &[Instruction]) -> Result<(), EncodeError> {
+    if version == Version::V10 {
+        return v10::encode_instructions(w, list, Say::Possible);
+    }
     list.iter().try_for_each(|i| encode(w, version, i))
 }
 

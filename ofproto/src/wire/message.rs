@@ -1,8 +1,8 @@
 //! Message types and the bodies they have, in the numbering of 1.1 and later (OpenFlow 1.3.5 §7.1.1, A.1).
 
 use super::{
-    EncodeError, Reader, Writer, async_config, bundle, flow, group, meter, multipart, onf, packet, port, queue, role,
-    switch, table, unsupported, v10,
+    EncodeError, Reader, Writer, async_config, bundle, flow, group, meter, multipart, nicira_message, onf, packet,
+    port, queue, role, switch, table, unsupported, v10,
 };
 use crate::async_config::AsyncConfig;
 use crate::error::{ErrorKind, OfError};
@@ -158,6 +158,10 @@ pub(super) fn decode(version: Version, ty: u8, r: &mut Reader<'_>, nesting: Nest
 
 fn decode_experimenter(version: Version, r: &mut Reader<'_>, nesting: Nesting) -> Result<Message, OfError> {
     let experimenter = ExperimenterId(r.u32("experimenter")?);
+    if experimenter == ExperimenterId::NICIRA && r.remaining() >= 4 {
+        let subtype = r.u32("subtype")?;
+        return Ok(Message::Nicira(nicira_message::decode(subtype, r, version)?));
+    }
     if version == Version::V10 {
         // A vendor's data have no form in common.
         let data = Bytes::copy_from_slice(r.take_rest());
@@ -196,7 +200,7 @@ pub(super) fn encode(w: &mut Writer, version: Version, m: &Message) -> Result<u8
             }
             w.bytes(&e.data);
         }
-        Message::Nicira(_) => return Err(unsupported(version, "this Nicira message")),
+        Message::Nicira(m) => nicira_message::encode(w, version, m)?,
         Message::FeaturesRequest | Message::GetConfigRequest | Message::BarrierRequest | Message::BarrierReply => {}
         Message::FeaturesReply(f) => switch::encode_features(w, version, f)?,
         Message::GetConfigReply(c) | Message::SetConfig(c) => switch::encode_config(w, c),

@@ -1,5 +1,6 @@
 //! Multipart bodies by type (OpenFlow 1.3.5 §7.3.5). 1.0-1.2 call them statistics.
 
+use super::nicira_message as nicira;
 use super::{EncodeError, Reader, Writer, bundle, flow, group, meter, monitor, onf, port, queue, role, switch, table};
 use super::{require, unsupported};
 use crate::error::OfError;
@@ -161,6 +162,14 @@ pub(super) fn decode_request(r: &mut Reader<'_>, version: Version) -> Result<Mul
         CONTROLLER_STATUS => M::ControllerStatus,
         BUNDLE_FEATURES => M::BundleFeatures(bundle::decode_features_request(r)?),
         _ if onf::is_flow_monitor(r, version) => M::FlowMonitor(onf::decode_monitor_requests(r, version)?),
+        _ if let Some(subtype) = nicira::stats_subtype(r, version) => {
+            nicira::skip_stats_head(r)?;
+            match subtype {
+                nicira::STATS_FLOW => M::NxFlow(nicira::decode_flow_request(r, version)?),
+                nicira::STATS_AGGREGATE => M::NxAggregate(nicira::decode_flow_request(r, version)?),
+                _ => M::FlowMonitor(list(r, |r| nicira::decode_monitor_request(r, version))?),
+            }
+        }
         _ => M::Experimenter(decode_experimenter(r, version)?),
     };
     Ok(part(flags, body))
@@ -235,6 +244,18 @@ pub(super) fn encode_request(
             w.u32(queue.0);
             QUEUE_DESC
         }
+        M::NxFlow(f) | M::NxAggregate(f) => {
+            require(version == Version::V10, version, "Nicira's flow statistics")?;
+            let flow = matches!(m.body, M::NxFlow(_));
+            nicira::put_stats_head(w, if flow { nicira::STATS_FLOW } else { nicira::STATS_AGGREGATE });
+            nicira::encode_flow_request(w, version, f)?;
+            EXPERIMENTER
+        }
+        M::FlowMonitor(list) if version == Version::V10 => {
+            put_nicira_head(w, nicira::STATS_FLOW_MONITOR, marks);
+            each(w, marks, list, |w, m| nicira::encode_monitor_request(w, version, m))?;
+            EXPERIMENTER
+        }
         M::FlowMonitor(list) if version == Version::V13 => {
             onf::put_monitor_head(w, marks);
             each(w, marks, list, |w, m| onf::encode_monitor_request(w, version, m))?;
@@ -264,6 +285,13 @@ pub(super) fn encode_request(
         }
     };
     finish(w, version, at, ty)
+}
+
+/// Writes the header of Nicira's statistics, before which no segment may be cut.
+fn put_nicira_head(w: &mut Writer, subtype: u32, marks: &mut Marks) {
+    nicira::put_stats_head(w, subtype);
+    marks.clear();
+    marks.push(w.len());
 }
 
 /// Patches the type in, unless the version lacks it.
@@ -318,6 +346,14 @@ pub(super) fn decode_reply(r: &mut Reader<'_>, version: Version) -> Result<Multi
         CONTROLLER_STATUS => M::ControllerStatus(list(r, role::decode_controller)?),
         BUNDLE_FEATURES => M::BundleFeatures(bundle::decode_features_reply(r)?),
         _ if onf::is_flow_monitor(r, version) => M::FlowMonitor(onf::decode_updates(r, version)?),
+        _ if let Some(subtype) = nicira::stats_subtype(r, version) => {
+            nicira::skip_stats_head(r)?;
+            match subtype {
+                nicira::STATS_FLOW => M::NxFlow(list(r, |r| nicira::decode_flow_desc(r, version))?),
+                nicira::STATS_AGGREGATE => M::NxAggregate(flow::decode_aggregate(r, version)?),
+                _ => M::FlowMonitor(onf::decode_update_list(r, version)?),
+            }
+        }
         _ => M::Experimenter(decode_experimenter(r, version)?),
     };
     Ok(part(flags, body))
@@ -357,6 +393,19 @@ pub(super) fn encode_reply(
         M::PortDesc(l) => each(w, marks, l, |w, x| port::encode_port(w, v, x)).map(|()| PORT_DESC),
         M::TableDesc(l) => each(w, marks, l, table::encode_desc).map(|()| TABLE_DESC),
         M::QueueDesc(l) => each(w, marks, l, queue::encode_desc).map(|()| QUEUE_DESC),
+        M::NxFlow(_) | M::NxAggregate(_) if v != Version::V10 => Err(unsupported(version, "Nicira's flow statistics")),
+        M::NxFlow(l) => {
+            put_nicira_head(w, nicira::STATS_FLOW, marks);
+            each(w, marks, l, |w, x| nicira::encode_flow_desc(w, v, x)).map(|()| EXPERIMENTER)
+        }
+        M::NxAggregate(a) => {
+            nicira::put_stats_head(w, nicira::STATS_AGGREGATE);
+            flow::encode_aggregate(w, v, a).map(|()| EXPERIMENTER)
+        }
+        M::FlowMonitor(l) if v == Version::V10 => {
+            put_nicira_head(w, nicira::STATS_FLOW_MONITOR, marks);
+            each(w, marks, l, |w, x| onf::encode_update(w, v, x)).map(|()| EXPERIMENTER)
+        }
         M::FlowMonitor(l) if v == Version::V13 => {
             onf::put_monitor_head(w, marks);
             each(w, marks, l, |w, x| onf::encode_update(w, v, x)).map(|()| EXPERIMENTER)

@@ -116,7 +116,7 @@ pub(super) fn put_monitor_head(w: &mut Writer, marks: &mut Marks) {
 }
 
 /// Reads a match that is a length elsewhere and bare TLVs here, padded to 8.
-fn decode_bare_match(r: &mut Reader<'_>, length: u16, version: Version) -> Result<Match, OfError> {
+pub(super) fn decode_bare_match(r: &mut Reader<'_>, length: u16, version: Version) -> Result<Match, OfError> {
     let length = usize::from(length);
     let mut fields = r.clone().with_short(ErrorKind::BadMatchBadLen).sub(length, "match_len")?;
     let matching = oxm::decode_fields(&mut fields, version)?;
@@ -124,12 +124,31 @@ fn decode_bare_match(r: &mut Reader<'_>, length: u16, version: Version) -> Resul
     Ok(matching)
 }
 
-fn encode_bare_match(w: &mut Writer, version: Version, len_at: usize, matching: &Match) -> Result<(), EncodeError> {
+/// Writes such a match; its length goes into the field at `len_at`.
+pub(super) fn encode_bare_match(
+    w: &mut Writer,
+    version: Version,
+    len_at: usize,
+    matching: &Match,
+) -> Result<(), EncodeError> {
     let start = w.len();
     oxm::encode_fields(w, version, matching)?;
     super::set_length(w, len_at, start, "match")?;
     w.pad8(start);
     Ok(())
+}
+
+/// Bit 5 means OWN here; bit 6 has no meaning and moves to the place that OWN left.
+pub(super) fn monitor_flags(n: u16) -> MonitorFlags {
+    let only_own = MonitorFlags::ONLY_OWN.bits();
+    let own = if n & MONITOR_OWN != 0 { only_own } else { 0 };
+    let spare = if n & only_own != 0 { MONITOR_OWN } else { 0 };
+    MonitorFlags::from_bits_retain(n & !(MONITOR_OWN | only_own) | own | spare)
+}
+
+/// The reverse, which is the same exchange of two bits.
+pub(super) fn monitor_flags_code(flags: MonitorFlags) -> u16 {
+    monitor_flags(flags.bits()).bits()
 }
 
 /// Reads the requests of EXT-187's multipart, header included.
@@ -141,20 +160,16 @@ pub(super) fn decode_monitor_requests(
     let mut list = Vec::new();
     while !r.is_empty() {
         let id = MonitorId(r.u32("id")?);
-        let flags = r.u16("flags")?;
+        let flags = monitor_flags(r.u16("flags")?);
         let match_len = r.u16("match_len")?;
         let out_port = PortNo(r.u32("out_port")?);
         let table = TableId(r.u8("table_id")?);
         r.skip(3)?;
-        // Bit 5 means OWN here; bit 6 has no meaning and moves to the place that OWN left.
-        let common = flags & !(MONITOR_OWN | MonitorFlags::ONLY_OWN.bits());
-        let own = if flags & MONITOR_OWN != 0 { MonitorFlags::ONLY_OWN.bits() } else { 0 };
-        let spare = if flags & MonitorFlags::ONLY_OWN.bits() != 0 { MONITOR_OWN } else { 0 };
         list.push(FlowMonitorRequest {
             id,
             out_port,
             out_group: GroupId::ANY,
-            flags: MonitorFlags::from_bits_retain(common | own | spare),
+            flags,
             table,
             command: MonitorCommand::Add,
             matching: decode_bare_match(r, match_len, version)?,
@@ -171,13 +186,8 @@ pub(super) fn encode_monitor_request(
 ) -> Result<(), EncodeError> {
     require(m.out_group == GroupId::ANY, version, "a flow monitor's out_group")?;
     require(m.command == MonitorCommand::Add, version, "a flow monitor's command")?;
-    let bits = m.flags.bits();
-    let only_own = MonitorFlags::ONLY_OWN.bits();
-    let mut flags = bits & !(MONITOR_OWN | only_own);
-    flags |= if bits & only_own != 0 { MONITOR_OWN } else { 0 };
-    flags |= if bits & MONITOR_OWN != 0 { only_own } else { 0 };
     w.u32(m.id.0);
-    w.u16(flags);
+    w.u16(monitor_flags_code(m.flags));
     let len_at = w.len();
     w.u16(0);
     w.u32(m.out_port.0);
@@ -189,6 +199,11 @@ pub(super) fn encode_monitor_request(
 /// Reads the updates of EXT-187's multipart, header included.
 pub(super) fn decode_updates(r: &mut Reader<'_>, version: Version) -> Result<Vec<FlowUpdate>, OfError> {
     r.skip(8)?;
+    decode_update_list(r, version)
+}
+
+/// Reads updates to the end of `r`. Nicira's have the same layout.
+pub(super) fn decode_update_list(r: &mut Reader<'_>, version: Version) -> Result<Vec<FlowUpdate>, OfError> {
     let mut list = Vec::new();
     while !r.is_empty() {
         let mut u = super::multipart::entry(r, 0, "length")?;

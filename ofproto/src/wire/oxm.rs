@@ -115,6 +115,8 @@ fn lookup(header: &Header, body: &mut Reader<'_>, version: Version) -> Option<(&
     let n = header.field;
     let (id, code) = match header.class {
         BASIC => (BASIC_FIELDS[usize::from(n & 0x7f)], Code::Oxm(n)),
+        // Open vSwitch gave this number to two things: one byte is `mpls_ttl`, eight are its cookie filter.
+        NXM_1 if n == 30 && header.length >= 8 => return None,
         NXM_1 => (NXM_1_FIELDS[usize::from(n & 0x7f)], Code::Nxm1(n)),
         NXM_0 => (NXM_0_FIELDS[usize::from(n & 0x7f)], Code::Nxm0(n)),
         PACKET_REGS => (PACKET_REG_FIELDS[usize::from(n & 0x7f)], Code::PacketRegs(n)),

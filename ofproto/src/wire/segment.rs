@@ -129,7 +129,7 @@ macro_rules! segments_of {
 }
 
 segments_of!(MultipartRequest: TableFeatures, FlowMonitor);
-segments_of!(MultipartReply: Flow, Table, PortStats, Queue, Group, GroupDesc, Meter, MeterConfig, TableFeatures,
+segments_of!(MultipartReply: Flow, NxFlow, Table, PortStats, Queue, Group, GroupDesc, Meter, MeterConfig, TableFeatures,
     PortDesc, TableDesc, QueueDesc, FlowMonitor, FlowStats, ControllerStatus);
 
 /// What a [`Reassembler`] holds at most.

@@ -246,8 +246,8 @@ pub(super) fn flow_mod_command_code(m: &FlowMod) -> Result<u16, EncodeError> {
     Ok(u16::from(m.table.0) << 8 | command)
 }
 
-/// Refuses what no form of flow-mod in 1.0 has room for.
-pub(super) fn check_flow_mod(m: &FlowMod) -> Result<(), EncodeError> {
+/// Refuses what 1.0's flow-mod has no room for.
+fn check_flow_mod(m: &FlowMod) -> Result<(), EncodeError> {
     require(m.cookie_mask == 0, V10, "cookie_mask")?;
     require(m.out_group == GroupId::ANY, V10, "out_group")?;
     require(m.importance == 0, V10, "importance")
@@ -330,7 +330,7 @@ pub(super) fn decode_flow_request(r: &mut Reader<'_>) -> Result<FlowStatsRequest
 }
 
 /// Refuses the filters that 1.0 lacks.
-pub(super) fn check_flow_request(m: &FlowStatsRequest) -> Result<(), EncodeError> {
+fn check_flow_request(m: &FlowStatsRequest) -> Result<(), EncodeError> {
     require(m.out_group == GroupId::ANY, V10, "out_group")?;
     require(m.cookie_mask == 0 && m.cookie.0 == 0, V10, "a cookie filter")
 }
