@@ -61,6 +61,10 @@ fn recorded_flows_and_groups_survive_the_flow_syntax() {
         let printer = text::Printer { version, ports: &() };
         let ctx = text::ParseContext::new(version);
         // Two write-actions instructions in one flow: shown, but no flow that may be asked for.
+        // A traffic class of 10, likewise: it has three bits.
+        if name == "of10/ovs-ofctl-of10-action_set_mpls_tc.packet" {
+            continue;
+        }
         if ["of13/4-12-ofp_flow_stats_reply.packet", "of14/5-12-ofp_flow_stats_reply.packet"].contains(&name.as_str()) {
             continue;
         }

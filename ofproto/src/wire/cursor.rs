@@ -180,6 +180,7 @@ impl<'a> Reader<'a> {
 #[derive(Debug, Default)]
 pub struct Writer {
     buf: Vec<u8>,
+    depth: u8,
 }
 
 impl Writer {
@@ -190,7 +191,19 @@ impl Writer {
 
     /// A writer that appends to `buf`, so that a caller can use one allocation again and again.
     pub fn over(buf: Vec<u8>) -> Self {
-        Self { buf }
+        Self { buf, depth: 0 }
+    }
+
+    /// Lets `inner` write a structure inside one of its own kind; `None` at [`MAX_DEPTH`], which no
+    /// reader takes either.
+    pub fn nested<T>(&mut self, inner: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        if self.depth >= MAX_DEPTH {
+            return None;
+        }
+        self.depth += 1;
+        let out = inner(self);
+        self.depth -= 1;
+        Some(out)
     }
 
     /// Bytes written.

@@ -337,11 +337,12 @@ impl<P: Packets> Host for Switch<P> {
                 serial_num: "None".into(),
                 dp_desc: self.config.name.clone(),
             }),
-            MultipartRequest::Flow(r) | MultipartRequest::FlowStats(r) => {
+            MultipartRequest::Flow(r) | MultipartRequest::NxFlow(r) | MultipartRequest::FlowStats(r) => {
                 let dump = c.flow_stats(r, version)?;
                 return Ok(Answer::Flows(FlowCursor { request: r.clone(), mark: dump.0, ended: false }));
             }
             MultipartRequest::Aggregate(r) => MultipartReply::Aggregate(c.aggregate(r, version)?),
+            MultipartRequest::NxAggregate(r) => MultipartReply::NxAggregate(c.aggregate(r, version)?),
             MultipartRequest::Table => MultipartReply::Table(features::table_stats(c, version)),
             MultipartRequest::PortStats(port) => MultipartReply::PortStats(self.port_stats(now, *port)?),
             MultipartRequest::Queue { port, queue } => {

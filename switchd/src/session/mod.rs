@@ -166,6 +166,8 @@ enum Waiting {
 enum DumpKind {
     /// Flow descriptions.
     Desc,
+    /// Flow descriptions in Nicira's form (1.0).
+    Nicira,
     /// 1.5's flow statistics.
     Stats,
     /// The initial state for flow monitors, one for each cursor.

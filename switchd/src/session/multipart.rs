@@ -114,7 +114,11 @@ impl Session {
             MultipartRequest::FlowMonitor(requests) => return self.flow_monitor(now, xid, requests, host),
             _ => {}
         }
-        let kind = if matches!(request, MultipartRequest::FlowStats(_)) { DumpKind::Stats } else { DumpKind::Desc };
+        let kind = match request {
+            MultipartRequest::FlowStats(_) => DumpKind::Stats,
+            MultipartRequest::NxFlow(_) => DumpKind::Nicira,
+            _ => DumpKind::Desc,
+        };
         match host.multipart(now, self.version, request)? {
             Answer::Whole(reply) => self.send_reply(xid, reply, true),
             Answer::Flows(cursor) => {
@@ -186,6 +190,7 @@ impl DumpKind {
     fn reply(&self, flows: Vec<FlowDesc>, left: usize) -> MultipartReply {
         match self {
             Self::Desc => MultipartReply::Flow(flows),
+            Self::Nicira => MultipartReply::NxFlow(flows),
             Self::Stats => MultipartReply::FlowStats(
                 flows
                     .into_iter()
@@ -236,6 +241,7 @@ fn halve(body: MultipartReply) -> Result<(MultipartReply, MultipartReply), Multi
     }
     cut!(
         Flow,
+        NxFlow,
         Table,
         PortStats,
         Queue,
