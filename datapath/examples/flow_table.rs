@@ -159,6 +159,35 @@ fn acl(n: u32) -> (Vec<FlowMod>, Vec<FlowKey>) {
     (mods, keys)
 }
 
+/// Rules made to have as many masks as possible, none containing another for most pairs: every bit of
+/// addresses and ports is matched or not by chance. A tuple per mask would make each lookup walk them all.
+fn incompatible(n: u32) -> (Vec<FlowMod>, Vec<FlowKey>) {
+    let mut r = Random(11);
+    let mut mods = Vec::new();
+    let mut keys = Vec::new();
+    for i in 0..n {
+        let mut k = FlowKey::default();
+        k.set(F::EthType, 0x800);
+        k.set(F::IpProto, 6);
+        k.set(F::IpFrag, u128::from(flag::L4_PRESENT));
+        let mut m = vec![MatchField::exact(F::EthType, 0x800), MatchField::exact(F::IpProto, 6)];
+        for (f, bits) in [(F::Ipv4Src, 32), (F::Ipv4Dst, 32), (F::TcpSrc, 16), (F::TcpDst, 16)] {
+            let value = u128::from(r.next() >> (64 - bits));
+            let mask = u128::from(r.next() >> (64 - bits));
+            k.set(f, value);
+            m.push(MatchField::masked(f, value & mask, mask));
+        }
+        mods.push(FlowMod {
+            matching: Match::new(m),
+            priority: (r.next() >> 50) as u16,
+            instructions: output(i % 8 + 1),
+            ..FlowMod::default()
+        });
+        keys.push(k);
+    }
+    (mods, keys)
+}
+
 fn main() {
     let n: u32 = std::env::args().nth(1).and_then(|a| a.parse().ok()).unwrap_or(1_000_000);
     let now = Time::from_secs(1);
@@ -251,7 +280,19 @@ fn main() {
         while control.tick(now).busy {}
         lookups("lookup", &mut control, &keys, 2_000_000);
     }
-    for n in [1, 16, 32] {
+    for n in [1_000, 10_000] {
+        let (mods, keys) = incompatible(n);
+        println!("-- {n} rules of as many masks");
+        let mut control = Control::new(config.clone());
+        rate("add", mods.len(), || {
+            for m in &mods {
+                control.flow_mod(Version::V13, m, now).expect("added");
+            }
+        });
+        while control.tick(now).busy {}
+        lookups("lookup", &mut control, &keys, 20_000);
+    }
+    for n in [1, 16, 32, 100, 1000] {
         let mut control = Control::new(config.clone());
         let (mods, keys): (Vec<_>, Vec<_>) = (0..n).map(exact).unzip();
         for m in &mods {

@@ -1,17 +1,18 @@
 //! One flow table's lookup structure: which entry of highest priority does a packet match?
 //!
-//! The structure follows what the table holds, never what packets arrive: up to [`LINEAR_MAX`]
-//! entries are compared one after the other, all at once per word; above that entries lie in hash
-//! *tuples*. A tuple has a mask and takes entries whose own mask contains it; entries that agree
-//! under the tuple's mask share a chain, best first. Tuples are looked at in the order of the best
-//! priority they hold, until none that is left can do better.
+//! The structure follows what the table holds, never what packets arrive. Up to [`LINEAR_MAX`]
+//! entries are compared one after the other, all at once per word. Above that the table has *parts*:
+//! - Hash *tuples*. A tuple has a mask and takes entries whose own mask contains it; entries that agree
+//!   under the tuple's mask share a chain, best first. A chain of [`CHAIN_MAX`] takes no more entries with
+//!   finer masks than the tuple's.
+//! - *Blocks* of 512 entries compared by bit vectors, for what no tuple takes.
 //!
-//! An entry whose mask no tuple suits opens a tuple, but with a *widened* mask (address and port
-//! prefixes rounded down), so that rules which differ a little in their masks share one; a chain
-//! that grows beyond [`CHAIN_MAX`] sends further entries to a tuple with a mask of their own.
-//! Once there are [`CROWDED`] tuples, coarse masks (networks only) gather what is left: an access
-//! list of 10,000 rules with 243 masks lies in 14 tuples.
-//! The cost of a lookup is thus bounded by the rules alone.
+//! New masks begin in blocks. When much has come together there, the masks for tuples are chosen that
+//! take the most of it: an access list of 10,000 rules with 243 masks lies in three tuples and a block,
+//! a million flows of one mask in one tuple, and rules whose masks have nothing in common stay in
+//! blocks, at a cost per 512 of them. No set of rules makes a tuple that few of them use.
+//! Parts are looked at in the order of the best priority they may hold, until none that is left can do
+//! better. The cost of a lookup is thus bounded by the rules alone.
 //!
 //! Of entries with equal priority the older one wins, so that the answer is always that of a
 //! linear scan.
@@ -19,20 +20,23 @@
 //! Thread-safety: one writer, any number of lock-free readers (see [`publish`](crate::publish)).
 //! Readers may meet entries that their version doesn't have; visibility is checked per entry.
 
+mod choose;
 mod linear;
 mod mask;
 mod tuple;
+mod vector;
 
 pub(crate) use mask::{Mask, Shape, ShapeField, known_bits};
 
 use crate::key::FlowKey;
 use crate::publish::{Guard, Rcu, Writer};
-use crate::table::{FlowBody, FlowRef, Slab};
+use crate::table::{FlowBody, FlowRef, NIL, Slab};
 use linear::Linear;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tuple::Tuple;
+use vector::{Block, Nibbles, RULES};
 
 /// Up to this many entries are compared directly.
 pub(crate) const LINEAR_MAX: usize = 32;
@@ -40,10 +44,16 @@ pub(crate) const LINEAR_MAX: usize = 32;
 const LINEAR_BACK: usize = 12;
 /// A chain this long takes no entries with a mask finer than its tuple's.
 const CHAIN_MAX: usize = 8;
-/// From this many tuples on, coarse masks are preferred to further tuples.
-const CROWDED: usize = 8;
-/// A tuple with this many entries of one mask takes all of that mask.
-const MANY: usize = 256;
+/// With this many entries in blocks, the first tuple is looked for.
+const FIRST_TRY: usize = 128;
+/// The first tuple takes at least so many entries when it is opened.
+const FIRST_TAKES: usize = 64;
+/// Every other one so many: a block compares them about as fast as one tuple is looked at.
+const TAKES: usize = 192;
+/// Further entries that come to blocks before tuples are looked for again, at least.
+const NEXT_TRY: usize = 256;
+/// Tuples opened at once, at most.
+const MOST_OPENED: usize = 8;
 /// Packets handled at once.
 const BURST: usize = 32;
 
@@ -92,17 +102,23 @@ pub(crate) fn prefetch<T>(at: *const T) {
     let _ = at;
 }
 
-/// A tuple and the best rank it may hold.
+/// A part of a table.
+enum Part {
+    Tuple(Arc<Tuple>),
+    Block(Arc<Block>),
+}
+
+/// A part and the best rank it may hold.
 struct Ranked {
     max_rank: u32,
-    tuple: Arc<Tuple>,
+    part: Part,
 }
 
 /// What readers walk.
 enum Form {
     Linear(Linear),
     /// Best rank first.
-    Tuples(Box<[Ranked]>),
+    Parts(Box<[Ranked]>),
 }
 
 /// Readers' side.
@@ -133,18 +149,23 @@ impl Classifier {
     pub(crate) fn lookup<'g>(&self, slab: &Slab, version: u64, key: &FlowKey, guard: Guard<'g>) -> Option<FlowRef<'g>> {
         match self.form.load(guard)? {
             Form::Linear(linear) => linear.lookup(slab, version, key, guard),
-            Form::Tuples(tuples) => {
+            Form::Parts(parts) => {
                 let mut best: Option<FlowRef<'g>> = None;
-                for r in tuples {
-                    if best.is_some_and(|b| r.max_rank < b.body().rank()) {
+                for r in parts {
+                    if r.max_rank < rank_of(best) {
                         break;
                     }
-                    let h = hash(self.seed, &r.tuple.mask, key);
-                    if let Some(head) = r.tuple.head(h, guard)
-                        && let Some(found) = r.tuple.walk(head, slab, version, key, rank_of(best), guard)
-                        && best.is_none_or(|b| beats(found.body(), b.body()))
-                    {
-                        best = Some(found);
+                    match &r.part {
+                        Part::Tuple(tuple) => {
+                            let h = hash(self.seed, &tuple.mask, key);
+                            if let Some(head) = tuple.head(h, guard)
+                                && let Some(found) = tuple.walk(head, slab, version, key, rank_of(best), guard)
+                                && best.is_none_or(|b| beats(found.body(), b.body()))
+                            {
+                                best = Some(found);
+                            }
+                        }
+                        Part::Block(block) => best = block.lookup(slab, version, key, best, guard),
                     }
                 }
                 best
@@ -170,66 +191,114 @@ impl Classifier {
                         *o = linear.lookup(slab, version, key, guard);
                     }
                 }
-                Some(Form::Tuples(tuples)) => self.burst(tuples, slab, version, keys, out, guard),
+                Some(Form::Parts(parts)) => self.burst(parts, slab, version, keys, out, guard),
             }
         }
     }
 
     fn burst<'g>(
         &self,
-        tuples: &[Ranked],
+        parts: &[Ranked],
         slab: &Slab,
         version: u64,
         keys: &[&FlowKey],
         out: &mut [Option<FlowRef<'g>>],
         guard: Guard<'g>,
     ) {
-        out.iter_mut().take(keys.len()).for_each(|o| *o = None);
+        let n = keys.len().min(out.len());
+        out.iter_mut().take(n).for_each(|o| *o = None);
         let mut hashes = [0u32; BURST];
-        let mut heads = [crate::table::NIL; BURST];
-        // Packets still looking, as indices.
-        let mut open: [u8; BURST] = std::array::from_fn(|i| i as u8);
-        let mut n = keys.len().min(out.len());
-        for r in tuples {
-            let mut kept = 0;
-            for j in 0..n {
-                let i = open[j];
-                if out[usize::from(i)].is_none_or(|b| r.max_rank >= b.body().rank()) {
-                    open[kept] = i;
-                    kept += 1;
-                }
+        let mut heads = [NIL; BURST];
+        let mut ranks = [0u32; BURST];
+        // Packets still looking, one bit each.
+        let mut open = u32::MAX >> (BURST - n.max(1)) & if n == 0 { 0 } else { u32::MAX };
+        for r in parts {
+            for (i, rank) in ranks.iter().enumerate() {
+                open &= !(u32::from(r.max_rank < *rank) << i);
             }
-            n = kept;
-            if n == 0 {
+            if open == 0 {
                 break;
             }
-            for i in open[..n].iter().map(|i| usize::from(*i)) {
-                hashes[i] = hash(self.seed, &r.tuple.mask, keys[i]);
-                r.tuple.prefetch(hashes[i], guard);
-            }
-            for i in open[..n].iter().map(|i| usize::from(*i)) {
-                heads[i] = r.tuple.head(hashes[i], guard).unwrap_or(crate::table::NIL);
-                if heads[i] != crate::table::NIL {
-                    slab.prefetch(heads[i], guard);
+            match &r.part {
+                Part::Tuple(tuple) => {
+                    for i in bits(open) {
+                        hashes[i] = hash(self.seed, &tuple.mask, keys[i]);
+                        tuple.prefetch(hashes[i], guard);
+                    }
+                    let mut met = 0u32;
+                    for i in bits(open) {
+                        if let Some(head) = tuple.head(hashes[i], guard) {
+                            heads[i] = head;
+                            met |= 1 << i;
+                            slab.prefetch(head, guard);
+                        }
+                    }
+                    for i in bits(met) {
+                        if let Some(found) = tuple.walk(heads[i], slab, version, keys[i], ranks[i], guard)
+                            && out[i].is_none_or(|b| beats(found.body(), b.body()))
+                        {
+                            ranks[i] = found.body().rank();
+                            out[i] = Some(found);
+                        }
+                    }
                 }
-            }
-            for i in open[..n].iter().map(|i| usize::from(*i)) {
-                if heads[i] != crate::table::NIL
-                    && let Some(found) = r.tuple.walk(heads[i], slab, version, keys[i], rank_of(out[i]), guard)
-                    && out[i].is_none_or(|b| beats(found.body(), b.body()))
-                {
-                    out[i] = Some(found);
+                Part::Block(block) => {
+                    for i in bits(open) {
+                        out[i] = block.lookup(slab, version, keys[i], out[i], guard);
+                        ranks[i] = rank_of(out[i]);
+                    }
                 }
             }
         }
     }
 }
 
+/// The places of the bits set.
+fn bits(mut set: u32) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        (set != 0).then(|| {
+            let i = set.trailing_zeros() as usize;
+            set &= set - 1;
+            i
+        })
+    })
+}
+
 struct TupleBook {
     tuple: Arc<Tuple>,
-    max_rank: u32,
+    bound: Bound,
     entries: usize,
 }
+
+struct BlockBook {
+    block: Arc<Block>,
+    nibbles: Nibbles,
+    bound: Bound,
+    entries: usize,
+}
+
+/// The best rank that a part may hold. Raised exactly a few times, then in steps, because each time
+/// readers need a new list.
+#[derive(Clone, Copy, Default)]
+struct Bound {
+    rank: u32,
+    raised: u8,
+}
+
+impl Bound {
+    /// Covers `rank`; whether it didn't before.
+    fn cover(&mut self, rank: u32) -> bool {
+        if rank <= self.rank && self.raised > 0 {
+            return false;
+        }
+        self.raised = self.raised.saturating_add(1);
+        self.rank = if self.raised < 64 { rank } else { rank | 0xff };
+        true
+    }
+}
+
+/// In a slot's note of its home: it is in a block.
+const IN_BLOCK: u32 = 1 << 31;
 
 /// Writer's side: what is where.
 #[derive(Default)]
@@ -237,13 +306,16 @@ pub(crate) struct ClassifierBook {
     /// While the form is linear: the entries, best first.
     linear: Vec<u32>,
     tuples: Vec<Option<TupleBook>>,
-    by_mask: HashMap<Mask, u32>,
-    /// Places in `tuples`, best rank first, then longest mask first.
-    order: Vec<u32>,
+    by_mask: HashMap<Mask, u32, foldhash::fast::FixedState>,
+    blocks: Vec<BlockBook>,
     entries: usize,
-    in_tuples: bool,
+    /// Entries in blocks.
+    residue: usize,
+    /// With this many entries in blocks, a tuple is looked for that takes some.
+    try_at: usize,
+    mixed: bool,
     lane: usize,
-    /// Tuples were emptied that readers still look at.
+    /// Parts were emptied that readers still look at.
     stale: bool,
     /// From this version on, no reader walks the links of the other lane.
     settled: u64,
@@ -253,7 +325,7 @@ impl ClassifierBook {
     /// Links an entry; readers see it as soon as its version is published.
     pub(crate) fn insert(&mut self, c: &Classifier, slab: &Slab, index: u32, writer: &mut Writer) {
         self.entries += 1;
-        if !self.in_tuples && self.entries <= LINEAR_MAX {
+        if !self.mixed && self.entries <= LINEAR_MAX {
             let guard = writer.guard();
             let Some(new) = FlowRef::of_writer(slab, index, guard) else { return };
             let at = self
@@ -264,9 +336,10 @@ impl ClassifierBook {
             return;
         }
         let mut changed = false;
-        if !self.in_tuples {
-            self.in_tuples = true;
-            // Readers of an earlier tuple form may still walk its links: use the others.
+        if !self.mixed {
+            self.mixed = true;
+            self.try_at = FIRST_TRY;
+            // Readers of an earlier form of this kind may still walk its links: use the others.
             self.lane ^= 1;
             self.settled = writer.next();
             for i in std::mem::take(&mut self.linear) {
@@ -275,14 +348,17 @@ impl ClassifierBook {
             changed = true;
         }
         changed |= self.place(c, slab, index, writer);
+        if self.residue >= self.try_at {
+            changed |= self.gather(c, slab, writer);
+        }
         if changed {
-            self.publish_tuples(c, writer);
+            self.publish_parts(c, writer);
         }
     }
 
     /// Unlinks an entry that no version in use shows. Its slot may be freed a grace period later.
     pub(crate) fn remove(&mut self, c: &Classifier, slab: &Slab, index: u32, writer: &mut Writer) {
-        if !self.in_tuples {
+        if !self.mixed {
             if let Some(at) = self.linear.iter().position(|i| *i == index) {
                 self.linear.remove(at);
                 self.entries -= 1;
@@ -292,32 +368,48 @@ impl ClassifierBook {
         }
         let Some(slot) = slab.slot(index, writer.guard()) else { return };
         let home = slot.home.load(Ordering::Relaxed);
-        let Some(value) = slot.body(writer.guard()).map(FlowBody::value) else { return };
-        let Some(Some(book)) = self.tuples.get_mut(home as usize) else { return };
-        let tuple = Arc::clone(&book.tuple);
-        let h = hash(c.seed, &tuple.mask, &value);
-        if !tuple.remove(h, index, slab, writer) {
+        if home == NIL {
             return;
         }
-        self.entries -= 1;
-        book.entries -= 1;
-        if book.entries == 0 {
-            self.tuples[home as usize] = None;
-            self.by_mask.remove(&tuple.mask);
-            self.order.retain(|i| *i != home);
-            if self.order.is_empty() {
-                *self = Self { lane: self.lane, settled: self.settled, ..Self::default() };
-                c.form.replace(None, writer);
-            } else {
+        if home & IN_BLOCK != 0 {
+            let (block, place) = ((home & !IN_BLOCK) as usize / RULES, home as usize % RULES);
+            let Some(book) = self.blocks.get_mut(block) else { return };
+            if !book.block.remove(place, index) {
+                return;
+            }
+            book.entries -= 1;
+            self.residue -= 1;
+            // The last block goes when it is empty; others wait for it or are filled again.
+            while self.blocks.last().is_some_and(|b| b.entries == 0) {
+                self.blocks.pop();
+                self.stale = true;
+            }
+        } else {
+            let Some(value) = slot.body(writer.guard()).map(FlowBody::value) else { return };
+            let Some(Some(book)) = self.tuples.get_mut(home as usize) else { return };
+            let h = hash(c.seed, &book.tuple.mask, &value);
+            if !book.tuple.remove(h, index, slab, writer) {
+                return;
+            }
+            book.entries -= 1;
+            if book.entries == 0 {
+                self.by_mask.remove(&book.tuple.mask);
+                self.tuples[home as usize] = None;
                 self.stale = true;
             }
         }
+        slot_home(slab, index, NIL, writer);
+        self.entries -= 1;
+        if self.entries == 0 {
+            *self = Self { lane: self.lane, settled: self.settled, ..Self::default() };
+            c.form.replace(None, writer);
+        }
     }
 
-    /// After a batch of removals: readers stop looking at tuples that hold nothing.
+    /// After a batch of removals: readers stop looking at parts that hold nothing.
     pub(crate) fn flush(&mut self, c: &Classifier, writer: &mut Writer) {
         if self.stale {
-            self.publish_tuples(c, writer);
+            self.publish_parts(c, writer);
         }
     }
 
@@ -341,7 +433,7 @@ impl ClassifierBook {
     }
 
     pub(crate) fn wants_relaxing(&self, writer: &Writer) -> bool {
-        self.in_tuples && self.entries <= LINEAR_BACK && writer.oldest_used() >= self.settled
+        self.mixed && self.entries <= LINEAR_BACK && writer.oldest_used() >= self.settled
     }
 
     /// Entries linked, those awaiting their end included.
@@ -349,10 +441,10 @@ impl ClassifierBook {
         self.entries
     }
 
-    /// Tuples by entries, for tests.
+    /// Entries by tuples, and entries in blocks, for tests.
     #[cfg(test)]
-    pub(crate) fn tuple_sizes(&self) -> Vec<usize> {
-        self.tuples.iter().flatten().map(|t| t.entries).collect()
+    pub(crate) fn sizes(&self) -> (Vec<usize>, usize) {
+        (self.tuples.iter().flatten().map(|t| t.entries).collect(), self.residue)
     }
 
     fn publish_linear(&self, c: &Classifier, slab: &Slab, writer: &mut Writer) {
@@ -361,94 +453,164 @@ impl ClassifierBook {
         c.form.replace(form, writer);
     }
 
-    fn publish_tuples(&mut self, c: &Classifier, writer: &mut Writer) {
-        let list = self
-            .order
+    fn publish_parts(&mut self, c: &Classifier, writer: &mut Writer) {
+        let tuples = self
+            .tuples
             .iter()
-            .filter_map(|i| self.tuples[*i as usize].as_ref())
-            .map(|t| Ranked { max_rank: t.max_rank, tuple: Arc::clone(&t.tuple) })
-            .collect();
-        c.form.replace(Some(Arc::new(Form::Tuples(list))), writer);
+            .flatten()
+            .map(|t| Ranked { max_rank: t.bound.rank, part: Part::Tuple(Arc::clone(&t.tuple)) });
+        let blocks = self
+            .blocks
+            .iter()
+            .filter(|b| b.entries > 0)
+            .map(|b| Ranked { max_rank: b.bound.rank, part: Part::Block(Arc::clone(&b.block)) });
+        let mut list: Vec<Ranked> = tuples.chain(blocks).collect();
+        list.sort_by_key(|r| std::cmp::Reverse(r.max_rank));
+        c.form.replace(Some(Arc::new(Form::Parts(list.into()))), writer);
         self.stale = false;
     }
 
-    /// Puts an entry into a tuple; whether the list of tuples changed.
+    /// Puts an entry where it belongs: into the tuple of its mask, else into the first one with a
+    /// coarser mask and a short chain, else into a block. Whether readers need a new list of parts.
     fn place(&mut self, c: &Classifier, slab: &Slab, index: u32, writer: &mut Writer) -> bool {
-        let Some(slot) = slab.slot(index, writer.guard()) else { return false };
-        let Some((value, shape, rank)) = slot.body(writer.guard()).map(|b| (b.value(), Arc::clone(&b.shape), b.rank()))
-        else {
-            return false;
-        };
+        let Some((shape, value, rank)) = rule(slab, index, writer) else { return false };
         let own = &shape.mask;
-        let wide = own.widened();
-        // Few tuples: keep them fine, so that chains are short. Many: let coarse ones gather what is left.
-        let crowded = self.order.len() >= CROWDED;
-        let levels = if crowded { vec![own.coarse(), wide.clone()] } else { vec![wide.clone()] };
-        let exact = self.by_mask.get(own).copied();
-        let many = |i: u32| self.tuples[i as usize].as_ref().is_some_and(|t| t.entries >= MANY);
-        let home = match exact {
-            Some(home) if wide == *own && (!crowded || many(home)) => Some(home),
-            _ => levels
-                .iter()
-                .filter_map(|m| self.by_mask.get(m).copied())
-                .find(|i| self.has_room(*i, c, slab, &value, writer))
-                .or_else(|| self.compatible(c, slab, own, &value, writer))
-                .or(exact),
-        };
-        // A tuple with a coarser mask takes it while the chain is short; its own mask's tuple, if
-        // there is one, takes everything; else open one, the coarsest there isn't yet.
-        let (home, new) = match home {
-            Some(home) => (home, false),
-            None => {
-                let mask = levels.into_iter().find(|m| !self.by_mask.contains_key(m));
-                (self.open(mask.unwrap_or_else(|| own.clone())), true)
-            }
-        };
+        let home = self.by_mask.get(own).copied().or_else(|| {
+            (0u32..).zip(&self.tuples).find_map(|(i, t)| {
+                let t = &t.as_ref()?.tuple;
+                (own.contains(&t.mask) && has_room(c, t, slab, &value, writer)).then_some(i)
+            })
+        });
+        match home {
+            Some(home) => self.link(c, slab, home, index, &value, rank, writer),
+            None => self.put(slab, index, own, rank, writer),
+        }
+    }
+
+    /// Links an entry into tuple `home`.
+    #[expect(clippy::too_many_arguments, reason = "what the caller has at hand anyway")]
+    fn link(
+        &mut self,
+        c: &Classifier,
+        slab: &Slab,
+        home: u32,
+        index: u32,
+        value: &FlowKey,
+        rank: u32,
+        writer: &mut Writer,
+    ) -> bool {
         let Some(Some(book)) = self.tuples.get_mut(home as usize) else { return false };
-        let tuple = Arc::clone(&book.tuple);
         slot_home(slab, index, home, writer);
-        let h = hash(c.seed, &tuple.mask, &value);
-        tuple.insert(h, index, slab, writer);
+        book.tuple.insert(hash(c.seed, &book.tuple.mask, value), index, slab, writer);
         book.entries += 1;
-        if rank > book.max_rank || new {
-            book.max_rank = book.max_rank.max(rank);
-            self.sort_in(home);
-            return true;
+        book.bound.cover(rank)
+    }
+
+    /// Puts an entry into a block.
+    fn put(&mut self, slab: &Slab, index: u32, own: &Mask, rank: u32, writer: &Writer) -> bool {
+        let mut changed = false;
+        let room = |b: &BlockBook| b.entries < RULES;
+        let at = match self.blocks.last().is_some_and(room) {
+            true => Some(self.blocks.len() - 1),
+            false if self.residue < self.blocks.len() * RULES => self.blocks.iter().position(room),
+            false => None,
+        };
+        let at = at.unwrap_or_else(|| {
+            let nibbles = self.blocks.last().map_or(Nibbles::NONE, |b| b.nibbles);
+            self.blocks.push(BlockBook {
+                block: Arc::new(Block::new(&nibbles)),
+                nibbles,
+                bound: Bound::default(),
+                entries: 0,
+            });
+            changed = true;
+            self.blocks.len() - 1
+        });
+        let book = &mut self.blocks[at];
+        let mut nibbles = book.nibbles;
+        nibbles.add(own);
+        let guard = writer.guard();
+        let body = |i: u32| slab.slot(i, guard).and_then(|s| s.body(guard));
+        if nibbles != book.nibbles {
+            // It looks at bits that no rule of this block did.
+            let wider = Block::new(&nibbles);
+            for (place, i) in book.block.rules() {
+                if let Some(b) = body(i) {
+                    wider.put(place, i, b);
+                }
+            }
+            book.block = Arc::new(wider);
+            book.nibbles = nibbles;
+            changed = true;
         }
-        false
+        let (Some(place), Some(b)) = (book.block.vacant(), body(index)) else { return changed };
+        book.block.put(place, index, b);
+        slot_home(slab, index, IN_BLOCK | (at * RULES + place) as u32, writer);
+        // An empty block isn't in the readers' list.
+        changed |= book.entries == 0;
+        book.entries += 1;
+        self.residue += 1;
+        book.bound.cover(rank) || changed
     }
 
-    /// The first tuple with a mask that `own` contains and a chain with room.
-    fn compatible(&self, c: &Classifier, slab: &Slab, own: &Mask, value: &FlowKey, writer: &Writer) -> Option<u32> {
-        self.order.iter().copied().find(|i| {
-            self.tuples[*i as usize].as_ref().is_some_and(|t| own.contains(&t.tuple.mask))
-                && self.has_room(*i, c, slab, value, writer)
-        })
-    }
-
-    /// Whether the chain that `value` has in tuple `i` is short.
-    fn has_room(&self, i: u32, c: &Classifier, slab: &Slab, value: &FlowKey, writer: &Writer) -> bool {
-        self.tuples[i as usize].as_ref().is_some_and(|t| {
-            t.tuple.chain_len(hash(c.seed, &t.tuple.mask, value), CHAIN_MAX, slab, writer.guard()) < CHAIN_MAX
-        })
-    }
-
-    fn open(&mut self, mask: Mask) -> u32 {
-        let home = self.tuples.iter().position(Option::is_none).unwrap_or(self.tuples.len());
-        if home == self.tuples.len() {
-            self.tuples.push(None);
+    /// Opens tuples for what many entries in blocks have in common, and moves those there. Whether it did.
+    fn gather(&mut self, c: &Classifier, slab: &Slab, writer: &mut Writer) -> bool {
+        let mut moved = false;
+        for _ in 0..MOST_OPENED {
+            let all: Vec<u32> = self.blocks.iter().flat_map(|b| b.block.rules().map(|(_, i)| i)).collect();
+            let least = if self.by_mask.is_empty() { FIRST_TAKES } else { TAKES };
+            let step = all.len().div_ceil(choose::SAMPLE).max(1);
+            let mask = {
+                let guard = writer.guard();
+                let sample: Vec<&FlowBody> =
+                    all.iter().step_by(step).filter_map(|i| slab.slot(*i, guard)?.body(guard)).collect();
+                choose::choose(c.seed, &sample, least / step, |m| self.by_mask.contains_key(m))
+            };
+            let Some(mask) = mask else { break };
+            let home = self.tuples.iter().position(Option::is_none).unwrap_or(self.tuples.len());
+            if home == self.tuples.len() {
+                self.tuples.push(None);
+            }
+            self.by_mask.insert(mask.clone(), home as u32);
+            let tuple = Arc::new(Tuple::new(mask, self.lane));
+            self.tuples[home] = Some(TupleBook { tuple: Arc::clone(&tuple), bound: Bound::default(), entries: 0 });
+            for at in 0..self.blocks.len() {
+                let mut gone = Vec::new();
+                let block = Arc::clone(&self.blocks[at].block);
+                for (place, index) in block.rules() {
+                    let Some((shape, value, rank)) = rule(slab, index, writer) else { continue };
+                    let own = &shape.mask;
+                    if *own == tuple.mask || own.contains(&tuple.mask) && has_room(c, &tuple, slab, &value, writer) {
+                        self.link(c, slab, home as u32, index, &value, rank, writer);
+                        gone.push(place);
+                    }
+                }
+                if gone.is_empty() {
+                    continue;
+                }
+                // Readers of the list that is still published need the old block as it is.
+                let book = &mut self.blocks[at];
+                book.block = Arc::new(block.without(&gone));
+                book.entries -= gone.len();
+                self.residue -= gone.len();
+            }
+            moved = true;
         }
-        self.by_mask.insert(mask.clone(), home as u32);
-        self.tuples[home] = Some(TupleBook { tuple: Arc::new(Tuple::new(mask, self.lane)), max_rank: 0, entries: 0 });
-        home as u32
+        self.try_at = self.residue + (self.residue / 2).max(NEXT_TRY);
+        moved
     }
+}
 
-    fn sort_in(&mut self, home: u32) {
-        self.order.retain(|i| *i != home);
-        let key = |i: u32| self.tuples[i as usize].as_ref().map_or(0, |t| t.max_rank);
-        let at = self.order.partition_point(|i| key(*i) > key(home));
-        self.order.insert(at, home);
-    }
+/// Whether the chain that `value` has in a tuple is short.
+fn has_room(c: &Classifier, t: &Tuple, slab: &Slab, value: &FlowKey, writer: &Writer) -> bool {
+    t.chain_len(hash(c.seed, &t.mask, value), CHAIN_MAX, slab, writer.guard()) < CHAIN_MAX
+}
+
+/// An entry's shape, value and rank.
+fn rule(slab: &Slab, index: u32, writer: &Writer) -> Option<(Arc<Shape>, FlowKey, u32)> {
+    let guard = writer.guard();
+    let b = slab.slot(index, guard)?.body(guard)?;
+    Some((Arc::clone(&b.shape), b.value(), b.rank()))
 }
 
 fn slot_home(slab: &Slab, index: u32, home: u32, writer: &Writer) {

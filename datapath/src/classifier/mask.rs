@@ -33,9 +33,20 @@ impl Mask {
         other.0.iter().all(|(w, m)| mine.by_ref().find(|(x, _)| x >= w).is_some_and(|(x, n)| x == w && m & !n == 0))
     }
 
-    /// The mask to open a tuple with: prefixes of addresses and partial ports rounded down to whole
+    /// The bits that both have.
+    pub(super) fn common(&self, other: &Mask) -> Self {
+        let other = other.key();
+        Self(self.0.iter().map(|(w, m)| (*w, m & other.0[usize::from(*w)])).filter(|(_, m)| *m != 0).collect())
+    }
+
+    /// How many bits are set.
+    pub(super) fn bits(&self) -> u32 {
+        self.0.iter().map(|(_, m)| m.count_ones()).sum()
+    }
+
+    /// A mask that a tuple may have: prefixes of addresses and partial ports rounded down to whole
     /// bytes, so that neighbouring prefix lengths share a tuple.
-    pub(crate) fn widened(&self) -> Self {
+    pub(super) fn widened(&self) -> Self {
         let mut key = self.key();
         for field in [
             FieldId::Ipv4Src,
@@ -67,9 +78,9 @@ impl Mask {
 }
 
 impl Mask {
-    /// The mask of a tuple that gathers rules of many masks: addresses cut to their networks (/16,
+    /// A mask that may gather rules of many masks: addresses cut to their networks (/16,
     /// IPv6 /32) and, if that leaves any address, nothing of the headers above.
-    pub(crate) fn coarse(&self) -> Self {
+    pub(super) fn coarse(&self) -> Self {
         let mut key = self.key();
         let mut networks = false;
         for (field, bits) in
