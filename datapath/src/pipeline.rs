@@ -35,6 +35,7 @@ use crate::program::Program;
 use crate::punt::Punt;
 use ofproto::flow::FlowMod;
 use ofproto::ids::{Cookie, GroupId, MeterId, PortNo, QueueId, TableId};
+use ofproto::packet::PacketInReason;
 use ofproto::port::{PortConfig, PortState};
 
 /// Deepest nesting.
@@ -235,6 +236,10 @@ pub enum Request {
 pub trait Sink {
     /// A frame leaves through a port that may send it.
     fn transmit(&mut self, port: PortNo, queue: Option<QueueId>, frame: Frame);
+    /// Whether a packet for the controllers may come from here now; false is counted as a drop.
+    fn admits(&mut self, _in_port: PortNo, _table: TableId, _reason: PacketInReason, _now: Time) -> bool {
+        true
+    }
     /// A packet for the controllers; false if there was no room.
     fn punt(&mut self, punt: Punt) -> bool;
     /// A wish for control, made at `now`.

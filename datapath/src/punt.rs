@@ -1,16 +1,20 @@
 //! Packets on their way to the controllers: a bounded queue that is fair between sources.
 //!
-//! Each source, that is each (ingress port, table, reason), may hold its share of the queue's places and
-//! bytes: a port that floods fills its own share and no one else's. Nothing waits: what doesn't fit
-//! is counted and gone.
+//! Each source, that is each (ingress port, table, reason), has a rate of its own and may hold its share
+//! of the queue's places and bytes: a port that floods fills its own share and no one else's. Nothing
+//! waits: what comes too fast or doesn't fit is counted and gone.
 //!
 //! Thread-safety: any number of workers push, one consumer takes; a short lock guards the queue. Workers
 //! come here only with packets that leave the fast path anyway.
 
+mod limiter;
+
+use crate::clock::Time;
 use crate::frame::Frame;
 use crate::key::FlowKey;
 use bytes::Bytes;
 use hashbrown::HashMap;
+use limiter::Limiter;
 use ofproto::ids::{Cookie, PortNo, TableId};
 use ofproto::packet::PacketInReason;
 use std::collections::VecDeque;
@@ -60,11 +64,21 @@ pub struct PuntLimits {
     pub bytes: usize,
     /// Most packets of one source while others wait too.
     pub per_source: usize,
+    /// Most packets of one source per second; 0: any number.
+    pub rate: u32,
+    /// Most packets of one source at once, before the rate counts.
+    pub burst: u32,
 }
+
+/// Packets a second that one source may send to the controllers unless told otherwise: more than
+/// controllers written in Python take, and little enough for several ports to flood at once.
+pub const DEFAULT_RATE: u32 = 2000;
+/// How many of them at once.
+pub const DEFAULT_BURST: u32 = 500;
 
 impl Default for PuntLimits {
     fn default() -> Self {
-        Self { packets: 4096, bytes: 16 << 20, per_source: 512 }
+        Self { packets: 4096, bytes: 16 << 20, per_source: 512, rate: DEFAULT_RATE, burst: DEFAULT_BURST }
     }
 }
 
@@ -82,6 +96,8 @@ struct Inner {
 pub struct PuntQueue {
     inner: Mutex<Inner>,
     limits: PuntLimits,
+    limiter: Limiter,
+    limited: [AtomicU64; 7],
     queued: AtomicU64,
     dropped: [AtomicU64; 7],
     waiting: AtomicBool,
@@ -111,7 +127,9 @@ impl PuntQueue {
     pub fn new(limits: PuntLimits) -> Self {
         Self {
             inner: Mutex::default(),
+            limiter: Limiter::new(limits.rate, limits.burst),
             limits,
+            limited: Default::default(),
             queued: AtomicU64::new(0),
             dropped: Default::default(),
             waiting: AtomicBool::new(false),
@@ -123,6 +141,16 @@ impl PuntQueue {
     /// only wake somebody.
     pub fn on_packet(&self, wake: impl Fn() + Send + Sync + 'static) {
         *self.wake.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(wake));
+    }
+
+    /// Whether a source may send one more packet now; asked before the packet is copied. What it may not
+    /// is counted.
+    pub fn admits(&self, in_port: PortNo, table: TableId, reason: PacketInReason, now: Time) -> bool {
+        let admitted = self.limiter.admits((in_port, table, reason), now);
+        if !admitted {
+            self.limited[reason_index(reason)].fetch_add(1, Ordering::Relaxed);
+        }
+        admitted
     }
 
     /// Queues a packet, or drops it and says false.
@@ -199,6 +227,11 @@ impl PuntQueue {
         self.queued.load(Ordering::Relaxed)
     }
 
+    /// Packets dropped so far because their source sent too many, by reason as in [`dropped`](Self::dropped).
+    pub fn limited(&self) -> [u64; 7] {
+        std::array::from_fn(|i| self.limited[i].load(Ordering::Relaxed))
+    }
+
     /// Packets dropped so far for want of room, by reason: table miss, apply-action, invalid TTL, action
     /// set, group, packet-out, other.
     pub fn dropped(&self) -> [u64; 7] {
@@ -228,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_flooding_port_neither_starves_others_nor_outgrows_its_share() {
-        let q = PuntQueue::new(PuntLimits { packets: 100, bytes: 1 << 20, per_source: 50 });
+        let q = PuntQueue::new(PuntLimits { packets: 100, bytes: 1 << 20, per_source: 50, ..PuntLimits::default() });
         for _ in 0..10_000 {
             q.push(punt(1, 60));
         }
@@ -245,7 +278,7 @@ mod tests {
 
     #[test]
     fn bytes_are_bounded_and_the_consumer_is_woken_for_the_first() {
-        let q = PuntQueue::new(PuntLimits { packets: 100, bytes: 1000, per_source: 100 });
+        let q = PuntQueue::new(PuntLimits { packets: 100, bytes: 1000, per_source: 100, ..PuntLimits::default() });
         let woken = std::sync::Arc::new(AtomicU64::new(0));
         let w = std::sync::Arc::clone(&woken);
         q.on_packet(move || {

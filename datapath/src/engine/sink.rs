@@ -7,7 +7,8 @@ use crate::frame::Frame;
 use crate::pipeline::{DropReason, Request, Sink};
 use crate::punt::Punt;
 use crate::worker::TxQueues;
-use ofproto::ids::{PortNo, QueueId};
+use ofproto::ids::{PortNo, QueueId, TableId};
+use ofproto::packet::PacketInReason;
 
 /// A worker's way out.
 pub struct TxSink<'a> {
@@ -23,6 +24,10 @@ impl Sink for TxSink<'_> {
     #[inline]
     fn transmit(&mut self, port: PortNo, queue: Option<QueueId>, frame: Frame) {
         self.tx.push(port, queue.unwrap_or(QueueId(0)), frame);
+    }
+
+    fn admits(&mut self, in_port: PortNo, table: TableId, reason: PacketInReason, now: Time) -> bool {
+        self.shared.punts().admits(in_port, table, reason, now)
     }
 
     fn punt(&mut self, punt: Punt) -> bool {

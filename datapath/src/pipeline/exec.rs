@@ -594,7 +594,8 @@ pub(crate) fn punt<S: Sink>(
     if meter.is_some_and(|m| m.charge(writer, packets, bytes, now) == Verdict::Drop) {
         return false;
     }
-    hand_over(packet, &what, sink)
+    let in_port = PortNo(packet.key.0[crate::key::word::IN_PORT] as u32);
+    sink.admits(in_port, what.table, what.reason, now) && hand_over(packet, &what, sink)
 }
 
 /// What a select group's choice reads.

@@ -229,11 +229,17 @@ fn counters<P: Packets>(s: &Switch<P>) -> Value {
         DropReason::ALL.iter().zip(s.shared.drops()).map(|(r, n)| (r.name().to_owned(), json!(n))).collect();
     let names = ["table_miss", "apply_action", "invalid_ttl", "action_set", "group", "packet_out", "other"];
     let punts = s.shared.punts();
-    let punt_drops: serde_json::Map<String, Value> =
-        names.iter().zip(punts.dropped()).map(|(r, n)| ((*r).to_owned(), json!(n))).collect();
+    let by_reason = |counts: [u64; 7]| -> serde_json::Map<String, Value> {
+        names.iter().zip(counts).map(|(r, n)| ((*r).to_owned(), json!(n))).collect()
+    };
     json!({
         "drops": drops,
-        "controller_queue": { "queued": punts.queued(), "waiting": punts.len(), "dropped": punt_drops },
+        "controller_queue": {
+            "queued": punts.queued(),
+            "waiting": punts.len(),
+            "dropped": by_reason(punts.dropped()),
+            "limited": by_reason(punts.limited()),
+        },
         "lost_requests": s.shared.lost_requests(),
         "sampled": s.shared.sampled(),
     })

@@ -77,6 +77,17 @@ pub struct Cli {
     #[arg(long, value_name = "SECONDS", value_parser = parse_probe, help_heading = "OpenFlow channel")]
     inactivity_probe: Option<u32>,
 
+    /// Packets per second that each port, table and reason may send to controllers; by default 2000
+    ///
+    /// What comes faster is dropped and counted, so that one port's flood neither drowns the
+    /// controllers nor others' packets. 0 for any number.
+    #[arg(long, value_name = "N", value_parser = parse_packet_in_rate, help_heading = "OpenFlow channel")]
+    packet_in_rate: Option<u32>,
+
+    /// How many of these packets may come at once; by default 500
+    #[arg(long, value_name = "N", value_parser = parse_packet_in_burst, help_heading = "OpenFlow channel")]
+    packet_in_burst: Option<u32>,
+
     /// Private key for TLS (PEM)
     #[arg(long, value_name = "FILE", help_heading = "OpenFlow channel")]
     tls_key: Option<PathBuf>,
@@ -114,6 +125,14 @@ fn parse_probe(s: &str) -> Result<u32, String> {
     value::probe(s.parse().map_err(|_| format!("`{s}` is no number"))?)
 }
 
+fn parse_packet_in_rate(s: &str) -> Result<u32, String> {
+    value::packet_in_rate(s.parse().map_err(|_| format!("`{s}` is no number"))?)
+}
+
+fn parse_packet_in_burst(s: &str) -> Result<u32, String> {
+    value::packet_in_burst(s.parse().map_err(|_| format!("`{s}` is no number"))?)
+}
+
 impl Cli {
     /// The file to read, if any.
     pub fn config_file(&self) -> Option<&std::path::Path> {
@@ -139,6 +158,8 @@ impl Cli {
                 listen: list(self.listen, "--listen"),
                 protocols: list(self.protocol, "--protocol"),
                 inactivity_probe: self.inactivity_probe.map(|v| one(v, "--inactivity-probe")),
+                packet_in_rate: self.packet_in_rate.map(|v| one(v, "--packet-in-rate")),
+                packet_in_burst: self.packet_in_burst.map(|v| one(v, "--packet-in-burst")),
                 tls_key: self.tls_key.map(|v| one(v, "--tls-key")),
                 tls_cert: self.tls_cert.map(|v| one(v, "--tls-cert")),
                 tls_ca: self.tls_ca.map(|v| one(v, "--tls-ca")),

@@ -16,7 +16,7 @@ const MAX_FILE: u64 = 1 << 20;
 /// Most bridges of one process.
 pub const MAX_BRIDGES: usize = 64;
 
-const BRIDGE_KEYS: [&str; 12] = [
+const BRIDGE_KEYS: [&str; 14] = [
     "name",
     "dpid",
     "port",
@@ -26,6 +26,8 @@ const BRIDGE_KEYS: [&str; 12] = [
     "listen",
     "protocol",
     "inactivity-probe",
+    "packet-in-rate",
+    "packet-in-burst",
     "tls-key",
     "tls-cert",
     "tls-ca",
@@ -171,6 +173,16 @@ impl File<'_> {
                 let n = self.number(value, key)?;
                 let n = value::probe(n).map_err(|e| self.wrong(value, key, e))?;
                 b.inactivity_probe = Some(Sourced { value: n, origin: self.at(value.span().start, key) });
+            }
+            "packet-in-rate" => {
+                let n = self.number(value, key)?;
+                let n = value::packet_in_rate(n).map_err(|e| self.wrong(value, key, e))?;
+                b.packet_in_rate = Some(Sourced { value: n, origin: self.at(value.span().start, key) });
+            }
+            "packet-in-burst" => {
+                let n = self.number(value, key)?;
+                let n = value::packet_in_burst(n).map_err(|e| self.wrong(value, key, e))?;
+                b.packet_in_burst = Some(Sourced { value: n, origin: self.at(value.span().start, key) });
             }
             "tls-key" => b.tls_key = Some(self.path(value, key)?),
             "tls-cert" => b.tls_cert = Some(self.path(value, key)?),

@@ -91,6 +91,8 @@ pub struct BridgeOptions {
     pub listen: Option<Vec<Sourced<Listen>>>,
     pub protocols: Option<Vec<Sourced<Version>>>,
     pub inactivity_probe: Option<Sourced<u32>>,
+    pub packet_in_rate: Option<Sourced<u32>>,
+    pub packet_in_burst: Option<Sourced<u32>>,
     pub tls_key: Option<Sourced<PathBuf>>,
     pub tls_cert: Option<Sourced<PathBuf>>,
     pub tls_ca: Option<Sourced<PathBuf>>,
@@ -109,6 +111,8 @@ impl BridgeOptions {
             listen: self.listen.or(other.listen),
             protocols: self.protocols.or(other.protocols),
             inactivity_probe: self.inactivity_probe.or(other.inactivity_probe),
+            packet_in_rate: self.packet_in_rate.or(other.packet_in_rate),
+            packet_in_burst: self.packet_in_burst.or(other.packet_in_burst),
             tls_key: self.tls_key.or(other.tls_key),
             tls_cert: self.tls_cert.or(other.tls_cert),
             tls_ca: self.tls_ca.or(other.tls_ca),
@@ -161,6 +165,10 @@ pub struct BridgeConfig {
     pub protocols: Vec<Version>,
     /// Silence before a controller is probed; `None`: it never is.
     pub inactivity_probe: Option<Duration>,
+    /// Packets for controllers per second of each port, table and reason; 0: any number.
+    pub packet_in_rate: u32,
+    /// How many of them at once.
+    pub packet_in_burst: u32,
     /// TLS, when given; always there when a target or listener needs it.
     pub tls: Option<Tls>,
 }
@@ -335,6 +343,8 @@ fn bridge(b: BridgeOptions, several: bool, seen: &mut Seen) -> Result<BridgeConf
             0 => None,
             seconds => Some(Duration::from_secs(seconds.into())),
         },
+        packet_in_rate: b.packet_in_rate.map_or(datapath::punt::DEFAULT_RATE, |r| r.value),
+        packet_in_burst: b.packet_in_burst.map_or(datapath::punt::DEFAULT_BURST, |r| r.value),
         tls,
     })
 }

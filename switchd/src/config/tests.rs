@@ -43,6 +43,8 @@ fn every_long_option_of_a_bridge_is_a_key() {
         listen = ["ptcp:6634:127.0.0.1"]
         protocol = ["1.3", "OpenFlow14,1.5"]
         inactivity-probe = 7
+        packet-in-rate = 70
+        packet-in-burst = 9
         tls-key = "k"
         tls-cert = "c"
         tls-ca = "a"
@@ -71,6 +73,10 @@ fn every_long_option_of_a_bridge_is_a_key() {
         "1.3,1.4,1.5",
         "--inactivity-probe",
         "7",
+        "--packet-in-rate",
+        "70",
+        "--packet-in-burst",
+        "9",
         "--tls-key",
         "k",
         "--tls-cert",
@@ -129,6 +135,8 @@ fn mistakes_in_a_file_name_line_key_and_expectation() {
         ("controller = \"1.2.3.4\"", "s.toml, line 1: controller: `1.2.3.4` names no transport; expected tcp:"),
         ("protocol = \"1.3,2.0\"", "s.toml, line 1: protocol: `2.0` is no OpenFlow version"),
         ("workers = 0", "s.toml, line 1: workers: 0 workers can't be; expected 1 to 64"),
+        ("packet-in-rate = -1", "s.toml, line 1: packet-in-rate: -1 a second can't be; expected 0 (any number)"),
+        ("packet-in-burst = 0", "s.toml, line 1: packet-in-burst: 0 packets can't be; expected 1 to"),
         ("inactivity-probe = -1", "s.toml, line 1: inactivity-probe: -1 seconds can't be; expected 0 (never) to 86400"),
         ("workers = \"2\"", "s.toml, line 1: workers: found a string, expected a number"),
         ("bridge = 3", "s.toml, line 1: bridge: found a number, expected tables that begin with `[[bridge]]`"),

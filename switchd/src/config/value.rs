@@ -387,6 +387,25 @@ pub fn probe(n: i64) -> Result<u32, String> {
         .ok_or_else(|| format!("{n} seconds can't be; expected 0 (never) to {MAX_PROBE}"))
 }
 
+/// Packets for controllers per second; 0 is any number.
+pub fn packet_in_rate(n: i64) -> Result<u32, String> {
+    u32::try_from(n)
+        .ok()
+        .filter(|n| *n <= MAX_PACKET_INS)
+        .ok_or_else(|| format!("{n} a second can't be; expected 0 (any number) to {MAX_PACKET_INS}"))
+}
+
+/// Packets for controllers at once.
+pub fn packet_in_burst(n: i64) -> Result<u32, String> {
+    u32::try_from(n)
+        .ok()
+        .filter(|n| (1..=MAX_PACKET_INS).contains(n))
+        .ok_or_else(|| format!("{n} packets can't be; expected 1 to {MAX_PACKET_INS}"))
+}
+
+/// Most packets for controllers, per second and at once.
+pub const MAX_PACKET_INS: u32 = 10_000_000;
+
 /// Longest silence before a probe, in seconds: a day.
 pub const MAX_PROBE: u32 = 86_400;
 

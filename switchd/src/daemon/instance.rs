@@ -18,6 +18,7 @@ use datapath::clock::Time;
 use datapath::control::{Control, ControlConfig};
 use datapath::engine::SharedConfig;
 use datapath::port::PortError;
+use datapath::punt::PuntLimits;
 use datapath::worker::Clock;
 use ofproto::ids::{Dpid, PortNo};
 use std::sync::Arc;
@@ -45,7 +46,12 @@ impl Instance {
         let mut control =
             Control::new(ControlConfig { seed: random(), max_workers: shared.workers, ..ControlConfig::default() });
         // One writer of counters for control, one for each worker.
-        let parts = SharedConfig { seed: random(), writers: shared.workers + 1, ..SharedConfig::default() };
+        let parts = SharedConfig {
+            seed: random(),
+            writers: shared.workers + 1,
+            punts: PuntLimits { rate: config.packet_in_rate, burst: config.packet_in_burst, ..PuntLimits::default() },
+            ..SharedConfig::default()
+        };
         let parts = Arc::new(datapath::engine::Shared::new(parts));
         let bell = handle.bell().clone();
         parts.punts().on_packet(move || bell.ring());

@@ -17,6 +17,7 @@
 //! owner, no locks.
 
 pub mod bundle;
+mod fairness;
 pub mod filter;
 pub mod hello;
 pub mod host;
@@ -232,6 +233,7 @@ pub struct Session {
     /// 1.0 with `NXT_FLOW_MOD_TABLE_ID`: the command's upper byte is the table.
     flow_mod_table_id: bool,
     buffer: PacketBuffer,
+    shares: fairness::Shares,
     bundles: Bundles,
     monitors: BTreeMap<ofproto::ids::MonitorId, FlowMonitorRequest>,
     /// Changes that monitors will be told of when the peer has read: what is new or changed meanwhile.
@@ -272,6 +274,7 @@ impl Session {
             controller_id: 0,
             flow_mod_table_id: false,
             buffer,
+            shares: fairness::Shares::default(),
             bundles: Bundles::default(),
             monitors: BTreeMap::new(),
             paused: None,

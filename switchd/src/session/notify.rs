@@ -90,7 +90,9 @@ impl Session {
         if !self.wants_packet_in(punted) {
             return false;
         }
-        if self.unsent() > limits::PACKET_IN_QUEUE {
+        let source = (punted.in_port, punted.table, punted.reason);
+        let unsent = self.unsent();
+        if !self.shares.admits(source, unsent) {
             self.counters.packet_ins_dropped += 1;
             return false;
         }
