@@ -79,7 +79,7 @@ def test_meters(net, version):
 @pytest.mark.parametrize('version', VERSIONS)
 def test_testcontroller(lab, version):
     sw, hosts = lab.star(3)
-    lab.spawn(sw, ['ovs-testcontroller', '-O', version, 'ptcp:6653:127.0.0.1'])
+    lab.spawn(sw, ['ovs-testcontroller', '-O', version, 'ptcp:6653:127.0.0.1'], env={'OVS_RUNDIR': lab.dir})
     Switch(lab, sw, '--controller', 'tcp:127.0.0.1:6653', ports=['%d=s%d' % (h.n, h.n) for h in hosts])
     wait_for('every pair to answer', lambda: ping_all(hosts, 1) == [], 30)
     assert ping_all(hosts) == []

@@ -16,13 +16,15 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 
 from mininet.log import debug, error
 from mininet.node import Switch
 
-_HERE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+# `mn --custom` executes this file without setting __file__; the code object knows its place.
+_HERE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(sys._getframe().f_code.co_filename))))
 
 
 def find_switchd():
