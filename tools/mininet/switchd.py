@@ -55,6 +55,7 @@ class Switchd(Switch):
         self.args = args.split() if isinstance(args, str) else list(args or [])
         self.process = None
         self.run_dir = None
+        self.dialled = 0
 
     @classmethod
     def setup(cls):
@@ -71,9 +72,11 @@ class Switchd(Switch):
         return os.path.join(self.run_dir or '/nonexistent', 'of.sock')
 
     def connected(self):
-        """Whether some controller's session is up."""
+        """Whether some controller's session is up; without controllers, whether it runs."""
         if not self.run_dir:
             return False
+        if not self.dialled:
+            return self.process is not None and self.process.poll() is None
         return 'connected' in self.status_text()
 
     def status_text(self):
@@ -100,6 +103,7 @@ class Switchd(Switch):
             if intf.name == 'lo':
                 continue
             cmd += ['--port', '%d=%s' % (self.ports[intf], intf.name)]
+        self.dialled = len(controllers)
         for c in controllers:
             cmd += ['--controller', '%s:%s:%d' % (c.protocol if c.protocol != 'ssl' else 'tls', c.IP(), c.port)]
         if self.protocols:
