@@ -179,6 +179,9 @@ fn set_field(field: &MatchField, known: &mut Option<Known>, version: Version) ->
         let reason = format!("{:#x} has more than {} bits", field.value, info.bits);
         return Err(fault(ErrorKind::BadActionBadSetArgument, info.name, reason));
     }
+    if field.id == FieldId::IpTos && field.value & 3 != 0 {
+        return Err(fault(ErrorKind::BadActionBadArgument, "nw_tos", format!("{:#04x} has ECN bits", field.value)));
+    }
     if field.id == FieldId::VlanVid && version >= Version::V12 && field.value & 0x1000 == 0 {
         return Err(fault(ErrorKind::BadActionBadSetArgument, info.name, "OFPVID_PRESENT must be set"));
     }

@@ -88,6 +88,15 @@ impl Known {
 /// 1.0 and 1.1 have fixed matches, where a field without its prerequisite is ignored rather than
 /// refused.
 pub fn matching(m: &Match, version: Version) -> Result<Known, OfError> {
+    fields(m, version >= Version::V12)
+}
+
+/// Checks a match of Nicira's messages, which has prerequisites in every version.
+pub fn nicira_matching(m: &Match) -> Result<Known, OfError> {
+    fields(m, true)
+}
+
+fn fields(m: &Match, strict: bool) -> Result<Known, OfError> {
     let mut known = Known::default();
     let mut seen = [0u64; 4];
     let mut unknown = m.unknown.iter().peekable();
@@ -103,7 +112,7 @@ pub fn matching(m: &Match, version: Version) -> Result<Known, OfError> {
             }
             *word |= bit;
         }
-        one(field, &mut known, version)?;
+        one(field, &mut known, strict)?;
     }
     match unknown.next() {
         None => Ok(known),
@@ -119,12 +128,16 @@ fn fault(kind: ErrorKind, field: &MatchField, reason: impl Into<std::borrow::Cow
     OfError::new(kind, field.id.info().name, reason)
 }
 
-fn one(field: &MatchField, known: &mut Known, version: Version) -> Result<(), OfError> {
+fn one(field: &MatchField, known: &mut Known, strict: bool) -> Result<(), OfError> {
     let info = field.id.info();
-    if version >= Version::V12 && !known.satisfies(info.prereq) {
+    if strict && !known.satisfies(info.prereq) {
         return Err(fault(ErrorKind::BadMatchBadPrereq, field, format!("{:?} must be matched before it", info.prereq)));
     }
     value_and_mask(field, info)?;
+    // 1.1 (1.1.0 §A.2.3) and Nicira's `NXM_OF_IP_TOS`: the two bits of ECN must be zero.
+    if field.id == FieldId::IpTos && field.value & 3 != 0 {
+        return Err(fault(ErrorKind::BadMatchBadValue, field, format!("{:#04x} has ECN bits", field.value)));
+    }
     if exact(field, info) {
         if matches!(field.id, FieldId::VlanVid) && field.value & VID_PRESENT == 0 && field.value != 0 {
             return Err(fault(ErrorKind::BadMatchBadValue, field, "a VLAN id without OFPVID_PRESENT matches nothing"));

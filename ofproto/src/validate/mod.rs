@@ -9,13 +9,14 @@ mod matching;
 mod request;
 
 pub use action::{Place, actions, instructions};
-pub use matching::{Known, matching};
+pub use matching::{Known, matching, nicira_matching};
 
 use crate::bundle::{BundleAdd, BundleCtrl, BundleCtrlType, BundleFlags};
 use crate::error::{ErrorKind, OfError};
 use crate::ids::ExperimenterId;
 use crate::message::{Experimenter, Message, MultipartRequest};
 use crate::monitor::{FlowMonitorRequest, MonitorCommand, MonitorFlags};
+use crate::nx_message::NxMessage;
 use crate::version::Version;
 
 /// Checks a message that a controller sent. Replies and asynchronous messages pass.
@@ -33,6 +34,7 @@ pub fn message(m: &Message, version: Version) -> Result<(), OfError> {
         Message::MultipartRequest(m) => multipart(&m.body, version),
         Message::BundleControl(m) => bundle_control(m, version),
         Message::BundleAdd(m) => bundle_add(m, version),
+        Message::Nicira(NxMessage::FlowMod(m)) => request::nicira_flow_mod(m, version),
         Message::Experimenter(e) => Err(experimenter(e)),
         _ => Ok(()),
     }
@@ -48,11 +50,10 @@ fn experimenter(e: &Experimenter) -> OfError {
 
 fn multipart(body: &MultipartRequest, version: Version) -> Result<(), OfError> {
     match body {
-        MultipartRequest::Flow(f)
-        | MultipartRequest::Aggregate(f)
-        | MultipartRequest::NxFlow(f)
-        | MultipartRequest::NxAggregate(f)
-        | MultipartRequest::FlowStats(f) => matching(&f.matching, version).map(|_| ()),
+        MultipartRequest::NxFlow(f) | MultipartRequest::NxAggregate(f) => nicira_matching(&f.matching).map(|_| ()),
+        MultipartRequest::Flow(f) | MultipartRequest::Aggregate(f) | MultipartRequest::FlowStats(f) => {
+            matching(&f.matching, version).map(|_| ())
+        }
         MultipartRequest::FlowMonitor(list) => list.iter().try_for_each(|m| flow_monitor(m, version)),
         MultipartRequest::Experimenter(e) => Err(experimenter(e)),
         MultipartRequest::Unknown { ty, .. } => Err(OfError::new(

@@ -1,12 +1,13 @@
 //! Requests that change the switch.
 
-use super::{Place, actions, instructions, matching};
+use super::{Known, Place, actions, instructions, matching};
 use crate::async_config::{AsyncConfig, AsyncKind, AsyncProp};
 use crate::error::{ErrorKind, OfError};
 use crate::field::FieldId;
 use crate::flow::{FlowMod, FlowModCommand, FlowModFlags};
 use crate::group::{GroupMod, GroupModCommand, GroupType, OtherProp};
 use crate::ids::{BucketId, GroupId, MeterId, PortNo, TableId};
+use crate::matching::Match;
 use crate::message::SwitchConfig;
 use crate::meter::{BandAction, MeterFlags, MeterMod, MeterModCommand};
 use crate::packet::PacketOut;
@@ -45,6 +46,19 @@ fn flow_mod_flags(version: Version) -> FlowModFlags {
 }
 
 pub(super) fn flow_mod(m: &FlowMod, version: Version) -> Result<(), OfError> {
+    flow_mod_with(m, version, |m| matching(m, version))
+}
+
+/// `NXT_FLOW_MOD`: its match has TLVs whatever the version.
+pub(super) fn nicira_flow_mod(m: &FlowMod, version: Version) -> Result<(), OfError> {
+    flow_mod_with(m, version, super::nicira_matching)
+}
+
+fn flow_mod_with(
+    m: &FlowMod,
+    version: Version,
+    matching: impl FnOnce(&Match) -> Result<Known, OfError>,
+) -> Result<(), OfError> {
     let deletes = match m.command {
         FlowModCommand::Delete | FlowModCommand::DeleteStrict => true,
         FlowModCommand::Add | FlowModCommand::Modify | FlowModCommand::ModifyStrict => false,
@@ -60,7 +74,7 @@ pub(super) fn flow_mod(m: &FlowMod, version: Version) -> Result<(), OfError> {
     if m.table == TableId::ALL && !deletes {
         return Err(fault(ErrorKind::FlowModFailedBadTableId, "table_id", "OFPTT_ALL is for deletes"));
     }
-    let known = matching(&m.matching, version)?;
+    let known = matching(&m.matching)?;
     // A delete's instructions are ignored (OpenFlow 1.3.5 §6.4).
     if deletes { Ok(()) } else { instructions(&m.instructions, known, m.table, version) }
 }
@@ -319,7 +333,6 @@ mod tests {
     use crate::action::Action;
     use crate::group::Bucket;
     use crate::instruction::Instruction;
-    use crate::matching::Match;
     use crate::message::Message;
     use crate::meter::Band;
 

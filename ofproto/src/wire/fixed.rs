@@ -256,8 +256,7 @@ fn fields(m: &Layout, v10: bool) -> Vec<MatchField> {
         if mask == all {
             out.push(MatchField::exact(id, value));
         } else if mask != 0 {
-            // 1.0 counts bits, so values have none outside the mask; 1.1's may, and are refused then.
-            out.push(MatchField::masked(id, if v10 { value & mask } else { value }, mask));
+            out.push(MatchField::masked(id, value & mask, mask));
         }
     };
     masked(F::Metadata, (m.metadata.0.into(), m.metadata.1.into()));

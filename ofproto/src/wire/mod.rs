@@ -232,4 +232,6 @@ fn put_message(w: &mut Writer, version: Version, xid: Xid, message: &Message) ->
 }
 
 #[cfg(test)]
+mod old_versions_tests;
+#[cfg(test)]
 mod tests;
