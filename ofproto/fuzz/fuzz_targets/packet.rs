@@ -1,0 +1,3 @@
+//! See `fuzz::packet`.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::packet::run(data));

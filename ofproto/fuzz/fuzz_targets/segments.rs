@@ -1,0 +1,3 @@
+//! See `fuzz::segments`.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::segments::run(data));
