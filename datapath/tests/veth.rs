@@ -480,7 +480,7 @@ fn a_queue_sends_with_its_priority_and_so_through_its_class() -> Result {
     tc("class add dev s2 parent 1: classid 1:10 htb rate 1gbit")?;
     tc("class add dev s2 parent 1: classid 1:20 htb rate 1gbit")?;
     let (a, b) = (af_packet("s1", true)?, af_packet("s2", true)?);
-    b.set_queue_priority(QueueId(7), Some(1 << 16 | 0x20));
+    b.set_queue(QueueId(7), Some(1 << 16 | 0x20));
     let config = WorkerConfig::new("test", Arc::new(|| Time::ZERO));
     let workers = Workers::new(vec![Worker::start(config, || Alternate(0))?]);
     workers.add_port(PortNo(1), &a)?;

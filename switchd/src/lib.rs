@@ -6,7 +6,7 @@
 //!                        └──▶ datapath ◀───────┘  └──management::Call── management (unix socket)
 //! ```
 //!
-//! No packet is parsed here and no wire layout is known here.
+//! No packet is parsed here and no wire layout of OpenFlow is known here.
 #![forbid(unsafe_code)]
 
 pub mod agent;
@@ -18,5 +18,6 @@ pub mod metrics;
 pub mod netlink;
 pub mod packet_buffer;
 pub mod ports;
+pub mod queues;
 pub mod service;
 pub mod session;

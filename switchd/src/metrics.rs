@@ -27,7 +27,7 @@ pub struct Metrics {
 const DEPTH: usize = 4;
 
 /// Members that identify an object within its list, and the label each becomes.
-const IDENTITIES: [(&str, &str); 9] = [
+const IDENTITIES: [(&str, &str); 10] = [
     ("port_no", "port"),
     ("table_id", "table"),
     ("table", "table"),
@@ -36,6 +36,7 @@ const IDENTITIES: [(&str, &str); 9] = [
     ("name", "name"),
     ("peer", "peer"),
     ("target", "target"),
+    ("queue_id", "queue"),
     ("id", "id"),
 ];
 

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use switchd::netlink;
 use switchd::ports::manager::{Backends, BridgePorts, opener};
 use switchd::ports::{self, PortEvent};
+use switchd::queues::KernelShaper;
 
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -97,6 +98,7 @@ impl Seen {
         match event {
             PortEvent::Added(p) | PortEvent::Changed(p) => drop(map.insert(p.port_no, p)),
             PortEvent::Removed(no) => drop(map.remove(&no)),
+            PortEvent::Queues(..) => {}
         }
     }
 
@@ -141,6 +143,7 @@ fn ports_outlive_their_interfaces() -> Result {
     let specs = ["1=s1", "2=s2", "7=t7,type=tap"].map(|s| s.parse::<switchd::config::PortSpec>().unwrap());
     let seen = Seen::default();
     let (tell, up) = (seen.clone(), runtime.handle().clone());
+    let shaper = KernelShaper::new(links.clone(), up.clone());
     let (raise, raised) = mpsc::channel();
     control.add_bridge(BridgePorts::new(
         "br0",
@@ -149,11 +152,12 @@ fn ports_outlive_their_interfaces() -> Result {
         Backends::default(),
         opener(),
         move |e| tell.take(e),
-        move |l| {
+        move |l, on| {
             let (links, index) = (links.clone(), l.ifindex);
-            up.spawn(async move { links.set_up(index, true).await });
+            up.spawn(async move { links.set_up(index, on).await });
             let _ = raise.send(l.name.clone());
         },
+        Box::new(shaper),
     ));
     for spec in specs {
         control.add_and_wait("br0", spec).ok_or("no bridge")??;

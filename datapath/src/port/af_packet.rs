@@ -19,8 +19,8 @@ use ofproto::ids::QueueId;
 
 use super::counters::Counter;
 use super::{
-    FramePool, InterfaceName, LinkState, Port, PortCounters, PortError, PortRx, PortStats, PortTx, Transmitted,
-    interface_name, restore_vlan,
+    FramePool, InterfaceName, LinkState, Port, PortCounters, PortError, PortRx, PortStats, PortTx, QueueCounters,
+    Transmitted, interface_name, restore_vlan,
 };
 use crate::frame::Frame;
 use crate::sys::batch::{Receiver, Sender};
@@ -80,17 +80,6 @@ impl AfPacket {
             generation: AtomicU64::new(0),
         })))
     }
-
-    /// Sets the `skb->priority` with which frames for `queue` are sent (an HTB class id
-    /// `major << 16 | minor` selects that class); `None` forgets it. Queues without one send with 0.
-    pub fn set_queue_priority(&self, queue: QueueId, priority: Option<u32>) {
-        let mut queues = self.0.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        match priority {
-            Some(p) => queues.insert(queue.0, p),
-            None => queues.remove(&queue.0),
-        };
-        self.0.queues_version.fetch_add(1, Ordering::Release);
-    }
 }
 
 impl Port for AfPacket {
@@ -123,6 +112,26 @@ impl Port for AfPacket {
 
     fn counters(&self) -> PortCounters {
         self.0.stats.sum()
+    }
+
+    fn set_queue(&self, queue: QueueId, priority: Option<u32>) -> bool {
+        let mut queues = self.0.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        match priority {
+            Some(p) => {
+                self.0.stats.add_queue(queue);
+                queues.insert(queue.0, p);
+            }
+            None => {
+                queues.remove(&queue.0);
+                self.0.stats.remove_queue(queue);
+            }
+        }
+        self.0.queues_version.fetch_add(1, Ordering::Release);
+        true
+    }
+
+    fn queue_counters(&self, queue: QueueId) -> Option<QueueCounters> {
+        self.0.stats.queue(queue)
     }
 }
 
@@ -371,7 +380,8 @@ struct AfPacketTx {
     counter: Counter,
     sender: Sender,
     generation: u64,
-    queues: HashMap<u32, u32>,
+    /// Queues' priorities and counters, as of `queues_version`.
+    queues: HashMap<u32, (u32, Option<Counter>)>,
     queues_version: u64,
     /// The socket's current `SO_PRIORITY`.
     priority: u32,
@@ -401,18 +411,34 @@ impl AfPacketTx {
     fn select_queue(&mut self, queue: QueueId) {
         let version = self.shared.queues_version.load(Ordering::Acquire);
         if version != self.queues_version {
-            self.queues = self.shared.queues.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let queues = self.shared.queues.lock().unwrap_or_else(PoisonError::into_inner);
+            // The counters begin anew: a queue may have been removed and made again meanwhile. What the
+            // old ones hold is kept by the port.
+            self.queues.clear();
+            self.queues
+                .extend(queues.iter().map(|(q, p)| (*q, (*p, self.shared.stats.queue_transmitter(QueueId(*q))))));
             self.queues_version = version;
         }
         if self.queues.is_empty() && self.priority == 0 {
             return;
         }
-        let priority = self.queues.get(&queue.0).copied().unwrap_or(0);
+        let priority = self.priority_of(queue);
         if priority != self.priority
             && sys::setsockopt(self.socket.as_fd(), libc::SOL_SOCKET, libc::SO_PRIORITY, &priority).is_ok()
         {
             self.priority = priority;
         }
+    }
+}
+
+impl AfPacketTx {
+    /// The queue that a frame for `queue` goes into; frames for none go into queue 0 if there is one.
+    fn queue_of(&self, queue: QueueId) -> u32 {
+        if self.queues.contains_key(&queue.0) { queue.0 } else { 0 }
+    }
+
+    fn priority_of(&self, queue: QueueId) -> u32 {
+        self.queues.get(&self.queue_of(queue)).map_or(0, |q| q.0)
     }
 }
 
@@ -431,6 +457,12 @@ impl PortTx for AfPacketTx {
             let _ = self.rebind();
         }
         self.counter.add(outcome.sent, outcome.bytes, outcome.dropped, outcome.errors);
+        if !self.queues.is_empty() {
+            let queue = self.queue_of(queue);
+            if let Some((_, Some(counter))) = self.queues.get_mut(&queue) {
+                counter.add(outcome.sent, outcome.bytes, outcome.dropped, outcome.errors);
+            }
+        }
         pool.put_all(frames);
         Transmitted { sent: outcome.sent, dropped: outcome.dropped + outcome.errors }
     }

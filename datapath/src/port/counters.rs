@@ -3,10 +3,12 @@
 //!
 //! A GSO super-frame counts as one packet with its whole length, as the kernel counts it.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam::utils::CachePadded;
+use ofproto::ids::QueueId;
 
 /// The counters of one port, or of one handle to it. OpenFlow 1.3.5 §7.3.5.6.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,10 +70,53 @@ impl Counter {
     }
 }
 
+/// The counters of one queue of a port. OpenFlow 1.3.5 §7.3.5.8.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueCounters {
+    /// Frames that the queue took.
+    pub tx_packets: u64,
+    /// Their bytes, without FCS.
+    pub tx_bytes: u64,
+    /// Frames dropped because the queue was full, or that the interface refused.
+    pub tx_errors: u64,
+}
+
+impl QueueCounters {
+    fn add(&mut self, [packets, bytes, dropped, errors]: [u64; 4]) {
+        self.tx_packets = self.tx_packets.wrapping_add(packets);
+        self.tx_bytes = self.tx_bytes.wrapping_add(bytes);
+        self.tx_errors = self.tx_errors.wrapping_add(dropped).wrapping_add(errors);
+    }
+}
+
+/// One queue's slots and what those that are gone had counted.
+#[derive(Debug, Default)]
+struct QueueSlots {
+    slots: Vec<Arc<CachePadded<Slot>>>,
+    retired: QueueCounters,
+}
+
+impl QueueSlots {
+    fn retire(&mut self) {
+        let retired = &mut self.retired;
+        self.slots.retain(|s| {
+            let alive = Arc::strong_count(s) > 1;
+            if !alive {
+                // As in `Registry::retire`.
+                std::sync::atomic::fence(Ordering::Acquire);
+                retired.add(s.read());
+            }
+            alive
+        });
+    }
+}
+
 #[derive(Debug, Default)]
 struct Registry {
     rx: Vec<Arc<CachePadded<Slot>>>,
     tx: Vec<Arc<CachePadded<Slot>>>,
+    /// Queues that exist, by number.
+    queues: HashMap<u32, QueueSlots>,
     /// What handles that are gone had counted.
     retired: PortCounters,
 }
@@ -137,6 +182,38 @@ impl PortStats {
         self.open(false)
     }
 
+    /// Makes a queue's counters exist, from nothing if they don't.
+    pub fn add_queue(&self, queue: QueueId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).queues.entry(queue.0).or_default();
+    }
+
+    /// Forgets a queue and what it counted.
+    pub fn remove_queue(&self, queue: QueueId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).queues.remove(&queue.0);
+    }
+
+    /// Counters of a queue for a transmit handle; `None` if there is no such queue.
+    pub fn queue_transmitter(&self, queue: QueueId) -> Option<Counter> {
+        let mut r = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let q = r.queues.get_mut(&queue.0)?;
+        q.retire();
+        let slot = Arc::<CachePadded<Slot>>::default();
+        q.slots.push(Arc::clone(&slot));
+        Some(Counter(slot))
+    }
+
+    /// What a queue has counted; `None` if there is no such queue.
+    pub fn queue(&self, queue: QueueId) -> Option<QueueCounters> {
+        let mut r = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let q = r.queues.get_mut(&queue.0)?;
+        q.retire();
+        let mut total = q.retired;
+        for s in &q.slots {
+            total.add(s.read());
+        }
+        Some(total)
+    }
+
     /// The sum over all handles, past and present.
     pub fn sum(&self) -> PortCounters {
         let mut r = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -178,5 +255,25 @@ mod tests {
         drop((a, b, r));
         assert_eq!(stats.sum(), want);
         assert_eq!(stats.sum(), want);
+    }
+
+    #[test]
+    fn a_queue_keeps_its_count_until_it_is_removed() {
+        let stats = PortStats::default();
+        let q = QueueId(3);
+        assert!(stats.queue_transmitter(q).is_none() && stats.queue(q).is_none());
+        stats.add_queue(q);
+        let mut a = stats.queue_transmitter(q).unwrap();
+        a.add(2, 120, 1, 1);
+        drop(a);
+        let mut b = stats.queue_transmitter(q).unwrap();
+        b.add(1, 60, 0, 0);
+        // Added again while it exists: nothing is lost.
+        stats.add_queue(q);
+        assert_eq!(stats.queue(q), Some(QueueCounters { tx_packets: 3, tx_bytes: 180, tx_errors: 2 }));
+        stats.remove_queue(q);
+        stats.add_queue(q);
+        b.add(1, 60, 0, 0);
+        assert_eq!(stats.queue(q), Some(QueueCounters::default()), "the new queue of that number is another one");
     }
 }

@@ -21,7 +21,7 @@ use std::os::fd::BorrowedFd;
 
 use ofproto::ids::QueueId;
 
-pub use self::counters::{PortCounters, PortStats};
+pub use self::counters::{PortCounters, PortStats, QueueCounters};
 pub use self::pool::FramePool;
 use crate::frame::Frame;
 pub use crate::sys::InterfaceName;
@@ -97,6 +97,18 @@ pub trait Port: Send + Sync {
 
     /// The sum of all handles' counters.
     fn counters(&self) -> PortCounters;
+
+    /// Makes a queue, or gives one that exists another class: its frames are sent with this
+    /// `skb->priority` (an HTB class is `major << 16 | minor`). `None` takes the queue away. Frames for
+    /// queues that don't exist are sent as if none had been chosen. Says whether the port can do it.
+    fn set_queue(&self, _queue: QueueId, _priority: Option<u32>) -> bool {
+        false
+    }
+
+    /// A queue's counters; `None` if there is no such queue.
+    fn queue_counters(&self, _queue: QueueId) -> Option<QueueCounters> {
+        None
+    }
 }
 
 /// The receive half of a port, owned by one thread.

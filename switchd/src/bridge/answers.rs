@@ -29,6 +29,7 @@ pub fn answer<P: Packets>(s: &mut Switch<P>, now: Time, request: &Request) -> An
     match request {
         Request::Status => Ok(status(s)),
         Request::Ports => Ok(ports(s, now)),
+        Request::Queues => Ok(queues(s)),
         Request::Flows { table, filter } => flows(s, now, *table, filter.as_deref()),
         Request::Tables => Ok(tables(s)),
         Request::Groups => groups(s, now),
@@ -39,6 +40,8 @@ pub fn answer<P: Packets>(s: &mut Switch<P>, now: Time, request: &Request) -> An
         | Request::Metrics
         | Request::AddPort(_)
         | Request::DelPort(_)
+        | Request::AddQueue(_)
+        | Request::DelQueue { .. }
         | Request::SetLog(_)
         | Request::Stop => Err(CallError::Failed("this is not the bridge's to answer".into())),
         #[expect(unreachable_patterns, reason = "management may learn further questions")]
@@ -75,6 +78,22 @@ fn port_counters(c: PortCounters) -> Value {
         "tx_dropped": c.tx_dropped,
         "tx_errors": c.tx_errors,
     })
+}
+
+fn queues<P: Packets>(s: &Switch<P>) -> Value {
+    let entry = |(port, q): (PortNo, &crate::queues::Queue)| {
+        let c = s.packets.queue_counters(port, q.id).unwrap_or_default();
+        json!({
+            "port_no": port.0,
+            "queue_id": q.id.0,
+            "min_rate": q.min,
+            "max_rate": q.max,
+            "tx_packets": c.tx_packets,
+            "tx_bytes": c.tx_bytes,
+            "tx_errors": c.tx_errors,
+        })
+    };
+    s.queues.iter().map(entry).collect()
 }
 
 fn ports<P: Packets>(s: &Switch<P>, now: Time) -> Value {

@@ -16,6 +16,7 @@ mod features;
 #[cfg(test)]
 mod hostile;
 pub mod hub;
+mod queues;
 pub mod switch;
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ use super::Instance;
 use super::answers;
 use super::features;
 use super::hub::{Backend, Demand, Happened};
+use super::queues::QueueTable;
 use crate::config::FailMode;
 use crate::management::{Answer as ManagementAnswer, Request};
 use crate::ports::PortEvent;
@@ -20,7 +21,7 @@ use datapath::control::{BarrierToken, Control, DumpId, Event, FlowChange, FlowCh
 use datapath::engine::Shared;
 use datapath::frame::Frame;
 use datapath::key::FlowKey;
-use datapath::port::PortCounters;
+use datapath::port::{PortCounters, QueueCounters};
 use datapath::program::{Place, Program, compile_packet_out};
 use datapath::publish::FragmentHandling;
 use datapath::punt::Punt;
@@ -40,7 +41,7 @@ use ofproto::role::{ControllerStatus, Role};
 use ofproto::stats::{FlowDesc, FlowStats, FlowStatsRequest, SwitchDesc};
 use ofproto::table::TableMod;
 use ofproto::{ErrorKind, OfError, Version};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -53,6 +54,12 @@ pub trait Packets: Send {
     fn trace(&self, key: FlowKey, frame: Frame) -> Option<datapath::trace::Trace>;
     /// A port's counters, if it has a backend.
     fn port_counters(&self, port: PortNo) -> Option<PortCounters>;
+    /// A queue's counters, if the port has it.
+    fn queue_counters(&self, _port: PortNo, _queue: QueueId) -> Option<QueueCounters> {
+        None
+    }
+    /// Sets a port's interface administratively up or down. Doesn't wait until it is.
+    fn set_port_up(&self, _port: PortNo, _up: bool) {}
 }
 
 /// What a switch is called and how it behaves by itself.
@@ -82,6 +89,9 @@ pub struct Switch<P> {
     packet_outs_done: Arc<AtomicU64>,
     due: Option<Time>,
     pub(super) demand: Demand,
+    pub(super) queues: QueueTable,
+    /// Ports whose interfaces were set down.
+    down: BTreeSet<PortNo>,
 }
 
 /// Wishes of the pipeline carried out at a time.
@@ -107,6 +117,8 @@ impl<P: Packets> Switch<P> {
             packet_outs_done: Arc::default(),
             due: None,
             demand: Demand { controlled: true, ..Demand::default() },
+            queues: QueueTable::default(),
+            down: BTreeSet::new(),
         };
         switch.set_demand(now, Demand::default());
         switch
@@ -175,12 +187,12 @@ impl<P: Packets> Switch<P> {
         }
     }
 
-    /// Queues that a request names: ports have none besides the one that every port has.
+    /// Whether what a request names exists; all queues of a port without any are none, and no error.
     fn queue_check(&self, port: PortNo, queue: QueueId) -> Result<(), OfError> {
         if port != PortNo::ANY && port != PortNo::ALL && self.control.ports().get(port).is_none() {
             return Err(no_port(ErrorKind::QueueOpFailedBadPort, port));
         }
-        if queue != QueueId::ALL {
+        if queue != QueueId::ALL && !self.queues.has(port, queue) {
             let reason = format!("port {port} has no queue {queue}");
             return Err(OfError::new(ErrorKind::QueueOpFailedBadQueue, "queue_id", reason));
         }
@@ -212,6 +224,7 @@ impl<P: Packets> Host for Switch<P> {
                 | Capabilities::TABLE_STATS
                 | Capabilities::PORT_STATS
                 | Capabilities::GROUP_STATS
+                | Capabilities::QUEUE_STATS
                 | Capabilities::ARP_MATCH_IP
                 | Capabilities::BUNDLES
                 | Capabilities::FLOW_MONITORING,
@@ -347,11 +360,12 @@ impl<P: Packets> Host for Switch<P> {
             MultipartRequest::PortStats(port) => MultipartReply::PortStats(self.port_stats(now, *port)?),
             MultipartRequest::Queue { port, queue } => {
                 self.queue_check(*port, *queue)?;
-                MultipartReply::Queue(Vec::new())
+                let packets = &self.packets;
+                MultipartReply::Queue(self.queues.stats(now, *port, *queue, |p, q| packets.queue_counters(p, q)))
             }
             MultipartRequest::QueueDesc { port, queue } => {
                 self.queue_check(*port, *queue)?;
-                MultipartReply::QueueDesc(Vec::new())
+                MultipartReply::QueueDesc(self.queues.describe(*port, *queue))
             }
             MultipartRequest::Group(id) => MultipartReply::Group(c.group_stats(*id, now)?),
             MultipartRequest::GroupDesc(id) => MultipartReply::GroupDesc(c.group_desc(*id)?),
@@ -402,7 +416,8 @@ impl<P: Packets> Host for Switch<P> {
     }
 
     fn queues(&self, port: PortNo) -> Result<Vec<QueueDesc>, OfError> {
-        self.queue_check(port, QueueId::ALL).map(|()| Vec::new())
+        self.queue_check(port, QueueId::ALL)?;
+        Ok(self.queues.describe(port, QueueId::ALL))
     }
 
     fn barrier(&mut self) -> Ticket {
@@ -449,6 +464,15 @@ impl<P: Packets> Backend for Switch<P> {
                 Event::FlowChanged(change) => Some(flow_change(change)),
                 Event::TableStatus(status) => Some(Happened::Table(status)),
                 Event::PortStatus { reason, port, by_request } => {
+                    let down = port.config.contains(PortConfig::PORT_DOWN);
+                    if by_request && down != self.down.contains(&port.port_no) {
+                        if down {
+                            self.down.insert(port.port_no)
+                        } else {
+                            self.down.remove(&port.port_no)
+                        };
+                        self.packets.set_port_up(port.port_no, !down);
+                    }
                     Some(Happened::Port { reason, port, by: by.filter(|_| by_request) })
                 }
                 Event::GroupDeleted(_) | Event::MeterDeleted(_) => None,
@@ -550,6 +574,11 @@ impl<P: Packets> Instance for Switch<P> {
             }
             PortEvent::Removed(number) => {
                 self.control.remove_port(number, now);
+                self.queues.set(now, number, &[]);
+                self.down.remove(&number);
+            }
+            PortEvent::Queues(number, queues) => {
+                self.queues.set(now, number, &queues);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The command line.
 
 use super::value::{self, FailMode, IfName, Listen, ManagementPath, PortSpec, Target};
-use super::{BridgeOptions, Options, Origin, Sourced};
+use super::{BridgeOptions, Options, Origin, QueueSpec, Sourced};
 use clap::Parser;
 use ofproto::Version;
 use ofproto::ids::Dpid;
@@ -43,6 +43,14 @@ pub struct Cli {
     /// the interface and takes it away at the end.
     #[arg(long = "port", value_name = "PORT", value_parser = PortSpec::from_str, help_heading = "Bridge")]
     port: Vec<PortSpec>,
+
+    /// A queue of a port: PORT:ID[,min-rate=RATE][,max-rate=RATE] (repeatable)
+    ///
+    /// PORT is an interface's name or a port number, RATE in bits per second (`50M`; k, M, G) or in per
+    /// cent of the port's speed (`12.5%`). The kernel's HTB shapes it, in place of the interface's root
+    /// queueing discipline, until the end. Queue 0 is also for what is in no other queue.
+    #[arg(long = "queue", value_name = "QUEUE", value_parser = QueueSpec::from_str, help_heading = "Bridge")]
+    queue: Vec<QueueSpec>,
 
     /// Make a TAP interface with the bridge's name and bind it to the LOCAL port
     #[arg(long, help_heading = "Bridge")]
@@ -152,6 +160,7 @@ impl Cli {
                 name: self.name.map(|v| one(v, "--name")),
                 dpid: self.dpid.map(|v| one(v, "--dpid")),
                 ports: list(self.port, "--port"),
+                queues: list(self.queue, "--queue"),
                 local_port: self.local_port.then(|| one(true, "--local-port")),
                 fail_mode: self.fail_mode.map(|v| one(v, "--fail-mode")),
                 controllers: list(self.controller, "--controller"),

@@ -4,7 +4,7 @@
 //! what was expected there.
 
 use super::value::{self, ManagementPath};
-use super::{BridgeOptions, ConfigError, Options, Origin, Sourced};
+use super::{BridgeOptions, ConfigError, Options, Origin, QueueSpec, Sourced, queue_id};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use toml::Spanned;
@@ -16,10 +16,11 @@ const MAX_FILE: u64 = 1 << 20;
 /// Most bridges of one process.
 pub const MAX_BRIDGES: usize = 64;
 
-const BRIDGE_KEYS: [&str; 14] = [
+const BRIDGE_KEYS: [&str; 15] = [
     "name",
     "dpid",
     "port",
+    "queue",
     "local-port",
     "fail-mode",
     "controller",
@@ -159,6 +160,7 @@ impl File<'_> {
                 b.dpid = Some(text.try_map(|s| value::dpid(&s))?);
             }
             "port" => b.ports = Some(self.list(value, key, false, |s| s.parse())?),
+            "queue" => b.queues = Some(self.queues(value, key)?),
             "local-port" => {
                 let DeValue::Boolean(on) = value.get_ref() else {
                     return Err(self.expected(value, key, "`true` or `false`"));
@@ -190,6 +192,43 @@ impl File<'_> {
             _ => return Ok(false),
         }
         Ok(true)
+    }
+
+    /// Queues, each a string as on the command line or a table (`[[queue]]`, `[[bridge.queue]]`).
+    fn queues(&self, value: &Spanned<DeValue<'_>>, key: &str) -> Result<Vec<Sourced<QueueSpec>>, ConfigError> {
+        match value.get_ref() {
+            DeValue::Array(items) if items.iter().any(|i| matches!(i.get_ref(), DeValue::Table(_))) => {
+                items.iter().map(|i| self.queue(i, key)).collect()
+            }
+            _ => self.list(value, key, false, |s| s.parse()),
+        }
+    }
+
+    fn queue(&self, item: &Spanned<DeValue<'_>>, key: &str) -> Result<Sourced<QueueSpec>, ConfigError> {
+        let DeValue::Table(table) = item.get_ref() else {
+            return Err(self.expected(item, key, "only tables or only strings in the list"));
+        };
+        let text = |value: &Spanned<DeValue<'_>>, key: &str| match value.get_ref() {
+            DeValue::Integer(_) => self.number(value, key).map(|n| n.to_string()),
+            DeValue::String(s) => Ok(s.to_string()),
+            _ => Err(self.expected(value, key, "a string or a number")),
+        };
+        let (mut port, mut id) = (None, None);
+        let mut spec = QueueSpec { port: String::new(), id: ofproto::ids::QueueId(0), min: None, max: None };
+        for (name, value) in table {
+            let name: &str = name.get_ref();
+            let text = text(value, name)?;
+            match name {
+                "port" => port = Some(text),
+                "id" => id = Some(queue_id(&text).map_err(|e| self.wrong(value, name, e))?),
+                _ => spec.set(name, &text).map_err(|e| self.wrong(value, name, e))?,
+            }
+        }
+        let (Some(port), Some(id)) = (port.filter(|p| !p.is_empty()), id) else {
+            return Err(self.wrong(item, key, "a queue needs `port` and `id`".into()));
+        };
+        (spec.port, spec.id) = (port, id);
+        Ok(Sourced { value: spec, origin: self.at(item.span().start, key) })
     }
 
     fn number(&self, value: &Spanned<DeValue<'_>>, key: &str) -> Result<i64, ConfigError> {

@@ -6,10 +6,12 @@
 
 mod cli;
 mod file;
+mod queue;
 pub mod value;
 
 pub use cli::Cli;
 pub use file::{parse as parse_file, read as read_file};
+pub use queue::{MAX_QUEUE, QueueSpec, Rate, queue_id};
 pub use value::{FailMode, HostPort, IfName, Listen, ManagementPath, PortKind, PortSpec, Target};
 
 use ofproto::Version;
@@ -85,6 +87,7 @@ pub struct BridgeOptions {
     pub name: Option<Sourced<IfName>>,
     pub dpid: Option<Sourced<Dpid>>,
     pub ports: Option<Vec<Sourced<PortSpec>>>,
+    pub queues: Option<Vec<Sourced<QueueSpec>>>,
     pub local_port: Option<Sourced<bool>>,
     pub fail_mode: Option<Sourced<FailMode>>,
     pub controllers: Option<Vec<Sourced<Target>>>,
@@ -105,6 +108,7 @@ impl BridgeOptions {
             name: self.name.or(other.name),
             dpid: self.dpid.or(other.dpid),
             ports: self.ports.or(other.ports),
+            queues: self.queues.or(other.queues),
             local_port: self.local_port.or(other.local_port),
             fail_mode: self.fail_mode.or(other.fail_mode),
             controllers: self.controllers.or(other.controllers),
@@ -153,6 +157,8 @@ pub struct BridgeConfig {
     pub dpid: Option<Dpid>,
     /// Ports, in the order given.
     pub ports: Vec<PortSpec>,
+    /// Queues of these ports (or of LOCAL).
+    pub queues: Vec<QueueSpec>,
     /// Whether a TAP interface is bound to LOCAL.
     pub local_port: bool,
     /// Without a controller.
@@ -294,6 +300,18 @@ fn bridge(b: BridgeOptions, several: bool, seen: &mut Seen) -> Result<BridgeConf
             unique(&mut numbers, n, &p.origin, "port number")?;
         }
     }
+    let queues = b.queues.unwrap_or_default();
+    let mut numbers = HashMap::new();
+    for q in &queues {
+        let named = |p: &Sourced<PortSpec>| {
+            p.value.name.as_str() == q.value.port || p.value.number.is_some_and(|n| n.to_string() == q.value.port)
+        };
+        // A port without a number of its own gets one later: then only the start can tell.
+        if !ports.iter().any(named) && q.value.port.parse::<u32>().is_err() {
+            return Err(q.wrong(format!("there is no port `{}`", q.value.port)));
+        }
+        unique(&mut numbers, format!("{}:{}", q.value.port, q.value.id.0), &q.origin, "queue")?;
+    }
     let controllers = b.controllers.unwrap_or_default();
     let mut targets = HashMap::new();
     for c in &controllers {
@@ -334,6 +352,7 @@ fn bridge(b: BridgeOptions, several: bool, seen: &mut Seen) -> Result<BridgeConf
         name,
         dpid: b.dpid.map(|d| d.value),
         ports: ports.into_iter().map(|p| p.value).collect(),
+        queues: queues.into_iter().map(|q| q.value).collect(),
         local_port: b.local_port.is_some_and(|l| l.value),
         fail_mode: b.fail_mode.map_or(default_mode, |m| m.value),
         controllers: controllers.into_iter().map(|c| c.value).collect(),

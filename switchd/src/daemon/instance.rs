@@ -10,6 +10,7 @@ use crate::bridge::{self, Event, Handle, Runner};
 use crate::config::{BridgeConfig, IfName, PortKind, PortSpec};
 use crate::ports::PortControl;
 use crate::ports::manager::{AddPortError, Backends, BridgePorts, opener};
+use crate::queues::KernelShaper;
 use crate::service;
 use crate::session::Settings;
 use crate::session::hello::VersionSet;
@@ -24,6 +25,9 @@ use ofproto::ids::{Dpid, PortNo};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use tracing::info;
+
+/// How long the kernel may take to set an interface up or down.
+const SET_UP_TIME: std::time::Duration = std::time::Duration::from_secs(3);
 
 /// A running bridge.
 pub(super) struct Instance {
@@ -59,7 +63,12 @@ impl Instance {
         let workers = start_workers(config.name.as_str(), shared.workers, &mut control, &parts, &worker_clock)
             .context("can't start the workers")?;
         let workers = Arc::new(workers);
-        let packets = WorkerPackets { workers: Arc::clone(&workers), backends: backends.clone() };
+        let packets = WorkerPackets {
+            workers: Arc::clone(&workers),
+            backends: backends.clone(),
+            bridge: config.name.to_string(),
+            ports: shared.ports.clone(),
+        };
         let switch_config = SwitchConfig { name: config.name.to_string(), dpid, fail_mode: config.fail_mode };
         let switch = Switch::new(clock(), control, parts, packets, switch_config);
 
@@ -109,6 +118,7 @@ impl Instance {
     ) -> Result<()> {
         let (tell, links) = (self.handle.clone(), shared.links.clone());
         let runtime = tokio::runtime::Handle::current();
+        let shaper = KernelShaper::new(links.clone(), runtime.clone());
         let ports = BridgePorts::new(
             &self.name,
             &config.ports,
@@ -119,14 +129,15 @@ impl Instance {
                 // The bridge is gone at the end only, and nobody needs to hear of its ports then.
                 let _ = tell.send_blocking(Event::Port(event));
             },
-            move |link| {
-                let (links, ifindex, name) = (links.clone(), link.ifindex, link.name.clone());
-                runtime.spawn(async move {
-                    if let Err(e) = links.set_up(ifindex, true).await {
-                        tracing::warn!(interface = name, error = %e, "can't set the interface up");
-                    }
-                });
+            move |link, up| {
+                // In order: up after down must not overtake it.
+                let set = async { tokio::time::timeout(SET_UP_TIME, links.set_up(link.ifindex, up)).await };
+                let set = runtime.block_on(set).unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
+                if let Err(e) = set {
+                    tracing::warn!(interface = link.name, up, error = %e, "can't set the interface up or down");
+                }
             },
+            Box::new(shaper),
         );
         tokio::task::block_in_place(|| {
             shared.ports.add_bridge(ports);
@@ -134,7 +145,12 @@ impl Instance {
                 let local = PortSpec { number: Some(PortNo::LOCAL), name: config.name.clone(), kind: PortKind::Tap };
                 add(&shared.ports, &self.name, local)?;
             }
-            config.ports.iter().try_for_each(|spec| add(&shared.ports, &self.name, spec.clone()))
+            config.ports.iter().try_for_each(|spec| add(&shared.ports, &self.name, spec.clone()))?;
+            config.queues.iter().try_for_each(|spec| match shared.ports.add_queue_and_wait(&self.name, spec.clone()) {
+                Some(Ok(_)) => Ok(()),
+                Some(Err(e)) => Err(anyhow!("can't make queue `{spec}`: {e}")),
+                None => Err(anyhow!("the ports' thread has ended")),
+            })
         })
     }
 

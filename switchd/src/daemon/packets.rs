@@ -1,6 +1,7 @@
 //! A bridge's workers: started here, reached from the bridge's thread through [`Packets`].
 
 use crate::bridge::switch::Packets;
+use crate::ports::PortControl;
 use crate::ports::manager::Backends;
 use datapath::control::Control;
 use datapath::engine::counter::Writer;
@@ -8,12 +9,12 @@ use datapath::engine::{CACHE_ENTRIES, PipelineEngine, Shared, Source};
 use datapath::frame::Frame;
 use datapath::key::FlowKey;
 use datapath::pipeline::Start;
-use datapath::port::PortCounters;
+use datapath::port::{PortCounters, QueueCounters};
 use datapath::program::Program;
 use datapath::publish::{Reader, Snapshot};
 use datapath::trace::Trace;
 use datapath::worker::{Clock, Worker, WorkerConfig, Workers};
-use ofproto::ids::PortNo;
+use ofproto::ids::{PortNo, QueueId};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -115,6 +116,8 @@ impl Drop for Done {
 pub(super) struct WorkerPackets {
     pub(super) workers: Arc<Workers<Engine>>,
     pub(super) backends: Backends,
+    pub(super) bridge: String,
+    pub(super) ports: PortControl,
 }
 
 impl Packets for WorkerPackets {
@@ -142,5 +145,13 @@ impl Packets for WorkerPackets {
 
     fn port_counters(&self, port: PortNo) -> Option<PortCounters> {
         self.backends.get(port).map(|b| b.counters())
+    }
+
+    fn queue_counters(&self, port: PortNo, queue: QueueId) -> Option<QueueCounters> {
+        self.backends.get(port)?.queue_counters(queue)
+    }
+
+    fn set_port_up(&self, port: PortNo, up: bool) {
+        self.ports.set_up(&self.bridge, port, up);
     }
 }

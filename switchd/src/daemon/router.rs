@@ -1,10 +1,12 @@
 //! Management calls to their owners: bridges, ports, log, the daemon itself.
 
-use crate::config::PortSpec;
+use crate::config::{PortSpec, QueueSpec};
 use crate::management::{Call, CallError, Request, Router};
 use crate::metrics::Metrics;
 use crate::ports::PortControl;
+use crate::queues::QueueError;
 use crate::service::LogControl;
+use ofproto::ids::{PortNo, QueueId};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
@@ -68,6 +70,19 @@ impl Router for DaemonRouter {
                     let _ = reply.send(answer);
                 });
             }
+            Request::AddQueue(text) => {
+                let (name, _) = self.bridge(bridge)?;
+                let spec: QueueSpec = text.parse().map_err(|e| CallError::BadParams(format!("`queue`: {e}")))?;
+                self.ports.add_queue(name, spec, move |outcome| {
+                    let _ = reply.send(queue_answer(outcome));
+                });
+            }
+            Request::DelQueue { port, queue } => {
+                let (name, _) = self.bridge(bridge)?;
+                self.ports.remove_queue(name, &port, QueueId(queue), move |outcome| {
+                    let _ = reply.send(queue_answer(outcome));
+                });
+            }
             Request::SetLog(filter) => {
                 let answer = self.log.set(&filter).map(|()| json!({"filter": filter}));
                 let _ = reply.send(answer.map_err(CallError::BadParams));
@@ -92,6 +107,14 @@ impl Router for DaemonRouter {
     }
 }
 
+fn queue_answer(outcome: Result<PortNo, QueueError>) -> Result<Value, CallError> {
+    match outcome {
+        Ok(no) => Ok(json!({"port_no": no.0})),
+        Err(e @ (QueueError::NoPort(_) | QueueError::NoQueue(..))) => Err(CallError::NotFound(e.to_string())),
+        Err(e) => Err(CallError::Failed(e.to_string())),
+    }
+}
+
 /// Asks every bridge for what has numbers.
 async fn metrics(bridges: &[(String, ToBridge)]) -> String {
     let mut metrics = Metrics::default();
@@ -100,6 +123,7 @@ async fn metrics(bridges: &[(String, ToBridge)]) -> String {
     let parts = [
         (Request::Status, "", false),
         (Request::Ports, "port", false),
+        (Request::Queues, "queue", false),
         (Request::Tables, "table", false),
         (Request::Connections, "connection", false),
         (Request::Counters, "", true),

@@ -49,6 +49,17 @@ pub enum Request {
     AddPort(String),
     /// `del-port` (the daemon's): closes a port given by name or number.
     DelPort(String),
+    /// `queues`: every queue of every port with its rates and counters.
+    Queues,
+    /// `add-queue` (the daemon's): makes a queue, in the syntax of `--queue`.
+    AddQueue(String),
+    /// `del-queue` (the daemon's): takes a queue away.
+    DelQueue {
+        /// Its port, by name or number.
+        port: String,
+        /// Its number.
+        queue: u32,
+    },
     /// `set-log` (the daemon's): replaces the log filter.
     SetLog(String),
     /// `stop` (the daemon's): an orderly end.

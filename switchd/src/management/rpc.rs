@@ -20,6 +20,9 @@ pub const METHODS: &[(&str, &str, &str)] = &[
     ("trace", "in_port, packet | flow", "what the pipeline does with a packet, step by step"),
     ("add-port", "port", "opens a port given as in --port"),
     ("del-port", "port", "closes a port given by name or number"),
+    ("queues", "", "ports' queues with their rates and counters"),
+    ("add-queue", "queue", "makes a queue given as in --queue"),
+    ("del-queue", "port, id", "takes a port's queue away"),
     ("set-log", "filter", "replaces the log filter"),
     ("metrics", "", "all counters as Prometheus text"),
     ("bridges", "", "the bridges' names"),
@@ -174,6 +177,17 @@ impl Params {
         self.string(key)?.ok_or_else(|| bad(format!("`{key}` is missing")))
     }
 
+    fn name_or_number(&mut self, key: &str) -> Result<String, RpcError> {
+        match self.0.get(key) {
+            Some(Value::Number(n)) => {
+                let n = n.to_string();
+                self.0.remove(key);
+                Ok(n)
+            }
+            _ => self.required(key),
+        }
+    }
+
     fn number(&mut self, key: &str, most: u64) -> Result<Option<u64>, RpcError> {
         match self.0.remove(key) {
             None | Some(Value::Null) => Ok(None),
@@ -219,14 +233,14 @@ fn wanted(method: &str, params: Map<String, Value>) -> Result<Wanted, RpcError> 
             Request::Trace { in_port: in_port as u32, packet }
         }
         "add-port" => Request::AddPort(p.required("port")?),
-        "del-port" => Request::DelPort(match p.0.get("port") {
-            Some(Value::Number(n)) => {
-                let n = n.to_string();
-                p.0.remove("port");
-                n
-            }
-            _ => p.required("port")?,
-        }),
+        "del-port" => Request::DelPort(p.name_or_number("port")?),
+        "queues" => Request::Queues,
+        "add-queue" => Request::AddQueue(p.required("queue")?),
+        "del-queue" => {
+            let port = p.name_or_number("port")?;
+            let queue = p.number("id", u64::from(u32::MAX))?.ok_or_else(|| bad("`id` is missing".into()))?;
+            Request::DelQueue { port, queue: queue as u32 }
+        }
         "set-log" => Request::SetLog(p.required("filter")?),
         "stop" => Request::Stop,
         "metrics" => Request::Metrics,
@@ -293,6 +307,10 @@ mod tests {
             Request::Trace { in_port: 1, packet }
         );
         assert_eq!(call(r#"{"id":1,"method":"del-port","params":{"port":4}}"#), Request::DelPort("4".into()));
+        assert_eq!(
+            call(r#"{"id":1,"method":"del-queue","params":{"port":"e1","id":2}}"#),
+            Request::DelQueue { port: "e1".into(), queue: 2 }
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! (a burst of changes overran the socket) the watch starts over with a dump, and the table makes
 //! events of the differences, so a missed change is late but never lost.
 
+pub mod htb;
 mod speed;
 mod watch;
 

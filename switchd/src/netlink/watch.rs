@@ -17,7 +17,7 @@ pub struct Links {
 }
 
 impl Links {
-    fn handle(&self) -> Handle {
+    pub(super) fn handle(&self) -> Handle {
         self.handle.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -32,7 +32,7 @@ impl Links {
     }
 }
 
-fn to_io(e: rtnetlink::Error) -> io::Error {
+pub(super) fn to_io(e: rtnetlink::Error) -> io::Error {
     match e {
         rtnetlink::Error::NetlinkError(m) => m.to_io(),
         other => io::Error::other(other.to_string()),

@@ -5,13 +5,14 @@
 
 use super::PortEvent;
 use super::table::{AddError, Change, PortTable};
-use crate::config::{IfName, PortKind, PortSpec};
+use crate::config::{IfName, PortKind, PortSpec, QueueSpec};
 use crate::netlink::{Link, LinkEvent};
+use crate::queues::{Place, PortQueues, QueueError, Shaper};
 use datapath::port::af_packet::{AfPacket, AfPacketOptions};
 use datapath::port::tap::{Tap, TapOptions};
 use datapath::port::{Port, PortError};
 use datapath::worker::{Engine, Workers};
-use ofproto::ids::PortNo;
+use ofproto::ids::{PortNo, QueueId};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use tracing::{debug, info, warn};
@@ -100,13 +101,30 @@ pub struct BridgePorts {
     plumbing: Box<dyn Plumbing>,
     open: Opener,
     tell: Box<dyn FnMut(PortEvent) + Send>,
-    /// Sets an interface up.
-    raise: Box<dyn FnMut(&Link) + Send>,
+    /// Sets an interface up or down.
+    raise: Box<dyn FnMut(&Link, bool) + Send>,
+    /// Ports that controllers set down.
+    down: HashSet<PortNo>,
+    queues: PortQueues,
+}
+
+/// Where a port's queues are.
+macro_rules! place {
+    ($self:ident, $no:expr, $backend:ident) => {{
+        let entry = $self.table.get($no);
+        Place {
+            no: $no,
+            kind: entry.map(|e| e.spec.kind).unwrap_or_default(),
+            link: entry.and_then(|e| e.link.as_ref()),
+            backend: $backend.as_deref(),
+        }
+    }};
 }
 
 impl BridgePorts {
     /// A bridge's ports: none yet. `specs` are those that will be added at start, whose explicit
     /// numbers are kept free.
+    #[expect(clippy::too_many_arguments, reason = "each is a different way out of here")]
     pub fn new(
         name: &str,
         specs: &[PortSpec],
@@ -114,7 +132,8 @@ impl BridgePorts {
         backends: Backends,
         open: Opener,
         tell: impl FnMut(PortEvent) + Send + 'static,
-        raise: impl FnMut(&Link) + Send + 'static,
+        raise: impl FnMut(&Link, bool) + Send + 'static,
+        shaper: Box<dyn Shaper>,
     ) -> Self {
         Self {
             name: name.to_owned(),
@@ -125,6 +144,8 @@ impl BridgePorts {
             open,
             tell: Box::new(tell),
             raise: Box::new(raise),
+            down: HashSet::new(),
+            queues: PortQueues::new(shaper),
         }
     }
 
@@ -166,7 +187,7 @@ impl BridgePorts {
             return Err(e.into());
         }
         match present {
-            Some(link) => self.up(&link),
+            Some(link) => self.up(no, &link),
             None if spec.kind == PortKind::AfPacket => {
                 warn!(bridge = self.name, port = %no, interface = %spec.name, "no such interface yet; the port waits for it");
             }
@@ -183,6 +204,9 @@ impl BridgePorts {
     pub fn remove(&mut self, which: &str) -> Option<PortNo> {
         let no = self.table.find(which)?;
         self.disconnect(no);
+        let backend = self.backends.get(no);
+        self.queues.port_removed(&place!(self, no, backend));
+        self.down.remove(&no);
         self.table.remove(no);
         self.backends.map().remove(&no);
         info!(bridge = self.name, port = %no, "port removed");
@@ -199,6 +223,9 @@ impl BridgePorts {
                     no
                 }
                 Change::Detached(no) => {
+                    if let LinkEvent::Removed(link) = event {
+                        self.queues.gone(link.ifindex);
+                    }
                     self.detached(no);
                     no
                 }
@@ -208,6 +235,7 @@ impl BridgePorts {
                 debug!(bridge = self.name, port = %no, name = port.name, state = ?port.state, "port changed");
                 (self.tell)(PortEvent::Changed(port));
             }
+            self.refresh_queues(no);
         }
     }
 
@@ -234,6 +262,8 @@ impl BridgePorts {
         let all: Vec<_> = self.table.iter().map(|(n, _)| n).collect();
         for no in all {
             self.disconnect(no);
+            let backend = self.backends.get(no);
+            self.queues.clear(&place!(self, no, backend));
         }
         self.backends.map().clear();
     }
@@ -247,7 +277,7 @@ impl BridgePorts {
             info!(bridge = self.name, port = %no, "the interface is there");
         }
         if let Some(link) = self.table.get(no).and_then(|e| e.link.clone()) {
-            self.up(&link);
+            self.up(no, &link);
         }
     }
 
@@ -281,10 +311,76 @@ impl BridgePorts {
         }
     }
 
-    fn up(&mut self, link: &Link) {
-        if !link.up {
-            (self.raise)(link);
+    /// Sets an interface that came as its port shall be: up, unless a controller set it down.
+    fn up(&mut self, no: PortNo, link: &Link) {
+        let up = !self.down.contains(&no);
+        if link.up != up {
+            (self.raise)(link, up);
         }
+    }
+
+    /// Sets a port's interface up or down, now and whenever it comes back.
+    pub fn set_up(&mut self, no: PortNo, up: bool) {
+        if self.table.get(no).is_none() {
+            return;
+        }
+        if up {
+            self.down.remove(&no)
+        } else {
+            self.down.insert(no)
+        };
+        if let Some(link) = self.table.get(no).and_then(|e| e.link.clone()) {
+            info!(bridge = self.name, port = %no, interface = link.name, up, "a controller sets the interface");
+            // Whether it is so already isn't known for sure: an earlier change may be under way.
+            (self.raise)(&link, up);
+        }
+    }
+
+    /// Makes a queue on a port given by name or number.
+    ///
+    /// # Errors
+    /// See [`QueueError`]; nothing has changed then.
+    pub fn add_queue(&mut self, spec: QueueSpec) -> Result<PortNo, QueueError> {
+        let no = self.table.find(&spec.port).ok_or_else(|| QueueError::NoPort(spec.port.clone()))?;
+        let backend = self.backends.get(no);
+        let id = spec.id;
+        self.queues.add(&place!(self, no, backend), spec)?;
+        info!(bridge = self.name, port = %no, queue = %id, "queue added");
+        self.tell_queues(no);
+        Ok(no)
+    }
+
+    /// Takes a queue of a port given by name or number away.
+    ///
+    /// # Errors
+    /// There is none, or the kernel refuses.
+    pub fn remove_queue(&mut self, port: &str, queue: QueueId) -> Result<PortNo, QueueError> {
+        let no = self.table.find(port).ok_or_else(|| QueueError::NoPort(port.to_owned()))?;
+        let backend = self.backends.get(no);
+        let removed = self.queues.remove(&place!(self, no, backend), queue);
+        self.tell_queues(no);
+        removed?;
+        info!(bridge = self.name, port = %no, queue = %queue, "queue removed");
+        Ok(no)
+    }
+
+    fn tell_queues(&mut self, no: PortNo) {
+        let backend = self.backends.get(no);
+        let queues = self.queues.of(&place!(self, no, backend));
+        (self.tell)(PortEvent::Queues(no, queues));
+    }
+
+    /// After the interface came or changed.
+    fn refresh_queues(&mut self, no: PortNo) {
+        let backend = self.backends.get(no);
+        let place = place!(self, no, backend);
+        if self.queues.of(&place).is_empty() {
+            return;
+        }
+        if let Err(e) = self.queues.refresh(&place) {
+            warn!(bridge = self.name, port = %no, error = %e, "the port's queues don't shape");
+        }
+        self.tell_queues(no);
     }
 }
 
@@ -321,6 +417,15 @@ mod tests {
         }
     }
 
+    struct NoShaper;
+
+    impl Shaper for NoShaper {
+        fn shape(&mut self, _: u32, _: &[crate::netlink::htb::Class]) -> std::io::Result<()> {
+            Ok(())
+        }
+        fn gone(&mut self, _: u32) {}
+    }
+
     struct Rig {
         ports: BridgePorts,
         plumbing: FakePlumbing,
@@ -346,7 +451,8 @@ mod tests {
             Backends::default(),
             open,
             move |e| tell.send(e).unwrap(),
-            move |l| raise.send(l.ifindex).unwrap(),
+            move |l, up| raise.send(if up { l.ifindex } else { 0 }).unwrap(),
+            Box::new(NoShaper),
         );
         Rig { ports, plumbing, events, raised }
     }
@@ -409,5 +515,21 @@ mod tests {
         assert_eq!(r.plumbing.connected(), [no.0]);
         r.ports.close();
         assert!(r.plumbing.connected().is_empty());
+    }
+
+    #[test]
+    fn a_port_set_down_stays_down_when_its_interface_comes_back() {
+        let mut r = rig();
+        let up = link(5, "eth1", true);
+        let no = r.ports.add("eth1".parse().unwrap(), [up.clone()].iter()).unwrap();
+        r.ports.set_up(no, false);
+        assert_eq!(r.raised.recv().unwrap(), 0);
+        r.ports.link_event(&LinkEvent::Removed(up));
+        r.ports.link_event(&LinkEvent::Added(link(6, "eth1", false)));
+        assert!(r.raised.try_recv().is_err(), "it isn't raised");
+        r.ports.set_up(no, true);
+        assert_eq!(r.raised.recv().unwrap(), 6);
+        r.ports.set_up(PortNo(99), false);
+        assert!(r.ports.down.is_empty());
     }
 }

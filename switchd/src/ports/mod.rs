@@ -6,11 +6,12 @@
 pub mod manager;
 pub mod table;
 
-use crate::config::PortSpec;
+use crate::config::{PortSpec, QueueSpec};
 use crate::netlink::{Link, LinkEvent};
+use crate::queues::{Queue, QueueError};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use manager::{AddPortError, BridgePorts};
-use ofproto::ids::PortNo;
+use ofproto::ids::{PortNo, QueueId};
 use ofproto::port::Port;
 use std::collections::HashMap;
 use std::io;
@@ -28,6 +29,8 @@ pub enum PortEvent {
     Changed(Port),
     /// The user took it away.
     Removed(PortNo),
+    /// Its queues are these now.
+    Queues(PortNo, Vec<Queue>),
 }
 
 /// How long until a port that could not be opened is tried again.
@@ -38,6 +41,9 @@ enum Command {
     Bridge(Box<BridgePorts>, Sender<()>),
     Add(String, PortSpec, Reply<Result<PortNo, AddPortError>>),
     Remove(String, String, Reply<Option<PortNo>>),
+    AddQueue(String, QueueSpec, Reply<Result<PortNo, QueueError>>),
+    RemoveQueue(String, String, QueueId, Reply<Result<PortNo, QueueError>>),
+    SetUp(String, PortNo, bool),
     Stop,
 }
 
@@ -96,6 +102,41 @@ impl PortControl {
     /// Removes a port of a bridge, given by name or number.
     pub fn remove(&self, bridge: &str, which: &str, reply: impl FnOnce(Option<PortNo>) + Send + 'static) {
         let _ = self.0.send(Command::Remove(bridge.into(), which.into(), Box::new(reply)));
+    }
+
+    /// Makes a queue on a port of a bridge and calls `reply` with the outcome.
+    pub fn add_queue(
+        &self,
+        bridge: &str,
+        spec: QueueSpec,
+        reply: impl FnOnce(Result<PortNo, QueueError>) + Send + 'static,
+    ) {
+        let _ = self.0.send(Command::AddQueue(bridge.into(), spec, Box::new(reply)));
+    }
+
+    /// Makes a queue and waits for the outcome; `None` if there is no such bridge.
+    pub fn add_queue_and_wait(&self, bridge: &str, spec: QueueSpec) -> Option<Result<PortNo, QueueError>> {
+        let (tell, told) = bounded(1);
+        self.add_queue(bridge, spec, move |r| {
+            let _ = tell.send(r);
+        });
+        told.recv().ok()
+    }
+
+    /// Takes a queue of a port, given by name or number, away.
+    pub fn remove_queue(
+        &self,
+        bridge: &str,
+        port: &str,
+        queue: QueueId,
+        reply: impl FnOnce(Result<PortNo, QueueError>) + Send + 'static,
+    ) {
+        let _ = self.0.send(Command::RemoveQueue(bridge.into(), port.into(), queue, Box::new(reply)));
+    }
+
+    /// Sets a port's interface administratively up or down, now and whenever it comes back.
+    pub fn set_up(&self, bridge: &str, port: PortNo, up: bool) {
+        let _ = self.0.send(Command::SetUp(bridge.into(), port, up));
     }
 }
 
@@ -190,6 +231,21 @@ fn run(inbox: &Receiver<Command>, synced: &Sender<()>) {
             Command::Remove(bridge, which, reply) => {
                 if let Some(b) = bridges.iter_mut().find(|b| b.name() == bridge) {
                     reply(b.remove(&which));
+                }
+            }
+            Command::AddQueue(bridge, spec, reply) => {
+                if let Some(b) = bridges.iter_mut().find(|b| b.name() == bridge) {
+                    reply(b.add_queue(spec));
+                }
+            }
+            Command::RemoveQueue(bridge, port, queue, reply) => {
+                if let Some(b) = bridges.iter_mut().find(|b| b.name() == bridge) {
+                    reply(b.remove_queue(&port, queue));
+                }
+            }
+            Command::SetUp(bridge, port, up) => {
+                if let Some(b) = bridges.iter_mut().find(|b| b.name() == bridge) {
+                    b.set_up(port, up);
                 }
             }
             Command::Stop => {
