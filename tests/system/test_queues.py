@@ -52,7 +52,7 @@ def test_queues_come_and_go_at_run_time(lab):
     switch = Switch(lab, sw, '--fail-mode', 'secure', ports=['1=s1', '2=s2'])
     flows(switch, 'in_port=1,actions=set_queue:3,output:2', 'in_port=2,actions=output:1')
     assert hosts[0].iperf(hosts[1], 1) > 0.2, 'a queue that is not there shapes nothing'
-    assert switch.manage('add-queue', {'queue': 's2:3,min-rate=1%,max-rate=20M'}) == {'port_no': 2}
+    assert switch.manage('add-queue', {'queue': 's2:3,min-rate=0.1%,max-rate=20M'}) == {'port_no': 2}
     assert 0.015 < hosts[0].iperf(hosts[1], 2) < 0.0205
     with pytest.raises(AssertionError, match='has a queue 3 already'):
         switch.manage('add-queue', {'queue': '2:3'})
