@@ -48,8 +48,12 @@ pub fn code_name(info: &FieldInfo, code: Code) -> String {
     }
 }
 
-/// The header form by whose name a field is called in actions: Nicira's, where there is one.
+/// The header form by whose name a field is called in actions: Nicira's, where there is one of the
+/// field's own width.
 pub(crate) fn preferred_code(info: &FieldInfo) -> Option<Code> {
+    if info.id == FieldId::InPort {
+        return Some(Code::Oxm(0));
+    }
     info.codes.iter().copied().find(|c| matches!(c, Code::Nxm0(_) | Code::Nxm1(_))).or(info.codes.first().copied())
 }
 

@@ -60,6 +60,8 @@ pub(crate) fn parse_subfield(src: Src<'_>) -> Result<Subfield, TextError> {
     };
     let (id, code) =
         field_by_any_name(name.s).ok_or_else(|| name.err(TextErrorKind::Unknown, "a field, as NXM_NX_REG0[0..15]"))?;
+    // In actions `in_port` is Nicira's, as for ovs-ofctl.
+    let code = if name.s == "in_port" { Some(Code::Nxm0(0)) } else { code };
     let (offset, n_bits) = parse_bit_range(range, id, code)?;
     let field = OxmId { field: Ok(id), has_mask: false, code, length: None };
     Ok(Subfield { field, offset, n_bits })

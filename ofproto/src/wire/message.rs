@@ -188,7 +188,10 @@ pub(super) fn encode(w: &mut Writer, version: Version, m: &Message) -> Result<u8
     }
     match m {
         Message::Hello(elements) => switch::encode_hello(w, elements)?,
-        Message::Error(e) => switch::encode_error(w, e),
+        Message::Error(e) => {
+            super::require(e.experimenter.is_none() || version >= Version::V12, version, "an experimenter's error")?;
+            switch::encode_error(w, e);
+        }
         Message::EchoRequest(data) | Message::EchoReply(data) => w.bytes(data),
         Message::Experimenter(e) => {
             w.u32(e.experimenter.0);

@@ -381,7 +381,8 @@ pub(super) fn decode_id(r: &mut Reader<'_>, version: Version) -> Result<OxmId, O
         return Ok(OxmId {
             field: Ok(info.id),
             has_mask: header.has_mask,
-            code: if preferred(info, version) == Some(code) { None } else { Some(code) },
+            // Nicira's in_port has another width, which offsets beside it count on: it is never left unsaid.
+            code: if preferred(info, version) == Some(code) && code != Code::Nxm0(0) { None } else { Some(code) },
             length: if usize::from(header.length) == own { None } else { Some(header.length) },
         });
     }
