@@ -133,7 +133,7 @@ fn pcapng(bytes: &[u8]) -> Result<Vec<Packet<'_>>, String> {
         }
         let Some(len) = w.u32(at + 4) else { break };
         let len = len as usize;
-        if len < 12 || len % 4 != 0 {
+        if len < 12 || !len.is_multiple_of(4) {
             return Err(format!("offset {}: a block of {len} bytes", at + 4));
         }
         let Some(block) = bytes.get(at..).and_then(|b| b.get(..len)) else { break };
