@@ -68,7 +68,8 @@ pub enum Purpose {
     /// A controller: gets asynchronous messages and keeps a standalone bridge from forwarding by itself.
     Controller,
     /// Somebody who came to a listener: gets nothing unasked until it configures the connection as a
-    /// controller does (set-config, role request or set-async).
+    /// controller does (set-config, role request or set-async). One that asks to be a slave watches
+    /// only: the bridge goes on forwarding by itself.
     Visitor,
 }
 
@@ -219,6 +220,8 @@ pub struct Session {
     peer: String,
     settings: Settings,
     purpose: Purpose,
+    /// Whether it came to a listener.
+    visitor: bool,
     state: State,
     version: Version,
     ending: Option<Ending>,
@@ -262,6 +265,7 @@ impl Session {
             id,
             peer,
             purpose,
+            visitor: purpose == Purpose::Visitor,
             state: State::Hello { since: now },
             version,
             ending: None,

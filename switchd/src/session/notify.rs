@@ -211,7 +211,7 @@ impl Session {
 
     /// Whether this connection keeps a standalone bridge from forwarding by itself.
     pub fn controls(&self) -> bool {
-        self.up() && self.purpose == Purpose::Controller
+        self.up() && self.purpose == Purpose::Controller && !(self.visitor && self.role == Role::Slave)
     }
 
     /// Whether some monitor might want to know of a change.

@@ -131,6 +131,17 @@ fn slaves_and_visitors_get_no_packets_until_they_become_more() {
     assert_eq!(b.output(), []);
     b.ask(2, &Message::SetConfig(SwitchConfig { flags: 0, miss_send_len: 128 }));
     assert!(b.session.packet_in(b.now, &punted(None)) && b.session.controls());
+
+    // One that asks to be a slave hears what it wants to, and leaves the bridge to itself.
+    let mut b = Bench::fresh(Purpose::Visitor, Settings::default());
+    b.ask(1, &Message::Hello(Vec::new()));
+    b.ask(2, &Message::RoleRequest(RoleMsg { role: Role::Slave, short_id: 0, generation_id: 1 }));
+    assert!(!b.session.controls());
+    b.output();
+    b.session.port_status(PortReason::Modify, &port(1));
+    assert_eq!(b.output().len(), 1);
+    b.ask(3, &Message::RoleRequest(RoleMsg { role: Role::Equal, short_id: 0, generation_id: 1 }));
+    assert!(b.session.controls());
 }
 
 #[test]

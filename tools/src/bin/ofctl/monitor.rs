@@ -1,5 +1,6 @@
 //! `monitor`: what the switch reports by itself.
 
+use crate::connection::Connection;
 use crate::show::{port_config, port_state, printable, seconds};
 use crate::target::Target;
 use crate::text_input::located;
@@ -7,6 +8,7 @@ use crate::{Options, print};
 use anyhow::bail;
 use clap::Args;
 use ofproto::Version;
+use ofproto::async_config::{AsyncConfig, AsyncKind, AsyncProp};
 use ofproto::field::FieldId;
 use ofproto::flow::FlowRemovedReason;
 use ofproto::ids::{BufferId, MonitorId, Xid};
@@ -16,6 +18,7 @@ use ofproto::message::{Message, Multipart, MultipartReply, MultipartRequest, Swi
 use ofproto::monitor::{FlowMonitorRequest, FlowUpdate, FlowUpdateEvent, MonitorCommand, MonitorFlags};
 use ofproto::packet::{PacketIn, PacketInReason};
 use ofproto::port::PortReason;
+use ofproto::role::{Role, RoleMsg};
 use ofproto::text::{InstructionsText, MatchText, ParseContext, describe, parse_flow_stats_request};
 use ofproto::wire::Header;
 use serde_json::json;
@@ -30,6 +33,10 @@ pub struct MonitorArgs {
     /// Watch changes of flow entries, too: all, or those at least as specific as FILTER
     #[arg(long, value_name = "FILTER", num_args = 0..=1, default_missing_value = "")]
     flows: Option<String>,
+    /// Keep the equal role instead of asking for the slave's, and the switch's own choice of messages.
+    /// A standalone switch stops forwarding by itself then
+    #[arg(long)]
+    equal: bool,
     /// End after this many messages
     #[arg(long, value_name = "N")]
     count: Option<u64>,
@@ -50,6 +57,15 @@ pub fn run(o: &Options, args: &MonitorArgs) -> anyhow::Result<()> {
             bail!("the answer to the configuration request is another message");
         };
         c.tell(&Message::SetConfig(SwitchConfig { miss_send_len, ..old }))?;
+    }
+    if version >= Version::V13 && !args.equal {
+        watch(&mut c)?;
+    } else if args.miss_len.is_none() {
+        // What a controller says, so that a listener takes us for one.
+        let Message::GetConfigReply(old) = c.ask(&Message::GetConfigRequest, "configuration")? else {
+            bail!("the answer to the configuration request is another message");
+        };
+        c.tell(&Message::SetConfig(old))?;
     }
     if let Some(filter) = &args.flows {
         if version < Version::V13 {
@@ -109,6 +125,42 @@ pub fn run(o: &Options, args: &MonitorArgs) -> anyhow::Result<()> {
         left = left.map(|n| n - 1);
     }
     Ok(())
+}
+
+/// Becomes a slave who wants to hear everything: a watcher must not take the switch away from its
+/// controllers, or from its own forwarding.
+fn watch(c: &mut Connection) -> anyhow::Result<()> {
+    let role = |role, generation_id| Message::RoleRequest(RoleMsg { role, short_id: 0, generation_id });
+    let Message::RoleReply(now) = c.ask(&role(Role::NoChange, 0), "role")? else {
+        bail!("the answer to the role request is another message");
+    };
+    // All ones stand for no election yet; then any generation will do, and 0 is the oldest.
+    let generation = if now.generation_id == u64::MAX { 0 } else { now.generation_id };
+    c.ask(&role(Role::Slave, generation), "the slave role")?;
+    let (v14, v15) = (c.version() >= Version::V14, c.version() >= Version::V15);
+    let mut wanted = vec![
+        (AsyncKind::PacketIn, if v14 { 0b11_1111 } else { 0b111 }),
+        (AsyncKind::PortStatus, 0b111),
+        (AsyncKind::FlowRemoved, if v14 { 0b11_1111 } else { 0b1111 }),
+    ];
+    if v14 {
+        // Vacancy down and up; group and meter requests of others.
+        wanted.extend([
+            (AsyncKind::RoleStatus, 0b111),
+            (AsyncKind::TableStatus, 0b1_1000),
+            (AsyncKind::RequestForward, 0b11),
+        ]);
+    }
+    if v15 {
+        wanted.extend([(AsyncKind::FlowStats, 0b11), (AsyncKind::ControllerStatus, 0b111_1111)]);
+    }
+    // 1.3's message has both halves of each kind.
+    let props = wanted
+        .into_iter()
+        .flat_map(|(kind, mask)| [true, false].map(|master| AsyncProp::Reasons { kind, master, mask }))
+        .collect();
+    let refused = c.modify(&[("the choice of messages".into(), Message::SetAsync(AsyncConfig { props }))])?;
+    refused.into_iter().next().map_or(Ok(()), |r| Err(r.into()))
 }
 
 fn to_json(header: &Header, m: &Message, time: f64) -> serde_json::Value {
