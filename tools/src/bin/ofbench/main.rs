@@ -1,12 +1,16 @@
 //! Measures the switch beside its peers, and small traffic tools for demonstrations.
 #![forbid(unsafe_code)]
 
+mod echo;
+mod flood;
+mod io;
+mod net;
 mod tcp;
 
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(name = "ofbench", version, about = "Measures the switch beside its peers")]
+#[command(name = "ofbench", version, about = "Measures the switch beside its peers", max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -14,15 +18,27 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Throughput and latency through switchd, a Linux bridge and Open vSwitch's userspace datapath
+    Io(io::IoArgs),
     /// Receives TCP streams and prints how much came
     TcpServer(tcp::ServerArgs),
-    /// Sends one TCP stream as fast as it goes and prints the rate
+    /// Sends TCP streams as fast as they go and prints the rate
     TcpClient(tcp::ClientArgs),
+    /// Sends small frames out of an interface as fast as it goes
+    Flood(flood::FloodArgs),
+    /// Sends UDP datagrams back
+    EchoServer(echo::ServerArgs),
+    /// Measures the round trips to an echo-server
+    EchoClient(echo::ClientArgs),
 }
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
+        Command::Io(args) => io::run(&args),
         Command::TcpServer(args) => tcp::serve(&args),
         Command::TcpClient(args) => tcp::send(&args),
+        Command::Flood(args) => flood::run(&args),
+        Command::EchoServer(args) => echo::serve(&args),
+        Command::EchoClient(args) => echo::measure(&args),
     }
 }

@@ -1,0 +1,436 @@
+//! `io`: the same measurements through switchd and its peers, in turns.
+//!
+//! For each measurement round a fresh network: two hosts' namespaces and one for the switch, joined by
+//! veth pairs with the kernel's default offloads. The OpenFlow switches have two flow entries (one port
+//! to the other and back). Rounds are interleaved (switchd, bridge, OVS, switchd, …), so that a change
+//! of the machine's mood meets all of them.
+
+use crate::net::{Namespace, Process, installed, output};
+use anyhow::{Context as _, bail};
+use clap::{Args, ValueEnum};
+use comfy_table::{CellAlignment, Table, presets};
+use serde_json::{Map, Value, json};
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+#[derive(Args)]
+pub struct IoArgs {
+    /// Rounds
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    runs: u16,
+    /// Seconds of each throughput measurement
+    #[arg(long, default_value_t = 3.0)]
+    seconds: f64,
+    /// Only these measurements
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Measure>,
+    /// Only through these switches
+    #[arg(long, value_delimiter = ',')]
+    through: Vec<Peer>,
+    /// The switchd to measure; beside this program unless given
+    #[arg(long, value_name = "PATH")]
+    switchd: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Measure {
+    /// TCP, one stream, Gb/s
+    Tcp1,
+    /// TCP, four streams, Gb/s
+    Tcp4,
+    /// 64-byte frames, Mpps
+    Pps,
+    /// Round trips of a small UDP datagram, µs
+    Latency,
+}
+
+/// Through what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Peer {
+    /// This project's switch
+    Switchd,
+    /// The kernel's bridge
+    Bridge,
+    /// Open vSwitch's userspace datapath
+    Ovs,
+}
+
+impl Peer {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Switchd => "switchd",
+            Self::Bridge => "Linux bridge",
+            Self::Ovs => "OVS userspace",
+        }
+    }
+}
+
+/// One figure of a measurement.
+struct Figure {
+    key: &'static str,
+    title: &'static str,
+    unit: &'static str,
+    /// Whether more is better.
+    more: bool,
+}
+
+const FIGURES: [Figure; 5] = [
+    Figure { key: "tcp1", title: "TCP, 1 stream", unit: "Gb/s", more: true },
+    Figure { key: "tcp4", title: "TCP, 4 streams", unit: "Gb/s", more: true },
+    Figure { key: "pps", title: "64-byte frames", unit: "Mpps", more: true },
+    Figure { key: "p50", title: "round trip, median", unit: "µs", more: false },
+    Figure { key: "p99", title: "round trip, 99%", unit: "µs", more: false },
+];
+
+const IP: [&str; 2] = ["10.99.0.1", "10.99.0.2"];
+const MAC: [&str; 2] = ["02:99:00:00:00:01", "02:99:00:00:00:02"];
+/// Behind port 2, but not the host's own: the frames end early in its stack.
+const SINK: &str = "02:99:00:00:02:99";
+
+/// `io`
+pub fn run(args: &IoArgs) -> anyhow::Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        bail!("needs root for network namespaces");
+    }
+    let me = std::env::current_exe()?;
+    let beside = |name: &str| me.parent().unwrap_or(Path::new(".")).join(name);
+    let tools = Tools {
+        bench: me.clone(),
+        ofctl: beside("ofctl"),
+        switchd: args.switchd.clone().unwrap_or_else(|| beside("switchd")),
+    };
+    if cfg!(debug_assertions) {
+        eprintln!("ofbench: this is a debug build; its figures mean little");
+    }
+    let mut peers =
+        if args.through.is_empty() { vec![Peer::Switchd, Peer::Bridge, Peer::Ovs] } else { args.through.clone() };
+    if peers.contains(&Peer::Switchd) && !tools.switchd.is_file() {
+        bail!("there is no {}: build it with `cargo build --release`", tools.switchd.display());
+    }
+    let ovs = ["ovsdb-tool", "ovsdb-server", "ovs-vswitchd", "ovs-vsctl", "ovs-ofctl"];
+    if let Some(missing) = ovs.iter().find(|p| !installed(p))
+        && peers.contains(&Peer::Ovs)
+    {
+        eprintln!("ofbench: Open vSwitch is left out: no {missing} here");
+        peers.retain(|p| *p != Peer::Ovs);
+    }
+    let measures: Vec<Measure> =
+        if args.only.is_empty() { Measure::value_variants().to_vec() } else { args.only.clone() };
+    let mut samples: Vec<Vec<(&'static str, f64)>> = vec![Vec::new(); peers.len()];
+    for round in 1..=args.runs {
+        for (peer, out) in peers.iter().zip(&mut samples) {
+            eprintln!("ofbench: round {round} of {}: {}", args.runs, peer.name());
+            let lab = Lab::new(*peer, &tools).with_context(|| peer.name().to_owned())?;
+            for m in &measures {
+                let got = lab.measure(*m, args.seconds).with_context(|| format!("{m:?} through {}", peer.name()))?;
+                out.extend(got);
+            }
+        }
+    }
+    let summary = summary(&peers, &samples);
+    if args.json {
+        println!("{:#}", json!({ "runs": args.runs, "seconds": args.seconds, "results": summary }));
+    } else {
+        println!("{}", table(&peers, &samples));
+    }
+    Ok(())
+}
+
+struct Tools {
+    bench: PathBuf,
+    ofctl: PathBuf,
+    switchd: PathBuf,
+}
+
+/// A network with a switch in it. What is dropped first is declared first.
+struct Lab {
+    _switch: Vec<Process>,
+    h1: Namespace,
+    h2: Namespace,
+    _sw: Namespace,
+    _dir: Dir,
+    bench: String,
+}
+
+/// A directory that goes away.
+struct Dir(PathBuf);
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn text(path: &Path) -> anyhow::Result<&str> {
+    path.to_str().with_context(|| format!("{} isn't UTF-8", path.display()))
+}
+
+impl Lab {
+    fn new(peer: Peer, tools: &Tools) -> anyhow::Result<Self> {
+        let id = format!("ofb{}", std::process::id());
+        let dir = Dir(std::env::temp_dir().join(&id));
+        std::fs::create_dir_all(&dir.0)?;
+        let (h1, h2) = (Namespace::new(&format!("{id}-h1"))?, Namespace::new(&format!("{id}-h2"))?);
+        let sw = Namespace::new(&format!("{id}-sw"))?;
+        for (i, host) in [&h1, &h2].into_iter().enumerate() {
+            let port = format!("s{}", i + 1);
+            sw.ip(&format!("link add {port} type veth peer name eth0 netns {}", host.0))?;
+            sw.ip(&format!("link set {port} up"))?;
+            host.ip(&format!("link set eth0 address {}", MAC[i]))?;
+            host.ip("link set eth0 up")?;
+            host.ip(&format!("addr add {}/24 dev eth0", IP[i]))?;
+            host.ip(&format!("neigh replace {} lladdr {} dev eth0 nud permanent", IP[1 - i], MAC[1 - i]))?;
+        }
+        let switch = match peer {
+            Peer::Bridge => {
+                sw.ip("link add br0 type bridge")?;
+                sw.ip("link set br0 up")?;
+                sw.ip("link set s1 master br0")?;
+                sw.ip("link set s2 master br0")?;
+                Vec::new()
+            }
+            Peer::Switchd => start_switchd(&sw, &dir.0, tools)?,
+            Peer::Ovs => start_ovs(&sw, &dir.0)?,
+        };
+        let lab = Self { _switch: switch, h1, h2, _sw: sw, _dir: dir, bench: text(&tools.bench)?.to_owned() };
+        // A learning switch must know where the sink is.
+        lab.h2.run(&[&lab.bench, "flood", "eth0", "--src", SINK, "--dst", MAC[0], "--count", "1"])?;
+        lab.h1
+            .run(&["ping", "-q", "-c", "3", "-i", "0.1", "-W", "2", IP[1]])
+            .context("the hosts don't reach each other")?;
+        Ok(lab)
+    }
+
+    fn bench_json(&self, words: &[&str]) -> anyhow::Result<Value> {
+        let all: Vec<&str> = [self.bench.as_str()].into_iter().chain(words.iter().copied()).collect();
+        Ok(serde_json::from_str(&self.h1.run(&all)?)?)
+    }
+
+    fn measure(&self, m: Measure, seconds: f64) -> anyhow::Result<Vec<(&'static str, f64)>> {
+        let time = seconds.to_string();
+        match m {
+            Measure::Tcp1 | Measure::Tcp4 => {
+                let (key, streams) = if m == Measure::Tcp1 { ("tcp1", "1") } else { ("tcp4", "4") };
+                let server = format!("{}:5001", IP[1]);
+                let _sink = self.h2.spawn(&[&self.bench, "tcp-server", &server], &[])?;
+                sleep(Duration::from_millis(200));
+                let got =
+                    self.bench_json(&["tcp-client", &server, "--seconds", &time, "--streams", streams, "--json"])?;
+                Ok(vec![(key, number(&got, "gbps")?)])
+            }
+            Measure::Pps => {
+                let longer = (seconds + 0.6).to_string();
+                let words = [&self.bench, "flood", "eth0", "--src", MAC[0], "--dst", SINK, "--seconds", &longer];
+                let _source = self.h1.spawn(&words, &[])?;
+                sleep(Duration::from_millis(300));
+                let (before, start) = (self.h2.received("eth0")?, Instant::now());
+                sleep(Duration::from_secs_f64(seconds));
+                let (after, time) = (self.h2.received("eth0")?, start.elapsed());
+                Ok(vec![("pps", after.saturating_sub(before) as f64 / time.as_secs_f64() / 1e6)])
+            }
+            Measure::Latency => {
+                let server = format!("{}:5002", IP[1]);
+                let _echo = self.h2.spawn(&[&self.bench, "echo-server", &server], &[])?;
+                sleep(Duration::from_millis(200));
+                let got = self.bench_json(&["echo-client", &server, "--count", "5000", "--json"])?;
+                Ok(vec![("p50", number(&got, "p50_us")?), ("p99", number(&got, "p99_us")?)])
+            }
+        }
+    }
+}
+
+fn number(v: &Value, key: &str) -> anyhow::Result<f64> {
+    v.get(key).and_then(Value::as_f64).with_context(|| format!("no `{key}` in {v}"))
+}
+
+fn start_switchd(sw: &Namespace, dir: &Path, tools: &Tools) -> anyhow::Result<Vec<Process>> {
+    let socket = dir.join("of.sock");
+    let listen = format!("punix:{}", socket.display());
+    let words = [
+        text(&tools.switchd)?,
+        "--port",
+        "1=s1",
+        "--port",
+        "2=s2",
+        "--fail-mode",
+        "secure",
+        "--listen",
+        &listen,
+        "--management",
+        "none",
+        "--log",
+        "error",
+    ];
+    let mut switchd = sw.spawn(&words, &[])?;
+    switchd.until("switchd", || socket.exists())?;
+    let target = format!("unix:{}", socket.display());
+    for flow in ["in_port=1,actions=output:2", "in_port=2,actions=output:1"] {
+        output(&[text(&tools.ofctl)?, "add-flow", &target, flow])?;
+    }
+    Ok(vec![switchd])
+}
+
+/// Open vSwitch with a database and directories of its own, so that one that runs already stays as it is.
+fn start_ovs(sw: &Namespace, dir: &Path) -> anyhow::Result<Vec<Process>> {
+    let schema = "/usr/share/openvswitch/vswitch.ovsschema";
+    let at = |name: &str| dir.join(name).display().to_string();
+    let (db, db_socket) = (at("conf.db"), format!("unix:{}", at("db.sock")));
+    output(&["ovsdb-tool", "create", &db, schema])?;
+    let dirs: Vec<(&str, &OsStr)> =
+        ["OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR", "OVS_SYSCONFDIR"].map(|v| (v, dir.as_os_str())).to_vec();
+    let mut c = Command::new("ovsdb-server");
+    c.args([&db, &format!("--remote=p{db_socket}"), "--verbose=off"]).envs(dirs.iter().copied());
+    let mut server = Process::start(c)?;
+    server.until("ovsdb-server", || dir.join("db.sock").exists())?;
+    let vsctl = |words: &str| {
+        let mut c = Command::new("ovs-vsctl");
+        c.arg(format!("--db={db_socket}"))
+            .arg("--timeout=15")
+            .args(words.split_whitespace())
+            .envs(dirs.iter().copied());
+        let out = c.output().context("cannot run ovs-vsctl")?;
+        if !out.status.success() {
+            bail!("`ovs-vsctl {words}`: {}", String::from_utf8_lossy(&out.stderr).trim());
+        }
+        Ok(())
+    };
+    vsctl("--no-wait init")?;
+    // Without this it passes unfinished checksums on, and TCP between veth ends doesn't work at all.
+    vsctl("--no-wait set Open_vSwitch . other_config:userspace-tso-enable=true")?;
+    let unixctl = format!("--unixctl={}", at("vswitchd.ctl"));
+    let vswitchd = sw.spawn(&["ovs-vswitchd", &db_socket, &unixctl, "--verbose=off"], &dirs)?;
+    let mut processes = vec![vswitchd, server];
+    vsctl("add-br br0 -- set bridge br0 datapath_type=netdev fail-mode=secure")?;
+    for i in 1..=2 {
+        vsctl(&format!("add-port br0 s{i} -- set interface s{i} ofport_request={i}"))?;
+    }
+    let management = dir.join("br0.mgmt");
+    processes[0].until("the OVS bridge", || management.exists())?;
+    let target = format!("unix:{}", management.display());
+    for flow in ["in_port=1,actions=output:2", "in_port=2,actions=output:1"] {
+        output(&["ovs-ofctl", "-O", "OpenFlow13", "add-flow", &target, flow])?;
+    }
+    Ok(processes)
+}
+
+/// The values of one figure, sorted.
+fn values(samples: &[(&'static str, f64)], key: &str) -> Vec<f64> {
+    let mut v: Vec<f64> = samples.iter().filter(|(k, _)| *k == key).map(|(_, v)| *v).collect();
+    v.sort_by(f64::total_cmp);
+    v
+}
+
+fn median(sorted: &[f64]) -> Option<f64> {
+    let n = sorted.len();
+    let (low, high) = (sorted.get(n.checked_sub(1)? / 2)?, sorted.get(n / 2)?);
+    Some((low + high) / 2.0)
+}
+
+/// How many times better the first is than the second.
+fn ratio(first: f64, second: f64, more: bool) -> f64 {
+    if more { first / second } else { second / first }
+}
+
+fn summary(peers: &[Peer], samples: &[Vec<(&'static str, f64)>]) -> Value {
+    let mut out = Map::new();
+    for f in &FIGURES {
+        let mut of_figure = Map::new();
+        let base = samples.first().and_then(|s| median(&values(s, f.key)));
+        for (peer, s) in peers.iter().zip(samples) {
+            let v = values(s, f.key);
+            let Some(m) = median(&v) else { continue };
+            let first = base.map(|b| ratio(b, m, f.more));
+            let entry =
+                json!({ "median": m, "min": v.first(), "max": v.last(), "all": v, "first_is_better_by": first });
+            of_figure.insert(peer.name().into(), entry);
+        }
+        if !of_figure.is_empty() {
+            of_figure.insert("unit".into(), f.unit.into());
+            out.insert(f.key.into(), of_figure.into());
+        }
+    }
+    out.into()
+}
+
+fn shown(v: f64) -> String {
+    if v >= 100.0 {
+        format!("{v:.0}")
+    } else if v >= 10.0 {
+        format!("{v:.1}")
+    } else {
+        format!("{v:.2}")
+    }
+}
+
+/// Medians with their spread; beside each peer how many times better the first switch is.
+fn table(peers: &[Peer], samples: &[Vec<(&'static str, f64)>]) -> String {
+    let mut t = Table::new();
+    t.load_preset(presets::NOTHING);
+    let mut head = vec!["median (least to most)".to_owned(), String::new()];
+    for (i, p) in peers.iter().enumerate() {
+        head.push(p.name().to_owned());
+        if i > 0 {
+            head.push(format!("{} is", peers[0].name()));
+        }
+    }
+    t.set_header(head);
+    for f in &FIGURES {
+        let mut row = vec![f.title.to_owned(), f.unit.to_owned()];
+        let mut base = None;
+        for (i, s) in samples.iter().enumerate() {
+            let v = values(s, f.key);
+            let m = median(&v);
+            row.push(match (m, v.first(), v.last()) {
+                (Some(m), Some(a), Some(b)) => format!("{} ({} to {})", shown(m), shown(*a), shown(*b)),
+                _ => "-".into(),
+            });
+            if i == 0 {
+                base = m;
+            } else {
+                let times = base.zip(m).map(|(b, m)| format!("{:.2}x", ratio(b, m, f.more)));
+                row.push(times.unwrap_or_else(|| "-".into()));
+            }
+        }
+        if base.is_some() {
+            t.add_row(row);
+        }
+    }
+    for column in t.column_iter_mut() {
+        if column.index > 0 {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    t.lines().map(|l| l.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians_and_ratios() {
+        assert_eq!(median(&[]), None);
+        assert_eq!(median(&[3.0]), Some(3.0));
+        assert_eq!(median(&[1.0, 2.0, 9.0]), Some(2.0));
+        assert_eq!(median(&[1.0, 2.0, 4.0, 9.0]), Some(3.0));
+        assert_eq!((ratio(6.0, 3.0, true), ratio(6.0, 3.0, false)), (2.0, 0.5));
+    }
+
+    #[test]
+    fn the_table_has_the_figures_that_were_measured() {
+        let samples = [vec![("pps", 2.0), ("pps", 1.0), ("pps", 1.2)], vec![("pps", 0.6)]];
+        let text = table(&[Peer::Switchd, Peer::Ovs], &samples);
+        let row = text.lines().find(|l| l.contains("64-byte")).expect("a row");
+        assert!(row.contains("1.20 (1.00 to 2.00)") && row.contains("2.00x"), "{text}");
+        assert!(!text.contains("TCP"), "{text}");
+        let json = summary(&[Peer::Switchd, Peer::Ovs], &samples);
+        assert_eq!(json["pps"]["OVS userspace"]["first_is_better_by"], 2.0);
+    }
+}
