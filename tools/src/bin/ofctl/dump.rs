@@ -17,6 +17,7 @@ use ofproto::text::{MeterText, ParseContext, Printer, parse_flow_stats_request};
 use ofproto::wire::message_name;
 use ofproto::{Version, wire};
 use serde_json::{Value, json};
+use std::io::IsTerminal as _;
 
 /// The payload of a message's or reply's JSON, without the names around it.
 fn body(message: &Message) -> Value {
@@ -146,8 +147,11 @@ pub fn flows(o: &Options, target: &Target, text: &str) -> anyhow::Result<()> {
         flow.stats.idle = flow.stats.idle.map(|(s, ns)| (s, ns / 1_000_000 * 1_000_000));
         out.push_str(&format!(" {}\n", printer.flow(&flow)));
     }
+    // Scripts count lines; people wonder whether it worked.
     if !out.is_empty() {
         print(out.trim_end_matches('\n'));
+    } else if std::io::stdout().is_terminal() {
+        print(" (no flow entries)");
     }
     Ok(())
 }
