@@ -1,6 +1,6 @@
 //! A frame that a match covers: what the flow syntax says, and zero, or the usual, elsewhere.
 
-use crate::packet::{eth, ip};
+use crate::packet::{checksum, eth, ip};
 use ofproto::field::FieldId;
 use ofproto::matching::Match;
 
@@ -165,15 +165,6 @@ fn ipv6(out: &mut Vec<u8>, m: &Match) {
     pseudo.extend((l4.len() as u32).to_be_bytes());
     pseudo.extend([0, 0, 0, proto]);
     out.extend(finish(l4, proto, &pseudo));
-}
-
-/// The internet checksum (RFC 1071).
-pub fn checksum(bytes: &[u8]) -> u16 {
-    let mut sum: u32 = bytes.chunks(2).map(|c| u32::from(c[0]) << 8 | c.get(1).map_or(0, |b| u32::from(*b))).sum();
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    !(sum as u16)
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
-//! What the programs around the switch share: captures, and packets in words and from words.
+//! What the programs around the switch share: captures, and packets in words.
 //!
 //! All of it is pure: no I/O, no state.
 #![forbid(unsafe_code)]
 
 pub mod capture;
-pub mod compose;
+#[cfg(test)]
+mod compose;
 pub mod packet;
 pub mod summary;

@@ -62,7 +62,7 @@ fn frame(args: &FloodArgs, flow: u16) -> Vec<u8> {
     let mut ip = vec![0x45, 0];
     ip.extend(ip_length.to_be_bytes());
     ip.extend([0, 0, 0x40, 0, 64, 17, 0, 0, 10, 99, 0, 1, 10, 99, 0, 2]);
-    let sum = tools::compose::checksum(&ip);
+    let sum = tools::packet::checksum(&ip);
     ip[10..12].copy_from_slice(&sum.to_be_bytes());
     f.extend(ip);
     f.extend((1024 + flow).to_be_bytes());

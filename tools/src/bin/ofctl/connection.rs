@@ -60,6 +60,9 @@ pub fn error_name(e: &ErrorMsg, version: Version) -> String {
     }
 }
 
+/// A message: its header, what it says or why that can't be read, its bytes.
+pub type Received = (Header, Result<Message, OfError>, Vec<u8>);
+
 /// A session.
 #[derive(Debug)]
 pub struct Connection {
@@ -150,10 +153,7 @@ impl Connection {
     /// The next message, or `None` at the deadline. Echo requests are answered here.
     ///
     /// A message that can't be read comes as its header and why.
-    pub fn next(
-        &mut self,
-        deadline: Option<Instant>,
-    ) -> anyhow::Result<Option<(Header, Result<Message, OfError>, Vec<u8>)>> {
+    pub fn next(&mut self, deadline: Option<Instant>) -> anyhow::Result<Option<Received>> {
         loop {
             let Some(bytes) = self.next_bytes(deadline)? else { return Ok(None) };
             match wire::decode(&bytes) {

@@ -170,10 +170,18 @@ fn flatten(out: &mut Vec<(String, u64)>, name: &str, v: &Value) {
     }
 }
 
-/// The frame that `trace` is about, and the port it came in on.
-fn frame(a: &TraceArgs) -> anyhow::Result<(Vec<u8>, Option<u32>)> {
-    let text = a.packet.trim();
+/// Hexadecimal digits, blanks and colons between them, as bytes; `None` if it is anything else.
+fn unhex(text: &str) -> Option<Vec<u8>> {
     let digits: String = text.chars().filter(|c| !c.is_whitespace() && *c != ':').collect();
+    if digits.is_empty() || !digits.len().is_multiple_of(2) || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    (0..digits.len()).step_by(2).map(|i| u8::from_str_radix(digits.get(i..i + 2)?, 16).ok()).collect()
+}
+
+/// The packet that `trace` is about as the call's parameters, and the port it came in on.
+fn packet(a: &TraceArgs) -> anyhow::Result<(&'static str, String, Option<u32>)> {
+    let text = a.packet.trim();
     let path = Path::new(text);
     if path.is_file() {
         let file = read(path)?;
@@ -183,35 +191,36 @@ fn frame(a: &TraceArgs) -> anyhow::Result<(Vec<u8>, Option<u32>)> {
         if packet.link != Link::Ethernet {
             bail!("{text} has no Ethernet frames");
         }
-        return Ok((packet.data.to_vec(), None));
+        return Ok(("packet", packet.data.iter().map(|b| format!("{b:02x}")).collect(), None));
     }
-    if digits.len() >= 28 && digits.len() % 2 == 0 && digits.bytes().all(|b| b.is_ascii_hexdigit()) {
-        let bytes = (0..digits.len())
-            .step_by(2)
-            .map(|i| u8::from_str_radix(&digits[i..i + 2], 16))
-            .collect::<Result<_, _>>()?;
-        return Ok((bytes, None));
+    if let Some(bytes) = unhex(text) {
+        return Ok(("packet", bytes.iter().map(|b| format!("{b:02x}")).collect(), None));
     }
+    // Read here as well, so that a mistake is shown at its place.
     let m = parse_match(text, &ParseContext::new(ofproto::Version::V15)).map_err(located(text, None))?;
-    let bytes = tools::compose::frame(&m).map_err(|e| anyhow!(e))?;
-    Ok((bytes, m.get(FieldId::InPort).map(|f| f.value as u32)))
+    Ok(("flow", text.to_owned(), m.get(FieldId::InPort).and_then(|f| u32::try_from(f.value).ok())))
 }
 
 /// `trace`
 pub fn trace(o: &Options, a: &TraceArgs) -> anyhow::Result<()> {
-    let (bytes, port) = frame(a)?;
+    let (form, packet, port) = packet(a)?;
     let in_port =
         a.in_port.or(port).context("which port does it come in on? Say --in-port or in_port=… in the flow")?;
-    let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
-    let params = json!({ "in_port": in_port, "packet": hex });
-    let t = call(o, &a.socket, a.bridge.as_deref(), "trace", params)?;
+    let t = call(o, &a.socket, a.bridge.as_deref(), "trace", json!({ "in_port": in_port, form: packet }))?;
     if o.json {
         print_json(&t);
         return Ok(());
     }
-    print(&format!(" {} bytes in on port {}: {}", bytes.len(), PortNo(in_port), tools::summary::of(&bytes)));
+    if let Some(bytes) = unhex(&packet).filter(|_| form == "packet") {
+        print(&format!(" {} bytes in on port {}: {}", bytes.len(), PortNo(in_port), tools::summary::of(&bytes)));
+    }
     print(&walk(&t));
     Ok(())
+}
+
+/// A text's lines, fit for the terminal.
+fn word_lines(v: Option<&Value>) -> Vec<String> {
+    v.and_then(Value::as_str).unwrap_or("?").lines().map(printable).collect()
 }
 
 /// The walk and what came out.
@@ -220,18 +229,19 @@ fn walk(t: &Value) -> String {
     let mut out = Vec::new();
     for step in list("steps") {
         let depth = step.get("depth").and_then(Value::as_u64).unwrap_or(0).min(64) as usize;
-        let what = step.get("text").or_else(|| step.get("what"));
-        out.push(format!(" {:indent$}{}", "", word(what), indent = 2 + 2 * depth));
+        for line in word_lines(step.get("text")) {
+            out.push(format!(" {:indent$}{line}", "", indent = 2 * depth));
+        }
     }
     let mut ends = Vec::new();
     for sent in list("sent") {
-        let port =
-            sent.get("port").and_then(Value::as_u64).map_or_else(|| "?".into(), |n| PortNo(n as u32).to_string());
         let queue = match sent.get("queue") {
             None | Some(Value::Null) => String::new(),
             Some(q) => format!(" queue {q}"),
         };
-        ends.push(format!("{} bytes out of port {port}{queue}", word(sent.get("bytes"))));
+        let frame = sent.get("frame").and_then(Value::as_str).and_then(unhex).unwrap_or_default();
+        let what = tools::summary::of(&frame);
+        ends.push(format!("{} bytes out of port {}{queue}: {what}", frame.len(), word(sent.get("port"))));
     }
     match t.get("to_controller").and_then(Value::as_u64) {
         Some(0) | None => {}
@@ -269,8 +279,11 @@ mod tests {
     #[test]
     fn a_walk_ends_with_what_came_out() {
         let t = json!({
-            "steps": [{ "depth": 0, "what": "a" }, { "depth": 1, "text": "b", "what": "B" }],
-            "sent": [{ "port": 2, "queue": null, "bytes": 60 }, { "port": 4294967294u32, "queue": 1, "bytes": 64 }],
+            "steps": [{ "depth": 0, "text": "a\nb" }, { "depth": 1, "text": "c" }],
+            "sent": [
+                { "port": "2", "queue": null, "frame": "00000000000200000000000188b5" },
+                { "port": "LOCAL", "queue": 1, "frame": "00000000000200000000000188b5" },
+            ],
             "to_controller": 1,
             "dropped": ["meter"],
         });
@@ -278,10 +291,11 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "   a",
-                "     b",
-                " = 60 bytes out of port 2",
-                " = 64 bytes out of port LOCAL queue 1",
+                " a",
+                " b",
+                "   c",
+                " = 14 bytes out of port 2: 00:00:00:00:00:01 > 00:00:00:00:00:02 type 0x88b5",
+                " = 14 bytes out of port LOCAL queue 1: 00:00:00:00:00:01 > 00:00:00:00:00:02 type 0x88b5",
                 " = to the controller",
                 " = dropped: meter",
             ]

@@ -1,0 +1,245 @@
+"""ofctl against a running switchd, and on recorded messages."""
+
+import glob
+import json
+import os
+import struct
+
+import pytest
+from lab import ROOT, Switch, binary, sh, wait_for
+
+pytestmark = pytest.mark.timeout(120)
+VERSIONS = ('1.0', '1.1', '1.2', '1.3', '1.4', '1.5')
+
+
+def ofctl(*args, check=True, text=True, **kw):
+    if text:
+        return sh([binary('ofctl'), *args], check=check, **kw)
+    import subprocess
+    return subprocess.run([binary('ofctl'), *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60, **kw)
+
+
+@pytest.fixture
+def net(lab):
+    ns, hosts = lab.star(2)
+    switch = Switch(lab, ns, '--fail-mode', 'secure', '--dpid', 'a1', ports=['1=s1', '2=s2'])
+    return switch, hosts
+
+
+def on(switch):
+    return 'unix:' + switch.of_socket
+
+
+@pytest.mark.parametrize('version', VERSIONS)
+def test_flows_of_every_version(net, version):
+    switch, (h1, h2) = net
+    of = lambda command, *args, **kw: ofctl('-O', version, command, on(switch), *args, **kw)  # noqa: E731
+    shown = of('show').stdout
+    assert 'datapath 00000000000000a1' in shown and 'OpenFlow ' + version in shown
+    assert 's1' in shown and 's2' in shown
+    assert of('dump-flows').stdout.strip() == ''
+    of('add-flow', 'priority=5,in_port=1,actions=output:2')
+    of('add-flow', 'priority=5,in_port=s2,actions=output:s1')
+    assert h1.ping(h2) == 3
+    lines = of('dump-flows').stdout.splitlines()
+    assert len(lines) == 2
+    assert all('priority=5,in_port=' in line and 'n_packets=0,' not in line for line in lines), lines
+    assert len(of('dump-flows', 'in_port=1').stdout.splitlines()) == 1
+    assert 'flow_count=2' in of('dump-aggregate').stdout
+    rows = {line.split()[0]: line.split() for line in of('dump-ports').stdout.splitlines()[1:]}
+    assert int(rows['1'][2]) >= 3 and int(rows['2'][6]) >= 3, rows
+    assert of('dump-tables').stdout.splitlines()[1].split()[0] == '0'
+    of('mod-flows', 'in_port=1,actions=drop')
+    assert 'in_port=1 actions=drop' in of('dump-flows').stdout
+    assert h1.ping(h2, count=1, wait=1) == 0
+    of('del-flows', '--strict', 'priority=4,in_port=1')
+    assert len(of('dump-flows').stdout.splitlines()) == 2
+    of('del-flows', '--strict', 'priority=5,in_port=1')
+    assert len(of('dump-flows').stdout.splitlines()) == 1
+    of('del-flows')
+    assert of('dump-flows').stdout.strip() == ''
+    of('barrier')
+
+
+def test_json_forms(net):
+    switch, _ = net
+    target = on(switch)
+    ofctl('add-flow', target, 'cookie=0x1f,priority=9,tcp,tp_dst=80,actions=output:2')
+    flows = json.loads(ofctl('--json', 'dump-flows', target).stdout)
+    assert len(flows) == 1 and int(str(flows[0]['cookie']), 16) == 0x1f
+    shown = json.loads(ofctl('show', target, '--json').stdout)
+    assert shown['version'] == '1.5' and {p['name'] for p in shown['ports']} == {'s1', 's2'}
+    for command in ('dump-ports', 'dump-ports-desc', 'dump-tables', 'dump-table-desc', 'dump-table-features',
+                    'dump-groups', 'dump-group-stats', 'dump-group-features', 'dump-meters', 'meter-stats',
+                    'meter-features', 'queue-stats', 'queue-get-config', 'dump-aggregate', 'probe', 'role'):
+        json.loads(ofctl('--json', command, target).stdout)
+
+
+def test_refusals_have_names_and_mistakes_a_place(net):
+    switch, _ = net
+    target = on(switch)
+    done = ofctl('add-flow', target, 'ip,actions=group:7', check=False)
+    assert done.returncode == 1 and 'OFPBAC_BAD_OUT_GROUP' in done.stderr and 'ip,actions=group:7' in done.stderr
+    flow = 'priority=1,foo=3,actions=drop'
+    done = ofctl('add-flow', target, flow, check=False)
+    assert done.returncode == 2
+    _, shown, mark = done.stderr.splitlines()[:3]
+    assert shown.strip() == flow and mark.index('^') == shown.index('foo')
+    assert ofctl('add-flow', target, check=False).returncode == 2
+    done = ofctl('show', 'unix:/nonexistent', check=False)
+    assert done.returncode == 1 and '/nonexistent' in done.stderr
+    done = ofctl('mod-port', target, 's9', 'down', check=False)
+    assert done.returncode == 1 and 's1, s2' in done.stderr
+    done = ofctl('-O', '1.0', 'dump-meters', target, check=False)
+    assert done.returncode == 1 and '1.0' in done.stderr
+
+
+def test_files_bundles_replace_and_diff(net, tmp_path):
+    switch, _ = net
+    target = on(switch)
+    good = tmp_path / 'good'
+    good.write_text('# two\npriority=1,ip,actions=output:1\n\npriority=2,arp,actions=output:2 # last\n')
+    ofctl('add-flows', target, str(good))
+    assert ofctl('diff-flows', target, str(good)).stdout == ''
+    bad = tmp_path / 'bad'
+    bad.write_text('priority=3,actions=drop\npriority=4,ip,actions=group:99\n')
+    for version in ('1.3', '1.4', '1.5'):
+        done = ofctl('-O', version, 'add-flows', '--bundle', target, str(bad), check=False)
+        assert done.returncode == 1 and 'bad:2' in done.stderr and 'nothing was changed' in done.stderr, done.stderr
+        assert len(ofctl('dump-flows', target).stdout.splitlines()) == 2
+    done = ofctl('add-flows', target, str(bad), check=False)
+    assert done.returncode == 1 and '1 of 2' in done.stderr
+    done = ofctl('diff-flows', target, str(good), check=False)
+    assert done.returncode == 1 and done.stdout == '+priority=3 actions=drop\n'
+    good.write_text('priority=1,ip,actions=output:2\npriority=7,udp,actions=output:1\n')
+    ofctl('replace-flows', '--bundle', target, str(good))
+    assert ofctl('diff-flows', target, str(good)).stdout == ''
+    assert len(ofctl('dump-flows', target).stdout.splitlines()) == 2
+    many = ''.join('priority=%d,ip,nw_dst=10.1.%d.%d,actions=output:1\n' % (i, i >> 8, i & 255) for i in range(3000))
+    ofctl('add-flows', target, '-', input=many)
+    assert len(ofctl('dump-flows', target, 'nw_dst=10.1.0.0/16,ip').stdout.splitlines()) == 3000
+
+
+@pytest.mark.parametrize('version', ('1.3', '1.4', '1.5'))
+def test_groups_meters_ports_tables(net, version):
+    switch, (h1, h2) = net
+    of = lambda command, *args, **kw: ofctl('-O', version, command, on(switch), *args, **kw).stdout  # noqa: E731
+    of('add-group', 'group_id=1,type=all,bucket=output:2')
+    of('add-meter', 'meter=1,kbps,bands=type=drop,rate=100000')
+    of('add-flow', 'in_port=1,actions=meter:1,group:1' if version == '1.5' else 'in_port=1,actions=meter:1,group:1')
+    of('add-flow', 'in_port=2,actions=output:1')
+    assert h1.ping(h2) == 3
+    assert 'group_id=1,type=all' in of('dump-groups')
+    assert int(of('dump-group-stats').splitlines()[1].split()[1]) >= 3
+    assert 'meter=1' in of('dump-meters')
+    assert int(of('meter-stats').splitlines()[1].split()[1]) >= 3
+    assert 'select' in of('dump-group-features') and 'drop' in of('meter-features')
+    of('mod-group', 'group_id=1,type=all,bucket=output:1')
+    assert h1.ping(h2, count=1, wait=1) == 0
+    of('del-groups', 'group_id=1')
+    assert len(of('dump-flows').splitlines()) == 1, 'the flow goes with its group'
+    of('del-meter')
+    assert of('dump-meters').strip() == '' and of('dump-groups').strip() == ''
+    of('mod-port', 's1', 'no-packet-in')
+    assert 'no-packet-in' in of('dump-ports-desc')
+    of('mod-port', '1', 'packet-in')
+    assert 'no-packet-in' not in of('dump-ports-desc')
+    if version != '1.3':
+        of('mod-table', '3', 'vacancy:20,80')
+        line = of('dump-table-desc').splitlines()[4]
+        assert 'vacancy_events' in line and 'below 20%' in line, line
+
+
+def test_monitor_and_packet_out(net, lab):
+    switch, (h1, h2) = net
+    target = on(switch)
+    ofctl('add-flow', target, 'priority=1,in_port=1,arp,actions=output:CONTROLLER')
+    ofctl('add-flow', target, 'priority=2,send_flow_rem,in_port=2,actions=drop')
+    log = os.path.join(lab.dir, 'monitor')
+    lab.spawn(None, [binary('ofctl'), 'monitor', target, '--flows', 'in_port=2', '--seconds', '30'], log=log)
+    read = lambda: open(log).read() if os.path.exists(log) else ''  # noqa: E731
+    wait_for('the watch', lambda: 'watching' in read())
+    assert 'flow (initial)' in read()
+    h1.ping(h2, count=1, wait=1)
+    wait_for('a packet-in', lambda: 'ARP who has 10.0.0.2? tell 10.0.0.1' in read())
+    assert 'packet-in (apply_action) table 0' in read()
+    ofctl('del-flows', target, 'in_port=2')
+    wait_for('a flow-removed', lambda: 'flow-removed (delete)' in read() and 'flow (removed: delete)' in read())
+    sh(['ip', '-n', switch.ns, 'link', 'set', 's2', 'down'])
+    wait_for('a port-status', lambda: 'port-status (modify) port 2 s2' in read())
+    sh(['ip', '-n', switch.ns, 'link', 'set', 's2', 'up'])
+    before = int(sh(['ip', 'netns', 'exec', h1.ns, 'cat', '/sys/class/net/eth0/statistics/rx_packets']).stdout)
+    frame = '020000000001' + '0200000000aa' + '88b5' + '00' * 46
+    ofctl('packet-out', target, frame, '--actions', 'output:1')
+    ofctl('packet-out', target, 'in_port=CONTROLLER,packet=%s,actions=output:s1' % frame)
+    received = lambda: int(sh(['ip', 'netns', 'exec', h1.ns, 'cat', '/sys/class/net/eth0/statistics/rx_packets']).stdout)  # noqa: E731
+    wait_for('both frames', lambda: received() >= before + 2)
+
+
+def test_watching_leaves_a_standalone_switch_forwarding(lab):
+    ns, (h1, h2) = lab.star(2)
+    switch = Switch(lab, ns, '--fail-mode', 'standalone', ports=['1=s1', '2=s2'])
+    log = os.path.join(lab.dir, 'monitor')
+    lab.spawn(None, [binary('ofctl'), 'monitor', on(switch), '--seconds', '30'], log=log)
+    wait_for('the watch', lambda: os.path.exists(log) and 'watching' in open(log).read())
+    assert h1.ping(h2) == 3
+
+
+def test_role_ping_management(net):
+    switch, _ = net
+    target = on(switch)
+    assert 'role equal' in ofctl('role', target).stdout
+    assert 'role master, generation 3' in ofctl('role', target, 'master', '--generation', '3').stdout
+    done = ofctl('role', target, 'master', '--generation', '2', check=False)
+    assert done.returncode == 1 and 'OFPRRFC_STALE' in done.stderr
+    assert ofctl('ping', target, '-c', '3').stdout.count(' ms') == 3
+    ofctl('add-flow', target, 'in_port=1,tcp,tp_dst=80,actions=output:2')
+    assert '1 flows' in ofctl('status', switch.ctl_socket).stdout
+    ofctl('connections', switch.ctl_socket)
+    json.loads(ofctl('--json', 'counters', switch.ctl_socket).stdout)
+    out = ofctl('trace', switch.ctl_socket, 'in_port=1,tcp,nw_src=10.0.0.1,nw_dst=10.0.0.2,tp_dst=80').stdout
+    assert 'matched: priority=32768,tcp,in_port=1,tp_dst=80' in out and ' bytes out of port 2: TCP 10.0.0.1:' in out, out
+    out = ofctl('trace', switch.ctl_socket, '02000000000202000000000188b5' + '00' * 46, '--in-port', '1').stdout
+    assert '60 bytes in on port 1: 02:00:00:00:00:01 > 02:00:00:00:00:02 type 0x88b5' in out, out
+    out = ofctl('trace', switch.ctl_socket, 'in_port=1,tcp,tp_dst=81').stdout
+    assert 'dropped: table_miss' in out, out
+
+
+VECTORS = sorted(glob.glob(os.path.join(ROOT, 'tests', 'vectors', 'of1*', '*.packet')))
+
+
+def test_decode_writes_every_recording_again(tmp_path):
+    assert len(VECTORS) > 100
+    wrong = []
+    for path in VECTORS:
+        with open(path, 'rb') as f:
+            recorded = f.read()
+        done = ofctl('decode', '--re-encode', path, text=False)
+        if done.returncode != 0 or done.stdout != recorded:
+            wrong.append((os.path.basename(path), done.stderr[:200]))
+    assert wrong == []
+
+
+def test_decode_reads_hex_and_captures(tmp_path):
+    barrier = bytes([4, 20, 0, 8, 0, 0, 0, 9])
+    for text in ('0414000800000009', '0000  04 14 00 08 00 00 00 09\n'):
+        assert 'OFPT_BARRIER_REQUEST (OpenFlow 1.3) xid=0x00000009' in ofctl('decode', input=text).stdout
+    bad = ofctl('decode', input='04630008 00000001', check=False)
+    assert bad.returncode == 1 and 'OFPBRC_BAD_TYPE' in bad.stdout
+    assert json.loads(ofctl('--json', 'decode', input='0414000800000009').stdout)['xid'] == 9
+
+    def segment(seq, data):
+        tcp = struct.pack('!HHIIBBHHH', 6653, 50000, seq, 0, 0x50, 0x10, 0xffff, 0, 0)
+        ip = struct.pack('!BBHHHBBHII', 0x45, 0, 40 + len(data), 0, 0, 64, 6, 0, 0x0a000001, 0x0a000002)
+        return bytes(12) + b'\x08\x00' + ip + tcp + data
+
+    two = barrier + bytes([4, 21, 0, 8, 0, 0, 0, 9])
+    capture = struct.pack('<IHHiIII', 0xa1b2c3d4, 2, 4, 0, 0, 65535, 1)
+    for seq, part in ((1, two[:3]), (12, two[11:]), (4, two[3:11]), (1, two[:3])):
+        frame = segment(seq, part)
+        capture += struct.pack('<IIII', seq, 0, len(frame), len(frame)) + frame
+    path = tmp_path / 'c.pcap'
+    path.write_bytes(capture)
+    out = ofctl('decode', str(path)).stdout
+    assert out.index('OFPT_BARRIER_REQUEST') < out.index('OFPT_BARRIER_REPLY'), out
+    assert '10.0.0.1:6653 > 10.0.0.2:50000' in out
