@@ -64,6 +64,8 @@ pub trait Backend: Host {
     fn forget(&mut self, id: ConnId);
     /// Carries out what packets asked for (learnt flows): at every round.
     fn attend(&mut self, now: Time);
+    /// What the wall clock (TAI) shows now.
+    fn set_wall(&mut self, wall: std::time::Duration);
     /// Timers: timeouts of flows, meters, vacancy.
     fn tick(&mut self, now: Time);
     /// When `tick` is due.

@@ -88,6 +88,7 @@ pub struct Switch<P> {
     packet_outs: u64,
     packet_outs_done: Arc<AtomicU64>,
     due: Option<Time>,
+    wall: Duration,
     pub(super) demand: Demand,
     pub(super) queues: QueueTable,
     /// Ports whose interfaces were set down.
@@ -116,6 +117,7 @@ impl<P: Packets> Switch<P> {
             packet_outs: 0,
             packet_outs_done: Arc::default(),
             due: None,
+            wall: Duration::ZERO,
             demand: Demand { controlled: true, ..Demand::default() },
             queues: QueueTable::default(),
             down: BTreeSet::new(),
@@ -229,6 +231,10 @@ impl<P: Packets> Host for Switch<P> {
                 | Capabilities::BUNDLES
                 | Capabilities::FLOW_MONITORING,
         }
+    }
+
+    fn wall(&self) -> Duration {
+        self.wall
     }
 
     fn frag_flags(&self) -> u16 {
@@ -393,10 +399,11 @@ impl<P: Packets> Host for Switch<P> {
             }
             MultipartRequest::TableDesc => MultipartReply::TableDesc(c.table_desc()),
             MultipartRequest::ControllerStatus => MultipartReply::ControllerStatus(self.controllers.clone()),
-            MultipartRequest::BundleFeatures(_) => {
-                MultipartReply::BundleFeatures(ofproto::bundle::BundleFeatures { flags: 3, properties: Vec::new() })
-            }
-            MultipartRequest::FlowMonitor(_) | MultipartRequest::Experimenter(_) | MultipartRequest::Unknown { .. } => {
+            // Answered by the session.
+            MultipartRequest::BundleFeatures(_)
+            | MultipartRequest::FlowMonitor(_)
+            | MultipartRequest::Experimenter(_)
+            | MultipartRequest::Unknown { .. } => {
                 let reason = "this multipart type isn't known here";
                 return Err(OfError::new(ErrorKind::BadRequestBadMultipart, "type", reason));
             }
@@ -504,6 +511,10 @@ impl<P: Packets> Backend for Switch<P> {
 
     fn forget(&mut self, id: ConnId) {
         self.short_ids.remove(&id);
+    }
+
+    fn set_wall(&mut self, wall: Duration) {
+        self.wall = wall;
     }
 
     fn attend(&mut self, now: Time) {

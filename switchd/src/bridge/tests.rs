@@ -62,11 +62,16 @@ pub(super) struct Bench {
     pub hub: Hub<Switch<NoPackets>>,
     pub now: Time,
     packets: NoPackets,
-    worker: Reader,
+    worker: Option<Reader>,
 }
 
 fn parts() -> (Switch<NoPackets>, NoPackets, Reader) {
-    let mut control = Control::new(ControlConfig { n_tables: 4, max_entries: 8, ..ControlConfig::default() });
+    parts_of(8)
+}
+
+fn parts_of(max_entries: u32) -> (Switch<NoPackets>, NoPackets, Reader) {
+    let mut control =
+        Control::new(ControlConfig { n_tables: 4, max_entries, max_groups: 500, ..ControlConfig::default() });
     let worker = control.attach_worker().unwrap();
     let packets = NoPackets::default();
     let config = SwitchConfig { name: "br0".into(), dpid: Dpid(0xd1), fail_mode: FailMode::Standalone };
@@ -80,10 +85,27 @@ fn parts() -> (Switch<NoPackets>, NoPackets, Reader) {
 
 impl Bench {
     pub fn new() -> Self {
-        let (switch, packets, worker) = parts();
+        Self::of(8)
+    }
+
+    /// With tables of so many entries.
+    pub fn of(max_entries: u32) -> Self {
+        let (switch, packets, worker) = parts_of(max_entries);
         let mut hub = Hub::new(switch, Settings::default());
         hub.spread(None);
-        Self { hub, now: Time::from_secs(1), packets, worker }
+        Self { hub, now: Time::from_secs(1), packets, worker: Some(worker) }
+    }
+
+    /// The one worker's view, for a thread of its own.
+    pub fn lend_worker(&mut self) -> Reader {
+        self.worker.take().unwrap()
+    }
+
+    /// Hands raw bytes in.
+    pub fn bytes(&mut self, id: ConnId, bytes: &[u8]) {
+        let header = Header::decode(bytes).unwrap();
+        let message = wire::decode(bytes).map(|(_, m)| m);
+        self.hub.receive(self.now, id, Received { header, message, bytes: Bytes::copy_from_slice(bytes) });
     }
 
     pub fn connect(&mut self, version: Version) -> ConnId {
@@ -93,7 +115,7 @@ impl Bench {
         id
     }
 
-    fn say(&mut self, id: ConnId, version: Version, xid: u32, message: &Message) {
+    pub fn say(&mut self, id: ConnId, version: Version, xid: u32, message: &Message) {
         let bytes = wire::encode(version, Xid(xid), message).unwrap();
         let header = Header::decode(&bytes).unwrap();
         let message = wire::decode(&bytes).map(|(_, m)| m);
@@ -117,7 +139,7 @@ impl Bench {
         out.remove(0).1
     }
 
-    fn error(&mut self, id: ConnId, version: Version, message: &Message) -> ErrorKind {
+    pub fn error(&mut self, id: ConnId, version: Version, message: &Message) -> ErrorKind {
         match self.ask(id, version, message) {
             Message::Error(e) => e.kind(version).unwrap(),
             other => panic!("{other:?}"),
@@ -126,11 +148,21 @@ impl Bench {
 
     /// The worker comes round, and control looks after what waited for it.
     pub fn turn(&mut self) {
-        let _ = self.worker.adopt();
+        if let Some(worker) = &mut self.worker {
+            let _ = worker.adopt();
+        }
         self.hub.tick(self.now);
     }
 
-    fn flows(&mut self, id: ConnId, version: Version) -> Vec<ofproto::stats::FlowDesc> {
+    pub fn flows_count(&mut self, id: ConnId) -> u32 {
+        let ask = Message::MultipartRequest(Multipart::last(MultipartRequest::Aggregate(FlowStatsRequest::default())));
+        match self.ask(id, Version::V15, &ask) {
+            Message::MultipartReply(Multipart { body: MultipartReply::Aggregate(a), .. }) => a.flow_count,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn flows(&mut self, id: ConnId, version: Version) -> Vec<ofproto::stats::FlowDesc> {
         let ask = Message::MultipartRequest(Multipart::last(MultipartRequest::Flow(FlowStatsRequest::default())));
         match self.ask(id, version, &ask) {
             Message::MultipartReply(Multipart { body: MultipartReply::Flow(flows), .. }) => flows,
@@ -139,7 +171,7 @@ impl Bench {
     }
 }
 
-fn add(in_port: u32, flags: FlowModFlags) -> FlowMod {
+pub(super) fn add(in_port: u32, flags: FlowModFlags) -> FlowMod {
     FlowMod {
         flags,
         matching: Match::any().with(FieldId::InPort, u128::from(in_port)),
@@ -148,7 +180,7 @@ fn add(in_port: u32, flags: FlowModFlags) -> FlowMod {
     }
 }
 
-fn group(id: u32) -> Message {
+pub(super) fn group(id: u32) -> Message {
     Message::GroupMod(GroupMod {
         command: GroupModCommand::Add,
         ty: GroupType::All,
@@ -195,7 +227,7 @@ fn a_flow_is_added_shown_removed_and_its_end_told() {
 fn a_barrier_is_answered_when_the_worker_has_adopted_what_came_before() {
     let mut b = Bench::new();
     let c = b.connect(V13);
-    let _ = b.worker.adopt();
+    let _ = b.worker.as_mut().unwrap().adopt();
     b.say(c, V13, 1, &Message::FlowMod(add(1, FlowModFlags::empty())));
     b.say(c, V13, 2, &Message::BarrierRequest);
     b.hub.tick(b.now);
@@ -457,7 +489,7 @@ fn the_whole_way_over_sockets() {
     let (handle, inbox) = channel();
     let epoch = std::time::Instant::now();
     let clock = move || Time(epoch.elapsed().as_nanos() as u64);
-    let runner = Runner::new(Hub::new(switch, Settings::default()), inbox, clock);
+    let runner = Runner::new(Hub::new(switch, Settings::default()), inbox, clock, || Duration::ZERO);
     // The worker's thread comes round until the test is over.
     let over = Arc::new(AtomicU64::new(0));
     let until = Arc::clone(&over);
@@ -530,4 +562,97 @@ fn the_whole_way_over_sockets() {
     thread.join().unwrap();
     over.store(1, Ordering::Relaxed);
     working.join().unwrap();
+}
+
+#[test]
+fn echo_requests_pass_a_barrier_that_holds_their_connection_back() {
+    let (switch, _, mut worker) = parts();
+    let _ = worker.adopt();
+    let (handle, inbox) = channel();
+    let mut runner =
+        Runner::new(Hub::new(switch, Settings::default()), inbox, || Time::from_secs(1), || Duration::ZERO);
+    let (sender, inbound) = tokio::sync::mpsc::channel(64);
+    let outbox = Arc::new(crate::agent::outbox::Outbox::default());
+    let opened = crate::agent::Opened {
+        peer: "tcp:test".into(),
+        purpose: Purpose::Controller,
+        inbound,
+        outbox: Arc::clone(&outbox),
+    };
+    handle.send_blocking(Event::Opened(opened)).unwrap();
+    let say = |xid, message: Message| {
+        let bytes = wire::encode(V13, Xid(xid), &message).unwrap();
+        let header = Header::decode(&bytes).unwrap();
+        sender.blocking_send(Received { header, message: Ok(message), bytes: bytes.into() }).unwrap();
+    };
+    let heard = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let mut bytes = Vec::new();
+        while outbox.queued() > 0 {
+            let crate::agent::outbox::Work::Write(chunks) = runtime.block_on(outbox.take()) else { break };
+            chunks.iter().for_each(|c| bytes.extend_from_slice(c));
+            outbox.wrote(chunks.iter().map(Bytes::len).sum());
+        }
+        // What the ports do is told with xid 0.
+        split(&bytes).iter().map(|(h, _)| h.xid.0).filter(|xid| *xid != 0).collect::<Vec<_>>()
+    };
+    say(1, Message::Hello(Vec::new()));
+    say(2, Message::FlowMod(add(1, FlowModFlags::empty())));
+    say(3, Message::BarrierRequest);
+    say(4, Message::FeaturesRequest);
+    say(5, Message::EchoRequest(Bytes::from_static(b"there?")));
+    say(6, Message::GetConfigRequest);
+    for _ in 0..4 {
+        runner.round();
+    }
+    assert_eq!(heard(), [1, 5], "our hello, and the answer to the echo request");
+    let _ = worker.adopt();
+    for _ in 0..4 {
+        runner.round();
+    }
+    assert_eq!(heard(), [3, 4, 6], "the rest in its order");
+}
+
+#[test]
+fn a_dump_that_nobody_reads_costs_a_bounded_amount_and_no_one_else_s_time() {
+    let mut b = Bench::of(100_000);
+    let (slow, quick) = (b.connect(V13), b.connect(V13));
+    for n in 0..20_000 {
+        b.say(quick, V13, n, &Message::FlowMod(add(n, FlowModFlags::empty())));
+        if n % 1000 == 0 {
+            b.turn();
+        }
+    }
+    b.hear(quick);
+    let ask = Message::MultipartRequest(Multipart::last(MultipartRequest::Flow(FlowStatsRequest::default())));
+    b.say(slow, V13, 7, &ask);
+    let mut held = 0;
+    for n in 0..100 {
+        b.hub.advance(b.now, slow);
+        let session = b.hub.session_mut(slow).unwrap();
+        held += session.take_output().len();
+        assert!(held < 2 * crate::session::limits::REPLY_QUEUE, "{held} bytes for a peer that reads nothing");
+        b.say(quick, V13, n, &Message::BarrierRequest);
+        b.turn();
+        assert_eq!(b.hear(quick).last().map(|(h, m)| (h.xid, m.clone())), Some((Xid(n), Message::BarrierReply)));
+    }
+    assert!(held > crate::session::limits::REPLY_QUEUE / 2);
+    // It reads again: the rest comes, step by step.
+    let mut most = 0;
+    let mut rest = 0;
+    for _ in 0..1000 {
+        let session = b.hub.session_mut(slow).unwrap();
+        session.set_queued(0);
+        b.hub.advance(b.now, slow);
+        let session = b.hub.session_mut(slow).unwrap();
+        let out = session.take_output().len();
+        most = most.max(out);
+        rest += out;
+        if session.ready() && out == 0 {
+            break;
+        }
+    }
+    assert!(most < 2 * crate::session::limits::REPLY_QUEUE);
+    // 56 bytes and a match of 16 and instructions of 24 each.
+    assert!(held + rest >= 20_000 * 88, "{}", held + rest);
 }

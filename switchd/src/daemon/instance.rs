@@ -77,7 +77,7 @@ impl Instance {
             probe: config.inactivity_probe,
             ..Settings::default()
         };
-        let runner = Runner::new(Hub::new(switch, settings), inbox, clock);
+        let runner = Runner::new(Hub::new(switch, settings), inbox, clock, wall);
         let failed = shared.failed.clone();
         let name = config.name.to_string();
         let thread = std::thread::Builder::new()
@@ -179,6 +179,14 @@ impl Instance {
             agent.stop().await;
         }
     }
+}
+
+/// The wall clock in international atomic time, as far as the system knows it.
+fn wall() -> std::time::Duration {
+    let tai = rustix::time::clock_gettime_dynamic(rustix::time::DynamicClockId::Tai);
+    let now = tai.unwrap_or_else(|_| rustix::time::clock_gettime(rustix::time::ClockId::Realtime));
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    std::time::Duration::new(seconds, u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
 /// A number that senders of packets can't guess.

@@ -153,13 +153,19 @@ impl Bundles {
 
     /// `COMMIT_REQUEST`: the messages to carry out; the bundle is gone whatever comes of them.
     pub fn commit(&mut self, id: BundleId, flags: BundleFlags) -> Result<Vec<Staged>, OfError> {
+        self.committable(id, flags)?;
+        Ok(self.drop(id).map(|b| b.messages).unwrap_or_default())
+    }
+
+    /// Whether a commit of this bundle would be taken up; a bundle that it doesn't fit is discarded.
+    pub fn committable(&mut self, id: BundleId, flags: BundleFlags) -> Result<(), OfError> {
         let bundle = self.existing(id)?;
         if compared(flags) != compared(bundle.flags) {
             let reason = flags_differ(id, bundle.flags, flags);
             self.drop(id);
             return Err(refuse(ErrorKind::BundleFailedBadFlags, "flags", reason));
         }
-        Ok(self.drop(id).map(|b| b.messages).unwrap_or_default())
+        Ok(())
     }
 
     /// `DISCARD_REQUEST`.
@@ -170,9 +176,11 @@ impl Bundles {
     }
 
     /// Discards bundles that lay idle too long: their ids.
-    pub fn expire(&mut self, now: Time) -> Vec<BundleId> {
-        let idle: Vec<_> =
-            self.open.iter().filter(|(_, b)| now.since(b.touched) >= limits::BUNDLE_WAIT).map(|(id, _)| *id).collect();
+    ///
+    /// Those that `held` names wait for their time.
+    pub fn expire(&mut self, now: Time, held: impl Fn(BundleId) -> bool) -> Vec<BundleId> {
+        let idle = |b: &Bundle| now.since(b.touched) >= limits::BUNDLE_WAIT;
+        let idle: Vec<_> = self.open.iter().filter(|(id, b)| idle(b) && !held(**id)).map(|(id, _)| *id).collect();
         for id in &idle {
             self.drop(*id);
         }
@@ -180,9 +188,9 @@ impl Bundles {
     }
 
     /// When the next bundle expires.
-    pub fn deadline(&self) -> Option<Time> {
+    pub fn deadline(&self, held: impl Fn(BundleId) -> bool) -> Option<Time> {
         let wait: Duration = limits::BUNDLE_WAIT;
-        self.open.values().map(|b| b.touched + wait).min()
+        self.open.iter().filter(|(id, _)| !held(**id)).map(|(_, b)| b.touched + wait).min()
     }
 
     /// Whether a message may stand in a bundle at all.
@@ -304,9 +312,10 @@ mod tests {
         assert_eq!(kind(b.open(Time::ZERO, BundleId(999), ORDERED)), ErrorKind::BundleFailedOutOfBundles);
         let r = b.add(Time::ZERO, Xid(1), add(1, ORDERED), limits::BUNDLE_BYTES + 1);
         assert_eq!(kind(r), ErrorKind::BundleFailedMsgTooMany);
-        assert_eq!(b.deadline(), Some(Time::ZERO + limits::BUNDLE_WAIT));
-        assert_eq!(b.expire(Time::from_secs(9)), []);
-        assert_eq!(b.expire(Time::from_secs(10)).len(), limits::BUNDLES);
+        assert_eq!(b.deadline(|_| false), Some(Time::ZERO + limits::BUNDLE_WAIT));
+        assert_eq!(b.expire(Time::from_secs(9), |_| false), []);
+        assert_eq!(b.expire(Time::from_secs(10), |_| true), []);
+        assert_eq!(b.expire(Time::from_secs(10), |_| false).len(), limits::BUNDLES);
         assert!(b.is_empty());
     }
 }

@@ -83,6 +83,8 @@ pub enum Effect {
 pub trait Host {
     /// Facts for the features reply.
     fn identity(&self) -> Identity;
+    /// What the wall clock (TAI) shows at this moment, since its epoch.
+    fn wall(&self) -> std::time::Duration;
     /// `OFPC_FRAG_*` in force.
     fn frag_flags(&self) -> u16;
     /// Sets the handling of fragments.

@@ -27,6 +27,7 @@ mod multipart;
 pub mod notify;
 pub mod requests;
 pub mod role;
+mod schedule;
 mod staging;
 
 #[cfg(test)]
@@ -238,6 +239,7 @@ pub struct Session {
     buffer: PacketBuffer,
     shares: fairness::Shares,
     bundles: Bundles,
+    schedule: schedule::Schedule,
     monitors: BTreeMap<ofproto::ids::MonitorId, FlowMonitorRequest>,
     /// Changes that monitors will be told of when the peer has read: what is new or changed meanwhile.
     paused: Option<HashMap<FlowKey, PausedFlow>>,
@@ -280,6 +282,7 @@ impl Session {
             buffer,
             shares: fairness::Shares::default(),
             bundles: Bundles::default(),
+            schedule: schedule::Schedule::default(),
             monitors: BTreeMap::new(),
             paused: None,
             partial: None,
@@ -393,6 +396,15 @@ impl Session {
     /// Whether the next message may be handed in: nothing holds it back and the peer reads.
     pub fn ready(&self) -> bool {
         matches!(self.waiting, Waiting::Nothing) && self.state != State::Ending && self.unsent() < limits::REPLY_QUEUE
+    }
+
+    /// Whether a message may go before those that are held back: an echo request, which asks whether
+    /// anybody is there and changes nothing, of a peer that reads.
+    pub fn may_overtake(&self, received: &Received) -> bool {
+        self.state == State::Up
+            && self.unsent() < limits::REPLY_QUEUE
+            && received.header.version == self.version.wire()
+            && matches!(received.message, Ok(Message::EchoRequest(_)))
     }
 
     /// Whether a barrier is being waited for, so that the owner looks again soon.
@@ -519,7 +531,8 @@ impl Session {
             }
             State::Up => {}
         }
-        for id in self.bundles.expire(now) {
+        self.commit_due(now, host);
+        for id in self.bundles.expire(now, |id| self.schedule.holds(id)) {
             let e = OfError::new(
                 ErrorKind::BundleFailedTimeout,
                 "bundle_id",
@@ -577,7 +590,8 @@ impl Session {
             State::Hello { since } => return Some(since + limits::HANDSHAKE),
             State::Up => [
                 self.settings.probe.map(|i| self.probed.unwrap_or(self.last_received) + i),
-                self.bundles.deadline(),
+                self.bundles.deadline(|id| self.schedule.holds(id)),
+                self.schedule.deadline(),
                 self.partial.as_ref().map(|p| p.touched + limits::MULTIPART_WAIT),
             ],
         };

@@ -111,6 +111,11 @@ impl Session {
                 ));
             }
             MultipartRequest::Experimenter(e) => return Err(unknown_experimenter(e)),
+            MultipartRequest::BundleFeatures(request) => {
+                let features = self.schedule.features(host.wall(), request)?;
+                self.send_reply(xid, MultipartReply::BundleFeatures(features), true);
+                return Ok(());
+            }
             MultipartRequest::FlowMonitor(requests) => return self.flow_monitor(now, xid, requests, host),
             _ => {}
         }

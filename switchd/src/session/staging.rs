@@ -4,6 +4,7 @@ use super::Session;
 use super::bundle::Bundles;
 use super::host::Host;
 use super::requests::{check_frame, check_pipeline, err};
+use super::schedule::Due;
 use datapath::clock::Time;
 use ofproto::bundle::{BundleAdd, BundleCtrl, BundleCtrlType, BundleFlags, BundleProp};
 use ofproto::group::OtherProp;
@@ -37,6 +38,7 @@ impl Session {
             self.refuse_with(add.inner_xid, &inner, &e);
             return Ok(());
         }
+        self.schedule.refuse_waiting(add.bundle)?;
         self.bundles.add(now, xid, add, bytes)
     }
 
@@ -48,6 +50,9 @@ impl Session {
         host: &mut dyn Host,
     ) -> Result<(), OfError> {
         let (id, flags) = (control.bundle, control.flags);
+        if !matches!(control.ty, BundleCtrlType::DiscardRequest) {
+            self.schedule.refuse_waiting(id)?;
+        }
         let ty = match control.ty {
             BundleCtrlType::OpenRequest => {
                 check_bundle_props(&control.properties)?;
@@ -60,15 +65,17 @@ impl Session {
             }
             BundleCtrlType::DiscardRequest => {
                 self.bundles.discard(id)?;
+                self.schedule.cancel(id);
                 BundleCtrlType::DiscardReply
             }
             BundleCtrlType::CommitRequest => {
+                check_bundle_props(&control.properties)?;
                 if flags.contains(BundleFlags::TIME) {
-                    return Err(err(
-                        ErrorKind::BundleFailedSchedNotSupported,
-                        "flags",
-                        "this switch doesn't schedule commits",
-                    ));
+                    self.bundles.committable(id, flags)?;
+                    if let Some(at) = self.schedule.time(now, host.wall(), control)? {
+                        self.schedule.add(Due { at, xid, control: control.clone() });
+                        return Ok(());
+                    }
                 }
                 self.bundle_commit(now, control, host)?;
                 BundleCtrlType::CommitReply
@@ -84,6 +91,21 @@ impl Session {
         let reply = BundleCtrl { bundle: id, ty, flags, properties: Vec::new() };
         self.send(xid, &Message::BundleControl(reply));
         Ok(())
+    }
+
+    /// Carries out commits whose time has come.
+    pub(super) fn commit_due(&mut self, now: Time, host: &mut dyn Host) {
+        while let Some(Due { xid, control, .. }) = self.schedule.due(now) {
+            if let Err(e) = self.bundle_commit(now, &control, host) {
+                let request = Message::BundleControl(control);
+                let bytes = wire::encode(self.version, xid, &request).unwrap_or_default();
+                self.refuse_with(xid, &bytes, &e);
+                continue;
+            }
+            let ty = BundleCtrlType::CommitReply;
+            let reply = BundleCtrl { bundle: control.bundle, ty, flags: control.flags, properties: Vec::new() };
+            self.send(xid, &Message::BundleControl(reply));
+        }
     }
 
     fn bundle_commit(&mut self, now: Time, control: &BundleCtrl, host: &mut dyn Host) -> Result<(), OfError> {

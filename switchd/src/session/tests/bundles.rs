@@ -3,11 +3,14 @@
 use super::fake::{Bench, Did};
 use crate::session::limits;
 use datapath::clock::Time;
-use ofproto::bundle::{BundleAdd, BundleCtrl, BundleCtrlType, BundleFlags};
+use ofproto::bundle::{
+    BundleAdd, BundleCtrl, BundleCtrlType, BundleFeatures, BundleFeaturesProp, BundleFlags, BundleProp, OfTime,
+};
 use ofproto::flow::FlowMod;
 use ofproto::ids::{BundleId, Xid};
-use ofproto::message::Message;
+use ofproto::message::{Message, Multipart, MultipartReply, MultipartRequest};
 use ofproto::{ErrorKind, Version};
+use std::time::Duration;
 
 fn control(ty: BundleCtrlType) -> Message {
     let flags = BundleFlags::ORDERED | BundleFlags::ATOMIC;
@@ -92,4 +95,107 @@ fn replies_and_undefined_types_are_no_requests() {
     let mut b = Bench::up(Version::V14);
     assert_eq!(b.refused(1, &control(BundleCtrlType::OpenReply)), ErrorKind::BundleFailedBadType);
     assert_eq!(b.refused(2, &control(BundleCtrlType::Unknown(99))), ErrorKind::BundleFailedBadType);
+}
+
+fn commit_at(seconds: u64, nanoseconds: u32) -> Message {
+    let flags = BundleFlags::ORDERED | BundleFlags::ATOMIC | BundleFlags::TIME;
+    let properties = vec![BundleProp::Time(OfTime { seconds, nanoseconds })];
+    Message::BundleControl(BundleCtrl { bundle: BundleId(1), ty: BundleCtrlType::CommitRequest, flags, properties })
+}
+
+/// At ten past the epoch by the wall clock, five by the bridge's, with a bundle of one message.
+fn staged() -> Bench {
+    let mut b = Bench::up(Version::V15);
+    b.host.wall = Duration::from_secs(10);
+    b.now = Time::from_secs(5);
+    b.ask(1, &control(BundleCtrlType::OpenRequest));
+    b.ask(2, &add(2, flow_mod()));
+    b
+}
+
+#[test]
+fn a_commit_waits_for_its_time() {
+    let mut b = staged();
+    assert_eq!(b.ask(3, &commit_at(10, 900_000_000)), []);
+    assert_eq!(b.session.deadline(), Some(Time::from_millis(5900)));
+    // Nobody touches it meanwhile, and requests go on.
+    assert_eq!(b.refused(4, &add(4, flow_mod())), ErrorKind::BundleFailedBundleInProgress);
+    assert_eq!(b.refused(5, &control(BundleCtrlType::CommitRequest)), ErrorKind::BundleFailedBundleInProgress);
+    assert!(matches!(b.reply(6, &Message::EchoRequest(bytes::Bytes::new())), Message::EchoReply(_)));
+    assert_eq!(b.at(Time::from_millis(5899)), []);
+    assert_eq!(b.host.did, []);
+    let out = b.at(Time::from_millis(5900));
+    assert_eq!(out[0].0.xid, Xid(3));
+    assert!(matches!(&out[0].1, Message::BundleControl(c) if c.ty == BundleCtrlType::CommitReply));
+    assert_eq!(b.host.did, [Did::Commit(1)]);
+    assert_eq!(b.session.deadline(), Some(Time::from_secs(20)), "the probe");
+}
+
+#[test]
+fn a_commit_that_is_late_is_carried_out_at_once_within_the_tolerance() {
+    let mut b = staged();
+    assert_eq!(b.refused(3, &commit_at(8, 999_999_999)), ErrorKind::BundleFailedSchedPast);
+    assert_eq!(b.refused(4, &commit_at(11, 1)), ErrorKind::BundleFailedSchedFuture);
+    assert_eq!(b.host.did, []);
+    assert!(matches!(b.reply(5, &commit_at(9, 0)), Message::BundleControl(_)), "the bundle was left as it was");
+    assert_eq!(b.host.did, [Did::Commit(1)]);
+}
+
+#[test]
+fn a_scheduled_commit_fails_and_is_cancelled_as_any() {
+    let mut b = staged();
+    b.ask(3, &commit_at(10, 500_000_000));
+    let flags = BundleFlags::ORDERED | BundleFlags::ATOMIC;
+    let ty = BundleCtrlType::DiscardRequest;
+    b.reply(4, &Message::BundleControl(BundleCtrl { bundle: BundleId(1), ty, flags, properties: Vec::new() }));
+    assert_eq!(b.at(Time::from_secs(7)), []);
+    assert_eq!(b.host.did, []);
+
+    let mut b = staged();
+    b.host.refuse_at = Some(0);
+    b.ask(3, &commit_at(10, 500_000_000));
+    let errors = b.at(Time::from_secs(6));
+    let xids: Vec<_> = errors.iter().map(|(h, _)| h.xid.0).collect();
+    assert_eq!(xids, [2, 3]);
+    let no_time = BundleCtrl {
+        bundle: BundleId(9),
+        ty: BundleCtrlType::CommitRequest,
+        flags: BundleFlags::TIME,
+        properties: Vec::new(),
+    };
+    assert_eq!(b.refused(7, &Message::BundleControl(no_time)), ErrorKind::BundleFailedBadId);
+}
+
+#[test]
+fn tolerances_are_set_and_told() {
+    let mut b = staged();
+    let second = |seconds| OfTime { seconds, nanoseconds: 0 };
+    let ask = |flags, future| {
+        let properties = vec![BundleFeaturesProp::Time {
+            accuracy: second(0),
+            max_future: second(future),
+            max_past: second(3),
+            timestamp: second(0),
+        }];
+        let request = MultipartRequest::BundleFeatures(BundleFeatures { flags, properties });
+        Message::MultipartRequest(Multipart::last(request))
+    };
+    let told = |m: Message| match m {
+        Message::MultipartReply(Multipart { body: MultipartReply::BundleFeatures(f), .. }) => f,
+        other => panic!("{other:?}"),
+    };
+    let f = told(b.reply(3, &ask(1, 60)));
+    let BundleFeaturesProp::Time { max_future, timestamp, .. } = f.properties[0].clone() else { panic!() };
+    assert_eq!((f.flags, max_future, timestamp), (7, second(1), second(10)));
+    let f = told(b.reply(4, &ask(2, 60)));
+    let BundleFeaturesProp::Time { max_future, max_past, .. } = f.properties[0].clone() else { panic!() };
+    assert_eq!((max_future, max_past), (second(60), second(3)));
+    assert_eq!(b.refused(5, &ask(2, 1 << 40)), ErrorKind::BadRequestMultipartBadSched);
+    // Longer than a bundle may lie idle.
+    assert_eq!(b.ask(6, &commit_at(50, 0)), []);
+    assert_eq!(b.at(Time::from_secs(19)).len(), 0);
+    b.session.touch(Time::from_secs(44));
+    let out = b.at(Time::from_secs(45));
+    assert!(out.iter().any(|(h, _)| h.xid == Xid(6)), "{out:?}");
+    assert_eq!(b.host.did, [Did::Commit(1)]);
 }

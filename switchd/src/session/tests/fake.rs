@@ -45,6 +45,8 @@ pub struct Fake {
     pub changes: u64,
     pub frag: u16,
     pub taken_short_id: u16,
+    /// What the wall clock shows.
+    pub wall: std::time::Duration,
     /// How many flows a dump yields.
     pub flows: u64,
     /// Bytes of actions in each.
@@ -94,6 +96,9 @@ pub fn flow(n: u64, actions: usize) -> FlowDesc {
 impl Host for Fake {
     fn identity(&self) -> Identity {
         Identity { dpid: Dpid(0xab), n_tables: 8, capabilities: Capabilities::all() }
+    }
+    fn wall(&self) -> std::time::Duration {
+        self.wall
     }
     fn frag_flags(&self) -> u16 {
         self.frag
