@@ -98,6 +98,12 @@ fn round_trip(version: Version, bytes: &[u8]) -> Result<(), String> {
     if header.version != version.wire() {
         return Err(format!("version {} in a directory of {version}", header.version));
     }
+    // The codec knows all that was recorded of Nicira's: none of it survives as mere bytes. (Two
+    // recordings have "exp_data" as an action of theirs, which is none.)
+    let debug = format!("{message:?}").replace("Nicira(Unknown { subtype: 25976, data: b\"p_data\" })", "");
+    if debug.contains("Nicira(Unknown") || debug.contains("ExperimenterId(8992)") {
+        return Err(format!("a Nicira structure is not understood: {debug}"));
+    }
     let again = wire::encode(version, header.xid, &message).map_err(|e| format!("encode: {e}\n{message:#?}"))?;
     if again != bytes {
         return Err(format!("differs\n{message:?}\nrecorded\n{}written\n{}", hex(bytes), hex(&again)));
