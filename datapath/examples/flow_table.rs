@@ -1,4 +1,4 @@
-//! Figures of the flow tables alone: `cargo run --release -p datapath --example flow_table [flows]`.
+//! Figures of the flow tables alone: `cargo run --release -p datapath --example flow_table [flows [one|acl|masks|few]]`.
 //!
 //! Rates are per second of one thread's processor time; keys are prebuilt and drawn at random. Memory is what the process grew by.
 
@@ -191,8 +191,51 @@ fn incompatible(n: u32) -> (Vec<FlowMod>, Vec<FlowKey>) {
 fn main() {
     let n: u32 = std::env::args().nth(1).and_then(|a| a.parse().ok()).unwrap_or(1_000_000);
     let now = Time::from_secs(1);
+    let only = std::env::args().nth(2);
+    let wanted = |what: &str| only.as_deref().is_none_or(|o| o == what);
     let config = ControlConfig { max_entries: 16_000_000, ..ControlConfig::default() };
 
+    if wanted("one") {
+        one_mask(n, &config, now);
+    }
+    if wanted("acl") {
+        for n in [1_000, 10_000, 100_000] {
+            println!("-- access list of {n}");
+            rules(&config, acl(n), 2_000_000, now);
+        }
+    }
+    if wanted("masks") {
+        for n in [1_000, 10_000] {
+            println!("-- {n} rules of as many masks");
+            rules(&config, incompatible(n), 2_000_000, now);
+        }
+    }
+    if wanted("few") {
+        for n in [1, 16, 32, 100, 1000] {
+            let mut control = Control::new(config.clone());
+            let (mods, keys): (Vec<_>, Vec<_>) = (0..n).map(exact).unzip();
+            for m in &mods {
+                control.flow_mod(Version::V13, m, now).expect("added");
+            }
+            lookups(&format!("{n} flows"), &mut control, &keys, 4_000_000);
+        }
+    }
+}
+
+/// Adds rules and looks packets up that match them.
+fn rules(config: &ControlConfig, (mods, keys): (Vec<FlowMod>, Vec<FlowKey>), lookups_n: usize, now: Time) {
+    let mut control = Control::new(config.clone());
+    rate("add", mods.len(), || {
+        for m in &mods {
+            control.flow_mod(Version::V13, m, now).expect("added");
+        }
+    });
+    while control.tick(now).busy {}
+    lookups("lookup", &mut control, &keys, lookups_n);
+}
+
+/// A life of many flows: add, look up, modify, dump, delete.
+fn one_mask(n: u32, config: &ControlConfig, now: Time) {
     println!("-- {n} flows of one mask");
     let keys: Vec<FlowKey> = (0..n).map(|i| exact(i).1).collect();
     let mut control = Control::new(config.clone());
@@ -267,37 +310,4 @@ fn main() {
     // SAFETY: gives free memory of the C library's heap back to the kernel; no pointers involved.
     unsafe { libc::malloc_trim(0) };
     println!("{:<44} {:>8.1} MB", "left after deletion", (resident() - before) / 1e6);
-
-    for n in [1_000, 10_000, 100_000] {
-        let (mods, keys) = acl(n);
-        println!("-- access list of {n}");
-        let mut control = Control::new(config.clone());
-        rate("add", mods.len(), || {
-            for m in &mods {
-                control.flow_mod(Version::V13, m, now).expect("added");
-            }
-        });
-        while control.tick(now).busy {}
-        lookups("lookup", &mut control, &keys, 2_000_000);
-    }
-    for n in [1_000, 10_000] {
-        let (mods, keys) = incompatible(n);
-        println!("-- {n} rules of as many masks");
-        let mut control = Control::new(config.clone());
-        rate("add", mods.len(), || {
-            for m in &mods {
-                control.flow_mod(Version::V13, m, now).expect("added");
-            }
-        });
-        while control.tick(now).busy {}
-        lookups("lookup", &mut control, &keys, 20_000);
-    }
-    for n in [1, 16, 32, 100, 1000] {
-        let mut control = Control::new(config.clone());
-        let (mods, keys): (Vec<_>, Vec<_>) = (0..n).map(exact).unzip();
-        for m in &mods {
-            control.flow_mod(Version::V13, m, now).expect("added");
-        }
-        lookups(&format!("{n} flows"), &mut control, &keys, 4_000_000);
-    }
 }

@@ -12,7 +12,7 @@
 //! Thread-safety: one writer stores words of rows, any number of readers load them.
 
 use super::{Mask, beats, rank_of};
-use crate::key::{FlowKey, WORDS};
+use crate::key::{FlowKey, WORDS, word};
 use crate::publish::Guard;
 use crate::table::{FlowBody, FlowRef, NIL, Slab};
 use std::cmp::Reverse;
@@ -68,10 +68,11 @@ impl Nibbles {
     }
 
     fn list(&self) -> Box<[(u8, u8)]> {
-        (0u8..)
-            .zip(&self.0)
-            .flat_map(|(w, n)| (0..16u8).filter(move |i| n >> i & 1 != 0).map(move |i| (w, 4 * i)))
-            .collect()
+        // The words that tell most rules apart first: a key that nothing matches is then soon done.
+        let words = [word::IP4, word::L4, word::IP6_DST + 1, word::IP6_SRC + 1, word::ETH_DST_TYPE];
+        let rest = (0..WORDS).filter(|w| !words.contains(w));
+        let of = |w: usize| (0..16u8).filter(move |i| self.0[w] >> i & 1 != 0).map(move |i| (w as u8, 4 * i));
+        words.into_iter().chain(rest).flat_map(of).collect()
     }
 }
 
@@ -196,13 +197,21 @@ impl Block {
 
         let mut left = load(&self.taken);
         let mut out = [0u64; LANES];
-        for (nibbles, rows) in self.nibbles.chunks(STRIDE).zip(self.rows.chunks(16 * STRIDE)) {
-            for ((w, shift), rows) in nibbles.iter().zip(rows.chunks_exact(16)) {
-                left = _mm512_and_si512(left, load(&rows[(key.0[usize::from(*w)] >> shift & 15) as usize]));
+        let (groups, rest) = self.nibbles.as_chunks::<STRIDE>();
+        let (rows, last) = self.rows.split_at(groups.len() * STRIDE * 16);
+        for (nibbles, rows) in groups.iter().zip(rows.as_chunks::<{ STRIDE * 16 }>().0) {
+            for (i, (w, shift)) in nibbles.iter().enumerate() {
+                // `w` is below WORDS; said so that nothing is tested.
+                let value = (key.0[usize::from(*w).min(WORDS - 1)] >> (shift & 63)) as usize & 15;
+                left = _mm512_and_si512(left, load(&rows[16 * i + value]));
             }
             if _mm512_test_epi64_mask(left, left) == 0 {
                 return out;
             }
+        }
+        for ((w, shift), rows) in rest.iter().zip(last.as_chunks::<16>().0) {
+            let value = (key.0[usize::from(*w).min(WORDS - 1)] >> (shift & 63)) as usize & 15;
+            left = _mm512_and_si512(left, load(&rows[value]));
         }
         // SAFETY: 64 bytes of our own, any alignment.
         unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), left) };
@@ -219,16 +228,48 @@ impl Block {
         best: Option<FlowRef<'g>>,
         guard: Guard<'g>,
     ) -> Option<FlowRef<'g>> {
-        let mut left = self.left(key);
-        if left == [0; LANES] {
+        let left = self.left(key);
+        let (mut any, mut at) = (0, 0);
+        for (i, w) in left.iter().enumerate() {
+            at = if *w != 0 { i } else { at };
+            any |= w;
+        }
+        if any == 0 {
             return best;
         }
-        self.pick(&mut left, slab, version, key, best, guard)
+        if left[at] == any && any.is_power_of_two() && left.iter().filter(|w| **w != 0).count() == 1 {
+            // Mostly one rule is left.
+            let place = at * 64 + any.trailing_zeros() as usize;
+            return match self.found(place, slab, version, key, rank_of(best), guard) {
+                Some(f) if best.is_none_or(|b| beats(f.body(), b.body())) => Some(f),
+                _ => best,
+            };
+        }
+        self.pick(&left, slab, version, key, best, guard)
+    }
+
+    /// The rule in a place, if it matches and may be of this rank.
+    #[inline]
+    fn found<'g>(
+        &self,
+        place: usize,
+        slab: &Slab,
+        version: u64,
+        key: &FlowKey,
+        floor: u32,
+        guard: Guard<'g>,
+    ) -> Option<FlowRef<'g>> {
+        if self.ranks[place].load(Ordering::Relaxed) < floor {
+            return None;
+        }
+        let index = self.entries[place].load(Ordering::Relaxed);
+        let found = FlowRef::visible(slab, slab.slot(index, guard)?, index, version)?;
+        found.body().matches(key).then_some(found)
     }
 
     fn pick<'g>(
         &self,
-        left: &mut [u64; LANES],
+        left: &[u64; LANES],
         slab: &Slab,
         version: u64,
         key: &FlowKey,
@@ -244,14 +285,9 @@ impl Block {
                 first = Some((order, place));
             }
         }
-        let found = |place: usize| {
-            let index = self.entries[place].load(Ordering::Relaxed);
-            let found = FlowRef::visible(slab, slab.slot(index, guard)?, index, version)?;
-            found.body().matches(key).then_some(found)
-        };
         let Some(((rank, created), place)) = first else { return best };
         // Nearly always the best by the notes is visible, and then it is the answer.
-        if let Some(f) = found(place) {
+        if let Some(f) = self.found(place, slab, version, key, floor, guard) {
             if best.is_none_or(|b| beats(f.body(), b.body())) {
                 best = Some(f);
             }
@@ -260,8 +296,7 @@ impl Block {
             }
         }
         for p in places(left).filter(|p| *p != place) {
-            if self.ranks[p].load(Ordering::Relaxed) >= rank_of(best)
-                && let Some(f) = found(p)
+            if let Some(f) = self.found(p, slab, version, key, rank_of(best), guard)
                 && best.is_none_or(|b| beats(f.body(), b.body()))
             {
                 best = Some(f);
@@ -283,4 +318,36 @@ fn places(left: &[u64; LANES]) -> impl Iterator<Item = usize> {
             })
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_to_and_rows_leaves_the_same_rules() {
+        let mut x = 1u64;
+        let mut random = || {
+            x = x.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            x ^ x >> 29
+        };
+        for words in [0, 1, 2, 5, WORDS] {
+            let mut mask = FlowKey::default();
+            mask.0.iter_mut().take(words).for_each(|w| *w = random());
+            let mut nibbles = Nibbles::NONE;
+            nibbles.add(&Mask::of(&mask));
+            let block = Block::new(&nibbles);
+            assert_eq!(block.rows.len(), 16 * block.nibbles.len());
+            for row in block.rows.iter().chain([&block.taken]) {
+                for lane in &row.0 {
+                    // Mostly ones: some rules are left by many rows.
+                    lane.store(random() | random() | random() | random(), Ordering::Relaxed);
+                }
+            }
+            for _ in 0..50 {
+                let key = FlowKey(std::array::from_fn(|_| random()));
+                assert_eq!(block.left(&key), block.left_any(&key));
+            }
+        }
+    }
 }
