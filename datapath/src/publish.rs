@@ -200,7 +200,7 @@ impl Writer {
     /// some is left.
     pub(crate) fn collect(&mut self) -> bool {
         let oldest = self.oldest_used();
-        let budget = 256.max(self.garbage.len() / 16);
+        let budget = 64.max(self.garbage.len() / 32);
         for _ in 0..budget {
             match self.garbage.front() {
                 Some((tag, _)) if *tag <= oldest => drop(self.garbage.pop_front()),
@@ -250,11 +250,6 @@ impl Domain {
     #[inline]
     pub(crate) fn table(&self, table: ofproto::ids::TableId) -> Option<&crate::table::FlowTable> {
         self.tables.get(usize::from(table.0))
-    }
-
-    /// Every table's shared part, by id.
-    pub(crate) fn tables(&self) -> &[crate::table::FlowTable] {
-        &self.tables
     }
 }
 

@@ -280,17 +280,26 @@ pub(super) fn plain_key(mask: &FlowKey, hidden: u64) -> FlowKey {
 pub(super) struct Shapes {
     all: HashSet<Arc<Shape>, foldhash::fast::FixedState>,
     kept: usize,
+    /// The one asked for last: flows often come in rows of the same.
+    last: Option<Arc<Shape>>,
 }
 
 impl Shapes {
     /// The one copy of `shape`.
-    pub(super) fn share(&mut self, shape: Shape) -> Arc<Shape> {
-        if let Some(s) = self.all.get(&shape) {
-            return Arc::clone(s);
+    pub(super) fn share(&mut self, shape: &Shape) -> Arc<Shape> {
+        if let Some(last) = self.last.as_ref().filter(|l| ***l == *shape) {
+            return Arc::clone(last);
         }
-        let shape = Arc::new(shape);
-        self.all.insert(Arc::clone(&shape));
-        shape
+        let shared = match self.all.get(shape) {
+            Some(s) => Arc::clone(s),
+            None => {
+                let shape = Arc::new(shape.clone());
+                self.all.insert(Arc::clone(&shape));
+                shape
+            }
+        };
+        self.last = Some(Arc::clone(&shared));
+        shared
     }
 
     /// Forgets what nothing uses once it may be much; whether anything went.
@@ -299,6 +308,7 @@ impl Shapes {
             return false;
         }
         let before = self.all.len();
+        self.last = None;
         self.all.retain(|s| Arc::strong_count(s) > 1);
         self.kept = self.all.len();
         self.all.shrink_to_fit();

@@ -4,7 +4,7 @@ use super::book::{CompileKey, is_within, plain_key, shape_is_within};
 use super::{Cause, Control, Event, FlowChange, FlowChangeKind, Op};
 use crate::clock::Time;
 use crate::key::FlowKey;
-use crate::program::{Context, Place, Program};
+use crate::program::{Context, Place};
 use crate::publish::Published;
 use crate::table::compile::{Compiled, compile};
 use crate::table::{Behaviour, FlowBody, FlowRef, FlowTable, NEVER, NIL, Values};
@@ -55,7 +55,21 @@ impl Control {
     /// # Errors
     /// `OFPFMFC_*`, `OFPBMC_*`, `OFPBIC_*`, `OFPBAC_*` as the specification says; nothing is changed then.
     pub fn flow_mod(&mut self, version: Version, m: &FlowMod, now: Time) -> Result<FlowModOutcome, OfError> {
-        self.atomically(now, |c| c.apply_flow_mod(version, m, now))
+        // As `atomically`, but a flow-mod changes nothing of the state but the union mask.
+        let (ops, staged) = (self.ops.len(), self.staged.len());
+        let before = (Arc::clone(&self.state.union_mask), self.state.union_epoch, self.state_changed);
+        self.depth += 1;
+        let result = self.apply_flow_mod(version, m, now);
+        self.depth -= 1;
+        match &result {
+            Ok(_) => self.finish(now),
+            Err(_) => {
+                self.undo(ops);
+                self.staged.truncate(staged);
+                (self.state.union_mask, self.state.union_epoch, self.state_changed) = before;
+            }
+        }
+        result
     }
 
     fn apply_flow_mod(&mut self, version: Version, m: &FlowMod, now: Time) -> Result<FlowModOutcome, OfError> {
@@ -162,7 +176,7 @@ impl Control {
         let (value, mask) = (compiled.value, compiled.mask);
         let exact10 = compiled.exact10;
         let priority = if exact10 { u16::MAX } else { m.priority };
-        let shape = self.share_shape(compiled);
+        let shape = self.share_shape(&compiled);
         let behaviour =
             self.behaviour(version, m.table, &m.matching, Arc::as_ptr(&shape) as usize, priority, &m.instructions)?;
         let rank = if exact10 { 0x1_0000 } else { u32::from(priority) };
@@ -218,8 +232,9 @@ impl Control {
         let compiled = compile(&m.matching, version)?;
         // Refused even if no entry matches.
         self.check_features(m)?;
-        let shape = self.share_shape(compiled.clone());
-        self.behaviour(version, m.table, &m.matching, Arc::as_ptr(&shape) as usize, m.priority, &m.instructions)?;
+        let asked = self.share_shape(&compiled);
+        let first =
+            self.behaviour(version, m.table, &m.matching, Arc::as_ptr(&asked) as usize, m.priority, &m.instructions)?;
         let strict = m.command == FlowModCommand::ModifyStrict;
         let mut found = self.select(version, m, &compiled, strict);
         found.retain(|(t, i)| {
@@ -233,10 +248,15 @@ impl Control {
         let mut outcome = FlowModOutcome::default();
         for (table, index) in found {
             let Some(old) = self.body(table, index) else { continue };
-            let (matching, priority, shape) = (old.matching(), old.priority, Arc::clone(&old.shape));
+            let (priority, shape) = (old.priority, Arc::clone(&old.shape));
             let value = old.value();
-            let behaviour =
-                self.behaviour(version, table, &matching, Arc::as_ptr(&shape) as usize, priority, &m.instructions)?;
+            let behaviour = if Arc::ptr_eq(&shape, &asked) && priority == m.priority && value == compiled.value {
+                // The very entry that the request names: checked already.
+                Arc::clone(&first)
+            } else {
+                let matching = old.matching();
+                self.behaviour(version, table, &matching, Arc::as_ptr(&shape) as usize, priority, &m.instructions)?
+            };
             let Some(old) = self.body(table, index) else { continue };
             let cookie = if version == Version::V10 { m.cookie } else { old.cookie };
             outcome.modified += 1;
@@ -274,6 +294,14 @@ impl Control {
         let mut found = self.select(version, m, &compiled, strict);
         found.retain(|(t, i)| self.body(*t, *i).is_some_and(|b| filter.admits(b)));
         let removed = found.len();
+        for of_table in found.chunk_by(|a, b| a.0 == b.0) {
+            // All of a large table goes: nothing need be struck from the index one by one. Taking the
+            // deletion back enters everything again.
+            let book = &mut self.tables[usize::from(of_table[0].0.0)];
+            if book.live > 1024 && of_table.len() == book.live as usize {
+                book.identity = hashbrown::HashTable::new();
+            }
+        }
         for (table, index) in found {
             self.end(table, index, Cause::Ended(FlowRemovedReason::Delete), true);
         }
@@ -374,8 +402,8 @@ impl Control {
     }
 
     /// The one copy of the match's shape; the union mask covers it from the next version on.
-    fn share_shape(&mut self, compiled: Compiled) -> Arc<crate::classifier::Shape> {
-        let shape = self.shapes.share(compiled.shape);
+    fn share_shape(&mut self, compiled: &Compiled) -> Arc<crate::classifier::Shape> {
+        let shape = self.shapes.share(&compiled.shape);
         // Even a shape known before may not be covered: a request that failed brought it in.
         let union = &self.state.union_mask.0;
         if shape.mask.words().iter().any(|(w, m)| m & !union[usize::from(*w)] != 0) {
@@ -394,7 +422,6 @@ impl Control {
     fn begin(&mut self, table: TableId, body: FlowBody, identity: u32, modified: bool, fresh_stats: bool) -> u32 {
         let domain = Arc::clone(self.writer.domain());
         let Some(shared) = domain.table(table) else { return NIL };
-        let behaviour = Arc::clone(&body.behaviour);
         let book = &mut self.tables[usize::from(table.0)];
         let version = self.writer.next();
         let index = book.slab.put(&shared.slab, body, version, &mut self.writer);
@@ -403,7 +430,7 @@ impl Control {
         }
         book.enter(shared, index, &self.writer);
         book.classifier.insert(&shared.classifier, &shared.slab, index, &mut self.writer);
-        self.refer(table, index, &behaviour.program, true);
+        self.refer(table, index, true);
         self.ops.push(Op::Added { table, index, modified, fresh_stats });
         index
     }
@@ -413,7 +440,9 @@ impl Control {
         let domain = Arc::clone(self.writer.domain());
         let Some(shared) = domain.table(table) else { return };
         let version = self.writer.next();
-        let Some(behaviour) = self.body(table, index).map(|b| Arc::clone(&b.behaviour)) else { return };
+        if self.body(table, index).is_none() {
+            return;
+        }
         if let Cause::Ended(reason) = cause {
             self.tell_change(table, index, FlowChangeKind::Removed(reason), None);
         }
@@ -421,7 +450,7 @@ impl Control {
             slot.set_removed(version);
         }
         self.tables[usize::from(table.0)].strike(shared, index, &self.writer);
-        self.refer(table, index, &behaviour.program, false);
+        self.refer(table, index, false);
         self.ops.push(Op::Removed { table, index, cause, release_stats });
     }
 
@@ -433,10 +462,7 @@ impl Control {
             match op {
                 Op::Added { table, index, fresh_stats, .. } => {
                     let Some(shared) = domain.table(table) else { continue };
-                    let Some((behaviour, stats)) = self.body(table, index).map(|b| (Arc::clone(&b.behaviour), b.stats))
-                    else {
-                        continue;
-                    };
+                    let Some(stats) = self.body(table, index).map(|b| b.stats) else { continue };
                     let book = &mut self.tables[usize::from(table.0)];
                     book.strike(shared, index, &self.writer);
                     if let Some(slot) = shared.slab.slot(index, self.writer.guard()) {
@@ -444,7 +470,7 @@ impl Control {
                     }
                     book.classifier.remove(&shared.classifier, &shared.slab, index, &mut self.writer);
                     book.classifier.flush(&shared.classifier, &mut self.writer);
-                    self.refer(table, index, &behaviour.program, false);
+                    self.refer(table, index, false);
                     if fresh_stats {
                         self.counters.release(stats, &mut self.writer);
                     }
@@ -456,9 +482,7 @@ impl Control {
                         slot.set_removed(NEVER);
                     }
                     self.tables[usize::from(table.0)].enter(shared, index, &self.writer);
-                    if let Some(behaviour) = self.body(table, index).map(|b| Arc::clone(&b.behaviour)) {
-                        self.refer(table, index, &behaviour.program, true);
-                    }
+                    self.refer(table, index, true);
                 }
                 Op::Configured { table, before } => {
                     let book = &mut self.tables[usize::from(table.0)];
@@ -471,7 +495,14 @@ impl Control {
         }
     }
 
-    fn refer(&mut self, table: TableId, index: u32, program: &Program, add: bool) {
+    /// Notes (or strikes) which groups and meters the entry names.
+    fn refer(&mut self, table: TableId, index: u32, add: bool) {
+        let names =
+            |b: &FlowBody| !(b.behaviour.program.uses.groups.is_empty() && b.behaviour.program.uses.meters.is_empty());
+        let Some(behaviour) = self.body(table, index).filter(|b| names(b)).map(|b| Arc::clone(&b.behaviour)) else {
+            return;
+        };
+        let program = &behaviour.program;
         for (refs, ids) in [
             (&mut self.group_refs, program.uses.groups.iter().map(|g| g.0).collect::<smallvec::SmallVec<[u32; 4]>>()),
             (&mut self.meter_refs, program.uses.meters.iter().map(|m| m.0).collect()),

@@ -15,8 +15,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Items of each kind handled in one turn: about a millisecond's work.
-const BUDGET: usize = 2048;
+/// Items of each kind handled in one turn: about half a millisecond's work.
+const BUDGET: usize = 1024;
 /// Ended flows that dumps in progress may keep.
 const MAX_KEPT_FOR_DUMPS: usize = 1 << 20;
 
@@ -28,6 +28,18 @@ pub(super) struct Queues {
     ended: VecDeque<(u64, TableId, u32, bool)>,
     /// Slots to free once everyone has adopted the version.
     unlinked: VecDeque<(u64, TableId, u32, Option<StatsId>)>,
+    /// Memory to give back, one piece of work each turn.
+    chores: VecDeque<Chore>,
+}
+
+/// A pass over something that has shrunk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Chore {
+    Slab(TableId),
+    Index(TableId),
+    Counters,
+    Queues,
+    Shapes,
 }
 
 struct Notice {
@@ -69,11 +81,15 @@ impl Control {
         self.tell_ended();
         self.unlink();
         self.free();
+        if let Some(chore) = self.reclaim.chores.pop_front() {
+            self.give_back(chore);
+        }
         let garbage = self.writer.collect();
         let queues = &self.reclaim;
         let pending = !(queues.notices.is_empty() && queues.ended.is_empty() && queues.unlinked.is_empty());
         let oldest = self.writer.oldest_seen();
         let ready = queues.notices.front().is_some_and(|n| n.version <= oldest)
+            || !queues.chores.is_empty()
             || queues.ended.front().is_some_and(|e| e.0 <= oldest)
             || queues.unlinked.front().is_some_and(|e| e.0 <= self.writer.oldest_used().max(1) && e.0 <= oldest);
         if self.needs_version() {
@@ -119,12 +135,13 @@ impl Control {
 
     /// Files what a publication did.
     pub(super) fn settle(&mut self, version: u64, now: Time) {
-        let ops = std::mem::take(&mut self.ops);
-        let mut touched = [false; 256];
-        for op in ops {
+        let mut ops = std::mem::take(&mut self.ops);
+        let mut touched = [0u64; 4];
+        let mut touch = |table: TableId| touched[usize::from(table.0) / 64] |= 1 << (table.0 % 64);
+        for op in ops.drain(..) {
             match op {
                 Op::Added { table, index, modified, .. } => {
-                    touched[usize::from(table.0)] = true;
+                    touch(table);
                     let Some((created, idle, hard)) =
                         self.body(table, index).map(|b| (b.created, b.idle_timeout, b.hard_timeout))
                     else {
@@ -141,11 +158,11 @@ impl Control {
                     }
                 }
                 Op::Removed { table, index, cause, release_stats } => {
-                    touched[usize::from(table.0)] = true;
+                    touch(table);
                     let Some((created, flags)) = self.body(table, index).map(|b| (b.created, b.flags)) else {
                         continue;
                     };
-                    if cause != Cause::Modified {
+                    if cause != Cause::Modified && !self.timed.is_empty() {
                         self.timed.remove(&created.0);
                     }
                     if let Cause::Ended(reason) = cause
@@ -155,11 +172,18 @@ impl Control {
                     }
                     self.reclaim.ended.push_back((version, table, index, release_stats));
                 }
-                Op::Configured { table, .. } => touched[usize::from(table.0)] = true,
+                Op::Configured { table, .. } => touch(table),
             }
         }
-        for (t, _) in touched.iter().enumerate().filter(|(_, t)| **t) {
-            self.watch_vacancy(TableId(t as u8));
+        if ops.capacity() <= 4096 {
+            // Kept for the next change; after a large one the memory goes back.
+            self.ops = ops;
+        }
+        for (i, mut tables) in (0u8..).zip(touched) {
+            while tables != 0 {
+                self.watch_vacancy(TableId(i * 64 + tables.trailing_zeros() as u8));
+                tables &= tables - 1;
+            }
         }
     }
 
@@ -306,27 +330,52 @@ impl Control {
         // Memory goes back when a batch of removals is through, not flow by flow.
         if self.reclaim.unlinked.is_empty() && self.reclaim.ended.is_empty() && !touched.is_empty() {
             let mut many = false;
-            for (book, shared) in self.tables.iter_mut().zip(domain.tables()) {
+            let mut chores = Vec::new();
+            for (t, book) in (0u8..).map(TableId).zip(&mut self.tables) {
                 if book.emptied >= 4096.max(book.live) || (book.emptied > 0 && book.live == 0) {
                     many |= book.emptied >= 4096;
                     book.emptied = 0;
-                    book.slab.trim(&shared.slab, &mut self.writer);
-                    book.shrink(shared, &self.writer);
+                    chores.extend([Chore::Slab(t), Chore::Index(t)]);
                 }
             }
             if many {
-                self.counters.trim(&mut self.writer);
+                chores.extend([Chore::Counters, Chore::Queues]);
+            }
+            chores.push(Chore::Shapes);
+            chores.retain(|c| !self.reclaim.chores.contains(c));
+            self.reclaim.chores.extend(chores);
+        }
+    }
+
+    /// Gives memory back.
+    fn give_back(&mut self, chore: Chore) {
+        let domain = Arc::clone(self.writer.domain());
+        match chore {
+            Chore::Slab(t) => {
+                if let Some(shared) = domain.table(t) {
+                    self.tables[usize::from(t.0)].slab.trim(&shared.slab, &mut self.writer);
+                }
+            }
+            Chore::Index(t) => {
+                if let Some(shared) = domain.table(t) {
+                    self.tables[usize::from(t.0)].shrink(shared, &self.writer);
+                }
+            }
+            Chore::Counters => self.counters.trim(&mut self.writer),
+            Chore::Queues => {
                 self.timed.shrink_to_fit();
                 self.reclaim.notices.shrink_to_fit();
                 self.reclaim.ended.shrink_to_fit();
                 self.reclaim.unlinked.shrink_to_fit();
             }
-            if self.shapes.trim() {
-                let union = self.shapes.union();
-                if union != *self.state.union_mask && self.depth == 0 {
-                    self.state.union_mask = Arc::new(union);
-                    self.state.union_epoch += 1;
-                    self.writer.publish(Some(self.state.clone()));
+            Chore::Shapes => {
+                if self.shapes.trim() {
+                    let union = self.shapes.union();
+                    if union != *self.state.union_mask && self.depth == 0 {
+                        self.state.union_mask = Arc::new(union);
+                        self.state.union_epoch += 1;
+                        self.writer.publish(Some(self.state.clone()));
+                    }
                 }
             }
         }
