@@ -170,7 +170,7 @@ fn handle(
         Message::MultipartRequest(m) => match m.body {
             MultipartRequest::Flow(r) | MultipartRequest::FlowStats(r) => {
                 if let Ok(dump) = control.flow_stats(&r, version) {
-                    while let (_, true) = control.next_flows(dump, 3, now) {}
+                    while let (_, false) = control.next_flows(dump, 3, now) {}
                 }
             }
             MultipartRequest::Aggregate(r) => drop(control.aggregate(&r, version)),

@@ -85,7 +85,8 @@ pub(super) fn decode_port(r: &mut Reader<'_>) -> Result<Port, OfError> {
         hw_addr: MacAddr(r.array("hw_addr")?),
         name: text(r.bytes(NAME_LEN, "name")?),
         config: PortConfig::from_bits_retain(r.u32("config")?),
-        state: PortState::from_bits_retain(r.u32("state")?),
+        // 1.0 has no LIVE: its bit means nothing here, and encoding leaves it out.
+        state: PortState::from_bits_retain(r.u32("state")?) - PortState::LIVE,
         properties: vec![PortDescProp::Ethernet(EthernetPort {
             curr: features(r, "curr")?,
             advertised: features(r, "advertised")?,
