@@ -3,6 +3,14 @@
 //! A field is a *meaning*; [`Code`] lists the header forms in which that meaning travels (OXM, NXM,
 //! experimenter). Values are unsigned integers, right-aligned: `eth_dst` is a 48-bit number whose
 //! most significant byte is the first on the wire.
+//!
+//! # The fields
+//!
+//! Widths, masks and prerequisites are those of OpenFlow 1.5.1 §7.2.3.8 (1.3.5 §7.2.3.7); "since" is the
+//! first version whose specification (or, for Nicira's fields, extension) has the field; "set" says
+//! whether set-field may write it.
+//!
+#![doc = include_str!("field_table.md")]
 
 use crate::version::Version;
 

@@ -37,3 +37,8 @@ pub mod wire;
 
 pub use error::{ErrorKind, OfError};
 pub use version::Version;
+
+/// The README's example is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
