@@ -208,10 +208,22 @@ def test_role_ping_management(net):
 VECTORS = sorted(glob.glob(os.path.join(ROOT, 'tests', 'vectors', 'of1*', '*.packet')))
 
 
-def test_decode_writes_every_recording_again(tmp_path):
+# Recordings that are wrong in themselves, and what is said of them.
+BROKEN = {
+    'libofproto-OFP15-flow_desc_reply.packet': 'OFPBIC_BAD_LEN',  # an instruction longer than its message
+    'libofproto-OFP15-meter_features_reply.packet': '8 bytes at the end',  # a header that says less than follows
+}
+
+
+def test_decode_writes_every_recording_again():
     assert len(VECTORS) > 100
     wrong = []
     for path in VECTORS:
+        said = BROKEN.get(os.path.basename(path))
+        if said:
+            done = ofctl('decode', path, check=False)
+            assert done.returncode == 1 and said in done.stdout + done.stderr, (path, done)
+            continue
         with open(path, 'rb') as f:
             recorded = f.read()
         done = ofctl('decode', '--re-encode', path, text=False)
