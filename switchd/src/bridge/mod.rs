@@ -17,6 +17,7 @@ mod features;
 mod hostile;
 pub mod hub;
 mod queues;
+pub mod snapshot;
 pub mod switch;
 #[cfg(test)]
 mod tests;
@@ -127,6 +128,8 @@ pub fn channel() -> (Handle, Inbox) {
 pub trait Instance: Backend {
     /// Something happened to a port.
     fn port_event(&mut self, now: Time, event: PortEvent);
+    /// The end: what is to outlast it is kept.
+    fn ending(&mut self, now: Time);
     /// Answers everything but what concerns connections.
     fn answer(&mut self, now: Time, request: &management::Request) -> management::Answer;
 }
@@ -179,6 +182,7 @@ impl<S: Instance> Runner<S> {
     /// Runs until told to stop, or until nobody is left who could tell.
     pub fn run(mut self) {
         while self.round() {}
+        self.hub.switch.ending((self.clock)());
         for link in &self.links {
             link.outbox.close(Close::AfterFlush);
         }

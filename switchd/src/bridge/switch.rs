@@ -8,6 +8,7 @@ use super::answers;
 use super::features;
 use super::hub::{Backend, Demand, Happened};
 use super::queues::QueueTable;
+use super::snapshot;
 use crate::config::FailMode;
 use crate::management::{Answer as ManagementAnswer, Request};
 use crate::ports::PortEvent;
@@ -71,6 +72,8 @@ pub struct SwitchConfig {
     pub dpid: Dpid,
     /// What happens while no controller is connected.
     pub fail_mode: FailMode,
+    /// Where flows, groups and meters are kept over a restart.
+    pub state: Option<std::path::PathBuf>,
 }
 
 /// The switch.
@@ -124,6 +127,34 @@ impl<P: Packets> Switch<P> {
         };
         switch.set_demand(now, Demand::default());
         switch
+    }
+
+    /// Writes flows, groups and meters where they are kept, if anywhere: how many messages make them.
+    pub fn save_state(&mut self, now: Time) -> Option<Result<usize, snapshot::SnapshotError>> {
+        let path = self.config.state.clone()?;
+        let saved = snapshot::save(self, now, &path);
+        if let Ok(messages) = saved {
+            tracing::info!(bridge = self.config.name, path = %path.display(), messages, "state saved");
+        }
+        Some(saved)
+    }
+
+    /// Takes up what was kept. A snapshot that can't be taken up is left aside, as `.bad`, and the switch
+    /// begins empty.
+    pub fn restore_state(&mut self, now: Time) {
+        let Some(path) = self.config.state.clone() else { return };
+        match snapshot::restore(self, now, &path) {
+            Ok(None) => {}
+            Ok(Some(messages)) => {
+                tracing::info!(bridge = self.config.name, path = %path.display(), messages, "state restored");
+            }
+            Err(e) => {
+                tracing::error!(bridge = self.config.name, error = %e, "the state can't be restored");
+                if let Err(e) = std::fs::rename(&path, path.with_extension("bad")) {
+                    tracing::warn!(path = %path.display(), error = %e, "can't put the state aside");
+                }
+            }
+        }
     }
 
     /// The control, to set things up before the bridge runs.
@@ -591,6 +622,12 @@ impl<P: Packets> Instance for Switch<P> {
             PortEvent::Queues(number, queues) => {
                 self.queues.set(now, number, &queues);
             }
+        }
+    }
+
+    fn ending(&mut self, now: Time) {
+        if let Some(Err(e)) = self.save_state(now) {
+            tracing::error!(bridge = self.config.name, error = %e, "the state can't be saved");
         }
     }
 

@@ -74,7 +74,7 @@ fn parts_of(max_entries: u32) -> (Switch<NoPackets>, NoPackets, Reader) {
         Control::new(ControlConfig { n_tables: 4, max_entries, max_groups: 500, ..ControlConfig::default() });
     let worker = control.attach_worker().unwrap();
     let packets = NoPackets::default();
-    let config = SwitchConfig { name: "br0".into(), dpid: Dpid(0xd1), fail_mode: FailMode::Standalone };
+    let config = SwitchConfig { name: "br0".into(), dpid: Dpid(0xd1), fail_mode: FailMode::Standalone, state: None };
     let shared = Arc::new(Shared::new(SharedConfig::default()));
     let mut switch = Switch::new(Time::ZERO, control, shared, packets.clone(), config);
     for n in 1..=3 {

@@ -63,6 +63,13 @@ pub struct Cli {
     #[arg(long, value_name = "MODE", value_parser = FailMode::from_str, help_heading = "Bridge")]
     fail_mode: Option<FailMode>,
 
+    /// Keep flows, groups and meters in this directory over a restart
+    ///
+    /// They are written when the switch stops and when management says `save-state`, and read at the
+    /// start; counters and timeouts begin anew.
+    #[arg(long, value_name = "DIR", help_heading = "Bridge")]
+    state: Option<PathBuf>,
+
     /// A controller to dial: tcp:HOST[:PORT], tls:HOST[:PORT] or unix:PATH (repeatable)
     ///
     /// The default port is 6653.
@@ -169,6 +176,7 @@ impl Cli {
                 inactivity_probe: self.inactivity_probe.map(|v| one(v, "--inactivity-probe")),
                 packet_in_rate: self.packet_in_rate.map(|v| one(v, "--packet-in-rate")),
                 packet_in_burst: self.packet_in_burst.map(|v| one(v, "--packet-in-burst")),
+                state: self.state.map(|v| one(v, "--state")),
                 tls_key: self.tls_key.map(|v| one(v, "--tls-key")),
                 tls_cert: self.tls_cert.map(|v| one(v, "--tls-cert")),
                 tls_ca: self.tls_ca.map(|v| one(v, "--tls-ca")),

@@ -16,7 +16,7 @@ const MAX_FILE: u64 = 1 << 20;
 /// Most bridges of one process.
 pub const MAX_BRIDGES: usize = 64;
 
-const BRIDGE_KEYS: [&str; 15] = [
+const BRIDGE_KEYS: [&str; 16] = [
     "name",
     "dpid",
     "port",
@@ -29,6 +29,7 @@ const BRIDGE_KEYS: [&str; 15] = [
     "inactivity-probe",
     "packet-in-rate",
     "packet-in-burst",
+    "state",
     "tls-key",
     "tls-cert",
     "tls-ca",
@@ -186,6 +187,7 @@ impl File<'_> {
                 let n = value::packet_in_burst(n).map_err(|e| self.wrong(value, key, e))?;
                 b.packet_in_burst = Some(Sourced { value: n, origin: self.at(value.span().start, key) });
             }
+            "state" => b.state = Some(self.path(value, key)?),
             "tls-key" => b.tls_key = Some(self.path(value, key)?),
             "tls-cert" => b.tls_cert = Some(self.path(value, key)?),
             "tls-ca" => b.tls_ca = Some(self.path(value, key)?),

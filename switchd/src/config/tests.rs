@@ -45,6 +45,7 @@ fn every_long_option_of_a_bridge_is_a_key() {
         inactivity-probe = 7
         packet-in-rate = 70
         packet-in-burst = 9
+        state = "/s"
         tls-key = "k"
         tls-cert = "c"
         tls-ca = "a"
@@ -77,6 +78,8 @@ fn every_long_option_of_a_bridge_is_a_key() {
         "70",
         "--packet-in-burst",
         "9",
+        "--state",
+        "/s",
         "--tls-key",
         "k",
         "--tls-cert",

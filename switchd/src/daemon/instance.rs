@@ -69,9 +69,15 @@ impl Instance {
             bridge: config.name.to_string(),
             ports: shared.ports.clone(),
         };
-        let switch_config = SwitchConfig { name: config.name.to_string(), dpid, fail_mode: config.fail_mode };
-        let switch = Switch::new(clock(), control, parts, packets, switch_config);
+        let switch_config = SwitchConfig {
+            name: config.name.to_string(),
+            dpid,
+            fail_mode: config.fail_mode,
+            state: config.state.as_ref().map(|dir| dir.join(format!("{}.state", config.name))),
+        };
+        let mut switch = Switch::new(clock(), control, parts, packets, switch_config);
 
+        switch.restore_state(clock());
         let settings = Settings {
             versions: VersionSet::of(&config.protocols),
             probe: config.inactivity_probe,

@@ -36,6 +36,8 @@ pub enum Request {
     Meters,
     /// `connections`: controllers and listeners, with state, version and role.
     Connections,
+    /// `save-state`: writes flows, groups and meters where `--state` says.
+    SaveState,
     /// `counters`: every counter of the bridge by name, drops by reason among them.
     Counters,
     /// `trace`: what the pipeline would do with a packet, step by step.

@@ -27,6 +27,7 @@ pub const METHODS: &[(&str, &str, &str)] = &[
     ("metrics", "", "all counters as Prometheus text"),
     ("bridges", "", "the bridges' names"),
     ("methods", "", "this list"),
+    ("save-state", "", "writes flows, groups and meters where `--state` says"),
     ("stop", "", "ends the daemon in order"),
 ];
 
@@ -242,6 +243,7 @@ fn wanted(method: &str, params: Map<String, Value>) -> Result<Wanted, RpcError> 
             Request::DelQueue { port, queue: queue as u32 }
         }
         "set-log" => Request::SetLog(p.required("filter")?),
+        "save-state" => Request::SaveState,
         "stop" => Request::Stop,
         "metrics" => Request::Metrics,
         "bridges" => return p.end().map(|()| Wanted::Bridges),
