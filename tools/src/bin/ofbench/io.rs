@@ -109,6 +109,9 @@ pub fn run(args: &IoArgs) -> anyhow::Result<()> {
     if cfg!(debug_assertions) {
         eprintln!("ofbench: this is a debug build; its figures mean little");
     }
+    if let Some(load) = load_average().filter(|load| *load > 0.5) {
+        eprintln!("ofbench: the machine is busy (load {load}); its figures mean little");
+    }
     let mut peers =
         if args.through.is_empty() { vec![Peer::Switchd, Peer::Bridge, Peer::Ovs] } else { args.through.clone() };
     if peers.contains(&Peer::Switchd) && !tools.switchd.is_file() {
@@ -139,8 +142,16 @@ pub fn run(args: &IoArgs) -> anyhow::Result<()> {
         println!("{:#}", json!({ "runs": args.runs, "seconds": args.seconds, "results": summary }));
     } else {
         println!("{}", table(&peers, &samples));
+        if peers.len() > 1 {
+            println!("x: how many times as good {} is; above 1 it is better", peers[0].name());
+        }
     }
     Ok(())
+}
+
+/// Processes that wanted to run within the last minute, on average.
+fn load_average() -> Option<f64> {
+    std::fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
 }
 
 struct Tools {
