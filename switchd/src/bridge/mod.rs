@@ -30,7 +30,7 @@ use crate::management;
 use crate::ports::PortEvent;
 use crate::session::{ConnId, Received, limits};
 use bytes::Bytes;
-use crossbeam::channel;
+use crossbeam::channel::{self, RecvTimeoutError};
 use datapath::clock::Time;
 use hub::{Backend, Hub};
 use std::collections::VecDeque;
@@ -144,6 +144,9 @@ const EVENTS_PER_ROUND: usize = 64;
 const BARRIER_LOOK: Duration = Duration::from_micros(50);
 /// Messages of a held-back connection that are looked through for what may overtake.
 const HELD: usize = 64;
+/// How long connections have for their last bytes at the end, and how often that is looked at.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+const LAST_LOOK: Duration = Duration::from_millis(20);
 /// The longest sleep.
 const NAP: Duration = Duration::from_secs(1);
 
@@ -183,8 +186,18 @@ impl<S: Instance> Runner<S> {
     pub fn run(mut self) {
         while self.round() {}
         self.hub.switch.ending((self.clock)());
+        self.flush((self.clock)());
         for link in &self.links {
             link.outbox.close(Close::AfterFlush);
+        }
+        // Their last bytes go out while somebody waits, but not for ever: a peer may not read.
+        let open = |l: &Link| l.outbox.closing() != Some(Close::Now);
+        let until = (self.clock)() + LAST_WORDS;
+        while self.links.iter().any(open) && (self.clock)() < until {
+            // A bell that nobody can ring: no connection is left.
+            if self.inbox.bell.recv_timeout(LAST_LOOK) == Err(RecvTimeoutError::Disconnected) {
+                break;
+            }
         }
         info!("the bridge has stopped");
     }

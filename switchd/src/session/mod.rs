@@ -25,6 +25,7 @@ pub mod limits;
 mod monitor;
 mod multipart;
 pub mod notify;
+mod refusals;
 pub mod requests;
 pub mod role;
 mod schedule;
@@ -49,6 +50,7 @@ use ofproto::stats::FlowDesc;
 use ofproto::table::TableFeatures;
 use ofproto::wire::{self, Header};
 use ofproto::{ErrorKind, OfError, Version};
+use refusals::Refusals;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 use tracing::{debug, info, warn};
@@ -251,6 +253,7 @@ pub struct Session {
     queued: usize,
     counters: Counters,
     last_error: Option<String>,
+    refusals: Refusals,
     connected: Time,
     last_received: Time,
     probed: Option<Time>,
@@ -291,6 +294,7 @@ impl Session {
             queued: 0,
             counters: Counters::default(),
             last_error: None,
+            refusals: Refusals::new(now),
             connected: now,
             last_received: now,
             probed: None,
@@ -622,7 +626,11 @@ impl Session {
 
     /// Sends the error `e` about the message `bytes` that bore `xid`.
     fn refuse_with(&mut self, xid: Xid, bytes: &[u8], e: &OfError) {
-        debug!(conn = %self.id, peer = %self.peer, %xid, error = %e, "request refused");
+        // Refusals follow a message: the time of the last one is now.
+        match self.refusals.admit(self.last_received) {
+            Some(unsaid) => info!(conn = %self.id, peer = %self.peer, %xid, error = %e, unsaid, "request refused"),
+            None => debug!(conn = %self.id, peer = %self.peer, %xid, error = %e, "request refused"),
+        }
         self.last_error = Some(format!("xid {xid}: {e}"));
         self.counters.errors_sent += 1;
         self.send(xid, &Message::Error(ErrorMsg::of(e.kind, self.version, bytes)));

@@ -1,0 +1,82 @@
+"""The end is in order: controllers get what was meant for them, and nothing stays behind."""
+
+import os
+import socket
+import struct
+import threading
+import time
+
+from lab import Switch, sh, wait_for
+
+
+def test_connections_get_their_last_bytes(lab):
+    switch = Switch(lab, lab.ns('sw'))
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(10)
+        s.connect(switch.of_socket)
+        s.sendall(struct.pack('!BBHI', 4, 0, 8, 1))
+        # More echo replies than the socket holds, none of them read yet.
+        asked = threading.Thread(target=lambda: s.sendall(
+            b''.join(struct.pack('!BBHI', 4, 2, 60000, 100 + n) + bytes(59992) for n in range(12))))
+        asked.start()
+        asked.join(10)
+        assert not asked.is_alive()
+        wait_for('the requests to be taken', lambda: any(
+            c['counters']['messages_received'] >= 13 for c in switch.manage('connections')))
+        ended = threading.Thread(target=switch.stop)
+        ended.start()
+        # The switch has begun to end before anything is read.
+        wait_for('the management socket to go away', lambda: not os.path.exists(switch.ctl_socket))
+        got = b''
+        while True:
+            part = s.recv(1 << 16)
+            if not part:
+                break
+            got += part
+        ended.join(10)
+    replies = []
+    while got:
+        _, kind, length, xid = struct.unpack_from('!BBHI', got)
+        assert len(got) >= length, 'the last message is cut'
+        if kind == 3:
+            replies.append(xid)
+        got = got[length:]
+    assert replies == list(range(100, 112))
+    assert switch.process.returncode == 0
+
+
+def test_a_peer_that_does_not_read_delays_the_end_but_for_a_moment(lab):
+    switch = Switch(lab, lab.ns('sw'))
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(10)
+        s.connect(switch.of_socket)
+        s.sendall(struct.pack('!BBHI', 4, 0, 8, 1))
+        s.sendall(b''.join(struct.pack('!BBHI', 4, 2, 60000, 100 + n) + bytes(59992) for n in range(12)))
+        began = time.monotonic()
+        assert switch.stop() == 0
+        assert time.monotonic() - began < 8
+
+
+def test_refused_requests_are_logged_but_not_all(lab):
+    switch = Switch(lab, lab.ns('sw'))
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(10)
+        s.connect(switch.of_socket)
+        s.sendall(struct.pack('!BBHI', 4, 0, 8, 1))
+        # Messages of a type that isn't.
+        s.sendall(b''.join(struct.pack('!BBHI', 4, 200, 8, n) for n in range(1000)))
+        wait_for('the errors to be counted', lambda: any(
+            c['counters']['errors_sent'] >= 1000 for c in switch.manage('connections')))
+    logged = [line for line in switch.output().splitlines() if 'request refused' in line]
+    assert 1 <= len(logged) <= 20
+    assert 'type' in logged[0]
+
+
+def test_interfaces_are_as_before(lab):
+    sw, _ = lab.star(2)
+    before = sh(['tc', '-n', sw, 'qdisc', 'show']).stdout
+    switch = Switch(lab, sw, '--queue', '1:1,max-rate=1M', ports=['1=s1', 't1,type=tap'])
+    assert switch.stop() == 0
+    after = sh(['tc', '-n', sw, 'qdisc', 'show']).stdout
+    assert after == before
+    assert 't1' not in sh(['ip', '-n', sw, '-o', 'link', 'show']).stdout
