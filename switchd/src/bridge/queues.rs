@@ -68,3 +68,98 @@ impl QueueTable {
         self.matching(port, queue).map(stats).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bridge::Instance;
+    use crate::bridge::tests::Bench;
+    use crate::ports::PortEvent;
+    use ofproto::message::{Message, Multipart, MultipartReply, MultipartRequest};
+    use ofproto::queue::QueueProp;
+    use ofproto::{ErrorKind, Version};
+
+    fn bench() -> Bench {
+        let mut b = Bench::new();
+        let queue = |id, min, max| Queue { id: QueueId(id), min, max, speed: 1_000_000_000 };
+        let (now, one) = (b.now, queue(1, Some(100_000_000), None));
+        b.hub.switch.port_event(now, PortEvent::Queues(PortNo(1), vec![one, queue(2, None, Some(1000))]));
+        b.hub.switch.port_event(now, PortEvent::Queues(PortNo(2), vec![one]));
+        b
+    }
+
+    fn stats(port: PortNo, queue: QueueId) -> Message {
+        Message::MultipartRequest(Multipart::last(MultipartRequest::Queue { port, queue }))
+    }
+
+    #[test]
+    fn statistics_are_of_the_queues_meant_and_errors_name_what_is_missing() {
+        for version in Version::ALL {
+            let mut b = bench();
+            let c = b.connect(version);
+            // OpenFlow 1.0 says OFPP_ALL for every port, later versions OFPP_ANY.
+            let every = if version == Version::V10 { PortNo::ALL } else { PortNo::ANY };
+            for (port, queue, expected) in [
+                (every, QueueId::ALL, 3),
+                (every, QueueId(1), 2),
+                (PortNo(1), QueueId::ALL, 2),
+                (PortNo(1), QueueId(2), 1),
+                // A port without queues isn't wrong.
+                (PortNo(3), QueueId::ALL, 0),
+            ] {
+                match b.ask(c, version, &stats(port, queue)) {
+                    Message::MultipartReply(Multipart { body: MultipartReply::Queue(list), .. }) => {
+                        assert_eq!(list.len(), expected, "{version} {port} {queue}");
+                    }
+                    other => panic!("{version}: {other:?}"),
+                }
+            }
+            let mut error = |port, queue| b.error(c, version, &stats(port, queue));
+            assert_eq!(error(PortNo(2), QueueId(2)), ErrorKind::QueueOpFailedBadQueue);
+            assert_eq!(error(every, QueueId(9)), ErrorKind::QueueOpFailedBadQueue);
+            assert_eq!(error(PortNo(9), QueueId(1)), ErrorKind::QueueOpFailedBadPort);
+            b.hub.switch.port_event(b.now, PortEvent::Removed(PortNo(1)));
+            assert_eq!(b.hub.switch.queues.iter().count(), 1);
+        }
+    }
+
+    #[test]
+    fn rates_are_told_in_tenths_of_a_per_cent() {
+        for version in [Version::V10, Version::V12, Version::V13] {
+            let mut b = bench();
+            let c = b.connect(version);
+            let reply = b.ask(c, version, &Message::QueueGetConfigRequest(PortNo(1)));
+            let Message::QueueGetConfigReply { port, queues } = reply else { panic!("{reply:?}") };
+            assert_eq!((port, queues.len()), (PortNo(1), 2));
+            assert_eq!(queues[0].properties, [QueueProp::MinRate(100)]);
+            assert_eq!(
+                b.error(c, version, &Message::QueueGetConfigRequest(PortNo(9))),
+                ErrorKind::QueueOpFailedBadPort
+            );
+        }
+        let mut b = bench();
+        let c = b.connect(Version::V15);
+        let ask = MultipartRequest::QueueDesc { port: PortNo::ANY, queue: QueueId::ALL };
+        match b.ask(c, Version::V15, &Message::MultipartRequest(Multipart::last(ask))) {
+            Message::MultipartReply(Multipart { body: MultipartReply::QueueDesc(list), .. }) => {
+                assert_eq!(list.len(), 3);
+                // A thousandth of a tenth of a per cent: told as the least there is.
+                assert_eq!(list[1].properties, [QueueProp::MaxRate(1)]);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_queue_keeps_its_age_while_it_stays() {
+        let mut t = QueueTable::default();
+        let queue = Queue { id: QueueId(1), min: None, max: None, speed: 1 };
+        t.set(Time::from_secs(1), PortNo(1), &[queue]);
+        t.set(Time::from_secs(5), PortNo(1), &[queue, Queue { id: QueueId(2), ..queue }]);
+        let ages = |t: &QueueTable| -> Vec<u32> {
+            let all = t.stats(Time::from_secs(6), PortNo::ANY, QueueId::ALL, |_, _| None);
+            all.iter().map(|s| s.duration_sec).collect()
+        };
+        assert_eq!(ages(&t), [5, 1]);
+    }
+}

@@ -215,3 +215,31 @@ fn derived_ids_are_stable_and_differ() {
     assert_eq!(id.0 >> 48, 0);
     assert_eq!(id.0 >> 40 & 3, 2, "locally administered, not multicast");
 }
+
+#[test]
+fn the_packaged_example_is_right() {
+    let c = with_file(&[], include_str!("../../packaging/switchd.toml")).unwrap();
+    let b = &c.bridges[0];
+    assert_eq!((b.ports.len(), b.controllers.len(), b.fail_mode), (2, 1, FailMode::Secure));
+    let queues = b.queues.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(queues, ["eth2:1,min-rate=10.0%,max-rate=50.0%", "eth2:2,max-rate=50000000"]);
+}
+
+#[test]
+fn queues_read_from_strings_tables_and_the_command_line() {
+    let table = "port = \"eth1\"\n[[queue]]\nport = 1\nid = 2\nmax-rate = 1000\n";
+    let string = "port = \"eth1\"\nqueue = \"1:2,max-rate=1k\"\n";
+    let wanted = cli(&["--port", "eth1", "--queue", "1:2,max-rate=1000"]).unwrap().bridges;
+    assert_eq!(with_file(&[], table).unwrap().bridges, wanted);
+    assert_eq!(with_file(&[], string).unwrap().bridges, wanted);
+    for (text, expected) in [
+        ("port = \"eth1\"\n[[queue]]\nport = \"eth1\"\n", "s.toml, line 2: queue: a queue needs `port` and `id`"),
+        ("port = \"eth1\"\n[[queue]]\nport = \"eth1\"\nid = -1\n", "line 4: id: `-1` is no queue number"),
+        ("port = \"eth1\"\n[[queue]]\nport = \"eth1\"\nid = 1\nrate = 4\n", "line 5: rate: unknown queue option"),
+        ("port = \"eth1\"\nqueue = \"eth2:1\"", "line 2: queue: there is no port `eth2`"),
+        ("port = \"eth1\"\nqueue = [\"eth1:1\", \"eth1:1\"]", "queue `eth1:1` is taken already"),
+    ] {
+        let e = with_file(&[], text).unwrap_err();
+        assert!(e.contains(expected), "{text}: {e}");
+    }
+}
