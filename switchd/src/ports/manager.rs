@@ -92,6 +92,9 @@ pub enum AddPortError {
     Elsewhere(IfName, String, PortNo),
 }
 
+/// Sets an interface up or down.
+type Raise = Box<dyn FnMut(&Link, bool) + Send>;
+
 /// The ports of one bridge.
 pub struct BridgePorts {
     name: String,
@@ -102,7 +105,7 @@ pub struct BridgePorts {
     open: Opener,
     tell: Box<dyn FnMut(PortEvent) + Send>,
     /// Sets an interface up or down.
-    raise: Box<dyn FnMut(&Link, bool) + Send>,
+    raise: Raise,
     /// Ports that controllers set down.
     down: HashSet<PortNo>,
     queues: PortQueues,

@@ -5,8 +5,11 @@ use ofproto::ids::MacAddr;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+/// Classes by interface, and whether the kernel refuses.
+type Fake = (HashMap<u32, Vec<Class>>, bool);
+
 #[derive(Clone, Default)]
-struct FakeShaper(Arc<Mutex<(HashMap<u32, Vec<Class>>, bool)>>);
+struct FakeShaper(Arc<Mutex<Fake>>);
 
 impl Shaper for FakeShaper {
     fn shape(&mut self, ifindex: u32, classes: &[Class]) -> io::Result<()> {
