@@ -290,6 +290,8 @@ fn one_mask(n: u32, config: &ControlConfig, now: Time) {
         control.flow_mod(Version::V13, &m, now).expect("deleted");
     });
     drop((reader, bundle));
+    // Takes in the counters of the worker that has gone.
+    control.tick(now);
     let start = cpu();
     let (mut turns, mut longest) = (0, 0.0f64);
     loop {

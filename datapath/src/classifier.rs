@@ -42,8 +42,9 @@ use vector::{Block, Nibbles, RULES};
 pub(crate) const LINEAR_MAX: usize = 32;
 /// Down to this many entries, a table goes back to direct comparison.
 const LINEAR_BACK: usize = 12;
-/// A chain this long takes no entries with a mask finer than its tuple's.
-const CHAIN_MAX: usize = 8;
+/// A chain this long takes no entries with a mask finer than its tuple's: each entry walked is a cache
+/// miss or two. Measured with 100,000 rules: 8 0.5 M/s, 3 0.8, 2 0.95.
+const CHAIN_MAX: usize = 2;
 /// With this many entries in blocks, the first tuple is looked for.
 const FIRST_TRY: usize = 128;
 /// The first tuple takes at least so many entries when it is opened.

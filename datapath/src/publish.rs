@@ -200,7 +200,7 @@ impl Writer {
     /// some is left.
     pub(crate) fn collect(&mut self) -> bool {
         let oldest = self.oldest_used();
-        let budget = 64.max(self.garbage.len() / 32);
+        let budget = 48.max(self.garbage.len() / 64);
         for _ in 0..budget {
             match self.garbage.front() {
                 Some((tag, _)) if *tag <= oldest => drop(self.garbage.pop_front()),

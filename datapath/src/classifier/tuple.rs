@@ -293,18 +293,18 @@ impl Tuple {
     /// After many removals: the same content in less memory.
     fn shrink(&self, hashes: usize, writer: &mut Writer) {
         let Some(directory) = self.directory.share(writer) else { return };
-        // Counted in segments of full size, so that the test is cheap.
+        // Counted in segments of full size, so that the test is cheap; late, so that little is copied.
         let places = directory.segments.len();
-        if places < 2 || hashes * 16 > places * SEGMENT {
+        if places < 2 || hashes * 128 > places * SEGMENT {
             return;
         }
         let mut all = Vec::with_capacity(hashes);
-        let mut last: Option<Arc<Segment>> = None;
+        let mut old: Vec<Arc<Segment>> = Vec::new();
         for s in directory.segments.iter().filter_map(|s| s.share(writer)) {
-            if last.as_ref().is_none_or(|l| !Arc::ptr_eq(l, &s)) {
+            if old.last().is_none_or(|l| !Arc::ptr_eq(l, &s)) {
                 all.extend(s.live());
+                old.push(s);
             }
-            last = Some(s);
         }
         let bits = (hashes * 2 / SEGMENT).next_power_of_two().trailing_zeros().min(directory.bits);
         let count = 1usize << bits;
@@ -321,6 +321,9 @@ impl Tuple {
             })
             .collect();
         self.directory.replace(Some(Arc::new(Directory { bits, segments })), writer);
+        // One by one: thousands of segments freed with their directory would make a long turn.
+        drop(directory);
+        old.into_iter().for_each(|s| writer.retire(s));
     }
 }
 
