@@ -174,6 +174,40 @@ impl Classifier {
         }
     }
 
+    /// Whether there are no entries at all.
+    #[inline]
+    pub(crate) fn is_empty(&self, guard: Guard<'_>) -> bool {
+        self.form.load(guard).is_none()
+    }
+
+    /// Every entry of at least rank `floor` that a packet with `key` matches at `version`, in no particular order.
+    pub(crate) fn each_match<'g>(
+        &self,
+        slab: &Slab,
+        version: u64,
+        key: &FlowKey,
+        floor: u32,
+        guard: Guard<'g>,
+        f: &mut dyn FnMut(FlowRef<'g>),
+    ) {
+        match self.form.load(guard) {
+            None => {}
+            Some(Form::Linear(linear)) => linear.each_match(slab, version, key, floor, guard, f),
+            Some(Form::Parts(parts)) => {
+                for r in parts.iter().take_while(|r| r.max_rank >= floor) {
+                    match &r.part {
+                        Part::Tuple(tuple) => {
+                            if let Some(head) = tuple.head(hash(self.seed, &tuple.mask, key), guard) {
+                                tuple.each_match(head, slab, version, key, floor, guard, f);
+                            }
+                        }
+                        Part::Block(block) => block.each_match(slab, version, key, floor, guard, f),
+                    }
+                }
+            }
+        }
+    }
+
     /// [`lookup`](Self::lookup) for many keys, with the memory accesses of a burst overlapped.
     pub(crate) fn lookup_burst<'g>(
         &self,

@@ -14,7 +14,7 @@ pub mod op;
 mod tests;
 
 pub use compile::{compile, compile_bucket, compile_packet_out};
-pub use op::{Bits, Learn, Op, SetKey, SetOp};
+pub use op::{Bits, Conjunction, Learn, Op, SetKey, SetOp};
 
 use crate::group::GroupTable;
 use crate::meter::MeterTable;
@@ -85,6 +85,9 @@ pub struct Program {
     pub goto_table: Option<TableId>,
     /// The entry is its table's table-miss entry, or its version's packet-ins say so.
     pub table_miss: bool,
+    /// Nicira's `conjunction`: which clauses of which conjunctions the entry is. Such an entry is never a
+    /// packet's match itself.
+    pub conjunctions: Box<[Conjunction]>,
     /// What it refers to.
     pub uses: Uses,
     /// Its effect on a packet is a function of the packet's key (and of groups, ports and the tables):

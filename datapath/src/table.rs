@@ -4,6 +4,7 @@
 //! [`control`](crate::control), the single writer.
 
 pub(crate) mod compile;
+mod conjunction;
 mod entry;
 mod wheel;
 
@@ -47,18 +48,30 @@ impl Default for TableSettings {
 /// A table as workers see it. One writer, any number of readers.
 pub(crate) struct FlowTable {
     pub(crate) slab: Slab,
+    /// Entries that packets match.
     pub(crate) classifier: Classifier,
+    /// Entries that are clauses of conjunctions: looked at only if there are any.
+    pub(crate) clauses: Classifier,
     last_add: AtomicU64,
 }
 
 impl FlowTable {
     pub(crate) fn new(id: ofproto::ids::TableId, seed: u64) -> Self {
-        Self { slab: Slab::new(id), classifier: Classifier::new(seed), last_add: AtomicU64::new(0) }
+        Self {
+            slab: Slab::new(id),
+            classifier: Classifier::new(seed),
+            clauses: Classifier::new(seed),
+            last_add: AtomicU64::new(0),
+        }
     }
 
     #[inline]
     pub(crate) fn lookup<'g>(&'g self, version: u64, key: &FlowKey, guard: Guard<'g>) -> Option<FlowRef<'g>> {
-        self.classifier.lookup(&self.slab, version, key, guard)
+        let found = self.classifier.lookup(&self.slab, version, key, guard);
+        if self.clauses.is_empty(guard) {
+            return found;
+        }
+        self.with_conjunctions(version, key, found, guard)
     }
 
     pub(crate) fn lookup_burst<'g>(
@@ -69,6 +82,11 @@ impl FlowTable {
         guard: Guard<'g>,
     ) {
         self.classifier.lookup_burst(&self.slab, version, keys, out, guard);
+        if !self.clauses.is_empty(guard) {
+            for (key, out) in keys.iter().zip(out) {
+                *out = self.with_conjunctions(version, key, *out, guard);
+            }
+        }
     }
 
     #[inline]

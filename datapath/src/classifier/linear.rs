@@ -89,6 +89,27 @@ impl Linear {
         }
     }
 
+    /// Every visible entry of at least this rank that matches.
+    pub(super) fn each_match<'g>(
+        &self,
+        slab: &Slab,
+        version: u64,
+        key: &FlowKey,
+        floor: u32,
+        guard: Guard<'g>,
+        f: &mut dyn FnMut(FlowRef<'g>),
+    ) {
+        for i in &self.entries {
+            if let Some(slot) = slab.slot(*i, guard)
+                && let Some(found) = FlowRef::visible(slab, slot, *i, version)
+                && found.body().rank() >= floor
+                && found.body().matches(key)
+            {
+                f(found);
+            }
+        }
+    }
+
     #[inline]
     pub(super) fn lookup<'g>(&self, slab: &Slab, version: u64, key: &FlowKey, guard: Guard<'g>) -> Option<FlowRef<'g>> {
         let n = self.entries.len().next_multiple_of(8).min(LINEAR_MAX);

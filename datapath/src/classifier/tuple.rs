@@ -154,6 +154,33 @@ impl Tuple {
         None
     }
 
+    /// Every visible entry of the chain at `head` that matches and has at least rank `floor`.
+    #[expect(clippy::too_many_arguments, reason = "as `walk`, and whom to tell")]
+    pub(super) fn each_match<'g>(
+        &self,
+        head: u32,
+        slab: &Slab,
+        version: u64,
+        key: &FlowKey,
+        floor: u32,
+        guard: Guard<'g>,
+        f: &mut dyn FnMut(FlowRef<'g>),
+    ) {
+        let mut i = head;
+        while i != NIL {
+            let Some(slot) = slab.slot(i, guard) else { return };
+            if let Some(found) = FlowRef::visible(slab, slot, i, version) {
+                if found.body().rank() < floor {
+                    return;
+                }
+                if found.body().matches(key) {
+                    f(found);
+                }
+            }
+            i = slot.next[self.lane].load(Ordering::Acquire);
+        }
+    }
+
     /// How many entries share this hash, counting no further than `most`.
     pub(super) fn chain_len(&self, h: u32, most: usize, slab: &Slab, guard: Guard<'_>) -> usize {
         let mut i = self.head(h, guard).unwrap_or(NIL);

@@ -248,6 +248,20 @@ impl Block {
         self.pick(&left, slab, version, key, best, guard)
     }
 
+    /// Every rule of at least rank `floor` that matches.
+    pub(super) fn each_match<'g>(
+        &self,
+        slab: &Slab,
+        version: u64,
+        key: &FlowKey,
+        floor: u32,
+        guard: Guard<'g>,
+        f: &mut dyn FnMut(FlowRef<'g>),
+    ) {
+        let left = self.left(key);
+        places(&left).filter_map(|place| self.found(place, slab, version, key, floor, guard)).for_each(f);
+    }
+
     /// The rule in a place, if it matches and may be of this rank.
     #[inline]
     fn found<'g>(

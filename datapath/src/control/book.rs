@@ -1,6 +1,6 @@
 //! The writer's books: per table what is where, and what flows share.
 
-use crate::classifier::{ClassifierBook, Mask, Shape};
+use crate::classifier::{Classifier, ClassifierBook, Mask, Shape};
 use crate::key::{FlowKey, word};
 use crate::publish::{Guard, Writer};
 use crate::table::{Behaviour, FlowBody, FlowTable, NEVER, NIL, SlabBook};
@@ -33,6 +33,8 @@ pub(super) struct TableConfiguration {
 pub(super) struct TableBook {
     pub(super) slab: SlabBook,
     pub(super) classifier: ClassifierBook,
+    /// Entries that are clauses of conjunctions.
+    pub(super) clauses: ClassifierBook,
     /// Current entries by match and rank.
     pub(super) identity: HashTable<u32>,
     /// Current entries.
@@ -59,6 +61,7 @@ impl TableBook {
         Self {
             slab: SlabBook::default(),
             classifier: ClassifierBook::default(),
+            clauses: ClassifierBook::default(),
             identity: HashTable::new(),
             live: 0,
             configuration: TableConfiguration {
@@ -73,6 +76,15 @@ impl TableBook {
             kinds: HashMap::default(),
             emptied: 0,
         }
+    }
+
+    /// Where entries are looked up that are clauses of conjunctions, or are not.
+    pub(super) fn structure<'b, 't>(
+        &'b mut self,
+        table: &'t FlowTable,
+        clause: bool,
+    ) -> (&'b mut ClassifierBook, &'t Classifier) {
+        if clause { (&mut self.clauses, &table.clauses) } else { (&mut self.classifier, &table.classifier) }
     }
 
     /// The current entry with this match and rank.

@@ -2,6 +2,7 @@
 
 use super::book::{CompileKey, is_within, plain_key, shape_is_within};
 use super::{Cause, Control, Event, FlowChange, FlowChangeKind, Op};
+use crate::cache::CachedHit;
 use crate::clock::Time;
 use crate::key::FlowKey;
 use crate::program::{Context, Place};
@@ -330,6 +331,34 @@ impl Control {
         found
     }
 
+    /// Shortens an entry's timeouts to `idle` and `hard` seconds at most (0: leaves one as it is), as a
+    /// connection's end asks for (`fin_timeout`). The hard timeout still counts from the entry's beginning, and
+    /// its counters go on. Whether anything changed: not if the entry has gone or was modified since.
+    pub fn shorten_timeouts(&mut self, entry: CachedHit, idle: u16, hard: u16, now: Time) -> bool {
+        let current = self.shared(entry.table).and_then(|s| s.slab.slot(entry.index, self.writer.guard()));
+        if current.is_none_or(|s| s.added() != entry.added || s.removed() != NEVER) {
+            return false;
+        }
+        let Some(old) = self.body(entry.table, entry.index) else { return false };
+        let shorter = |most: u16, now: u16| if most != 0 && (now == 0 || now > most) { most } else { now };
+        let (idle, hard) = (shorter(idle, old.idle_timeout), shorter(hard, old.hard_timeout));
+        if (idle, hard) == (old.idle_timeout, old.hard_timeout) {
+            return false;
+        }
+        let (value, shape, created) = (old.value(), Arc::clone(&old.shape), old.created);
+        let plain = copy_plain(old);
+        let body =
+            FlowBody { values: Values::new(&shape, &value), shape, idle_timeout: idle, hard_timeout: hard, ..plain };
+        let hash = super::book::identity(&value, &body.shape, body.rank());
+        self.end(entry.table, entry.index, Cause::Modified, false);
+        self.begin(entry.table, body, hash, true, false);
+        self.finish(now);
+        if let Some((at, _)) = self.due(created) {
+            self.arm(at, created);
+        }
+        true
+    }
+
     /// Every current entry of a table.
     pub(super) fn all_of(&self, table: TableId) -> Vec<u32> {
         let guard = self.writer.guard();
@@ -424,12 +453,17 @@ impl Control {
         let Some(shared) = domain.table(table) else { return NIL };
         let book = &mut self.tables[usize::from(table.0)];
         let version = self.writer.next();
+        let clause = body.behaviour.is_clause();
         let index = book.slab.put(&shared.slab, body, version, &mut self.writer);
         if let Some(slot) = shared.slab.slot(index, self.writer.guard()) {
             slot.identity.store(identity, Ordering::Relaxed);
         }
         book.enter(shared, index, &self.writer);
-        book.classifier.insert(&shared.classifier, &shared.slab, index, &mut self.writer);
+        let (structure, readers) = book.structure(shared, clause);
+        structure.insert(readers, &shared.slab, index, &mut self.writer);
+        if clause {
+            shared.note_add(version);
+        }
         self.refer(table, index, true);
         self.ops.push(Op::Added { table, index, modified, fresh_stats });
         index
@@ -440,14 +474,16 @@ impl Control {
         let domain = Arc::clone(self.writer.domain());
         let Some(shared) = domain.table(table) else { return };
         let version = self.writer.next();
-        if self.body(table, index).is_none() {
-            return;
-        }
+        let Some(clause) = self.body(table, index).map(|b| b.behaviour.is_clause()) else { return };
         if let Cause::Ended(reason) = cause {
             self.tell_change(table, index, FlowChangeKind::Removed(reason), None);
         }
         if let Some(slot) = shared.slab.slot(index, self.writer.guard()) {
             slot.set_removed(version);
+        }
+        if clause {
+            // What was found by it is found no longer, though the entries found are still there.
+            shared.note_add(version);
         }
         self.tables[usize::from(table.0)].strike(shared, index, &self.writer);
         self.refer(table, index, false);
@@ -462,14 +498,18 @@ impl Control {
             match op {
                 Op::Added { table, index, fresh_stats, .. } => {
                     let Some(shared) = domain.table(table) else { continue };
-                    let Some(stats) = self.body(table, index).map(|b| b.stats) else { continue };
+                    let Some((stats, clause)) = self.body(table, index).map(|b| (b.stats, b.behaviour.is_clause()))
+                    else {
+                        continue;
+                    };
                     let book = &mut self.tables[usize::from(table.0)];
                     book.strike(shared, index, &self.writer);
                     if let Some(slot) = shared.slab.slot(index, self.writer.guard()) {
                         slot.set_removed(0);
                     }
-                    book.classifier.remove(&shared.classifier, &shared.slab, index, &mut self.writer);
-                    book.classifier.flush(&shared.classifier, &mut self.writer);
+                    let (structure, readers) = book.structure(shared, clause);
+                    structure.remove(readers, &shared.slab, index, &mut self.writer);
+                    structure.flush(readers, &mut self.writer);
                     self.refer(table, index, false);
                     if fresh_stats {
                         self.counters.release(stats, &mut self.writer);

@@ -187,7 +187,7 @@ impl Control {
         }
     }
 
-    fn arm(&mut self, due: Time, created: Time) {
+    pub(super) fn arm(&mut self, due: Time, created: Time) {
         if self.wheel.len() > 2 * self.timed.len() + 4096 {
             // Mostly flows that have gone: start over with those that are left.
             self.wheel = crate::table::Wheel::new();
@@ -201,7 +201,7 @@ impl Control {
     }
 
     /// When the flow created then ends if no further packet comes, and why.
-    fn due(&self, created: Time) -> Option<(Time, FlowRemovedReason)> {
+    pub(super) fn due(&self, created: Time) -> Option<(Time, FlowRemovedReason)> {
         let (table, index) = *self.timed.get(&created.0)?;
         let b = self.body(table, index)?;
         let hard = (b.hard_timeout != 0).then(|| created + Duration::from_secs(b.hard_timeout.into()));
@@ -284,7 +284,11 @@ impl Control {
             self.reclaim.ended.pop_front();
             let Some(shared) = domain.table(table) else { continue };
             let book = &mut self.tables[usize::from(table.0)];
-            book.classifier.remove(&shared.classifier, &shared.slab, index, &mut self.writer);
+            let guard = self.writer.guard();
+            let body = shared.slab.slot(index, guard).and_then(|s| s.body(guard));
+            let clause = body.is_some_and(|b| b.behaviour.is_clause());
+            let (structure, readers) = book.structure(shared, clause);
+            structure.remove(readers, &shared.slab, index, &mut self.writer);
             if touched.last() != Some(&table) {
                 touched.push(table);
             }
@@ -297,6 +301,7 @@ impl Control {
             let Some(shared) = domain.table(table) else { continue };
             let book = &mut self.tables[usize::from(table.0)];
             book.classifier.flush(&shared.classifier, &mut self.writer);
+            book.clauses.flush(&shared.clauses, &mut self.writer);
             // Every record linked: current ones, and those ended but not yet unlinked, are few here.
             if book.classifier.wants_relaxing(&self.writer) && book.classifier.len() == book.live as usize {
                 let live: Vec<u32> = book.current(shared, self.writer.guard()).map(|(i, _)| i).collect();

@@ -1,7 +1,7 @@
 //! From the model's instructions to a [`Program`], with the specification's refusals.
 
 use super::check::Facts;
-use super::op::{Bits, Choice, HashFields, Learn, Op, SetOp};
+use super::op::{Bits, Choice, Conjunction, HashFields, Learn, Op, SetOp};
 use super::{Context, Place, Program, Uses};
 use crate::key::slot;
 use ofproto::action::Action;
@@ -70,7 +70,11 @@ pub fn compile(instructions: &[Instruction], ctx: &Context<'_>) -> Result<Progra
     }
     for i in instructions {
         if let Instruction::ApplyActions(list) = i {
-            p.apply = c.list(list, 0)?.into();
+            match conjunctions(list)? {
+                Some(all) if instructions.len() == 1 => p.conjunctions = all,
+                Some(_) => return Err(bad_conjunction("instructions", "other instructions stand beside it")),
+                None => p.apply = c.list(list, 0)?.into(),
+            }
         }
     }
     for i in instructions {
@@ -107,6 +111,39 @@ pub fn compile_bucket(actions: &[Action], ctx: &Context<'_>) -> Result<(Box<[Op]
         set.retain(|s| s.key != super::SetKey::OUTPUT);
     }
     Ok((set.into_iter().map(|s| s.op).collect(), c.uses.build(None), c.cacheable))
+}
+
+/// The clauses of a list that consists of conjunctions; `None` for any other list.
+fn conjunctions(list: &[Action]) -> Result<Option<Box<[Conjunction]>>, OfError> {
+    let mut all = Vec::new();
+    let mut others = false;
+    for a in list {
+        match a {
+            Action::Nicira(NxAction::Conjunction { clause, n_clauses, id }) => {
+                if !(2..=64).contains(n_clauses) || clause >= n_clauses {
+                    let why = format!("clause {clause} (from 0) of {n_clauses}: 2 to 64 clauses are possible");
+                    return Err(bad_conjunction("clause", why));
+                }
+                if all.len() == MAX_ACTIONS {
+                    return Err(err(E::BadActionTooMany, "actions", format!("{MAX_ACTIONS} actions are the most")));
+                }
+                all.push(Conjunction { id: *id, n_clauses: *n_clauses, clause: *clause });
+            }
+            Action::Nicira(NxAction::Note(_)) => {}
+            _ => others = true,
+        }
+    }
+    if !all.is_empty() && others {
+        return Err(bad_conjunction("actions", "other actions than notes stand beside it"));
+    }
+    all.sort_unstable();
+    all.dedup();
+    Ok((!all.is_empty()).then(|| all.into()))
+}
+
+/// Nicira's own code for this isn't one of the model's.
+fn bad_conjunction(field: &'static str, why: impl Into<Cow<'static, str>>) -> OfError {
+    err(E::BadActionBadArgument, field, format!("conjunction: {}", why.into()))
 }
 
 fn err(kind: E, field: &'static str, reason: impl Into<Cow<'static, str>>) -> OfError {
@@ -497,10 +534,20 @@ impl Compiler<'_> {
 
     fn nicira(&mut self, nx: &NxAction, depth: usize, out: &mut Vec<Op>) -> Result<(), OfError> {
         let op = match nx {
+            NxAction::Conjunction { .. } => {
+                return Err(bad_conjunction("subtype", "it can only stand in a flow entry's apply-actions"));
+            }
+            NxAction::FinTimeout { idle, hard } => {
+                if self.table().is_none() {
+                    return Err(err(E::BadActionBadArgument, "fin_timeout", "there is no flow entry to shorten"));
+                }
+                self.contradict(Prereq::Tcp, "fin_timeout")?;
+                // Whether a packet carries FIN or RST need not be in the cache's key.
+                self.cacheable = false;
+                Op::FinTimeout { idle: *idle, hard: *hard }
+            }
             NxAction::Resubmit { ct: true, .. }
-            | NxAction::Conjunction { .. }
             | NxAction::Ct { .. }
-            | NxAction::FinTimeout { .. }
             | NxAction::Nat(_)
             | NxAction::CtClear
             | NxAction::DeleteField(_)
@@ -510,7 +557,7 @@ impl Compiler<'_> {
                 return Err(err(
                     E::BadActionBadExpType,
                     "subtype",
-                    "conjunctions, fin_timeout, connection tracking, NSH and generic encapsulation are not supported",
+                    "connection tracking, NSH and generic encapsulation are not supported",
                 ));
             }
             NxAction::Unknown { subtype, .. } => {

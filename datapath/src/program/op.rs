@@ -52,6 +52,18 @@ pub struct Learn {
     pub limit: u32,
 }
 
+/// A clause of a conjunction (`NXAST_CONJUNCTION`): a packet meets the conjunction if for each of its clauses
+/// it matches some entry of one priority that says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Conjunction {
+    /// The conjunction: what entries match as `conj_id`.
+    pub id: u32,
+    /// How many clauses it has, 2 to 64.
+    pub n_clauses: u8,
+    /// Which clause this is, from 0.
+    pub clause: u8,
+}
+
 /// How a member of a multipath or bundle is chosen (`nicira-ext.h`: `NX_MP_ALG_*`, `NX_BD_ALG_*`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {

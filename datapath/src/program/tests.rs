@@ -201,13 +201,7 @@ fn what_is_not_supported_is_refused() {
     let exp = Action::Experimenter { experimenter: ExperimenterId(7), data: Bytes::new() };
     assert_eq!(code(V13, exp), E::BadActionBadExperimenter);
     assert_eq!(code(V13, Action::Unknown { ty: 99, data: Bytes::new() }), E::BadActionBadType);
-    let nx = [
-        NxAction::CtClear,
-        NxAction::DecNshTtl,
-        NxAction::Conjunction { clause: 0, n_clauses: 2, id: 1 },
-        NxAction::FinTimeout { idle: 1, hard: 1 },
-        NxAction::Unknown { subtype: 999, data: Bytes::new() },
-    ];
+    let nx = [NxAction::CtClear, NxAction::DecNshTtl, NxAction::Unknown { subtype: 999, data: Bytes::new() }];
     for a in nx {
         assert_eq!(code(V13, Action::Nicira(a)), E::BadActionBadExpType);
     }
@@ -220,6 +214,24 @@ fn what_is_not_supported_is_refused() {
     }
     assert_eq!(apply(V13, &Match::any(), deep).unwrap_err(), E::BadActionTooMany);
     assert_eq!(apply(V13, &Match::any(), vec![Action::PopVlan; 9000]).unwrap_err(), E::BadActionTooMany);
+}
+
+#[test]
+fn conjunctions_stand_alone() {
+    let part = |clause, n_clauses| Action::Nicira(NxAction::Conjunction { clause, n_clauses, id: 7 });
+    let note = Action::Nicira(NxAction::Note(Bytes::from_static(b"why")));
+    let p = apply(V13, &Match::any(), vec![part(1, 2), note, part(1, 2), part(0, 3)]).unwrap();
+    let found: Vec<_> = p.conjunctions.iter().map(|c| (c.id, c.n_clauses, c.clause)).collect();
+    assert_eq!(found, [(7, 2, 1), (7, 3, 0)]);
+    for bad in [vec![part(2, 2)], vec![part(0, 1)], vec![part(0, 65)], vec![part(0, 2), Action::output(PortNo(1))]] {
+        assert_eq!(apply(V13, &Match::any(), bad).unwrap_err(), E::BadActionBadArgument);
+    }
+    let clone = Action::Nicira(NxAction::Clone(vec![part(0, 2)]));
+    assert_eq!(apply(V13, &Match::any(), vec![clone]).unwrap_err(), E::BadActionBadArgument);
+    let written = with(V13, &Match::any(), &[I::WriteActions(vec![part(0, 2)])]).unwrap_err();
+    assert_eq!(written, E::BadActionBadArgument);
+    let beside = [I::ApplyActions(vec![part(0, 2)]), I::ClearActions];
+    assert_eq!(with(V13, &Match::any(), &beside).unwrap_err(), E::BadActionBadArgument);
 }
 
 #[test]

@@ -33,6 +33,13 @@ pub(crate) struct Behaviour {
     pub(crate) program: Program,
 }
 
+impl Behaviour {
+    /// Whether an entry that does this is no match of its own but a clause of conjunctions.
+    pub(crate) fn is_clause(&self) -> bool {
+        !self.program.conjunctions.is_empty()
+    }
+}
+
 /// Everything about a flow entry that doesn't change while it is visible.
 pub(crate) struct FlowBody {
     pub(crate) cookie: Cookie,

@@ -578,8 +578,11 @@ impl<P: Packets> Switch<P> {
                     tracing::debug!(bridge = self.config.name, error = %e, "a learnt flow was refused");
                 }
             }
-            // Timeouts are part of an entry's identity for control: it can't shorten them in place.
-            datapath::pipeline::Request::FinTimeout { .. } => {}
+            datapath::pipeline::Request::FinTimeout { entry, idle, hard } => {
+                if self.control.shorten_timeouts(entry, idle, hard, now) {
+                    self.changed(now);
+                }
+            }
         }
     }
 

@@ -609,3 +609,102 @@ fn workers_see_all_of_a_bundle_or_nothing() {
     while c.tick(secs(3)).waiting {}
     assert_eq!(c.flow_count(TableId(0)), FLOWS);
 }
+
+/// Compiled to a clause of conjunction `id` at this priority.
+fn clause(id: u32, clause: u8, n_clauses: u8, priority: u16, matching: Match) -> FlowMod {
+    let part = ofproto::nicira::NxAction::Conjunction { clause, n_clauses, id };
+    FlowMod { priority, matching, instructions: apply(vec![Action::Nicira(part)]), ..FlowMod::default() }
+}
+
+#[test]
+fn a_conjunction_is_met_when_each_of_its_clauses_is() {
+    // Few entries and many: direct comparison and tuples.
+    for crowd in [0, 200u128] {
+        let mut c = control(1000);
+        let mut w = c.attach_worker().unwrap();
+        let src = |n: u32| Match::any().with(F::EthType, 0x800).with(F::Ipv4Src, n.into());
+        let dst = |n: u32| Match::any().with(F::EthType, 0x800).with(F::Ipv4Dst, n.into());
+        for n in [1, 2] {
+            c.flow_mod(V13, &clause(7, 0, 2, 50, src(n)), secs(1)).unwrap();
+            c.flow_mod(V13, &clause(7, 1, 2, 50, dst(10 + n)), secs(1)).unwrap();
+        }
+        for n in 0..crowd {
+            let other = Match::any().with(F::EthType, 0x800).with(F::Ipv4Dst, 1000 + n);
+            c.flow_mod(V13, &clause(8, 1, 2, 60, other), secs(1)).unwrap();
+        }
+        let add = |c: &mut Control, cookie, priority, m: Match| {
+            let m =
+                FlowMod { cookie: Cookie(cookie), priority, matching: m, instructions: out(1), ..FlowMod::default() };
+            c.flow_mod(V13, &m, secs(1)).unwrap();
+        };
+        add(&mut c, 100, 0, Match::any());
+        add(&mut c, 70, 1, Match::any().with(F::ConjId, 7));
+        // An ordinary entry of the clauses' priority, and one below.
+        add(&mut c, 51, 50, dst(12));
+        add(&mut c, 49, 49, src(1));
+        let mut found = |src: u32, dst: u32| {
+            let mut k = FlowKey::default();
+            k.set(F::EthType, 0x800);
+            k.set(F::Ipv4Src, src.into());
+            k.set(F::Ipv4Dst, dst.into());
+            let snap = w.adopt();
+            let one = snap.lookup(TableId(0), &k).map(|f| f.cookie().0);
+            let mut burst = [None];
+            snap.lookup_burst(TableId(0), &[&k], &mut burst);
+            assert_eq!(burst[0].map(|f| f.cookie().0), one);
+            one
+        };
+        assert_eq!(found(2, 11), Some(70));
+        assert_eq!(found(1, 11), Some(49), "looked up among all ordinary entries, of which 49 is the best");
+        assert_eq!(found(2, 12), Some(51), "an ordinary entry of the same priority comes first");
+        assert_eq!(found(2, 13), Some(100), "one clause of two");
+        assert_eq!(found(3, 11), Some(100));
+        // A clause goes: what was found by it, too, and a cache hears of it.
+        let before = c.barrier().0;
+        c.flow_mod(V13, &FlowMod { command: C::DeleteStrict, ..clause(7, 1, 2, 50, dst(11)) }, secs(2)).unwrap();
+        let mut k = FlowKey::default();
+        k.set(F::EthType, 0x800);
+        k.set(F::Ipv4Src, 2);
+        k.set(F::Ipv4Dst, 11);
+        let snap = w.adopt();
+        assert_eq!(snap.lookup(TableId(0), &k).map(|f| f.cookie().0), Some(100));
+        assert!(snap.last_add(TableId(0)) > before);
+        // All of it can go and its places come free.
+        let all = FlowMod { command: C::Delete, table: TableId(0), matching: Match::any(), ..FlowMod::default() };
+        c.flow_mod(V13, &all, secs(3)).unwrap();
+        settle(&mut c, &mut w, secs(4));
+        let book = &c.tables[0];
+        assert_eq!((book.slab.limit(), book.classifier.len(), book.clauses.len(), book.live), (0, 0, 0, 0));
+    }
+}
+
+#[test]
+fn the_end_of_a_connection_shortens_timeouts() {
+    let mut c = control(100);
+    let mut w = c.attach_worker().unwrap();
+    let m = FlowMod { flags: Fl::SEND_FLOW_REM, idle_timeout: 60, ..flow(1) };
+    c.flow_mod(V13, &m, secs(10)).unwrap();
+    assert!(hit(&mut w, 1, 5, secs(11)).is_some());
+    let name = |w: &mut Reader| {
+        let f = w.adopt().lookup(TableId(0), &key(1)).unwrap().cached();
+        crate::cache::CachedHit { table: f.table, index: f.index, added: f.added, stats: 0 }
+    };
+    let entry = name(&mut w);
+    assert!(c.shorten_timeouts(entry, 5, 0, secs(12)));
+    assert!(!c.shorten_timeouts(entry, 1, 0, secs(12)), "named the entry as it was");
+    let entry = name(&mut w);
+    assert!(!c.shorten_timeouts(entry, 20, 0, secs(12)), "never lengthens");
+    assert!(removed(&settle(&mut c, &mut w, Time::from_millis(15_900))).is_empty());
+    let events = settle(&mut c, &mut w, Time::from_millis(16_500));
+    let gone = removed(&events);
+    assert_eq!(
+        gone.iter().map(|f| (f.reason, f.idle_timeout, f.stats.packet_count)).collect::<Vec<_>>(),
+        [(R::IdleTimeout, 5, 5)]
+    );
+    // Where there was none.
+    c.flow_mod(V13, &FlowMod { flags: Fl::SEND_FLOW_REM, ..flow(1) }, secs(20)).unwrap();
+    let entry = name(&mut w);
+    assert!(c.shorten_timeouts(entry, 0, 3, secs(21)));
+    assert!(removed(&settle(&mut c, &mut w, Time::from_millis(22_900))).is_empty());
+    assert_eq!(removed(&settle(&mut c, &mut w, Time::from_millis(23_200))).len(), 1);
+}
