@@ -300,7 +300,7 @@ fn roles_to_and_fro_keep_one_master() {
     for generation_id in 0..2000 {
         let who = c[random(&mut seed) % 3];
         let role = [Role::Master, Role::Slave, Role::Equal, Role::NoChange][random(&mut seed) % 4];
-        let stale = random(&mut seed) % 5 == 0;
+        let stale = random(&mut seed).is_multiple_of(5);
         let generation_id = if stale { generation_id / 2 } else { generation_id };
         b.ask(who, V13, &Message::RoleRequest(RoleMsg { role, short_id: 0, generation_id }));
         let masters = c.iter().filter(|id| b.hub.session(**id).unwrap().role() == Role::Master).count();
