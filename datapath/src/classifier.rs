@@ -46,9 +46,9 @@ const LINEAR_BACK: usize = 12;
 /// miss or two. Measured with 100,000 rules: 8 0.5 M/s, 3 0.8, 2 0.95.
 const CHAIN_MAX: usize = 2;
 /// With this many entries in blocks, the first tuple is looked for.
-const FIRST_TRY: usize = 128;
+const FIRST_TRY: usize = LINEAR_MAX + 1;
 /// The first tuple takes at least so many entries when it is opened.
-const FIRST_TAKES: usize = 64;
+const FIRST_TAKES: usize = 32;
 /// Every other one so many: a block compares them about as fast as one tuple is looked at.
 const TAKES: usize = 192;
 /// Further entries that come to blocks before tuples are looked for again, at least.
