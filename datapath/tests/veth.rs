@@ -225,6 +225,11 @@ fn within<T: Send + 'static>(ns: &str, f: impl FnOnce() -> Result<T> + Send + 's
 
 fn send_raw(ns: &str, interface: &'static str, frames: Vec<Vec<u8>>) -> Result {
     within(ns, move || {
+        // From one processor: each has a receive queue of its own in the kernel, and a sender that moves
+        // may overtake itself there, before any port has seen the frames.
+        let mut here = rustix::thread::CpuSet::new();
+        here.set(rustix::thread::sched_getcpu());
+        rustix::thread::sched_setaffinity(None, &here)?;
         let mut socket = afpacket::sync::RawPacketStream::new()?;
         socket.bind(interface)?;
         for f in &frames {

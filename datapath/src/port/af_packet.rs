@@ -154,7 +154,9 @@ impl Rings {
         match (small, large) {
             (Some(s), Some(l)) if l < s => self.large.take(),
             (Some(_), _) => self.small.take(),
-            (None, _) => self.large.take(),
+            (None, Some(_)) => self.large.take(),
+            // Nothing is taken that wasn't compared: by now both may hold a frame.
+            (None, None) => None,
         }
     }
 
