@@ -300,7 +300,6 @@ fn monitor_requests_are_all_or_nothing() {
 }
 
 #[test]
-#[ignore = "waits for the codec of Nicira's messages"]
 fn nicira_packet_ins_and_controller_ids() {
     let mut b = Bench::up(Version::V10);
     b.ask(1, &Message::Nicira(NxMessage::SetPacketInFormat(1)));
