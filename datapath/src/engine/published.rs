@@ -10,7 +10,7 @@ use crate::key::FlowKey;
 use crate::meter::MeterTable;
 use crate::pipeline::{Hit, Miss, PortFacts, Settings, View};
 use crate::publish::{CachedFlow, FragmentHandling, Reader, Snapshot};
-use crate::table::Miss as TableMiss;
+use crate::table::{FlowRef, Miss as TableMiss};
 use ofproto::ids::{PortNo, TableId};
 
 impl Source for Reader {
@@ -37,14 +37,31 @@ const fn named(hit: CachedHit) -> CachedFlow {
     CachedFlow { table: hit.table, index: hit.index, added: hit.added }
 }
 
+/// Keys looked up together.
+const BURST: usize = 32;
+
+#[inline]
+fn hit(f: FlowRef<'_>) -> Hit<'_> {
+    let CachedFlow { table, index, added } = f.cached();
+    let handle = CachedHit { table, index, added, stats: f.stats().number() };
+    Hit { program: f.program(), cookie: f.cookie(), priority: f.priority(), handle }
+}
+
 impl<'r> View<'r> for Snapshot<'r> {
     #[inline]
     fn lookup(self, table: TableId, key: &FlowKey) -> Option<Hit<'r>> {
         // A table that table-features took out of the pipeline has no entries.
-        let f = Snapshot::lookup(&self, table, key)?;
-        let CachedFlow { table, index, added } = f.cached();
-        let handle = CachedHit { table, index, added, stats: f.stats().number() };
-        Some(Hit { program: f.program(), cookie: f.cookie(), priority: f.priority(), handle })
+        Snapshot::lookup(&self, table, key).map(hit)
+    }
+
+    fn lookup_burst(self, table: TableId, keys: &[&FlowKey], out: &mut [Option<Hit<'r>>]) {
+        let mut found = [None; BURST];
+        for (keys, out) in keys.chunks(BURST).zip(out.chunks_mut(BURST)) {
+            Snapshot::lookup_burst(&self, table, keys, &mut found);
+            for (out, found) in out.iter_mut().zip(&found[..keys.len()]) {
+                *out = found.map(hit);
+            }
+        }
     }
 
     fn miss(self, table: TableId) -> Miss {

@@ -213,7 +213,10 @@ fn compare(control: &mut Control, reader: &mut Reader, model: &Model, r: &mut Ra
     let snap = reader.adopt();
     let mut burst = vec![None; keys.len()];
     snap.lookup_burst(TableId(0), &refs, &mut burst);
-    for (key, b) in keys.iter().zip(&burst) {
+    let mut hits = vec![None; keys.len() + 1];
+    crate::pipeline::View::lookup_burst(snap, TableId(0), &refs, &mut hits);
+    for ((key, b), hit) in keys.iter().zip(&burst).zip(&hits) {
+        assert_eq!(hit.as_ref().map(|h| (h.cookie, h.priority)), b.as_ref().map(|f| (f.cookie(), f.priority())));
         let want = model.lookup(key).map(|f| (f.m.cookie, f.m.priority, f.m.instructions.clone()));
         let shown = |f: &crate::table::FlowRef<'_>| (f.cookie(), f.priority(), f.instructions().to_vec());
         assert_eq!(snap.lookup(TableId(0), key).as_ref().map(shown), want);
