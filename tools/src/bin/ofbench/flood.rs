@@ -43,7 +43,7 @@ fn mac(s: &str) -> Result<[u8; 6], String> {
 const BATCH: usize = 64;
 
 /// A packet socket bound to an interface.
-fn socket(interface: &str) -> anyhow::Result<OwnedFd> {
+pub fn socket(interface: &str) -> anyhow::Result<OwnedFd> {
     let mut stream =
         afpacket::sync::RawPacketStream::new().context("cannot open a packet socket (needs CAP_NET_RAW)")?;
     stream.bind(interface).with_context(|| format!("there is no interface {interface}"))?;

@@ -6,13 +6,12 @@
 //! of the machine's mood meets all of them.
 
 use crate::net::{Namespace, Process, installed, output};
+use crate::peers::{Dir, OVS_BRIDGE, OVS_PROGRAMS, load_average, start_ovs, text};
+use crate::report::{self, Figure};
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
-use comfy_table::{CellAlignment, Table, presets};
-use serde_json::{Map, Value, json};
-use std::ffi::OsStr;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -72,15 +71,6 @@ impl Peer {
     }
 }
 
-/// One figure of a measurement.
-struct Figure {
-    key: &'static str,
-    title: &'static str,
-    unit: &'static str,
-    /// Whether more is better.
-    more: bool,
-}
-
 const FIGURES: [Figure; 5] = [
     Figure { key: "tcp1", title: "TCP, 1 stream", unit: "Gb/s", more: true },
     Figure { key: "tcp4", title: "TCP, 4 streams", unit: "Gb/s", more: true },
@@ -93,6 +83,13 @@ const IP: [&str; 2] = ["10.99.0.1", "10.99.0.2"];
 const MAC: [&str; 2] = ["02:99:00:00:00:01", "02:99:00:00:00:02"];
 /// Behind port 2, but not the host's own: the frames end early in its stack.
 const SINK: &str = "02:99:00:00:02:99";
+
+/// The OpenFlow switches' entries.
+const FLOWS: [&str; 2] = ["in_port=1,actions=output:2", "in_port=2,actions=output:1"];
+
+fn names(peers: &[Peer]) -> Vec<&'static str> {
+    peers.iter().map(|p| p.name()).collect()
+}
 
 /// `io`
 pub fn run(args: &IoArgs) -> anyhow::Result<()> {
@@ -117,8 +114,7 @@ pub fn run(args: &IoArgs) -> anyhow::Result<()> {
     if peers.contains(&Peer::Switchd) && !tools.switchd.is_file() {
         bail!("there is no {}: build it with `cargo build --release`", tools.switchd.display());
     }
-    let ovs = ["ovsdb-tool", "ovsdb-server", "ovs-vswitchd", "ovs-vsctl", "ovs-ofctl"];
-    if let Some(missing) = ovs.iter().find(|p| !installed(p))
+    if let Some(missing) = OVS_PROGRAMS.iter().chain(&["ovs-ofctl"]).find(|p| !installed(p))
         && peers.contains(&Peer::Ovs)
     {
         eprintln!("ofbench: Open vSwitch is left out: no {missing} here");
@@ -137,21 +133,19 @@ pub fn run(args: &IoArgs) -> anyhow::Result<()> {
             }
         }
     }
-    let summary = summary(&peers, &samples);
+    let names = names(&peers);
     if args.json {
-        println!("{:#}", json!({ "runs": args.runs, "seconds": args.seconds, "results": summary }));
+        println!(
+            "{:#}",
+            json!({ "runs": args.runs, "seconds": args.seconds, "results": report::summary(&FIGURES, &names, &samples) })
+        );
     } else {
-        println!("{}", table(&peers, &samples));
+        println!("{}", report::table(&FIGURES, &names, &samples));
         if peers.len() > 1 {
-            println!("x: how many times as good {} is; above 1 it is better", peers[0].name());
+            println!("x: how many times as good {} is; above 1 it is better", names[0]);
         }
     }
     Ok(())
-}
-
-/// Processes that wanted to run within the last minute, on average.
-fn load_average() -> Option<f64> {
-    std::fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
 }
 
 struct Tools {
@@ -168,19 +162,6 @@ struct Lab {
     _sw: Namespace,
     _dir: Dir,
     bench: String,
-}
-
-/// A directory that goes away.
-struct Dir(PathBuf);
-
-impl Drop for Dir {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-fn text(path: &Path) -> anyhow::Result<&str> {
-    path.to_str().with_context(|| format!("{} isn't UTF-8", path.display()))
 }
 
 impl Lab {
@@ -208,7 +189,14 @@ impl Lab {
                 Vec::new()
             }
             Peer::Switchd => start_switchd(&sw, &dir.0, tools)?,
-            Peer::Ovs => start_ovs(&sw, &dir.0)?,
+            Peer::Ovs => {
+                let processes = start_ovs(&sw, &dir.0, None)?;
+                let target = format!("unix:{}", dir.0.join(OVS_BRIDGE).display());
+                for flow in FLOWS {
+                    output(&["ovs-ofctl", "-O", "OpenFlow13", "add-flow", &target, flow])?;
+                }
+                processes
+            }
         };
         let lab = Self { _switch: switch, h1, h2, _sw: sw, _dir: dir, bench: text(&tools.bench)?.to_owned() };
         // A learning switch must know where the sink is.
@@ -282,143 +270,10 @@ fn start_switchd(sw: &Namespace, dir: &Path, tools: &Tools) -> anyhow::Result<Ve
     let mut switchd = sw.spawn(&words, &[])?;
     switchd.until("switchd", || socket.exists())?;
     let target = format!("unix:{}", socket.display());
-    for flow in ["in_port=1,actions=output:2", "in_port=2,actions=output:1"] {
+    for flow in FLOWS {
         output(&[text(&tools.ofctl)?, "add-flow", &target, flow])?;
     }
     Ok(vec![switchd])
-}
-
-/// Open vSwitch with a database and directories of its own, so that one that runs already stays as it is.
-fn start_ovs(sw: &Namespace, dir: &Path) -> anyhow::Result<Vec<Process>> {
-    let schema = "/usr/share/openvswitch/vswitch.ovsschema";
-    let at = |name: &str| dir.join(name).display().to_string();
-    let (db, db_socket) = (at("conf.db"), format!("unix:{}", at("db.sock")));
-    output(&["ovsdb-tool", "create", &db, schema])?;
-    let dirs: Vec<(&str, &OsStr)> =
-        ["OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR", "OVS_SYSCONFDIR"].map(|v| (v, dir.as_os_str())).to_vec();
-    let mut c = Command::new("ovsdb-server");
-    c.args([&db, &format!("--remote=p{db_socket}"), "--verbose=off"]).envs(dirs.iter().copied());
-    let mut server = Process::start(c)?;
-    server.until("ovsdb-server", || dir.join("db.sock").exists())?;
-    let vsctl = |words: &str| {
-        let mut c = Command::new("ovs-vsctl");
-        c.arg(format!("--db={db_socket}"))
-            .arg("--timeout=15")
-            .args(words.split_whitespace())
-            .envs(dirs.iter().copied());
-        let out = c.output().context("cannot run ovs-vsctl")?;
-        if !out.status.success() {
-            bail!("`ovs-vsctl {words}`: {}", String::from_utf8_lossy(&out.stderr).trim());
-        }
-        Ok(())
-    };
-    vsctl("--no-wait init")?;
-    // Without this it passes unfinished checksums on, and TCP between veth ends doesn't work at all.
-    vsctl("--no-wait set Open_vSwitch . other_config:userspace-tso-enable=true")?;
-    let unixctl = format!("--unixctl={}", at("vswitchd.ctl"));
-    let vswitchd = sw.spawn(&["ovs-vswitchd", &db_socket, &unixctl, "--verbose=off"], &dirs)?;
-    let mut processes = vec![vswitchd, server];
-    vsctl("add-br br0 -- set bridge br0 datapath_type=netdev fail-mode=secure")?;
-    for i in 1..=2 {
-        vsctl(&format!("add-port br0 s{i} -- set interface s{i} ofport_request={i}"))?;
-    }
-    let management = dir.join("br0.mgmt");
-    processes[0].until("the OVS bridge", || management.exists())?;
-    let target = format!("unix:{}", management.display());
-    for flow in ["in_port=1,actions=output:2", "in_port=2,actions=output:1"] {
-        output(&["ovs-ofctl", "-O", "OpenFlow13", "add-flow", &target, flow])?;
-    }
-    Ok(processes)
-}
-
-/// The values of one figure, sorted.
-fn values(samples: &[(&'static str, f64)], key: &str) -> Vec<f64> {
-    let mut v: Vec<f64> = samples.iter().filter(|(k, _)| *k == key).map(|(_, v)| *v).collect();
-    v.sort_by(f64::total_cmp);
-    v
-}
-
-fn median(sorted: &[f64]) -> Option<f64> {
-    let n = sorted.len();
-    let (low, high) = (sorted.get(n.checked_sub(1)? / 2)?, sorted.get(n / 2)?);
-    Some((low + high) / 2.0)
-}
-
-/// How many times better the first is than the second.
-fn ratio(first: f64, second: f64, more: bool) -> f64 {
-    if more { first / second } else { second / first }
-}
-
-fn summary(peers: &[Peer], samples: &[Vec<(&'static str, f64)>]) -> Value {
-    let mut out = Map::new();
-    for f in &FIGURES {
-        let mut of_figure = Map::new();
-        let base = samples.first().and_then(|s| median(&values(s, f.key)));
-        for (peer, s) in peers.iter().zip(samples) {
-            let v = values(s, f.key);
-            let Some(m) = median(&v) else { continue };
-            let first = base.map(|b| ratio(b, m, f.more));
-            let entry =
-                json!({ "median": m, "min": v.first(), "max": v.last(), "all": v, "first_is_better_by": first });
-            of_figure.insert(peer.name().into(), entry);
-        }
-        if !of_figure.is_empty() {
-            of_figure.insert("unit".into(), f.unit.into());
-            out.insert(f.key.into(), of_figure.into());
-        }
-    }
-    out.into()
-}
-
-fn shown(v: f64) -> String {
-    if v >= 100.0 {
-        format!("{v:.0}")
-    } else if v >= 10.0 {
-        format!("{v:.1}")
-    } else {
-        format!("{v:.2}")
-    }
-}
-
-/// Medians with their spread; beside each peer how many times better the first switch is.
-fn table(peers: &[Peer], samples: &[Vec<(&'static str, f64)>]) -> String {
-    let mut t = Table::new();
-    t.load_preset(presets::NOTHING);
-    let mut head = vec!["median (least to most)".to_owned(), String::new()];
-    for (i, p) in peers.iter().enumerate() {
-        head.push(p.name().to_owned());
-        if i > 0 {
-            head.push(format!("{} is", peers[0].name()));
-        }
-    }
-    t.set_header(head);
-    for f in &FIGURES {
-        let mut row = vec![f.title.to_owned(), f.unit.to_owned()];
-        let mut base = None;
-        for (i, s) in samples.iter().enumerate() {
-            let v = values(s, f.key);
-            let m = median(&v);
-            row.push(match (m, v.first(), v.last()) {
-                (Some(m), Some(a), Some(b)) => format!("{} ({} to {})", shown(m), shown(*a), shown(*b)),
-                _ => "-".into(),
-            });
-            if i == 0 {
-                base = m;
-            } else {
-                let times = base.zip(m).map(|(b, m)| format!("{:.2}x", ratio(b, m, f.more)));
-                row.push(times.unwrap_or_else(|| "-".into()));
-            }
-        }
-        if base.is_some() {
-            t.add_row(row);
-        }
-    }
-    for column in t.column_iter_mut() {
-        if column.index > 0 {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    t.lines().map(|l| l.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -426,22 +281,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn medians_and_ratios() {
-        assert_eq!(median(&[]), None);
-        assert_eq!(median(&[3.0]), Some(3.0));
-        assert_eq!(median(&[1.0, 2.0, 9.0]), Some(2.0));
-        assert_eq!(median(&[1.0, 2.0, 4.0, 9.0]), Some(3.0));
-        assert_eq!((ratio(6.0, 3.0, true), ratio(6.0, 3.0, false)), (2.0, 0.5));
-    }
-
-    #[test]
     fn the_table_has_the_figures_that_were_measured() {
         let samples = [vec![("pps", 2.0), ("pps", 1.0), ("pps", 1.2)], vec![("pps", 0.6)]];
-        let text = table(&[Peer::Switchd, Peer::Ovs], &samples);
+        let names = names(&[Peer::Switchd, Peer::Ovs]);
+        let text = report::table(&FIGURES, &names, &samples);
         let row = text.lines().find(|l| l.contains("64-byte")).expect("a row");
         assert!(row.contains("1.20 (1.00 to 2.00)") && row.contains("2.00x"), "{text}");
         assert!(!text.contains("TCP"), "{text}");
-        let json = summary(&[Peer::Switchd, Peer::Ovs], &samples);
+        let json = report::summary(&FIGURES, &names, &samples);
         assert_eq!(json["pps"]["OVS userspace"]["first_is_better_by"], 2.0);
     }
 }

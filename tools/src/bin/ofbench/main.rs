@@ -1,10 +1,14 @@
 //! Measures the switch beside its peers, and small traffic tools for demonstrations.
 #![forbid(unsafe_code)]
 
+mod client;
+mod control;
 mod echo;
 mod flood;
 mod io;
 mod net;
+mod peers;
+mod report;
 mod tcp;
 
 use clap::{Parser, Subcommand};
@@ -20,6 +24,8 @@ struct Cli {
 enum Command {
     /// Throughput and latency through switchd, a Linux bridge and Open vSwitch's userspace datapath
     Io(io::IoArgs),
+    /// Flow-mods, dumps, packet-ins and packet-outs of switchd and Open vSwitch
+    Control(control::ControlArgs),
     /// Receives TCP streams and prints how much came
     TcpServer(tcp::ServerArgs),
     /// Sends TCP streams as fast as they go and prints the rate
@@ -35,6 +41,7 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Io(args) => io::run(&args),
+        Command::Control(args) => control::run(&args),
         Command::TcpServer(args) => tcp::serve(&args),
         Command::TcpClient(args) => tcp::send(&args),
         Command::Flood(args) => flood::run(&args),

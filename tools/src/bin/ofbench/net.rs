@@ -3,6 +3,7 @@
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 use std::ffi::OsStr;
+use std::os::fd::AsFd as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -60,6 +61,21 @@ impl Namespace {
         Process::start(c)
     }
 
+    /// Runs something in a thread of this process that is in the namespace: sockets made there stay there.
+    pub fn within<T: Send>(&self, work: impl FnOnce() -> anyhow::Result<T> + Send) -> anyhow::Result<T> {
+        let path = std::path::Path::new("/run/netns").join(&self.0);
+        let file = std::fs::File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
+        std::thread::scope(|scope| {
+            let worker = scope.spawn(|| {
+                let network = Some(rustix::thread::LinkNameSpaceType::Network);
+                rustix::thread::move_into_link_name_space(file.as_fd(), network)
+                    .with_context(|| format!("cannot enter {}", path.display()))?;
+                work()
+            });
+            worker.join().unwrap_or_else(|_| bail!("a thread in {} ended early", self.0))
+        })
+    }
+
     /// Packets received by an interface.
     pub fn received(&self, interface: &str) -> anyhow::Result<u64> {
         let text = self.ip(&format!("-j -s link show dev {interface}"))?;
@@ -83,6 +99,11 @@ impl Process {
     pub fn start(mut c: Command) -> anyhow::Result<Self> {
         c.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         Ok(Self(c.spawn().with_context(|| format!("cannot run {:?}", c.get_program()))?))
+    }
+
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.0.id()
     }
 
     /// Waits until something is there.
