@@ -2,10 +2,13 @@
 //! from the configured authority.
 //!
 //! A controller is known by its certificate's chain, not by a name: authorities made for OpenFlow
-//! (`ovs-pki` and its like) sign names that no DNS has, and controllers are given by address. Certificate
-//! files are read again when they are older than a moment, so that renewed ones need no restart.
+//! (`ovs-pki` and its like) sign names that no DNS has, and controllers are given by address; names are
+//! looked at where the configuration asks for it (see [`identity`](super::identity)). Files that have changed
+//! are read again for the next connection, so that renewed ones need no restart.
 
-use crate::config::Tls;
+use super::identity::{Names, Policy};
+use crate::config::{CertName, Tls};
+use ofproto::ids::Dpid;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -16,11 +19,14 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, S
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-/// How long what was read from the files is used.
-const FRESH: Duration = Duration::from_secs(5);
+/// How soon files that couldn't be used are tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// What tells one version of a file from another.
+type Stamp = [Option<(SystemTime, u64, u64)>; 3];
 
 /// Both sides' settings, made of one reading of the files.
 #[derive(Clone)]
@@ -32,7 +38,16 @@ struct Loaded {
 /// Certificates and keys by their files.
 pub struct TlsFiles {
     files: Tls,
-    loaded: Mutex<(Instant, Loaded)>,
+    policy: Policy,
+    loaded: Mutex<Held>,
+}
+
+struct Held {
+    loaded: Loaded,
+    /// Of the files that were read.
+    stamp: Stamp,
+    /// When files that have changed turned out unusable.
+    failed: Option<Instant>,
 }
 
 impl std::fmt::Debug for TlsFiles {
@@ -54,7 +69,15 @@ fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
     Ok(list)
 }
 
-fn load(files: &Tls) -> io::Result<Loaded> {
+fn stamp(files: &Tls) -> Stamp {
+    use std::os::unix::fs::MetadataExt;
+    [&files.key, &files.cert, &files.ca].map(|path| {
+        let meta = std::fs::metadata(path).ok()?;
+        Some((meta.modified().ok()?, meta.ino(), meta.len()))
+    })
+}
+
+fn load(files: &Tls, policy: &Policy) -> io::Result<Loaded> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut roots = RootCertStore::empty();
     for cert in certificates(&files.ca)? {
@@ -62,6 +85,11 @@ fn load(files: &Tls) -> io::Result<Loaded> {
     }
     let roots = Arc::new(roots);
     let chain = certificates(&files.cert)?;
+    if policy.looks()
+        && let Some(own) = chain.first()
+    {
+        Names::of(own).and_then(|names| policy.own(&names)).map_err(|e| bad(&files.cert, "unusable", e))?;
+    }
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|e| bad(&files.key, "can't be read as a PEM key", e))?;
     let versions = |e| io::Error::other(format!("TLS: {e}"));
     let unfit = |e| bad(&files.cert, "doesn't go with the key", e);
@@ -89,26 +117,49 @@ fn load(files: &Tls) -> io::Result<Loaded> {
 }
 
 impl TlsFiles {
-    /// Reads the files.
+    /// Reads the files, for a switch with this datapath id.
     ///
     /// # Errors
     /// A file can't be read, or isn't what it should be: which and why.
-    pub fn new(files: Tls) -> io::Result<Self> {
-        let loaded = load(&files)?;
-        Ok(Self { files, loaded: Mutex::new((Instant::now(), loaded)) })
+    pub fn new(files: Tls, dpid: Dpid) -> io::Result<Self> {
+        let policy = Policy { peers: files.peers.clone(), dpid: files.bind_dpid.then_some(dpid) };
+        let stamp = stamp(&files);
+        let loaded = load(&files, &policy)?;
+        Ok(Self { files, policy, loaded: Mutex::new(Held { loaded, stamp, failed: None }) })
     }
 
-    /// The settings, read again if they are old; the old ones while the files are unusable.
+    /// The settings, read again if a file has changed; the old ones while the files are unusable, which they
+    /// are while they are being replaced one by one.
     fn current(&self) -> Loaded {
         let mut held = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.0.elapsed() >= FRESH {
-            held.0 = Instant::now();
-            match load(&self.files) {
-                Ok(loaded) => held.1 = loaded,
-                Err(e) => tracing::warn!(error = %e, "TLS files are unusable; what was read before stays"),
+        let stamp = stamp(&self.files);
+        if stamp != held.stamp && held.failed.is_none_or(|at| at.elapsed() >= AGAIN) {
+            match load(&self.files, &self.policy) {
+                Ok(loaded) => {
+                    tracing::info!(cert = %self.files.cert.display(), "TLS files read again");
+                    *held = Held { loaded, stamp, failed: None };
+                }
+                Err(e) => {
+                    tracing::warn!(error = %e, "TLS files are unusable; what was read before stays");
+                    held.failed = Some(Instant::now());
+                }
             }
         }
-        held.1.clone()
+        held.loaded.clone()
+    }
+
+    /// Judges the peer by its certificate's names; `name` is what this one must bear.
+    ///
+    /// # Errors
+    /// It is somebody else, or shows no certificate.
+    pub fn admit(&self, peer: Option<&[CertificateDer<'_>]>, name: Option<&CertName>) -> io::Result<()> {
+        if name.is_none() && !self.policy.looks() {
+            return Ok(());
+        }
+        let denied = |why| io::Error::new(io::ErrorKind::PermissionDenied, why);
+        let cert = peer.and_then(|chain| chain.first());
+        let cert = cert.ok_or_else(|| denied("the peer shows no certificate".to_owned()))?;
+        Names::of(cert).and_then(|names| self.policy.peer(&names, name)).map_err(denied)
     }
 
     /// For dialling.

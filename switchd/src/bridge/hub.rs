@@ -4,6 +4,7 @@
 //! Invariants: at most one master; every request's consequences (effects, events) are told to
 //! everybody before the next request begins; a session that ended is told nothing.
 
+use crate::session::hello::VersionSet;
 use crate::session::host::{Effect, Host};
 use crate::session::notify::{FlowEvent, Punted};
 use crate::session::{ConnId, Purpose, Received, Session, Settings};
@@ -16,6 +17,7 @@ use ofproto::role::{ControllerStatus, ControllerStatusProp, Role};
 use ofproto::stats::FlowDesc;
 use ofproto::table::TableStatus;
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// Something that happened in the switch.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,6 +89,8 @@ pub struct Hub<B> {
     sessions: BTreeMap<ConnId, Session>,
     settings: Settings,
     next: u64,
+    /// Auxiliary connections by their main one.
+    auxiliaries: BTreeMap<ConnId, Vec<ConnId>>,
     demand: Demand,
     /// Controllers that are dialled, connected or not, as URIs.
     configured: Vec<String>,
@@ -102,6 +106,7 @@ impl<B: Backend> Hub<B> {
             sessions: BTreeMap::new(),
             settings,
             next: 1,
+            auxiliaries: BTreeMap::new(),
             demand: Demand::default(),
             configured: Vec::new(),
             unclaimed: 0,
@@ -118,7 +123,23 @@ impl<B: Backend> Hub<B> {
     pub fn opened(&mut self, now: Time, peer: String, purpose: Purpose) -> ConnId {
         let id = ConnId(self.next);
         self.next += 1;
-        self.sessions.insert(id, Session::new(id, peer, purpose, self.settings.clone(), now));
+        let mut settings = self.settings.clone();
+        let mut refused = false;
+        if let Purpose::Auxiliary { main, .. } = purpose {
+            // One channel speaks one version, and there is no channel before its main connection is set up.
+            match self.sessions.get(&main).filter(|s| s.introduced()).and_then(Session::version) {
+                Some(version) => {
+                    settings.versions = VersionSet::of(&[version]);
+                    self.auxiliaries.entry(main).or_default().push(id);
+                }
+                None => refused = true,
+            }
+        }
+        let mut session = Session::new(id, peer, purpose, settings, now);
+        if refused {
+            session.end(false, "an auxiliary connection without its main one");
+        }
+        self.sessions.insert(id, session);
         id
     }
 
@@ -127,6 +148,17 @@ impl<B: Backend> Hub<B> {
         let Some(mut session) = self.sessions.remove(&id) else { return };
         session.give_back(&mut self.switch);
         self.switch.forget(id);
+        if let Some(main) = session.main()
+            && let Some(list) = self.auxiliaries.get_mut(&main)
+        {
+            list.retain(|a| *a != id);
+        }
+        // They end with it, at once.
+        for auxiliary in self.auxiliaries.remove(&id).unwrap_or_default() {
+            if let Some(session) = self.sessions.get_mut(&auxiliary) {
+                session.end(false, "the main connection ended");
+            }
+        }
         if session.established() && session.purpose() == Purpose::Controller {
             let status = status_of(&session, REASON_CHANNEL, CHANNEL_DOWN);
             for other in self.sessions.values_mut() {
@@ -134,6 +166,31 @@ impl<B: Backend> Hub<B> {
             }
         }
         self.refresh(now);
+    }
+
+    /// Lets a session act; an auxiliary one does so with its main connection's channel. `None`: there is no
+    /// such session, or its channel is gone.
+    fn act<R>(&mut self, id: ConnId, action: impl FnOnce(&mut Session, &mut B) -> R) -> Option<R> {
+        let Some(main) = self.sessions.get(&id)?.main() else {
+            return Some(action(self.sessions.get_mut(&id)?, &mut self.switch));
+        };
+        if !self.sessions.contains_key(&main) {
+            return None;
+        }
+        let mut session = self.sessions.remove(&id)?;
+        if let Some(main) = self.sessions.get_mut(&main) {
+            session.swap_channel(main);
+        }
+        // A defect ends this connection, not the main one: its channel goes back all the same.
+        let done = catch_unwind(AssertUnwindSafe(|| action(&mut session, &mut self.switch)));
+        if let Some(main) = self.sessions.get_mut(&main) {
+            session.swap_channel(main);
+        }
+        self.sessions.insert(id, session);
+        match done {
+            Ok(done) => Some(done),
+            Err(defect) => resume_unwind(defect),
+        }
     }
 
     /// A session.
@@ -163,13 +220,15 @@ impl<B: Backend> Hub<B> {
 
     /// Takes a message of a connection whose session is ready.
     pub fn receive(&mut self, now: Time, id: ConnId, received: Received) {
-        let Some(session) = self.sessions.get_mut(&id) else { return };
-        let before = standing(session);
+        let Some(session) = self.sessions.get(&id) else { return };
+        let main = session.main();
+        let before = (standing(session), main.and_then(|m| self.sessions.get(&m)).map(standing));
         let was_up = session.controls();
         let xid = received.header.xid;
-        session.receive(now, received, &mut self.switch);
+        self.act(id, |session, switch| session.receive(now, received, switch));
+        let Some(session) = self.sessions.get(&id) else { return };
         let came_up = !was_up && session.controls();
-        let changed = before != standing(session);
+        let changed = before != (standing(session), main.and_then(|m| self.sessions.get(&m)).map(standing));
         self.spread(Some((id, xid)));
         if came_up && let Some(session) = self.sessions.get(&id) {
             let status = status_of(session, REASON_CHANNEL, CHANNEL_UP);
@@ -184,9 +243,7 @@ impl<B: Backend> Hub<B> {
 
     /// Goes on with what a connection waits for.
     pub fn advance(&mut self, now: Time, id: ConnId) {
-        if let Some(session) = self.sessions.get_mut(&id) {
-            session.advance(now, &mut self.switch);
-        }
+        self.act(id, |session, switch| session.advance(now, switch));
     }
 
     /// Passes at most `most` packets on to controllers: how many there were.
@@ -198,12 +255,29 @@ impl<B: Backend> Hub<B> {
         most
     }
 
-    /// Passes one packet on to every connection that wants it.
+    /// Passes one packet on to every controller that wants it: over the main connection, or over the same
+    /// auxiliary one for all packets of a flow.
     pub fn punted(&mut self, now: Time, punted: &Punted) {
         let mut wanted = false;
+        let mut carriers = Vec::new();
         for session in self.sessions.values_mut() {
-            wanted |= session.wants_packet_in(punted);
-            session.packet_in(now, punted);
+            if !session.wants_packet_in(punted) {
+                continue;
+            }
+            wanted = true;
+            match self.auxiliaries.get(&session.id()) {
+                Some(list) if !list.is_empty() => carriers.push(session.id()),
+                _ => {
+                    session.packet_in(now, punted);
+                }
+            }
+        }
+        for main in carriers {
+            let up = |id: &ConnId| self.sessions.get(id).is_some_and(|s| s.version().is_some());
+            let up: Vec<ConnId> = self.auxiliaries.get(&main).into_iter().flatten().copied().filter(up).collect();
+            let share = (punted.flow % up.len().max(1) as u64) as usize;
+            let carrier = up.get(share).copied().unwrap_or(main);
+            self.act(carrier, |session, _| session.packet_in(now, punted));
         }
         self.unclaimed += u64::from(!wanted);
     }
@@ -218,8 +292,12 @@ impl<B: Backend> Hub<B> {
     pub fn tick(&mut self, now: Time) {
         self.switch.tick(now);
         self.spread(None);
-        for session in self.sessions.values_mut() {
+        for session in self.sessions.values_mut().filter(|s| s.main().is_none()) {
             session.tick(now, &mut self.switch);
+        }
+        let auxiliaries: Vec<ConnId> = self.auxiliaries.values().flatten().copied().collect();
+        for id in auxiliaries {
+            self.act(id, |session, switch| session.tick(now, switch));
         }
     }
 
@@ -254,7 +332,7 @@ impl<B: Backend> Hub<B> {
                     session.flow_event(*event, flow, own);
                 }
                 Happened::Port { reason, port, by } => {
-                    let own = *by == Some(session.id()) && session.version() < Some(Version::V15);
+                    let own = *by == Some(session.governing()) && session.version() < Some(Version::V15);
                     if !own {
                         session.port_status(*reason, port);
                     }

@@ -11,6 +11,8 @@
 //! more than a round. With nothing to do it sleeps until the doorbell rings or a timer is due.
 
 mod answers;
+#[cfg(test)]
+mod auxiliary;
 mod explain;
 mod features;
 #[cfg(test)]
@@ -25,10 +27,10 @@ mod tests;
 mod traffic;
 
 use crate::agent::outbox::{Close, Outbox};
-use crate::agent::{DialStatus, Opened};
+use crate::agent::{DialStatus, Opened, Standing};
 use crate::management;
 use crate::ports::PortEvent;
-use crate::session::{ConnId, Received, limits};
+use crate::session::{ConnId, Purpose, Received, limits};
 use bytes::Bytes;
 use crossbeam::channel::{self, RecvTimeoutError};
 use datapath::clock::Time;
@@ -158,6 +160,8 @@ struct Link {
     outbox: Arc<Outbox>,
     /// `outbox.written()` when it last moved, and when that was.
     progress: (u64, Time),
+    /// Whom to tell that the version is agreed on, and that the connection is set up.
+    standing: Standing,
 }
 
 /// The thread's state.
@@ -248,9 +252,9 @@ impl<S: Instance> Runner<S> {
     fn event(&mut self, now: Time, event: Event) {
         match event {
             Event::Opened(opened) => {
-                let Opened { peer, purpose, inbound, outbox } = opened;
+                let Opened { peer, purpose, inbound, outbox, standing } = opened;
                 let id = self.hub.opened(now, peer, purpose);
-                self.links.push(Link { id, inbound, held: VecDeque::new(), outbox, progress: (0, now) });
+                self.links.push(Link { id, inbound, held: VecDeque::new(), outbox, progress: (0, now), standing });
             }
             Event::Port(event) => {
                 self.hub.switch.port_event(now, event);
@@ -331,6 +335,7 @@ impl<S: Instance> Runner<S> {
                 return false;
             };
             link.outbox.push(Bytes::from(session.take_output()));
+            link.standing.follow(session);
             let written = link.outbox.written();
             if written != link.progress.0 || link.outbox.queued() == 0 {
                 link.progress = (written, now);
@@ -390,10 +395,16 @@ fn describe(s: &crate::session::Session, now: Time) -> serde_json::Value {
     serde_json::json!({
         "id": s.id().0,
         "peer": s.peer(),
-        "purpose": format!("{:?}", s.purpose()).to_lowercase(),
+        "purpose": match s.purpose() {
+            Purpose::Controller => "controller",
+            Purpose::Visitor => "visitor",
+            Purpose::Auxiliary { .. } => "auxiliary",
+        },
+        "main": s.main().map(|m| m.0),
+        "auxiliary_id": s.auxiliary_id(),
         "state": s.state_name(),
         "version": s.version().map(|v| v.to_string()),
-        "role": format!("{:?}", s.role()).to_lowercase(),
+        "role": if s.main().is_some() { None } else { Some(format!("{:?}", s.role()).to_lowercase()) },
         "seconds": now.since(s.connected()).as_secs(),
         "last_error": s.last_error(),
         "monitors": s.monitors(),

@@ -692,5 +692,31 @@ fn punted(punt: &Punt) -> Punted {
         implicit_miss,
         controller_id: (punt.controller_id != 0).then_some(punt.controller_id),
         userdata: punt.userdata.clone(),
+        flow: flow_hash(&punt.key),
     }
+}
+
+/// What tells flows apart for spreading packet-ins over connections.
+const FLOW: [FieldId; 11] = [
+    FieldId::InPort,
+    FieldId::EthDst,
+    FieldId::EthSrc,
+    FieldId::EthType,
+    FieldId::VlanVid,
+    FieldId::Ipv4Src,
+    FieldId::Ipv4Dst,
+    FieldId::Ipv6Src,
+    FieldId::Ipv6Dst,
+    FieldId::TcpSrc,
+    FieldId::TcpDst,
+];
+
+/// One number for all packets of a flow.
+fn flow_hash(key: &FlowKey) -> u64 {
+    let hash = FLOW.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, field| {
+        let value = key.get(*field);
+        let word = (value as u64) ^ (value >> 64) as u64;
+        (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
+    });
+    hash ^ hash >> 32
 }

@@ -511,7 +511,7 @@ fn the_whole_way_over_sockets() {
                 .map(|_: crate::config::Listen| crate::config::Listen::Tcp("127.0.0.1:0".parse().unwrap()))
                 .unwrap(),
         ],
-        tls: None,
+        ..AgentConfig::default()
     };
     let agent = runtime.block_on(Agent::start(&config, &handle)).unwrap();
 
@@ -578,6 +578,7 @@ fn echo_requests_pass_a_barrier_that_holds_their_connection_back() {
         purpose: Purpose::Controller,
         inbound,
         outbox: Arc::clone(&outbox),
+        standing: crate::agent::Standing::default(),
     };
     handle.send_blocking(Event::Opened(opened)).unwrap();
     let say = |xid, message: Message| {

@@ -1,6 +1,6 @@
 //! The command line.
 
-use super::value::{self, FailMode, IfName, Listen, ManagementPath, PortSpec, Target};
+use super::value::{self, CertName, ControllerSpec, FailMode, IfName, Listen, ManagementPath, PortSpec};
 use super::{BridgeOptions, Options, Origin, QueueSpec, Sourced};
 use clap::Parser;
 use ofproto::Version;
@@ -72,9 +72,11 @@ pub struct Cli {
 
     /// A controller to dial: tcp:HOST[:PORT], tls:HOST[:PORT] or unix:PATH (repeatable)
     ///
-    /// The default port is 6653.
-    #[arg(long, value_name = "TARGET", value_parser = Target::from_str, help_heading = "OpenFlow channel")]
-    controller: Vec<Target>,
+    /// The default port is 6653. `,auxiliary=N` after it asks for N auxiliary connections beside the main
+    /// one, over which packet-ins go then (OpenFlow 1.3 and later; the controller has to know them).
+    /// `,name=NAME` after tls: is the name that its certificate must bear.
+    #[arg(long, value_name = "TARGET", value_parser = ControllerSpec::from_str, help_heading = "OpenFlow channel")]
+    controller: Vec<ControllerSpec>,
 
     /// Listen for controllers: ptcp:[PORT][:IP], ptls:[PORT][:IP] or punix:PATH (repeatable)
     #[arg(long, value_name = "LISTENER", value_parser = Listen::from_str, help_heading = "OpenFlow channel")]
@@ -114,6 +116,20 @@ pub struct Cli {
     /// Certificate authority that the peer must be signed by (PEM)
     #[arg(long, value_name = "FILE", help_heading = "OpenFlow channel")]
     tls_ca: Option<PathBuf>,
+
+    /// A name of which the peer's certificate must bear one (repeatable)
+    ///
+    /// One of its alternative names (DNS, URI, address, mail) or the subject's common name. Without it
+    /// every certificate of the authority will do.
+    #[arg(long, value_name = "NAME", value_parser = CertName::from_str, help_heading = "OpenFlow channel")]
+    tls_peer: Vec<CertName>,
+
+    /// Bind certificates to the datapath id
+    ///
+    /// The switch's own certificate must then bear the name `dpid:HEX16` of its datapath id, and a peer's
+    /// that bears any such names must bear this one.
+    #[arg(long, help_heading = "OpenFlow channel")]
+    tls_bind_dpid: bool,
 
     /// Packet worker threads; by default one per processor, 4 at most
     #[arg(long, value_name = "N", value_parser = parse_workers, help_heading = "Process")]
@@ -180,6 +196,8 @@ impl Cli {
                 tls_key: self.tls_key.map(|v| one(v, "--tls-key")),
                 tls_cert: self.tls_cert.map(|v| one(v, "--tls-cert")),
                 tls_ca: self.tls_ca.map(|v| one(v, "--tls-ca")),
+                tls_peers: list(self.tls_peer, "--tls-peer"),
+                tls_bind_dpid: self.tls_bind_dpid.then(|| one(true, "--tls-bind-dpid")),
             }],
             workers: self.workers,
             management: self.management,

@@ -16,7 +16,7 @@ const MAX_FILE: u64 = 1 << 20;
 /// Most bridges of one process.
 pub const MAX_BRIDGES: usize = 64;
 
-const BRIDGE_KEYS: [&str; 16] = [
+const BRIDGE_KEYS: [&str; 18] = [
     "name",
     "dpid",
     "port",
@@ -33,6 +33,8 @@ const BRIDGE_KEYS: [&str; 16] = [
     "tls-key",
     "tls-cert",
     "tls-ca",
+    "tls-peer",
+    "tls-bind-dpid",
 ];
 
 const PROCESS_KEYS: [&str; 4] = ["workers", "management", "log", "bridge"];
@@ -162,12 +164,7 @@ impl File<'_> {
             }
             "port" => b.ports = Some(self.list(value, key, false, |s| s.parse())?),
             "queue" => b.queues = Some(self.queues(value, key)?),
-            "local-port" => {
-                let DeValue::Boolean(on) = value.get_ref() else {
-                    return Err(self.expected(value, key, "`true` or `false`"));
-                };
-                b.local_port = Some(Sourced { value: *on, origin: self.at(value.span().start, key) });
-            }
+            "local-port" => b.local_port = Some(self.boolean(value, key)?),
             "fail-mode" => b.fail_mode = Some(self.parsed(value, key)?),
             "controller" => b.controllers = Some(self.list(value, key, false, |s| s.parse())?),
             "listen" => b.listen = Some(self.list(value, key, false, |s| s.parse())?),
@@ -191,6 +188,8 @@ impl File<'_> {
             "tls-key" => b.tls_key = Some(self.path(value, key)?),
             "tls-cert" => b.tls_cert = Some(self.path(value, key)?),
             "tls-ca" => b.tls_ca = Some(self.path(value, key)?),
+            "tls-peer" => b.tls_peers = Some(self.list(value, key, false, |s| s.parse())?),
+            "tls-bind-dpid" => b.tls_bind_dpid = Some(self.boolean(value, key)?),
             _ => return Ok(false),
         }
         Ok(true)
@@ -231,6 +230,13 @@ impl File<'_> {
         };
         (spec.port, spec.id) = (port, id);
         Ok(Sourced { value: spec, origin: self.at(item.span().start, key) })
+    }
+
+    fn boolean(&self, value: &Spanned<DeValue<'_>>, key: &str) -> Result<Sourced<bool>, ConfigError> {
+        match value.get_ref() {
+            DeValue::Boolean(on) => Ok(Sourced { value: *on, origin: self.at(value.span().start, key) }),
+            _ => Err(self.expected(value, key, "`true` or `false`")),
+        }
     }
 
     fn number(&self, value: &Spanned<DeValue<'_>>, key: &str) -> Result<i64, ConfigError> {

@@ -12,7 +12,9 @@ pub mod value;
 pub use cli::Cli;
 pub use file::{parse as parse_file, read as read_file};
 pub use queue::{MAX_QUEUE, QueueSpec, Rate, queue_id};
-pub use value::{FailMode, HostPort, IfName, Listen, ManagementPath, PortKind, PortSpec, Target};
+pub use value::{
+    CertName, ControllerSpec, FailMode, HostPort, IfName, Listen, ManagementPath, PortKind, PortSpec, Target,
+};
 
 use ofproto::Version;
 use ofproto::ids::Dpid;
@@ -90,7 +92,7 @@ pub struct BridgeOptions {
     pub queues: Option<Vec<Sourced<QueueSpec>>>,
     pub local_port: Option<Sourced<bool>>,
     pub fail_mode: Option<Sourced<FailMode>>,
-    pub controllers: Option<Vec<Sourced<Target>>>,
+    pub controllers: Option<Vec<Sourced<ControllerSpec>>>,
     pub listen: Option<Vec<Sourced<Listen>>>,
     pub protocols: Option<Vec<Sourced<Version>>>,
     pub inactivity_probe: Option<Sourced<u32>>,
@@ -100,6 +102,8 @@ pub struct BridgeOptions {
     pub tls_key: Option<Sourced<PathBuf>>,
     pub tls_cert: Option<Sourced<PathBuf>>,
     pub tls_ca: Option<Sourced<PathBuf>>,
+    pub tls_peers: Option<Vec<Sourced<CertName>>>,
+    pub tls_bind_dpid: Option<Sourced<bool>>,
 }
 
 impl BridgeOptions {
@@ -122,6 +126,8 @@ impl BridgeOptions {
             tls_key: self.tls_key.or(other.tls_key),
             tls_cert: self.tls_cert.or(other.tls_cert),
             tls_ca: self.tls_ca.or(other.tls_ca),
+            tls_peers: self.tls_peers.or(other.tls_peers),
+            tls_bind_dpid: self.tls_bind_dpid.or(other.tls_bind_dpid),
         }
     }
 }
@@ -148,6 +154,10 @@ pub struct Tls {
     pub cert: PathBuf,
     /// Authority of the peer's certificate.
     pub ca: PathBuf,
+    /// Names of which a peer's certificate must bear one; none: any name will do.
+    pub peers: Vec<CertName>,
+    /// Whether certificates are bound to the datapath id.
+    pub bind_dpid: bool,
 }
 
 /// A bridge.
@@ -166,7 +176,7 @@ pub struct BridgeConfig {
     /// Without a controller.
     pub fail_mode: FailMode,
     /// Controllers to dial.
-    pub controllers: Vec<Target>,
+    pub controllers: Vec<ControllerSpec>,
     /// Listeners.
     pub listen: Vec<Listen>,
     /// Allowed versions, oldest first, never empty.
@@ -319,18 +329,25 @@ fn bridge(b: BridgeOptions, several: bool, seen: &mut Seen) -> Result<BridgeConf
     let controllers = b.controllers.unwrap_or_default();
     let mut targets = HashMap::new();
     for c in &controllers {
-        unique(&mut targets, c.value.clone(), &c.origin, "controller")?;
+        unique(&mut targets, c.value.target.clone(), &c.origin, "controller")?;
     }
     let listen = b.listen.unwrap_or_default();
     for l in &listen {
         unique(&mut seen.listeners, l.value.clone(), &l.origin, "listener")?;
     }
-    let wants_tls = controllers.iter().filter(|c| matches!(c.value, Target::Tls(_))).map(|c| &c.origin);
+    let wants_tls = controllers.iter().filter(|c| matches!(c.value.target, Target::Tls(_))).map(|c| &c.origin);
     let mut wants_tls = wants_tls.chain(listen.iter().filter(|l| matches!(l.value, Listen::Tls(_))).map(|l| &l.origin));
     let wants_tls = wants_tls.next().cloned();
     let some = b.tls_key.as_ref().or(b.tls_cert.as_ref()).or(b.tls_ca.as_ref()).map(|p| p.origin.clone());
+    let checks = b.tls_peers.as_ref().and_then(|l| l.first()).map(|p| p.origin.clone());
+    let checks = checks.or(b.tls_bind_dpid.as_ref().filter(|b| b.value).map(|b| b.origin.clone()));
+    let (some, wants_tls) = (some.or(checks.clone()), wants_tls.or(checks));
+    let peers = b.tls_peers.unwrap_or_default().into_iter().map(|p| p.value).collect();
+    let bind_dpid = b.tls_bind_dpid.is_some_and(|b| b.value);
     let tls = match (b.tls_key, b.tls_cert, b.tls_ca) {
-        (Some(key), Some(cert), Some(ca)) => Some(Tls { key: key.value, cert: cert.value, ca: ca.value }),
+        (Some(key), Some(cert), Some(ca)) => {
+            Some(Tls { key: key.value, cert: cert.value, ca: ca.value, peers, bind_dpid })
+        }
         (None, None, None) if wants_tls.is_none() => None,
         (key, cert, ca) => {
             let missing = [("tls-key", key.is_none()), ("tls-cert", cert.is_none()), ("tls-ca", ca.is_none())];

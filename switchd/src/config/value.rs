@@ -2,6 +2,7 @@
 //!
 //! Every error says what was expected; the caller adds the option's name and place.
 
+use crate::session::channel::MAX_AUXILIARY;
 use ofproto::Version;
 use ofproto::ids::{Dpid, PortNo};
 use std::fmt;
@@ -224,6 +225,83 @@ impl FromStr for Target {
             }
             _ => Err(format!("`{s}` names no transport; {EXPECTED}")),
         }
+    }
+}
+
+/// A controller: its target and what holds for it alone, `TARGET[,auxiliary=N][,name=NAME]`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ControllerSpec {
+    /// Where to dial.
+    pub target: Target,
+    /// Auxiliary connections beside the main one.
+    pub auxiliary: u8,
+    /// The name that its certificate must bear.
+    pub name: Option<CertName>,
+}
+
+impl fmt::Display for ControllerSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.target.fmt(f)?;
+        if self.auxiliary != 0 {
+            write!(f, ",auxiliary={}", self.auxiliary)?;
+        }
+        self.name.iter().try_for_each(|n| write!(f, ",name={n}"))
+    }
+}
+
+impl FromStr for ControllerSpec {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, String> {
+        // Split off from the end: a path may hold commas.
+        let (mut rest, mut auxiliary, mut name) = (s, None, None);
+        while let Some((head, option)) = rest.rsplit_once(',') {
+            match option.split_once('=') {
+                Some(("auxiliary", _)) if auxiliary.is_some() => return Err("`auxiliary` is given twice".into()),
+                Some(("auxiliary", n)) => {
+                    let count = n.parse().ok().filter(|n| *n <= MAX_AUXILIARY);
+                    let wrong = || format!("`{n}` auxiliary connections can't be; expected 0 to {MAX_AUXILIARY}");
+                    auxiliary = Some(count.ok_or_else(wrong)?);
+                }
+                Some(("name", _)) if name.is_some() => return Err("`name` is given twice".into()),
+                Some(("name", n)) => name = Some(n.parse()?),
+                _ if head.starts_with("unix:") => break,
+                _ => return Err(format!("`{option}` is no controller's option; expected auxiliary=N or name=NAME")),
+            }
+            rest = head;
+        }
+        let target = rest.parse()?;
+        if name.is_some() && !matches!(target, Target::Tls(_)) {
+            return Err(format!("`name` is of a certificate, which `{target}` shows none"));
+        }
+        Ok(Self { target, auxiliary: auxiliary.unwrap_or(0), name })
+    }
+}
+
+/// A name in a certificate: one of its alternative names (DNS, URI, address or mail), or the subject's
+/// common name. Without regard to upper and lower case.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CertName(String);
+
+impl CertName {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for CertName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for CertName {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, String> {
+        if s.is_empty() || s.len() > 255 || s.chars().any(char::is_control) {
+            return Err(format!("{s:?} can't be a certificate's name; expected 1 to 255 characters"));
+        }
+        Ok(Self(s.to_owned()))
     }
 }
 
@@ -470,6 +548,27 @@ mod tests {
             ("unix:", "missing"),
         ] {
             let e = text.parse::<Target>().unwrap_err();
+            assert!(e.contains(why), "{text}: {e}");
+        }
+    }
+
+    #[test]
+    fn controllers_take_auxiliary_connections_and_a_name() {
+        let c: ControllerSpec = "tls:c0:6653,auxiliary=2,name=sc id:7".parse().unwrap();
+        assert_eq!((c.auxiliary, c.name.as_ref().map(CertName::as_str)), (2, Some("sc id:7")));
+        assert_eq!(c.to_string(), "tls:c0:6653,auxiliary=2,name=sc id:7");
+        let c: ControllerSpec = "unix:/run/a,b".parse().unwrap();
+        assert_eq!((c.target.to_string().as_str(), c.auxiliary), ("unix:/run/a,b", 0));
+        for (text, why) in [
+            ("tcp:a,auxiliary=17", "0 to 16"),
+            ("tcp:a,auxiliary=x", "0 to 16"),
+            ("tcp:a,auxiliary=1,auxiliary=1", "twice"),
+            ("tcp:a,name=b", "shows none"),
+            ("tls:a,name=", "1 to 255"),
+            ("tcp:a,aux=1", "expected auxiliary=N"),
+            ("tcp:a,b", "expected auxiliary=N"),
+        ] {
+            let e = text.parse::<ControllerSpec>().unwrap_err();
             assert!(e.contains(why), "{text}: {e}");
         }
     }

@@ -102,6 +102,7 @@ impl Instance {
             controllers: config.controllers.clone(),
             listen: config.listen.clone(),
             tls: config.tls.clone(),
+            dpid,
         };
         let agent = Agent::start(&agent_config, &instance.handle).await.map_err(|e| {
             let advice = service::advice(&e).map(|a| format!(" ({a})")).unwrap_or_default();

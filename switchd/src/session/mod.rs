@@ -17,6 +17,7 @@
 //! owner, no locks.
 
 pub mod bundle;
+pub mod channel;
 mod fairness;
 pub mod filter;
 pub mod hello;
@@ -34,9 +35,9 @@ mod staging;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use crate::packet_buffer::PacketBuffer;
 use bundle::Bundles;
 use bytes::Bytes;
+use channel::Channel;
 use datapath::clock::Time;
 use filter::Filter;
 use hello::VersionSet;
@@ -50,7 +51,7 @@ use ofproto::stats::FlowDesc;
 use ofproto::table::TableFeatures;
 use ofproto::wire::{self, Header};
 use ofproto::{ErrorKind, OfError, Version};
-use refusals::Refusals;
+use refusals::{Refusals, SharedRefusals};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 use tracing::{debug, info, warn};
@@ -74,6 +75,13 @@ pub enum Purpose {
     /// controller does (set-config, role request or set-async). One that asks to be a slave watches
     /// only: the bridge goes on forwarding by itself.
     Visitor,
+    /// An auxiliary connection of a controller (OpenFlow 1.3.5 §6.3.8).
+    Auxiliary {
+        /// The connection that it belongs to, and ends with.
+        main: ConnId,
+        /// Its number in the features reply, not 0.
+        id: u8,
+    },
 }
 
 /// What all sessions of a bridge are told.
@@ -88,6 +96,8 @@ pub struct Settings {
     pub buffers: usize,
     /// How long they are kept.
     pub buffer_lifetime: Duration,
+    /// How many refused requests all connections together may still log.
+    pub refusals: SharedRefusals,
 }
 
 impl Default for Settings {
@@ -97,6 +107,7 @@ impl Default for Settings {
             probe: Some(Duration::from_secs(15)),
             buffers: 256,
             buffer_lifetime: Duration::from_secs(30),
+            refusals: SharedRefusals::default(),
         }
     }
 }
@@ -230,15 +241,10 @@ pub struct Session {
     ending: Option<Ending>,
     established: bool,
 
-    role: Role,
-    short_id: u16,
-    filter: Filter,
-    miss_send_len: u16,
-    packet_in_format: PacketInFormat,
-    controller_id: u16,
-    /// 1.0 with `NXT_FLOW_MOD_TABLE_ID`: the command's upper byte is the table.
-    flow_mod_table_id: bool,
-    buffer: PacketBuffer,
+    /// Whether the controller was told the features.
+    introduced: bool,
+
+    channel: Channel,
     shares: fairness::Shares,
     bundles: Bundles,
     schedule: schedule::Schedule,
@@ -265,7 +271,6 @@ impl Session {
     pub fn new(id: ConnId, peer: String, purpose: Purpose, settings: Settings, now: Time) -> Self {
         let version = settings.versions.highest().unwrap_or(Version::V13);
         let seed = u32::try_from(id.0 & 0xffff_ffff).unwrap_or(0);
-        let buffer = PacketBuffer::new(settings.buffers, settings.buffer_lifetime, seed);
         let mut session = Self {
             id,
             peer,
@@ -275,14 +280,8 @@ impl Session {
             version,
             ending: None,
             established: false,
-            role: Role::Equal,
-            short_id: 0,
-            filter: Filter::silent(version),
-            miss_send_len: DEFAULT_MISS_SEND_LEN,
-            packet_in_format: PacketInFormat::Standard,
-            controller_id: 0,
-            flow_mod_table_id: false,
-            buffer,
+            introduced: false,
+            channel: Channel::new(version, purpose, &settings, seed),
             shares: fairness::Shares::default(),
             bundles: Bundles::default(),
             schedule: schedule::Schedule::default(),
@@ -333,17 +332,17 @@ impl Session {
 
     /// The role.
     pub fn role(&self) -> Role {
-        self.role
+        self.channel.role
     }
 
     /// The controller's short id (1.5), 0 if it has none.
     pub fn short_id(&self) -> u16 {
-        self.short_id
+        self.channel.short_id
     }
 
     /// Nicira's controller id, which `controller(id=…)` actions name.
     pub fn controller_id(&self) -> u16 {
-        self.controller_id
+        self.channel.controller_id
     }
 
     /// What happened so far.
@@ -430,7 +429,12 @@ impl Session {
     pub fn end(&mut self, flush: bool, reason: impl Into<String>) {
         if self.ending.is_none() {
             let reason = reason.into();
-            info!(conn = %self.id, peer = %self.peer, reason, "ending the connection");
+            // Whoever only knocks must not fill the log.
+            if self.visitor && !self.established {
+                debug!(conn = %self.id, peer = %self.peer, reason, "ending the connection");
+            } else {
+                info!(conn = %self.id, peer = %self.peer, reason, "ending the connection");
+            }
             self.state = State::Ending;
             self.last_error = Some(reason.clone());
             self.ending = Some(Ending { flush, reason });
@@ -467,10 +471,12 @@ impl Session {
                 match hello::negotiate(self.settings.versions, received.header.version, elements) {
                     Ok(version) => {
                         self.version = version;
-                        self.filter = match self.purpose {
-                            Purpose::Controller => Filter::defaults(version),
-                            Purpose::Visitor => Filter::silent(version),
-                        };
+                        match self.purpose {
+                            Purpose::Controller => self.channel.filter = Filter::defaults(version),
+                            Purpose::Visitor => self.channel.filter = Filter::silent(version),
+                            // The channel has its filter.
+                            Purpose::Auxiliary { .. } => {}
+                        }
                         self.state = State::Up;
                         self.established = true;
                         info!(conn = %self.id, peer = %self.peer, %version, "OpenFlow version agreed");
@@ -627,7 +633,7 @@ impl Session {
     /// Sends the error `e` about the message `bytes` that bore `xid`.
     fn refuse_with(&mut self, xid: Xid, bytes: &[u8], e: &OfError) {
         // Refusals follow a message: the time of the last one is now.
-        match self.refusals.admit(self.last_received) {
+        match self.refusals.admit(&self.settings.refusals, self.last_received) {
             Some(unsaid) => info!(conn = %self.id, peer = %self.peer, %xid, error = %e, unsaid, "request refused"),
             None => debug!(conn = %self.id, peer = %self.peer, %xid, error = %e, "request refused"),
         }
@@ -637,20 +643,20 @@ impl Session {
     }
 
     fn is_slave(&self) -> bool {
-        self.role == Role::Slave
+        self.channel.role == Role::Slave
     }
 
     /// A visitor that behaves as a controller becomes one.
     fn settle(&mut self) {
         if self.purpose == Purpose::Visitor {
             self.purpose = Purpose::Controller;
-            self.filter = Filter::defaults(self.version);
+            self.channel.filter = Filter::defaults(self.version);
         }
     }
 
     fn config(&self, host: &dyn Host) -> SwitchConfig {
-        let ttl = u16::from(self.filter.invalid_ttl() && INVALID_TTL_VERSIONS.contains(&self.version)) << 2;
-        SwitchConfig { flags: host.frag_flags() | ttl, miss_send_len: self.miss_send_len }
+        let ttl = u16::from(self.channel.filter.invalid_ttl() && INVALID_TTL_VERSIONS.contains(&self.version)) << 2;
+        SwitchConfig { flags: host.frag_flags() | ttl, miss_send_len: self.channel.miss_send_len }
     }
 }
 

@@ -43,6 +43,8 @@ pub struct Punted {
     pub controller_id: Option<u16>,
     /// Nicira's opaque data.
     pub userdata: Option<Bytes>,
+    /// The same for all packets of a flow, spread evenly over flows.
+    pub flow: u64,
 }
 
 /// What became of a flow entry.
@@ -63,7 +65,7 @@ impl Session {
 
     /// Whether an asynchronous message goes to this connection; ends one that doesn't read at all.
     fn wants(&mut self, kind: AsyncKind, reason: u8) -> bool {
-        if !self.up() || !self.filter.wants(kind, reason, self.is_slave()) {
+        if !self.up() || !self.channel.filter.wants(kind, reason, self.is_slave()) {
             return false;
         }
         self.room()
@@ -80,9 +82,13 @@ impl Session {
     /// Whether any packet of this kind would be sent: cheap, for those who would have to copy it.
     pub fn wants_packet_in(&self, punted: &Punted) -> bool {
         self.up()
-            && self.filter.wants(AsyncKind::PacketIn, packet_in_reason(self.version, punted.reason), self.is_slave())
+            && self.channel.filter.wants(
+                AsyncKind::PacketIn,
+                packet_in_reason(self.version, punted.reason),
+                self.is_slave(),
+            )
             && !(punted.implicit_miss && self.version >= Version::V13)
-            && punted.controller_id.unwrap_or(0) == self.controller_id
+            && punted.controller_id.unwrap_or(0) == self.channel.controller_id
     }
 
     /// Sends a packet-in, if the connection wants it and reads; returns whether it was sent.
@@ -97,17 +103,17 @@ impl Session {
             return false;
         }
         let full = punted.frame.len();
-        let asked = punted.max_len.unwrap_or(self.miss_send_len);
+        let asked = punted.max_len.unwrap_or(self.channel.miss_send_len);
         let kept = if asked == MAX_LEN_NO_BUFFER {
             None
         } else {
-            self.buffer.keep(now, Kept { frame: punted.frame.clone(), in_port: punted.in_port })
+            self.channel.buffer.keep(now, Kept { frame: punted.frame.clone(), in_port: punted.in_port })
         };
         // Without a buffer the whole packet goes, whatever length was asked for.
         let len = if kept.is_some() { full.min(usize::from(asked)) } else { full };
         let data = punted.frame.slice(..len.min(limits::PACKET_IN_DATA));
         let buffer_id = kept.unwrap_or(BufferId::NONE);
-        let message = if self.packet_in_format == PacketInFormat::Nxt2 {
+        let message = if self.channel.packet_in_format == PacketInFormat::Nxt2 {
             Message::Nicira(NxMessage::PacketIn2(Box::new(PacketIn2 {
                 packet: Some(data),
                 full_len: (len < full).then(|| u32::try_from(full).unwrap_or(u32::MAX)),
@@ -129,7 +135,7 @@ impl Session {
                 matching: punted.pipeline.clone(),
                 data,
             };
-            if self.packet_in_format == PacketInFormat::Nxt1 {
+            if self.channel.packet_in_format == PacketInFormat::Nxt1 {
                 Message::Nicira(NxMessage::PacketIn(packet_in))
             } else {
                 Message::PacketIn(packet_in)
@@ -198,10 +204,10 @@ impl Session {
     /// Another connection became master: a master is a slave from now on, and told so from 1.4 on,
     /// whatever its filter says (OpenFlow 1.4.1 §6.3.7).
     pub fn demote(&mut self, generation_id: u64) -> bool {
-        if self.role != Role::Master {
+        if self.channel.role != Role::Master {
             return false;
         }
-        self.role = Role::Slave;
+        self.channel.role = Role::Slave;
         if self.up() && self.version >= Version::V14 && self.room() {
             let status = RoleStatus { role: Role::Slave, reason: 0, generation_id, properties: Vec::new() };
             self.send(Xid(0), &Message::RoleStatus(status));
@@ -211,7 +217,7 @@ impl Session {
 
     /// Whether this connection keeps a standalone bridge from forwarding by itself.
     pub fn controls(&self) -> bool {
-        self.up() && self.purpose == Purpose::Controller && !(self.visitor && self.role == Role::Slave)
+        self.up() && self.purpose == Purpose::Controller && !(self.visitor && self.channel.role == Role::Slave)
     }
 
     /// Whether some monitor might want to know of a change.

@@ -91,7 +91,7 @@ impl Session {
                 self.forward(xid, Message::MeterMod(mm), host);
             }
             Message::TableMod(tm) => host.table_mod(now, self.version, &tm)?,
-            Message::PortMod(pm) => host.port_mod(now, self.version, self.id, &pm)?,
+            Message::PortMod(pm) => host.port_mod(now, self.version, self.governing(), &pm)?,
             Message::MultipartRequest(request) => self.multipart(now, xid, request, bytes.len(), host)?,
             Message::BarrierRequest => {
                 self.counters.barriers += 1;
@@ -104,12 +104,12 @@ impl Session {
             }
             Message::RoleRequest(request) => self.role_request(xid, &request, host)?,
             Message::GetAsyncRequest(_) => {
-                let config = self.filter.config();
+                let config = self.channel.filter.config();
                 self.send(xid, &Message::GetAsyncReply(config));
             }
             Message::SetAsync(config) => {
                 self.settle();
-                self.filter.apply(&config)?;
+                self.channel.filter.apply(&config)?;
             }
             Message::BundleControl(control) => self.bundle_control(now, xid, &control, host)?,
             Message::BundleAdd(add) => self.bundle_add(now, xid, add, bytes.len(), host)?,
@@ -169,14 +169,15 @@ impl Session {
         }
         let reply = SwitchFeatures {
             dpid: id.dpid,
-            n_buffers: u32::try_from(self.buffer.capacity()).unwrap_or(u32::MAX),
+            n_buffers: u32::try_from(self.channel.buffer.capacity()).unwrap_or(u32::MAX),
             n_tables: id.n_tables,
-            auxiliary_id: 0,
+            auxiliary_id: self.auxiliary_id(),
             capabilities,
             actions: if version == Version::V10 { ACTIONS_10 } else { 0 },
             ports,
         };
         self.send(xid, &Message::FeaturesReply(reply));
+        self.introduced = true;
         Ok(())
     }
 
@@ -196,9 +197,9 @@ impl Session {
             host.set_frag_flags(now, config.flags & FRAG_MASK)?;
         }
         self.settle();
-        self.miss_send_len = config.miss_send_len;
+        self.channel.miss_send_len = config.miss_send_len;
         if ttl {
-            self.filter.set_invalid_ttl(config.flags & INVALID_TTL != 0);
+            self.channel.filter.set_invalid_ttl(config.flags & INVALID_TTL != 0);
         }
         Ok(())
     }
@@ -208,7 +209,7 @@ impl Session {
         let released = self.releases(fm);
         if released {
             // Judged before anything changes: a flow-mod with a bad buffer does nothing at all.
-            self.buffer.check(now, fm.buffer_id)?;
+            self.channel.buffer.check(now, fm.buffer_id)?;
         }
         host.flow_mod(now, self.version, fm)?;
         if released {
@@ -222,7 +223,7 @@ impl Session {
         if self.version != Version::V10 {
             return;
         }
-        if self.flow_mod_table_id {
+        if self.channel.flow_mod_table_id {
             if let FlowModCommand::Unknown(raw) = fm.command {
                 let [table, command] = raw.to_be_bytes();
                 fm.table = TableId(table);
@@ -248,7 +249,7 @@ impl Session {
 
     /// Sends a kept packet through the pipeline from the first table.
     pub(super) fn release(&mut self, now: Time, id: BufferId, host: &mut dyn Host) -> Result<(), OfError> {
-        let Kept { frame, in_port } = self.buffer.take(now, id)?;
+        let Kept { frame, in_port } = self.channel.buffer.take(now, id)?;
         let pipeline = Match::any().with(FieldId::InPort, u128::from(in_port.0));
         host.packet_out(now, self.version, frame, &pipeline, &[Action::output(PortNo::TABLE)])
     }
@@ -261,46 +262,47 @@ impl Session {
             return host.packet_out(now, self.version, po.data.clone(), &po.matching, &po.actions);
         }
         // A refused packet-out changes nothing: the packet stays kept.
-        let kept = self.buffer.peek(now, po.buffer_id)?.clone();
+        let kept = self.channel.buffer.peek(now, po.buffer_id)?.clone();
         host.packet_out(now, self.version, kept.frame, &po.matching, &po.actions)?;
-        self.buffer.take(now, po.buffer_id).map(|_| ())
+        self.channel.buffer.take(now, po.buffer_id).map(|_| ())
     }
 
     pub(super) fn forward(&mut self, xid: Xid, request: Message, host: &mut dyn Host) {
-        host.effect(self.id, Effect::Forward { xid, request: Box::new(request) });
+        host.effect(self.governing(), Effect::Forward { xid, request: Box::new(request) });
     }
 
     fn role_request(&mut self, xid: Xid, request: &RoleMsg, host: &mut dyn Host) -> Result<(), OfError> {
         let short_id = if self.version >= Version::V15 { request.short_id } else { 0 };
-        if short_id != 0 && host.short_id_taken(self.id, short_id) {
+        if short_id != 0 && host.short_id_taken(self.governing(), short_id) {
             return Err(err(
                 ErrorKind::RoleRequestFailedIdInUse,
                 "short_id",
                 format!("another controller has the short id {short_id}"),
             ));
         }
-        let role = host.role_request(self.id, self.role, request.role, request.generation_id)?;
+        let role = host.role_request(self.governing(), self.channel.role, request.role, request.generation_id)?;
         if request.role != Role::NoChange {
             self.settle();
         }
         self.take_role(role, host);
-        if short_id != 0 && short_id != self.short_id {
-            self.short_id = short_id;
-            host.take_short_id(self.id, short_id);
-            host.effect(self.id, Effect::ControllerStatus { reason: STATUS_SHORT_ID });
+        if short_id != 0 && short_id != self.channel.short_id {
+            self.channel.short_id = short_id;
+            host.take_short_id(self.governing(), short_id);
+            host.effect(self.governing(), Effect::ControllerStatus { reason: STATUS_SHORT_ID });
         }
-        let reply = RoleMsg { role: self.role, short_id: self.short_id, generation_id: host.generation() };
+        let reply =
+            RoleMsg { role: self.channel.role, short_id: self.channel.short_id, generation_id: host.generation() };
         self.send(xid, &Message::RoleReply(reply));
         Ok(())
     }
 
     fn take_role(&mut self, role: Role, host: &mut dyn Host) {
-        let before = std::mem::replace(&mut self.role, role);
+        let before = std::mem::replace(&mut self.channel.role, role);
         if role == Role::Master && before != Role::Master {
-            host.effect(self.id, Effect::NewMaster);
+            host.effect(self.governing(), Effect::NewMaster);
         }
         if role != before {
-            host.effect(self.id, Effect::ControllerStatus { reason: STATUS_ROLE });
+            host.effect(self.governing(), Effect::ControllerStatus { reason: STATUS_ROLE });
         }
     }
 
@@ -316,7 +318,7 @@ impl Session {
                     self.settle();
                     self.take_role(role, host);
                 }
-                let role = self.role;
+                let role = self.channel.role;
                 self.send(xid, &Message::Nicira(NxMessage::RoleReply(role)));
             }
             NxMessage::SetFlowFormat(format) => {
@@ -325,9 +327,9 @@ impl Session {
                     return Err(err(ErrorKind::BadRequestEperm, "format", reason));
                 }
             }
-            NxMessage::FlowModTableId(on) => self.flow_mod_table_id = on,
+            NxMessage::FlowModTableId(on) => self.channel.flow_mod_table_id = on,
             NxMessage::SetPacketInFormat(format) => {
-                self.packet_in_format = match format {
+                self.channel.packet_in_format = match format {
                     0 => PacketInFormat::Standard,
                     1 => PacketInFormat::Nxt1,
                     2 => PacketInFormat::Nxt2,
@@ -344,15 +346,15 @@ impl Session {
                     (AsyncKind::PortStatus, port_status),
                     (AsyncKind::FlowRemoved, flow_removed),
                 ] {
-                    self.filter.set(kind, true, masks[0]);
-                    self.filter.set(kind, false, masks[1]);
+                    self.channel.filter.set(kind, true, masks[0]);
+                    self.channel.filter.set(kind, false, masks[1]);
                 }
             }
             NxMessage::SetAsyncConfig2(config) => {
                 self.settle();
-                self.filter.apply(&config)?;
+                self.channel.filter.apply(&config)?;
             }
-            NxMessage::SetControllerId(id) => self.controller_id = id,
+            NxMessage::SetControllerId(id) => self.channel.controller_id = id,
             NxMessage::FlowMod(fm) => self.flow_mod(now, &fm, host)?,
             NxMessage::FlowMonitorCancel(id) | NxMessage::OnfFlowMonitorCancel(id) => self.cancel_monitor(id)?,
             other => {

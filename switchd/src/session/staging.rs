@@ -120,7 +120,7 @@ impl Session {
                 break;
             }
         }
-        let outcome = outcome.and_then(|()| host.commit(now, self.version, self.id, &messages));
+        let outcome = outcome.and_then(|()| host.commit(now, self.version, self.governing(), &messages));
         if let Err((i, e)) = outcome {
             if let (Some(message), Some(xid)) = (messages.get(i), xids.get(i)) {
                 let inner = wire::encode(self.version, *xid, message).unwrap_or_default();
@@ -149,7 +149,7 @@ impl Session {
         }
         for id in used {
             // Checked above; the packets have gone with their packet-outs.
-            let _ = self.buffer.take(now, id);
+            let _ = self.channel.buffer.take(now, id);
         }
         Ok(())
     }
@@ -157,7 +157,7 @@ impl Session {
     /// Checks a bundled message's buffer; a packet-out gets its frame, to be judged with the rest.
     fn resolve_buffer(&self, now: Time, message: &mut Message, used: &mut Vec<BufferId>) -> Result<(), OfError> {
         match message {
-            Message::FlowMod(fm) if self.releases(fm) => self.buffer.check(now, fm.buffer_id),
+            Message::FlowMod(fm) if self.releases(fm) => self.channel.buffer.check(now, fm.buffer_id),
             Message::PacketOut(po) if po.buffer_id != BufferId::NONE => {
                 if used.contains(&po.buffer_id) {
                     return Err(err(
@@ -166,7 +166,7 @@ impl Session {
                         format!("packet {} is used twice in the bundle", po.buffer_id),
                     ));
                 }
-                po.data = self.buffer.peek(now, po.buffer_id)?.frame.clone();
+                po.data = self.channel.buffer.peek(now, po.buffer_id)?.frame.clone();
                 used.push(po.buffer_id);
                 Ok(())
             }

@@ -1,0 +1,170 @@
+//! Controllers that are dialled, again and again; and auxiliary connections beside each.
+
+use super::backoff::Backoff;
+use super::identity::explain;
+use super::tls::{TlsFiles, server_name};
+use super::{DIAL, DialStatus, Standing, note, serve, without_tls};
+use crate::bridge::Handle;
+use crate::config::{ControllerSpec, Target};
+use crate::session::Purpose;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpSocket, TcpStream, UnixStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tracing::info;
+
+/// The first wait before dialling again.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+/// The longest.
+const MOST_WAIT: Duration = Duration::from_secs(8);
+/// A connection shorter than this counts as a failure: the wait grows on.
+const LASTING: Duration = Duration::from_secs(5);
+
+/// Anything that bytes go through.
+trait Bytes: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Bytes for T {}
+
+/// A connection just made.
+struct Dialled {
+    stream: Box<dyn Bytes>,
+    /// Our end and the other's, where they have addresses.
+    ends: Option<(SocketAddr, SocketAddr)>,
+}
+
+/// Dials a controller for ever.
+pub(super) async fn keep(
+    spec: ControllerSpec,
+    bridge: Handle,
+    tls: Option<Arc<TlsFiles>>,
+    status: Arc<Mutex<DialStatus>>,
+) {
+    let target = spec.target.clone();
+    let mut backoff = backoff(&target);
+    loop {
+        note(&status, |s| s.attempts += 1);
+        let began = Instant::now();
+        let ended = match dial(&spec, tls.as_deref(), None).await {
+            Err(e) => explain(&e),
+            Ok(Dialled { stream, ends }) => {
+                info!(controller = %target, "connected");
+                note(&status, |s| {
+                    s.connected = true;
+                    s.attempts = 0;
+                });
+                let began = Instant::now();
+                let (tell, told) = oneshot::channel();
+                let standing = Standing { introduced: (spec.auxiliary > 0).then_some(tell), ..Standing::default() };
+                let (r, w) = tokio::io::split(stream);
+                let auxiliaries = async {
+                    let Ok(main) = told.await else { return std::future::pending().await };
+                    // Dropped with the main connection, and with it their tasks and sockets.
+                    let mut tasks = JoinSet::new();
+                    for id in 1..=spec.auxiliary {
+                        let purpose = Purpose::Auxiliary { main, id };
+                        tasks.spawn(keep_auxiliary(spec.clone(), purpose, ends, bridge.clone(), tls.clone()));
+                    }
+                    while tasks.join_next().await.is_some() {}
+                    std::future::pending().await
+                };
+                tokio::select! {
+                    () = serve(r, w, target.to_string(), Purpose::Controller, standing, &bridge) => {}
+                    () = auxiliaries => {}
+                }
+                if began.elapsed() >= LASTING {
+                    backoff.reset();
+                }
+                "the connection ended".to_owned()
+            }
+        };
+        note(&status, |s| {
+            s.connected = false;
+            s.last_error = Some(ended.clone());
+        });
+        let wait = backoff.wait();
+        let took = began.elapsed();
+        info!(controller = %target, reason = ended, ?wait, ?took, "no connection; dialling again");
+        tokio::time::sleep(wait).await;
+    }
+}
+
+/// Dials one auxiliary connection for as long as the main one lives: from its address to its peer's.
+async fn keep_auxiliary(
+    spec: ControllerSpec,
+    purpose: Purpose,
+    ends: Option<(SocketAddr, SocketAddr)>,
+    bridge: Handle,
+    tls: Option<Arc<TlsFiles>>,
+) {
+    let mut backoff = backoff(&spec.target);
+    loop {
+        let began = Instant::now();
+        let ended = match dial(&spec, tls.as_deref(), ends).await {
+            Err(e) => explain(&e),
+            Ok(Dialled { stream, .. }) => {
+                let (r, w) = tokio::io::split(stream);
+                serve(r, w, spec.target.to_string(), purpose, Standing::default(), &bridge).await;
+                if began.elapsed() >= LASTING {
+                    backoff.reset();
+                }
+                "the connection ended".to_owned()
+            }
+        };
+        let wait = backoff.wait();
+        info!(controller = %spec.target, ?purpose, reason = ended, ?wait, "no auxiliary connection; dialling again");
+        tokio::time::sleep(wait).await;
+    }
+}
+
+fn backoff(target: &Target) -> Backoff {
+    // Switches that start together must not dial together: the hasher's keys are random.
+    let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), target.to_string());
+    Backoff::new(FIRST_WAIT, MOST_WAIT, seed)
+}
+
+async fn dial(
+    spec: &ControllerSpec,
+    tls: Option<&TlsFiles>,
+    ends: Option<(SocketAddr, SocketAddr)>,
+) -> io::Result<Dialled> {
+    match tokio::time::timeout(DIAL, dial_on(spec, tls, ends)).await {
+        Ok(dialled) => dialled,
+        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, format!("no connection within {DIAL:?}"))),
+    }
+}
+
+async fn dial_on(
+    spec: &ControllerSpec,
+    tls: Option<&TlsFiles>,
+    ends: Option<(SocketAddr, SocketAddr)>,
+) -> io::Result<Dialled> {
+    let at = match &spec.target {
+        Target::Unix(path) => {
+            let stream = UnixStream::connect(path).await?;
+            return Ok(Dialled { stream: Box::new(stream), ends: None });
+        }
+        Target::Tcp(at) | Target::Tls(at) => at,
+    };
+    let stream = match ends {
+        None => TcpStream::connect((at.host.as_str(), at.port)).await?,
+        Some((mut own, peer)) => {
+            let socket = if peer.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+            own.set_port(0);
+            socket.bind(own)?;
+            socket.connect(peer).await?
+        }
+    };
+    stream.set_nodelay(true)?;
+    let ends = Some((stream.local_addr()?, stream.peer_addr()?));
+    if matches!(spec.target, Target::Tcp(_)) {
+        return Ok(Dialled { stream: Box::new(stream), ends });
+    }
+    let tls = tls.ok_or_else(|| without_tls(&spec.target))?;
+    let stream = tls.connector().connect(server_name(&at.host), stream).await?;
+    tls.admit(stream.get_ref().1.peer_certificates(), spec.name.as_ref())?;
+    Ok(Dialled { stream: Box::new(stream), ends })
+}
