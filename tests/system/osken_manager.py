@@ -9,6 +9,11 @@ import eventlet.wsgi  # noqa: E402
 if not hasattr(eventlet.wsgi, 'ALREADY_HANDLED'):
     eventlet.wsgi.ALREADY_HANDLED = []
 
+# os-ken 1.x asks for TLS 1.0 and nothing else, which today's OpenSSL doesn't offer; later ones take what is there.
+import ssl  # noqa: E402
+
+ssl.PROTOCOL_TLSv1 = ssl.PROTOCOL_TLS
+
 from os_ken.cmd.manager import main  # noqa: E402
 
 if __name__ == '__main__':

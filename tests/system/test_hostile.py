@@ -13,75 +13,7 @@ import time
 
 import pytest
 from lab import Switch, sh, wait_for
-
-HELLO, ERROR, ECHO_REQUEST, ECHO_REPLY, SET_CONFIG, PACKET_IN, FLOW_MOD = 0, 1, 2, 3, 9, 10, 14
-MULTIPART_REQUEST, MULTIPART_REPLY, BARRIER_REQUEST, BARRIER_REPLY = 18, 19, 20, 21
-
-
-class Controller:
-    """A controller of OpenFlow 1.3 that came to a listener; reads in a thread of its own."""
-
-    def __init__(self, path, reads=True):
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.connect(path)
-        self.xid = 0
-        self.packet_ins = {}
-        self.answers = {}
-        self.closed = False
-        self.changed = threading.Condition()
-        self.send(HELLO)
-        if reads:
-            threading.Thread(target=self.read, daemon=True).start()
-
-    def send(self, kind, body=b''):
-        self.xid += 1
-        self.socket.sendall(struct.pack('!BBHI', 4, kind, 8 + len(body), self.xid) + body)
-        return self.xid
-
-    def read(self):
-        with contextlib.suppress(OSError):
-            self.read_on()
-        self.closed = True
-
-    def read_on(self):
-        stream = self.socket.makefile('rb')
-        while True:
-            head = stream.read(8)
-            if len(head) < 8:
-                break
-            _, kind, length, xid = struct.unpack('!BBHI', head)
-            body = stream.read(length - 8)
-            with self.changed:
-                if kind == PACKET_IN:
-                    # in_port is the first field of the match.
-                    port, = struct.unpack_from('!I', body, 16 + 4 + 4)
-                    self.packet_ins[port] = self.packet_ins.get(port, 0) + 1
-                elif kind != ECHO_REQUEST:
-                    self.answers[xid] = (kind, body, time.monotonic())
-                self.changed.notify_all()
-            if kind == ECHO_REQUEST:
-                self.socket.sendall(struct.pack('!BBHI', 4, ECHO_REPLY, 8, xid))
-
-    def ask(self, kind, body=b'', timeout=30):
-        """The answer's type and how long it took."""
-        asked = time.monotonic()
-        xid = self.send(kind, body)
-        with self.changed:
-            assert self.changed.wait_for(lambda: xid in self.answers, timeout), 'no answer to %d' % kind
-            kind, body, at = self.answers.pop(xid)
-        return kind, body, at - asked
-
-    def control(self):
-        """Becomes a controller that gets packet-ins, and sends misses to itself."""
-        self.send(SET_CONFIG, struct.pack('!HH', 0, 128))
-        self.flow_mod(b'\x00\x01\x00\x04\x00\x00\x00\x00', priority=0,
-                      actions=struct.pack('!HHIH6x', 0, 16, 0xfffffffd, 128))
-        assert self.ask(BARRIER_REQUEST)[0] == BARRIER_REPLY
-
-    def flow_mod(self, match, priority, actions=b''):
-        instructions = struct.pack('!HH4x', 4, 8 + len(actions)) + actions
-        self.send(FLOW_MOD, struct.pack('!QQBBHHHIIIHxx', 0, 0, 0, 0, 0, 0, priority, 0xffffffff, 0xffffffff,
-                                        0xffffffff, 0) + match + instructions)
+from raw import BARRIER_REPLY, BARRIER_REQUEST, ECHO_REPLY, ECHO_REQUEST, HELLO, MULTIPART_REQUEST, Controller
 
 
 # Sends one frame of 60 bytes again and again: COUNT times, PAUSE seconds in between.
