@@ -19,6 +19,7 @@ mod stats;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod triggers;
 
 pub use bundle::{BundleMessage, Modification};
 pub use events::{Event, FlowChange, FlowChangeKind};
@@ -111,6 +112,7 @@ pub struct Control {
     timed: HashMap<u64, (TableId, u32), foldhash::fast::FixedState>,
     wheel: Wheel<u64>,
     last_created: Time,
+    triggers: triggers::Triggers,
     reclaim: reclaim::Queues,
     dumps: HashMap<u64, stats::Dump>,
     next_dump: u64,
@@ -151,6 +153,7 @@ impl Control {
             timed: HashMap::default(),
             wheel: Wheel::new(),
             last_created: Time::ZERO,
+            triggers: triggers::Triggers::default(),
             reclaim: reclaim::Queues::default(),
             dumps: HashMap::new(),
             next_dump: 0,

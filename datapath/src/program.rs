@@ -12,15 +12,18 @@ mod compile;
 pub mod op;
 #[cfg(test)]
 mod tests;
+mod trigger;
 
 pub use compile::{compile, compile_bucket, compile_packet_out};
 pub use op::{Bits, Conjunction, Learn, Op, SetKey, SetOp};
+pub use trigger::{StatTrigger, Statistic, Threshold};
 
 use crate::group::GroupTable;
 use crate::meter::MeterTable;
 use ofproto::Version;
 use ofproto::ids::{GroupId, MeterId, PortNo, TableId};
 use ofproto::matching::Match;
+use std::sync::Arc;
 
 /// Where a list of actions stands: what may be in it and what is known of its packets.
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +91,8 @@ pub struct Program {
     /// Nicira's `conjunction`: which clauses of which conjunctions the entry is. Such an entry is never a
     /// packet's match itself.
     pub conjunctions: Box<[Conjunction]>,
+    /// `Stat-Trigger` (1.5).
+    pub trigger: Option<Arc<StatTrigger>>,
     /// What it refers to.
     pub uses: Uses,
     /// Its effect on a packet is a function of the packet's key (and of groups, ports and the tables):

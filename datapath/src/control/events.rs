@@ -5,6 +5,7 @@ use ofproto::ids::{Cookie, GroupId, MeterId, TableId};
 use ofproto::instruction::Instruction;
 use ofproto::matching::Match;
 use ofproto::port::{Port, PortReason};
+use ofproto::stats::FlowStatsEntry;
 use ofproto::table::TableStatus;
 use std::sync::Arc;
 
@@ -15,6 +16,8 @@ pub enum Event {
     FlowRemoved(FlowRemoved),
     /// A flow entry changed; only while [`watch_flows`](super::Control::watch_flows) is on.
     FlowChanged(FlowChange),
+    /// Statistics of entries whose stat-trigger's thresholds were passed (1.5).
+    FlowStats(Vec<FlowStatsEntry>),
     /// A table's free space passed a threshold (1.4+).
     TableStatus(TableStatus),
     /// A port came, went or changed. `by_request`: a port-mod did it.

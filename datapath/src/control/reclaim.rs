@@ -67,7 +67,7 @@ pub struct Tick {
     pub busy: bool,
     /// Something waits for workers to move on: call again within some milliseconds, or after the next event.
     pub waiting: bool,
-    /// When a timeout may be due at the earliest; `None` if no flow has one.
+    /// When a timeout or a statistics' threshold may be due at the earliest; `None` if no flow has one.
     pub next: Option<Time>,
 }
 
@@ -77,6 +77,7 @@ impl Control {
     pub fn tick(&mut self, now: Time) -> Tick {
         self.take_in_gone();
         let expiring = self.expire(now);
+        self.look_at_statistics(now);
         self.limit_dumps();
         self.tell_ended();
         self.unlink();
@@ -99,7 +100,11 @@ impl Control {
         Tick {
             busy: expiring || ready,
             waiting: pending || garbage,
-            next: (self.wheel.len() > 0).then(|| now + Duration::from_millis(50)),
+            next: (self.wheel.len() > 0)
+                .then(|| now + Duration::from_millis(50))
+                .into_iter()
+                .chain(self.triggers.next())
+                .min(),
         }
     }
 
@@ -142,6 +147,7 @@ impl Control {
             match op {
                 Op::Added { table, index, modified, .. } => {
                     touch(table);
+                    self.watch_statistics(table, index, now);
                     let Some((created, idle, hard)) =
                         self.body(table, index).map(|b| (b.created, b.idle_timeout, b.hard_timeout))
                     else {
@@ -164,6 +170,9 @@ impl Control {
                     };
                     if cause != Cause::Modified && !self.timed.is_empty() {
                         self.timed.remove(&created.0);
+                    }
+                    if cause != Cause::Modified && !self.triggers.is_empty() {
+                        self.triggers.forget(created);
                     }
                     if let Cause::Ended(reason) = cause
                         && flags.contains(FlowModFlags::SEND_FLOW_REM)

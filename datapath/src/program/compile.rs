@@ -2,7 +2,7 @@
 
 use super::check::Facts;
 use super::op::{Bits, Choice, Conjunction, HashFields, Learn, Op, SetOp};
-use super::{Context, Place, Program, Uses};
+use super::{Context, Place, Program, StatTrigger, Uses};
 use crate::key::slot;
 use ofproto::action::Action;
 use ofproto::field::{FieldId, Prereq};
@@ -61,9 +61,10 @@ pub fn compile(instructions: &[Instruction], ctx: &Context<'_>) -> Result<Progra
             Instruction::WriteMetadata { metadata, mask } => p.metadata = Some((metadata & mask, *mask)),
             Instruction::ClearActions => p.clear = true,
             Instruction::StatTrigger { flags, thresholds } => {
-                // Optional (1.5.1 §5.5), and nothing watches the thresholds.
-                let why = format!("stat-trigger (flags {flags:#x}, {} thresholds) is not supported", thresholds.len());
-                return Err(err(E::BadInstructionUnsupInst, "type", why));
+                if ctx.version < Version::V15 {
+                    return Err(err(E::BadInstructionUnsupInst, "type", "stat-trigger begins with 1.5"));
+                }
+                p.trigger = Some(Arc::new(StatTrigger::new(*flags, thresholds)?));
             }
             Instruction::ApplyActions(_) | Instruction::WriteActions(_) => {}
         }

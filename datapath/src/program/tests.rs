@@ -12,6 +12,7 @@ use ofproto::instruction::Instruction as I;
 use ofproto::matching::{MatchField, OxmId, UnknownField};
 use ofproto::meter::{MeterFlags, MeterMod, MeterModCommand};
 use ofproto::nicira::{NxAction, Subfield};
+use ofproto::stats::FlowStat;
 
 struct World {
     groups: GroupTable,
@@ -90,7 +91,9 @@ fn instructions_are_refused_with_the_exact_code() {
     assert_eq!(bad(V13, &[I::Meter(MeterId(2))]), E::MeterModFailedUnknownMeter);
     assert_eq!(bad(V13, &[I::Meter(MeterId::CONTROLLER)]), E::MeterModFailedUnknownMeter);
     assert_eq!(bad(V15, &[I::Meter(MeterId(1))]), E::BadInstructionUnsupInst);
-    assert_eq!(bad(V15, &[I::StatTrigger { flags: 0, thresholds: vec![] }]), E::BadInstructionUnsupInst);
+    let trigger = || I::StatTrigger { flags: 1, thresholds: vec![FlowStat::PacketCount(5)] };
+    assert_eq!(bad(Version::V14, &[trigger()]), E::BadInstructionUnsupInst);
+    assert!(with(V15, &any, &[trigger()]).unwrap().trigger.is_some_and(|t| t.periodic));
     assert_eq!(code(V15, Action::Meter(MeterId(2))), E::BadActionBadMeter);
     assert_eq!(code(V15, Action::Meter(MeterId::SLOWPATH)), E::BadActionBadMeter);
     let p = with(V13, &any, &[I::Meter(MeterId(1))]).unwrap();

@@ -14,7 +14,7 @@ use ofproto::flow::FlowRemoved;
 use ofproto::ids::Xid;
 use ofproto::port::{Port, PortReason};
 use ofproto::role::{ControllerStatus, ControllerStatusProp, Role};
-use ofproto::stats::FlowDesc;
+use ofproto::stats::{FlowDesc, FlowStatsEntry};
 use ofproto::table::TableStatus;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -35,6 +35,8 @@ pub enum Happened {
         /// Who asked for it.
         by: Option<ConnId>,
     },
+    /// Thresholds of stat-triggers were passed.
+    FlowStats(Vec<FlowStatsEntry>),
     /// A table's vacancy passed a threshold.
     Table(TableStatus),
 }
@@ -337,6 +339,7 @@ impl<B: Backend> Hub<B> {
                         session.port_status(*reason, port);
                     }
                 }
+                Happened::FlowStats(entries) => session.flow_stats(entries),
                 Happened::Table(status) => session.table_status(status),
             }
         }

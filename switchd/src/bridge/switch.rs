@@ -500,6 +500,7 @@ impl<P: Packets> Backend for Switch<P> {
             .filter_map(|event| match event {
                 Event::FlowRemoved(removed) => Some(Happened::FlowRemoved(removed)),
                 Event::FlowChanged(change) => Some(flow_change(change)),
+                Event::FlowStats(entries) => Some(Happened::FlowStats(entries)),
                 Event::TableStatus(status) => Some(Happened::Table(status)),
                 Event::PortStatus { reason, port, by_request } => {
                     let down = port.config.contains(PortConfig::PORT_DOWN);

@@ -17,8 +17,11 @@ use ofproto::nx_message::{NxMessage, PacketIn2};
 use ofproto::packet::{PacketIn, PacketInReason};
 use ofproto::port::{Port, PortReason, PortStatus};
 use ofproto::role::{ControllerStatus, Role, RoleStatus};
-use ofproto::stats::FlowDesc;
+use ofproto::stats::{FlowDesc, FlowStatsEntry};
 use ofproto::table::TableStatus;
+
+/// `OFPFSR_STAT_TRIGGER`
+const OFPFSR_STAT_TRIGGER: u8 = 1;
 
 /// A packet on its way to controllers.
 #[derive(Clone, Debug, PartialEq)]
@@ -175,6 +178,17 @@ impl Session {
     pub fn port_status(&mut self, reason: PortReason, port: &Port) {
         if self.wants(AsyncKind::PortStatus, port_reason(reason)) {
             self.send(Xid(0), &Message::PortStatus(PortStatus { reason, port: port.clone() }));
+        }
+    }
+
+    /// Thresholds of stat-triggers were passed (1.5). What a peer that is behind doesn't take is left out
+    /// (OpenFlow 1.5.1 §7.2.5 allows that under congestion).
+    pub fn flow_stats(&mut self, entries: &[FlowStatsEntry]) {
+        if self.version >= Version::V15
+            && self.unsent() < limits::REPLY_QUEUE
+            && self.wants(AsyncKind::FlowStats, OFPFSR_STAT_TRIGGER)
+        {
+            self.send_reply(Xid(0), MultipartReply::FlowStats(entries.to_vec()), true);
         }
     }
 
