@@ -78,11 +78,7 @@ impl StatTrigger {
             }
             all.push(Threshold { of, value });
         }
-        Ok(Self {
-            periodic: flags & PERIODIC != 0,
-            only_first: flags & ONLY_FIRST != 0,
-            thresholds: all.into(),
-        })
+        Ok(Self { periodic: flags & PERIODIC != 0, only_first: flags & ONLY_FIRST != 0, thresholds: all.into() })
     }
 }
 

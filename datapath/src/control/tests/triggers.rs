@@ -14,10 +14,7 @@ const PERIODIC: u32 = 1;
 const ONLY_FIRST: u32 = 2;
 
 fn trigger(flags: u32, thresholds: Vec<FlowStat>) -> Vec<Instruction> {
-    vec![
-        Instruction::ApplyActions(vec![Action::output(PortNo(1))]),
-        Instruction::StatTrigger { flags, thresholds },
-    ]
+    vec![Instruction::ApplyActions(vec![Action::output(PortNo(1))]), Instruction::StatTrigger { flags, thresholds }]
 }
 
 struct Bench {
