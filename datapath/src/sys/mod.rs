@@ -3,8 +3,11 @@
 //! Nothing here knows about OpenFlow; everything is called from the thread that owns the descriptor.
 
 pub mod batch;
+mod cycles;
 pub mod ring;
 pub mod vnet;
+
+pub use cycles::cycles;
 
 use std::ffi::{c_int, c_void};
 use std::io;

@@ -5,10 +5,14 @@ mod client;
 mod control;
 mod echo;
 mod flood;
+mod input;
 mod io;
 mod net;
 mod peers;
+mod pipeline;
 mod report;
+mod rig;
+mod stats;
 mod tcp;
 
 use clap::{Parser, Subcommand};
@@ -26,6 +30,8 @@ enum Command {
     Io(io::IoArgs),
     /// Flow-mods, dumps, packet-ins and packet-outs of switchd and Open vSwitch
     Control(control::ControlArgs),
+    /// Any rules and any frames through the switch's workers, in memory: rate, stages, cache
+    Pipeline(pipeline::PipelineArgs),
     /// Receives TCP streams and prints how much came
     TcpServer(tcp::ServerArgs),
     /// Sends TCP streams as fast as they go and prints the rate
@@ -42,6 +48,7 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Io(args) => io::run(&args),
         Command::Control(args) => control::run(&args),
+        Command::Pipeline(args) => pipeline::run(&args),
         Command::TcpServer(args) => tcp::serve(&args),
         Command::TcpClient(args) => tcp::send(&args),
         Command::Flood(args) => flood::run(&args),
