@@ -185,7 +185,7 @@ def ping_all(hosts, count=2):
 class Switch:
     """One switchd process in a namespace."""
 
-    def __init__(self, lab, ns, *args, ports=(), wait=True, name='br0'):
+    def __init__(self, lab, ns, *args, ports=(), wait=True, name='br0', patience=20):
         self.lab, self.ns = lab, ns
         base = os.path.join(lab.dir, '%s-%d' % (name, next(_serial)))
         self.of_socket, self.ctl_socket, self.log = base + '.of', base + '.ctl', base + '.log'
@@ -199,7 +199,7 @@ class Switch:
         cmd += list(args)
         self.process = lab.spawn(ns, cmd, log=self.log, env={'NOTIFY_SOCKET': base + '.notify'})
         if wait:
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + patience
             while True:
                 notify.settimeout(0.2)
                 try:
@@ -218,10 +218,10 @@ class Switch:
     def ofctl(self, command, *args, check=True):
         return sh([binary('ofctl'), command, 'unix:' + self.of_socket, *args], check=check).stdout
 
-    def manage(self, method, params=None):
+    def manage(self, method, params=None, timeout=10):
         """One JSON-RPC call on the management socket."""
         with socket.socket(socket.AF_UNIX) as s:
-            s.settimeout(10)
+            s.settimeout(timeout)
             s.connect(self.ctl_socket)
             s.sendall(json.dumps({'jsonrpc': '2.0', 'id': 1, 'method': method, 'params': params or {}}).encode() + b'\n')
             reply = json.loads(s.makefile().readline())

@@ -7,7 +7,8 @@ import threading
 import time
 
 HELLO, ERROR, ECHO_REQUEST, ECHO_REPLY, FEATURES_REQUEST, FEATURES_REPLY = 0, 1, 2, 3, 5, 6
-SET_CONFIG, PACKET_IN, PACKET_OUT, FLOW_MOD = 9, 10, 13, 14
+SET_CONFIG, PACKET_IN, PACKET_OUT, FLOW_MOD, GROUP_MOD = 9, 10, 13, 14, 15
+PORT_STATUS = 12
 MULTIPART_REQUEST, MULTIPART_REPLY, BARRIER_REQUEST, BARRIER_REPLY = 18, 19, 20, 21
 ROLE_REQUEST, ROLE_REPLY = 24, 25
 
@@ -25,6 +26,7 @@ class Controller:
         self.xid = 0
         self.packet_ins = {}
         self.answers = {}
+        self.port_statuses = []
         self.closed = False
         self.changed = threading.Condition()
         self.send(HELLO)
@@ -54,6 +56,10 @@ class Controller:
                     # in_port is the first field of the match.
                     port, = struct.unpack_from('!I', body, 16 + 4 + 4)
                     self.packet_ins[port] = self.packet_ins.get(port, 0) + 1
+                elif kind == PORT_STATUS:
+                    # Reason, number, state.
+                    self.port_statuses.append((body[0], *struct.unpack_from('!I', body, 8),
+                                               *struct.unpack_from('!I', body, 8 + 36)))
                 elif kind != ECHO_REQUEST:
                     self.answers[xid] = (kind, body, time.monotonic())
                 self.changed.notify_all()

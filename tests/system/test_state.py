@@ -57,7 +57,7 @@ def test_a_kill_while_it_is_written_leaves_the_old_or_the_new(lab):
                 except (OSError, ValueError):
                     return
         if n % 2:
-            kept = switch.manage('save-state')['messages']
+            kept = switch.manage('save-state')['lines']
         thread = threading.Thread(target=save)
         thread.start()
         over.wait(0.01 * n)
@@ -72,7 +72,7 @@ def test_a_damaged_file_is_put_aside(lab):
     ns, state = lab.ns('sw'), os.path.join(lab.dir, 'state')
     os.makedirs(state)
     with open(os.path.join(state, 'br0.state'), 'w') as f:
-        f.write('{"switchd_state":1}\n{"flow_mod":')
+        f.write('{"switchd_state":2}\n{"flow_mod":')
     switch = start(lab, ns, state)
     assert flows(switch) == []
     assert os.path.exists(os.path.join(state, 'br0.bad'))

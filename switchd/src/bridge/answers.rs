@@ -35,14 +35,10 @@ pub fn answer<P: Packets>(s: &mut Switch<P>, now: Time, request: &Request) -> An
         Request::Groups => groups(s, now),
         Request::Meters => meters(s, now),
         Request::Counters => Ok(counters(s)),
-        Request::SaveState => match s.save_state(now) {
-            Some(Ok(messages)) => Ok(json!({ "messages": messages })),
-            Some(Err(e)) => Err(CallError::Failed(e.to_string())),
-            None => Err(CallError::Failed("the daemon was started without `--state`".into())),
-        },
         Request::Trace { in_port, packet } => trace(s, now, *in_port, packet),
         Request::Connections
         | Request::Metrics
+        | Request::SaveState
         | Request::AddPort(_)
         | Request::DelPort(_)
         | Request::AddQueue(_)

@@ -19,6 +19,7 @@ mod features;
 mod hostile;
 pub mod hub;
 mod queues;
+mod saving;
 pub mod snapshot;
 pub mod switch;
 #[cfg(test)]
@@ -132,6 +133,8 @@ pub trait Instance: Backend {
     fn port_event(&mut self, now: Time, event: PortEvent);
     /// The end: what is to outlast it is kept.
     fn ending(&mut self, now: Time);
+    /// Writes what is to outlast the process, and answers when it is safe.
+    fn save(&mut self, reply: tokio::sync::oneshot::Sender<management::Answer>);
     /// Answers everything but what concerns connections.
     fn answer(&mut self, now: Time, request: &management::Request) -> management::Answer;
 }
@@ -261,6 +264,11 @@ impl<S: Instance> Runner<S> {
                 self.hub.spread(None);
             }
             Event::Call(management::Call { request, reply }) => {
+                if request == management::Request::SaveState {
+                    // Answered when it is on disk; until then everybody else is served.
+                    self.hub.switch.save(reply);
+                    return;
+                }
                 let answer = match request {
                     management::Request::Connections => Ok(self.connections(now)),
                     request => self.hub.switch.answer(now, &request),

@@ -1,36 +1,40 @@
-//! Flows, groups and meters on disk, so that a restart begins where the last run ended.
+//! What outlasts a restart, on disk: flows, groups, meters, and the configuration of tables and ports.
 //!
-//! A file of lines: a head, then one message in JSON each, meters and groups before what uses them, then a
-//! tail with their number. It is written beside the old one and takes its name when it is safely on
-//! disk: whatever happens meanwhile, one whole snapshot is there. Counters begin anew, timeouts too.
+//! A file of lines: a head, then one message in JSON each, meters and groups before what uses them, then
+//! tables and ports, then a tail with the number of lines. It is written beside the old one by a thread of
+//! its own ([`saving`](super::saving)) and takes its name when it is safely on disk: whatever happens
+//! meanwhile, one whole snapshot is there, and it shows one moment.
+//!
+//! Counters begin anew, because they count what this run did; so do timeouts, because nobody knows what the
+//! time was worth while the switch stood still. What a restart makes anew by itself (ports, queues,
+//! connections, roles) isn't kept. Ports are known by their interfaces' names.
 
 use super::switch::{Packets, Switch};
 use crate::session::ConnId;
 use crate::session::host::Host;
 use datapath::clock::Time;
-use datapath::control::DumpId;
 use ofproto::flow::{FlowMod, FlowModFlags};
 use ofproto::group::{Bucket, GroupMod, GroupModCommand, GroupType};
 use ofproto::ids::{BucketId, GroupId, MeterId};
 use ofproto::message::Message;
 use ofproto::meter::{MeterMod, MeterModCommand};
-use ofproto::stats::FlowStatsRequest;
+use ofproto::port::PortConfig;
+use ofproto::stats::FlowDesc;
+use ofproto::table::{TableConfig, TableMod, TableModProp};
 use ofproto::{OfError, Version, json};
+use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// In whose terms everything is written.
-const TERMS: Version = Version::V15;
+pub(super) const TERMS: Version = Version::V15;
 
 /// The first line; another form gets another number.
-const HEAD: &str = r#"{"switchd_state":1}"#;
+const HEAD: &str = r#"{"switchd_state":2}"#;
 
 /// Longest line that is read: more than the longest message needs.
 const LINE: u64 = 16 << 20;
-
-/// Flows taken at a time.
-const STEP: usize = 1024;
 
 /// Why a snapshot can't be written or taken up.
 #[derive(Debug, thiserror::Error)]
@@ -66,13 +70,74 @@ pub enum SnapshotError {
     /// The switch doesn't tell.
     #[error("{0}")]
     State(OfError),
+    /// The switch is doing so already.
+    #[error("a snapshot is being written already")]
+    Busy,
+    /// It was given up: the switch ends, and writes another one.
+    #[error("the snapshot was given up")]
+    GivenUp,
 }
 
-fn message_of<P: Packets>(s: &mut Switch<P>, now: Time) -> Result<Vec<Message>, OfError> {
-    let mut messages = Vec::new();
+/// A line of a snapshot.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Line {
+    /// Something that makes a part of the state.
+    Message(Message),
+    /// A port's configuration.
+    Port {
+        /// Its interface.
+        name: String,
+        /// `OFPPC_*`
+        config: PortConfig,
+    },
+}
+
+impl Line {
+    /// The line that makes this flow.
+    pub fn of_flow(f: FlowDesc) -> Self {
+        Self::Message(Message::FlowMod(FlowMod {
+            cookie: f.cookie,
+            table: f.table,
+            idle_timeout: f.idle_timeout,
+            hard_timeout: f.hard_timeout,
+            priority: f.priority,
+            flags: f.flags - FlowModFlags::CHECK_OVERLAP - FlowModFlags::RESET_COUNTS,
+            importance: f.importance,
+            matching: f.matching,
+            instructions: f.instructions,
+            ..FlowMod::default()
+        }))
+    }
+
+    fn to_json(&self) -> Value {
+        match self {
+            Self::Message(message) => json::to_value(message),
+            Self::Port { name, config } => json!({ "port": { "name": name, "config": config.bits() } }),
+        }
+    }
+
+    fn from_json(value: &Value) -> Result<Self, String> {
+        if let Some(port) = value.get("port") {
+            let name = port.get("name").and_then(Value::as_str).ok_or("`port` has no `name`")?.to_owned();
+            let config = port.get("config").and_then(Value::as_u64).and_then(|c| u32::try_from(c).ok());
+            let config = PortConfig::from_bits_retain(config.ok_or("`port` has no `config`")?);
+            return Ok(Self::Port { name, config });
+        }
+        match json::from_value(value).map_err(|e| e.to_string())? {
+            m @ (Message::FlowMod(_) | Message::GroupMod(_) | Message::MeterMod(_) | Message::TableMod(_)) => {
+                Ok(Self::Message(m))
+            }
+            other => Err(format!("{} is nothing that a snapshot holds", crate::session::message_name(&other))),
+        }
+    }
+}
+
+/// What comes before the flows and after them, as of now.
+pub(super) fn around<P: Packets>(s: &Switch<P>) -> Result<(Vec<Line>, Vec<Line>), OfError> {
+    let mut first = Vec::new();
     for m in s.control.meter_config(MeterId::ALL)? {
         let command = MeterModCommand::Add;
-        messages.push(Message::MeterMod(MeterMod { command, flags: m.flags, meter: m.meter, bands: m.bands }));
+        first.push(Message::MeterMod(MeterMod { command, flags: m.flags, meter: m.meter, bands: m.bands }));
     }
     let groups = s.control.group_desc(GroupId::ALL)?;
     // First all of them without anything in them, because they may name each other in any order.
@@ -81,7 +146,7 @@ fn message_of<P: Packets>(s: &mut Switch<P>, now: Time) -> Result<Vec<Message>, 
             GroupType::Indirect => vec![Bucket { id: None, ..Bucket::new(Vec::new()) }],
             _ => Vec::new(),
         };
-        messages.push(Message::GroupMod(GroupMod {
+        first.push(Message::GroupMod(GroupMod {
             command: GroupModCommand::Add,
             ty: g.ty,
             group: g.group,
@@ -91,7 +156,7 @@ fn message_of<P: Packets>(s: &mut Switch<P>, now: Time) -> Result<Vec<Message>, 
         }));
     }
     for g in groups {
-        messages.push(Message::GroupMod(GroupMod {
+        first.push(Message::GroupMod(GroupMod {
             command: GroupModCommand::Modify,
             ty: g.ty,
             group: g.group,
@@ -100,58 +165,63 @@ fn message_of<P: Packets>(s: &mut Switch<P>, now: Time) -> Result<Vec<Message>, 
             properties: g.properties,
         }));
     }
-    let dump: DumpId = s.control.flow_stats(&FlowStatsRequest::default(), TERMS)?;
-    loop {
-        let (flows, last) = s.control.next_flows(dump, STEP, now);
-        messages.extend(flows.into_iter().map(|f| {
-            Message::FlowMod(FlowMod {
-                cookie: f.cookie,
-                table: f.table,
-                idle_timeout: f.idle_timeout,
-                hard_timeout: f.hard_timeout,
-                priority: f.priority,
-                flags: f.flags - FlowModFlags::CHECK_OVERLAP - FlowModFlags::RESET_COUNTS,
-                importance: f.importance,
-                matching: f.matching,
-                instructions: f.instructions,
-                ..FlowMod::default()
-            })
-        }));
-        if last {
-            return Ok(messages);
-        }
-    }
+    let tables = s.control.table_desc().into_iter().filter(|t| !t.config.is_empty()).map(|t| {
+        let properties = t.properties.into_iter().filter(|p| match p {
+            TableModProp::Eviction(flags) => *flags != 0,
+            TableModProp::Vacancy { .. } => t.config.contains(TableConfig::VACANCY_EVENTS),
+            TableModProp::Other(_) => false,
+        });
+        let properties = properties.collect();
+        Line::Message(Message::TableMod(TableMod { table: t.table, config: t.config, properties }))
+    });
+    let ports = s.port_configs().into_iter().map(|(name, config)| Line::Port { name, config });
+    Ok((first.into_iter().map(Line::Message).collect(), tables.chain(ports).collect()))
 }
 
-/// Writes everything to `path`: how many messages.
+/// Writes the lines beside `path`, and gives them its name once they are on disk: how many there are.
 ///
 /// # Errors
-/// [`SnapshotError`]; the old snapshot is then still there.
-pub fn save<P: Packets>(s: &mut Switch<P>, now: Time, path: &Path) -> Result<usize, SnapshotError> {
-    let messages = message_of(s, now).map_err(SnapshotError::State)?;
+/// [`SnapshotError`]; the old snapshot is then still there, and nothing beside it.
+pub(super) fn write(
+    path: &Path,
+    lines: impl Iterator<Item = Result<Line, SnapshotError>>,
+) -> Result<usize, SnapshotError> {
     let new = path.with_extension("new");
     let failed = |source| SnapshotError::Io { path: path.to_owned(), source };
-    write(&new, &messages).map_err(failed)?;
-    fs::rename(&new, path).map_err(failed)?;
-    // The name, too, has to be on disk.
-    if let Some(dir) = path.parent() {
-        File::open(dir).and_then(|d| d.sync_all()).map_err(failed)?;
+    let written = write_to(&new, lines, failed).and_then(|count| {
+        fs::rename(&new, path).map_err(failed)?;
+        // The name, too, has to be on disk.
+        if let Some(dir) = path.parent() {
+            File::open(dir).and_then(|d| d.sync_all()).map_err(failed)?;
+        }
+        Ok(count)
+    });
+    if written.is_err() {
+        // It may not even be there.
+        let _ = fs::remove_file(&new);
     }
-    Ok(messages.len())
+    written
 }
 
-fn write(path: &Path, messages: &[Message]) -> io::Result<()> {
-    let mut file = BufWriter::new(File::create(path)?);
-    writeln!(file, "{HEAD}")?;
-    for message in messages {
-        writeln!(file, "{}", json::to_value(message))?;
+fn write_to(
+    path: &Path,
+    lines: impl Iterator<Item = Result<Line, SnapshotError>>,
+    failed: impl Fn(io::Error) -> SnapshotError,
+) -> Result<usize, SnapshotError> {
+    let mut file = BufWriter::new(File::create(path).map_err(&failed)?);
+    writeln!(file, "{HEAD}").map_err(&failed)?;
+    let mut count = 0;
+    for line in lines {
+        writeln!(file, "{}", line?.to_json()).map_err(&failed)?;
+        count += 1;
     }
-    writeln!(file, "{}", tail(messages.len()))?;
-    file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+    writeln!(file, "{}", tail(count)).map_err(&failed)?;
+    file.into_inner().map_err(|e| failed(e.into_error()))?.sync_all().map_err(&failed)?;
+    Ok(count)
 }
 
-fn tail(messages: usize) -> String {
-    format!(r#"{{"messages":{messages}}}"#)
+fn tail(lines: usize) -> String {
+    format!(r#"{{"lines":{lines}}}"#)
 }
 
 /// Takes up what `path` holds, all of it or nothing: how many messages; `None` if there is no such file.
@@ -164,18 +234,29 @@ pub fn restore<P: Packets>(s: &mut Switch<P>, now: Time, path: &Path) -> Result<
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(SnapshotError::Io { path: path.to_owned(), source }),
     };
-    let messages = read(path, file)?;
+    let lines = read(path, file)?;
+    let count = lines.len();
+    let (mut messages, mut ports) = (Vec::with_capacity(count), Vec::new());
+    for line in lines {
+        match line {
+            Line::Message(message) => messages.push(message),
+            Line::Port { name, config } => ports.push((name, config)),
+        }
+    }
     let owner = ConnId(0);
     match s.commit(now, TERMS, owner, &messages) {
-        Ok(()) => Ok(Some(messages.len())),
+        Ok(()) => {
+            s.keep_port_configs(ports);
+            Ok(Some(count))
+        }
         Err((at, error)) => Err(SnapshotError::Refused { path: path.to_owned(), line: at + 2, error }),
     }
 }
 
-fn read(path: &Path, file: File) -> Result<Vec<Message>, SnapshotError> {
+fn read(path: &Path, file: File) -> Result<Vec<Line>, SnapshotError> {
     let content = |line, reason: String| SnapshotError::Content { path: path.to_owned(), line, reason };
     let mut reader = BufReader::new(file);
-    let mut messages = Vec::new();
+    let mut lines = Vec::new();
     let mut text = String::new();
     for line in 1.. {
         text.clear();
@@ -192,31 +273,29 @@ fn read(path: &Path, file: File) -> Result<Vec<Message>, SnapshotError> {
             }
             continue;
         }
-        if one == tail(messages.len()) {
-            return Ok(messages);
+        if one == tail(lines.len()) {
+            return Ok(lines);
         }
         let value = serde_json::from_str(one).map_err(|e| content(line, e.to_string()))?;
-        let message = json::from_value(&value).map_err(|e| content(line, e.to_string()))?;
-        match message {
-            Message::FlowMod(_) | Message::GroupMod(_) | Message::MeterMod(_) => messages.push(message),
-            other => {
-                let name = crate::session::message_name(&other);
-                return Err(content(line, format!("{name} is nothing that a snapshot holds")));
-            }
-        }
+        lines.push(Line::from_json(&value).map_err(|e| content(line, e))?);
     }
     unreachable!("a file ends before all numbers are counted")
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Instance;
+    use super::super::saving::save;
     use super::super::tests::{Bench, add, group};
     use super::*;
+    use crate::ports::PortEvent;
+    use crate::session::tests::fake::port;
     use ofproto::action::Action;
-    use ofproto::group::GroupModCommand;
-    use ofproto::ids::TableId;
+    use ofproto::ids::{PortNo, TableId};
     use ofproto::instruction::Instruction;
     use ofproto::meter::{Band, BandAction, MeterFlags};
+    use ofproto::port::PortMod;
+    use ofproto::stats::FlowStatsRequest;
 
     const NOW: Time = Time::from_secs(5);
 
@@ -249,9 +328,48 @@ mod tests {
             flow.instructions = vec![Instruction::ApplyActions(actions)];
             b.say(c, TERMS, n, &Message::FlowMod(flow));
         }
+        let config = TableConfig::EVICTION | TableConfig::VACANCY_EVENTS;
+        let properties = vec![TableModProp::Eviction(2), TableModProp::Vacancy { down: 10, up: 20, vacancy: 0 }];
+        b.say(c, TERMS, 1, &Message::TableMod(TableMod { table: TableId(1), config, properties }));
+        let closed = PortMod {
+            port_no: PortNo(2),
+            hw_addr: port(2).hw_addr,
+            config: PortConfig::NO_FWD,
+            mask: PortConfig::NO_FWD,
+            properties: Vec::new(),
+        };
+        b.say(c, TERMS, 1, &Message::PortMod(closed));
         let out = b.hear(c);
-        assert_eq!(out, []);
+        assert!(matches!(out[..], [(_, Message::PortStatus(_))]), "{out:?}");
         b
+    }
+
+    fn lines(b: &mut Bench) -> Vec<Line> {
+        let (mut lines, last) = around(&b.hub.switch).unwrap();
+        let s = &mut b.hub.switch;
+        let dump = s.control.flow_stats(&FlowStatsRequest::default(), TERMS).unwrap();
+        loop {
+            let (flows, ended) = s.control.next_flows(dump, 1000, NOW);
+            lines.extend(flows.into_iter().map(Line::of_flow));
+            if ended {
+                break;
+            }
+        }
+        for line in last {
+            // What is free in a table is told and not set.
+            lines.push(match line {
+                Line::Message(Message::TableMod(mut m)) => {
+                    for p in &mut m.properties {
+                        if let TableModProp::Vacancy { vacancy, .. } = p {
+                            *vacancy = 0;
+                        }
+                    }
+                    Line::Message(Message::TableMod(m))
+                }
+                other => other,
+            });
+        }
+        lines
     }
 
     #[test]
@@ -259,12 +377,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("br0.state");
         let mut b = filled();
-        let before = message_of(&mut b.hub.switch, NOW).unwrap();
+        let before = lines(&mut b);
         let saved = save(&mut b.hub.switch, NOW, &path).unwrap();
-        assert_eq!(saved, 1 + 2 * 2 + 300);
+        assert_eq!(saved, 1 + 2 * 2 + 300 + 1 + 1);
         let mut again = Bench::of(1000);
+        again.hub.switch.port_event(NOW, PortEvent::Removed(PortNo(2)));
         assert_eq!(restore(&mut again.hub.switch, NOW, &path).unwrap(), Some(saved));
-        assert_eq!(message_of(&mut again.hub.switch, NOW).unwrap(), before);
+        // Ports come later than the state.
+        again.hub.switch.port_event(NOW, PortEvent::Added(port(2)));
+        assert_eq!(again.hub.switch.control.ports().get(PortNo(2)).unwrap().desc.config, PortConfig::NO_FWD);
+        assert_eq!(lines(&mut again), before);
         assert_eq!(restore(&mut again.hub.switch, NOW, &dir.path().join("none")).unwrap(), None);
     }
 
@@ -280,13 +402,13 @@ mod tests {
             fs::write(&path, &whole[..cut]).unwrap();
             let mut again = Bench::of(1000);
             assert!(restore(&mut again.hub.switch, NOW, &path).is_err(), "cut at {cut} of {}", whole.len());
-            assert_eq!(message_of(&mut again.hub.switch, NOW).unwrap(), []);
+            assert_eq!(lines(&mut again), []);
         }
         // A table too small for it.
         fs::write(&path, &whole).unwrap();
         let mut small = Bench::of(8);
         assert!(matches!(restore(&mut small.hub.switch, NOW, &path), Err(SnapshotError::Refused { .. })));
-        assert_eq!(message_of(&mut small.hub.switch, NOW).unwrap(), []);
+        assert_eq!(lines(&mut small), []);
     }
 
     #[test]
@@ -300,5 +422,55 @@ mod tests {
         fs::create_dir(dir.path().join("br0.new")).unwrap();
         assert!(save(&mut b.hub.switch, NOW, &path).is_err());
         assert_eq!(fs::read(&path).unwrap(), old);
+    }
+
+    #[test]
+    fn a_snapshot_under_way_shows_the_moment_it_began() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("br0.state");
+        let mut b = filled();
+        let before = lines(&mut b);
+        let (tell, told) = std::sync::mpsc::channel();
+        b.hub.switch.config.state = Some(path.clone());
+        b.hub.switch.begin_save(Box::new(move |done| tell.send(done).unwrap()));
+        // Another one meanwhile has to wait.
+        let (busy, heard) = std::sync::mpsc::channel();
+        b.hub.switch.begin_save(Box::new(move |done| busy.send(done).unwrap()));
+        assert!(matches!(heard.recv().unwrap(), Err(SnapshotError::Busy)));
+        // Everything is deleted before the first flow is taken.
+        let c = b.connect(TERMS);
+        let delete =
+            FlowMod { command: ofproto::flow::FlowModCommand::Delete, table: TableId::ALL, ..FlowMod::default() };
+        b.say(c, TERMS, 1, &Message::FlowMod(delete));
+        for _ in 0..1_000_000 {
+            b.turn();
+            if let Ok(done) = told.try_recv() {
+                assert_eq!(done.unwrap(), before.len());
+                break;
+            }
+            std::thread::yield_now();
+        }
+        b.hear(c);
+        assert_eq!(b.flows_count(c), 0);
+        let mut again = Bench::of(1000);
+        assert_eq!(restore(&mut again.hub.switch, NOW, &path).unwrap(), Some(before.len()));
+        again.hub.switch.port_event(NOW, PortEvent::Removed(PortNo(2)));
+        again.hub.switch.port_event(NOW, PortEvent::Added(port(2)));
+        assert_eq!(lines(&mut again), before);
+    }
+
+    #[test]
+    fn an_end_in_the_middle_of_a_snapshot_writes_the_end_s() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("br0.state");
+        let mut b = filled();
+        b.hub.switch.config.state = Some(path.clone());
+        let (tell, told) = std::sync::mpsc::channel();
+        b.hub.switch.begin_save(Box::new(move |done| tell.send(done).unwrap()));
+        b.hub.switch.ending(NOW);
+        assert!(matches!(told.recv().unwrap(), Err(SnapshotError::GivenUp)));
+        let mut again = Bench::of(1000);
+        assert_eq!(restore(&mut again.hub.switch, NOW, &path).unwrap(), Some(307));
+        assert!(!dir.path().join("br0.new").exists());
     }
 }

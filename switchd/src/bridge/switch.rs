@@ -8,9 +8,10 @@ use super::answers;
 use super::features;
 use super::hub::{Backend, Demand, Happened};
 use super::queues::QueueTable;
+use super::saving::{self, Saving};
 use super::snapshot;
 use crate::config::FailMode;
-use crate::management::{Answer as ManagementAnswer, Request};
+use crate::management::{Answer as ManagementAnswer, CallError, Request};
 use crate::ports::PortEvent;
 use crate::session::ConnId;
 use crate::session::host::{Answer, Effect, FlowCursor, Host, Identity, Ticket};
@@ -46,6 +47,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// Carries out what has to happen where packets are: on a worker.
 pub trait Packets: Send {
@@ -96,6 +98,10 @@ pub struct Switch<P> {
     pub(super) queues: QueueTable,
     /// Ports whose interfaces were set down.
     down: BTreeSet<PortNo>,
+    /// Configurations of ports that were kept and haven't come yet.
+    kept_ports: BTreeMap<String, PortConfig>,
+    /// A snapshot under way.
+    pub(super) saving: Option<Saving>,
 }
 
 /// Wishes of the pipeline carried out at a time.
@@ -124,19 +130,27 @@ impl<P: Packets> Switch<P> {
             demand: Demand { controlled: true, ..Demand::default() },
             queues: QueueTable::default(),
             down: BTreeSet::new(),
+            kept_ports: BTreeMap::new(),
+            saving: None,
         };
         switch.set_demand(now, Demand::default());
         switch
     }
 
-    /// Writes flows, groups and meters where they are kept, if anywhere: how many messages make them.
-    pub fn save_state(&mut self, now: Time) -> Option<Result<usize, snapshot::SnapshotError>> {
-        let path = self.config.state.clone()?;
-        let saved = snapshot::save(self, now, &path);
-        if let Ok(messages) = saved {
-            tracing::info!(bridge = self.config.name, path = %path.display(), messages, "state saved");
+    /// Every port's configuration that isn't empty, by its interface's name; of ports that haven't come
+    /// since the restart, too.
+    pub(super) fn port_configs(&self) -> BTreeMap<String, PortConfig> {
+        let mut configs = self.kept_ports.clone();
+        for (_, port) in self.control.ports().iter() {
+            configs.insert(port.desc.name.clone(), port.desc.config);
         }
-        Some(saved)
+        configs.retain(|_, config| !config.is_empty());
+        configs
+    }
+
+    /// Remembers what ports are to be configured as when they come.
+    pub(super) fn keep_port_configs(&mut self, ports: Vec<(String, PortConfig)>) {
+        self.kept_ports = ports.into_iter().collect();
     }
 
     /// Takes up what was kept. A snapshot that can't be taken up is left aside, as `.bad`, and the switch
@@ -145,8 +159,8 @@ impl<P: Packets> Switch<P> {
         let Some(path) = self.config.state.clone() else { return };
         match snapshot::restore(self, now, &path) {
             Ok(None) => {}
-            Ok(Some(messages)) => {
-                tracing::info!(bridge = self.config.name, path = %path.display(), messages, "state restored");
+            Ok(Some(lines)) => {
+                tracing::info!(bridge = self.config.name, path = %path.display(), lines, "state restored");
             }
             Err(e) => {
                 tracing::error!(bridge = self.config.name, error = %e, "the state can't be restored");
@@ -559,10 +573,11 @@ impl<P: Packets> Backend for Switch<P> {
     fn tick(&mut self, now: Time) {
         let tick = self.control.tick(now);
         self.note_tick(now, tick);
+        self.go_on_saving(now);
     }
 
-    fn deadline(&self, _now: Time) -> Option<Time> {
-        self.due
+    fn deadline(&self, now: Time) -> Option<Time> {
+        self.due.into_iter().chain(self.saving_due(now)).min()
     }
 }
 
@@ -605,8 +620,13 @@ impl<P: Packets> Instance for Switch<P> {
         match event {
             PortEvent::Added(mut port) => {
                 // A port that comes again keeps the configuration that controllers gave it.
-                port.config = self.control.ports().get(port.port_no).map_or(PortConfig::empty(), |p| p.desc.config);
+                let known = self.control.ports().get(port.port_no).map(|p| p.desc.config);
+                let kept = self.kept_ports.remove(&port.name);
                 let number = port.port_no;
+                port.config = known.or(kept).unwrap_or(PortConfig::empty());
+                if kept.is_some() && port.config.contains(PortConfig::PORT_DOWN) && self.down.insert(number) {
+                    self.packets.set_port_up(number, false);
+                }
                 if let Err(e) = self.control.add_port(port, number.0, now) {
                     tracing::error!(bridge = self.config.name, port = %number, error = %e, "the port can't be added");
                 }
@@ -630,9 +650,30 @@ impl<P: Packets> Instance for Switch<P> {
     }
 
     fn ending(&mut self, now: Time) {
-        if let Some(Err(e)) = self.save_state(now) {
-            tracing::error!(bridge = self.config.name, error = %e, "the state can't be saved");
+        let Some(path) = self.config.state.clone() else { return };
+        self.give_up_saving();
+        match saving::save(self, now, &path) {
+            Ok(lines) => {
+                tracing::info!(bridge = self.config.name, path = %path.display(), lines, "state saved");
+            }
+            Err(e) => tracing::error!(bridge = self.config.name, error = %e, "the state can't be saved"),
         }
+    }
+
+    fn save(&mut self, reply: oneshot::Sender<ManagementAnswer>) {
+        if self.config.state.is_none() {
+            let why = "the daemon was started without `--state`";
+            // A client that went away needs no answer.
+            let _ = reply.send(Err(CallError::Failed(why.into())));
+            return;
+        }
+        self.begin_save(Box::new(|written| {
+            let answer = match written {
+                Ok(lines) => Ok(serde_json::json!({ "lines": lines })),
+                Err(e) => Err(CallError::Failed(e.to_string())),
+            };
+            let _ = reply.send(answer);
+        }));
     }
 
     fn answer(&mut self, now: Time, request: &Request) -> ManagementAnswer {

@@ -70,8 +70,13 @@ fn parts() -> (Switch<NoPackets>, NoPackets, Reader) {
 }
 
 fn parts_of(max_entries: u32) -> (Switch<NoPackets>, NoPackets, Reader) {
-    let mut control =
-        Control::new(ControlConfig { n_tables: 4, max_entries, max_groups: 500, ..ControlConfig::default() });
+    let mut control = Control::new(ControlConfig {
+        n_tables: 4,
+        max_entries,
+        max_groups: 500,
+        max_meters: 50,
+        ..ControlConfig::default()
+    });
     let worker = control.attach_worker().unwrap();
     let packets = NoPackets::default();
     let config = SwitchConfig { name: "br0".into(), dpid: Dpid(0xd1), fail_mode: FailMode::Standalone, state: None };

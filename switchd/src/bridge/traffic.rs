@@ -204,6 +204,7 @@ fn after_the_barrier_no_packet_goes_the_old_way_and_what_went_is_counted_exactly
     }
 }
 
+/// M16: flow-mods without end while packets run: every packet that went in came out.
 #[test]
 fn changes_elsewhere_lose_no_packet() {
     let mut b = Bench::of(200_000);

@@ -63,10 +63,11 @@ pub struct Cli {
     #[arg(long, value_name = "MODE", value_parser = FailMode::from_str, help_heading = "Bridge")]
     fail_mode: Option<FailMode>,
 
-    /// Keep flows, groups and meters in this directory over a restart
+    /// Keep flows, groups, meters and configurations in this directory over a restart
     ///
     /// They are written when the switch stops and when management says `save-state`, and read at the
-    /// start; counters and timeouts begin anew.
+    /// start: flows, groups, meters, the configuration of tables and of ports. Counters and timeouts begin
+    /// anew.
     #[arg(long, value_name = "DIR", help_heading = "Bridge")]
     state: Option<PathBuf>,
 
