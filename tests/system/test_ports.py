@@ -52,3 +52,26 @@ def test_a_renamed_interface_keeps_its_number(lab):
     sh(['ip', '-n', sw, 'link', 'set', 'renamed', 'up'])
     wait_for('the new name', lambda: ports(switch)[2]['name'] == 'renamed')
     wait_for('forwarding', lambda: hosts[0].ping(hosts[1], 1, 1) == 1)
+
+
+def test_a_tap_moved_into_another_namespace_goes_on(lab):
+    """As one gives a namespace its interface: the port's device leaves the switch's namespace."""
+    sw, hosts = lab.star(1)
+    switch = Switch(lab, sw, ports=['1=s1', '2=t2,type=tap'])
+    wait_for('the device', lambda: sh(['ip', '-n', sw, 'link', 'show', 't2'], check=False).returncode == 0)
+    other = lab.ns('tap')
+
+    def move():
+        sh(['ip', '-n', sw, 'link', 'set', 't2', 'netns', other])
+        sh(['ip', '-n', other, 'addr', 'add', '10.0.0.9/24', 'dev', 't2'])
+        sh(['ip', '-n', other, 'link', 'set', 't2', 'up'])
+        hosts[0].run('ip neigh flush all')
+        wait_for('the moved device to answer', lambda: hosts[0].ping('10.0.0.9', 1, 1) == 1)
+        assert hosts[0].ping('10.0.0.9') == 3
+        assert ports(switch)[2]['link'] == 'up'
+    move()
+    # It ends with that namespace, and the port gets a new one.
+    sh(['ip', '-n', other, 'link', 'del', 't2'])
+    wait_for('a new device', lambda: sh(['ip', '-n', sw, 'link', 'show', 't2'], check=False).returncode == 0)
+    move()
+    assert switch.process.poll() is None

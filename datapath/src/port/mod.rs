@@ -109,6 +109,12 @@ pub trait Port: Send + Sync {
     fn queue_counters(&self, _queue: QueueId) -> Option<QueueCounters> {
         None
     }
+
+    /// Asked when this network namespace has no such interface (any more): whether its device lives in
+    /// another one, so that open handles carry frames as before.
+    fn lives_elsewhere(&self) -> bool {
+        false
+    }
 }
 
 /// The receive half of a port, owned by one thread.

@@ -40,6 +40,16 @@ struct Shared {
     receiving: AtomicBool,
 }
 
+impl Shared {
+    /// Whether the device exists, in whichever network namespace.
+    ///
+    /// A zero-length poll can't tell; a deleted device answers every ioctl with EBADFD. Its name is no
+    /// help: the interface may have been moved to another network namespace.
+    fn attached(&self) -> bool {
+        sys::tun_set_vnet_header(self.device.as_fd(), VNET_LEN).is_ok()
+    }
+}
+
 /// A TAP port. Its interface exists from [`Tap::create`] until the last handle is dropped.
 #[derive(Clone, Debug)]
 pub struct Tap(Arc<Shared>);
@@ -122,6 +132,10 @@ impl Port for Tap {
     fn counters(&self) -> PortCounters {
         self.0.stats.sum()
     }
+
+    fn lives_elsewhere(&self) -> bool {
+        self.0.attached()
+    }
 }
 
 #[derive(Debug)]
@@ -197,12 +211,7 @@ impl PortRx for TapRx {
     }
 
     fn check(&mut self) -> LinkState {
-        // A zero-length poll can't tell; a deleted device answers every ioctl with EBADFD. Its name
-        // is no help: the interface may have been moved to another network namespace.
-        match sys::tun_set_vnet_header(self.shared.device.as_fd(), VNET_LEN) {
-            Ok(()) => LinkState::Up,
-            Err(_) => LinkState::Gone,
-        }
+        if self.shared.attached() { LinkState::Up } else { LinkState::Gone }
     }
 
     fn reopen(&mut self) -> Result<(), PortError> {

@@ -226,10 +226,10 @@ impl BridgePorts {
                     no
                 }
                 Change::Detached(no) => {
-                    if let LinkEvent::Removed(link) = event {
-                        self.queues.gone(link.ifindex);
-                    }
-                    self.detached(no);
+                    // Nothing else detaches.
+                    let LinkEvent::Removed(link) = event else { continue };
+                    self.queues.gone(link.ifindex);
+                    self.detached(no, link);
                     no
                 }
                 Change::Described(no) => no,
@@ -242,8 +242,18 @@ impl BridgePorts {
         }
     }
 
-    /// Tries again what could not be opened although its interface is there.
+    /// Tries again what could not be opened although its interface is there, and makes devices anew that
+    /// ended in another network namespace, of which no message tells.
     pub fn retry(&mut self) {
+        let ended: Vec<_> = self.away().filter(|n| !self.lives_elsewhere(*n)).collect();
+        for no in ended {
+            info!(bridge = self.name, port = %no, "the interface ended in another network namespace");
+            self.table.set_away(no, None);
+            self.remake(no);
+            if let Some(port) = self.table.describe(no) {
+                (self.tell)(PortEvent::Changed(port));
+            }
+        }
         let waiting: Vec<_> = self
             .table
             .iter()
@@ -255,9 +265,17 @@ impl BridgePorts {
         }
     }
 
-    /// Whether a port waits although its interface is there.
+    /// Whether a port waits although its interface is there, or is in another network namespace.
     pub fn wants_retry(&self) -> bool {
-        self.table.iter().any(|(n, e)| e.link.is_some() && !self.connected.contains(&n))
+        self.away().next().is_some() || self.table.iter().any(|(n, e)| e.link.is_some() && !self.connected.contains(&n))
+    }
+
+    fn away(&self) -> impl Iterator<Item = PortNo> {
+        self.table.iter().filter(|(_, e)| e.away.is_some()).map(|(n, _)| n)
+    }
+
+    fn lives_elsewhere(&self, no: PortNo) -> bool {
+        self.backends.get(no).is_some_and(|b| b.lives_elsewhere())
     }
 
     /// Lets go of everything.
@@ -284,10 +302,20 @@ impl BridgePorts {
         }
     }
 
-    fn detached(&mut self, no: PortNo) {
+    fn detached(&mut self, no: PortNo, link: &Link) {
+        if self.lives_elsewhere(no) {
+            info!(bridge = self.name, port = %no, "the interface went to another network namespace; the port goes on");
+            self.table.set_away(no, Some(link.clone()));
+            return;
+        }
         info!(bridge = self.name, port = %no, "the interface is gone; the port waits for it");
+        self.remake(no);
+    }
+
+    /// Lets go of an interface that is no more. A TAP is ours: somebody deleted it, and it must be made
+    /// again for the port to live.
+    fn remake(&mut self, no: PortNo) {
         self.disconnect(no);
-        // A TAP is ours: somebody deleted it, and it must be made again for the port to live.
         let Some(spec) = self.table.get(no).map(|e| e.spec.clone()).filter(|s| s.kind == PortKind::Tap) else { return };
         self.backends.map().remove(&no);
         match (self.open)(&spec) {
@@ -393,6 +421,7 @@ mod tests {
     use datapath::port::memory::Memory;
     use ofproto::ids::MacAddr;
     use ofproto::port::PortState;
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::mpsc;
 
     #[derive(Clone, Default)]
@@ -518,6 +547,55 @@ mod tests {
         assert_eq!(r.plumbing.connected(), [no.0]);
         r.ports.close();
         assert!(r.plumbing.connected().is_empty());
+    }
+
+    #[test]
+    fn a_device_in_another_namespace_goes_on_until_it_ends_there() {
+        #[derive(Debug)]
+        struct Device(Memory, Arc<AtomicBool>);
+        impl Port for Device {
+            fn name(&self) -> &str {
+                self.0.name()
+            }
+            fn open_rx(&self) -> Result<Box<dyn datapath::port::PortRx>, PortError> {
+                self.0.open_rx()
+            }
+            fn open_tx(&self) -> Result<Box<dyn datapath::port::PortTx>, PortError> {
+                self.0.open_tx()
+            }
+            fn counters(&self) -> datapath::port::PortCounters {
+                self.0.counters()
+            }
+            fn lives_elsewhere(&self) -> bool {
+                self.1.load(Ordering::Relaxed)
+            }
+        }
+        let mut r = rig();
+        let alive = Arc::new(AtomicBool::new(true));
+        let device = Arc::clone(&alive);
+        r.ports.open = Box::new(move |_| Ok(Arc::new(Device(Memory::pair("a", "b", 4)?.0, Arc::clone(&device)))));
+        let no = r.ports.add("t0,type=tap".parse().unwrap(), [].iter()).unwrap();
+        r.ports.link_event(&LinkEvent::Added(link(5, "t0", true)));
+        r.ports.link_event(&LinkEvent::Removed(link(5, "t0", false)));
+        assert_eq!(r.plumbing.connected(), [no.0]);
+        assert_eq!(r.ports.table().describe(no).unwrap().state, PortState::LIVE);
+        let first = r.ports.backends.get(no).unwrap();
+        r.ports.retry();
+        assert!(Arc::ptr_eq(&first, &r.ports.backends.get(no).unwrap()), "it is left alone");
+        // It comes back.
+        r.ports.link_event(&LinkEvent::Added(link(5, "t0", false)));
+        assert!(!r.ports.wants_retry());
+        assert_eq!(r.ports.table().describe(no).unwrap().state, PortState::LINK_DOWN);
+        // It leaves again, and the other namespace ends with it.
+        r.ports.link_event(&LinkEvent::Removed(link(5, "t0", false)));
+        assert!(r.ports.wants_retry());
+        alive.store(false, Ordering::Relaxed);
+        r.ports.retry();
+        assert!(!r.ports.wants_retry());
+        assert!(!Arc::ptr_eq(&first, &r.ports.backends.get(no).unwrap()), "made anew");
+        assert_eq!(r.plumbing.connected(), [no.0]);
+        let last = std::iter::from_fn(|| r.events.try_recv().ok()).last();
+        assert!(matches!(last, Some(PortEvent::Changed(p)) if p.state == PortState::LINK_DOWN));
     }
 
     #[test]

@@ -29,6 +29,9 @@ pub struct Entry {
     pub spec: PortSpec,
     /// The interface behind it now.
     pub link: Option<Link>,
+    /// The interface as it was when it left for another network namespace, where it carries frames still.
+    /// Its state can't be seen there.
+    pub away: Option<Link>,
 }
 
 /// Why a port can't be added.
@@ -77,7 +80,7 @@ impl PortTable {
             None => self.choose(&spec.name).ok_or(AddError::Full)?,
         };
         self.given.insert(spec.name.clone(), number);
-        self.entries.insert(number, Entry { spec, link: None });
+        self.entries.insert(number, Entry { spec, link: None, away: None });
         Ok(number)
     }
 
@@ -151,6 +154,7 @@ impl PortTable {
         for (n, e) in &mut self.entries {
             if e.link.is_none() && e.spec.name.as_str() == link.name {
                 e.link = Some(link.clone());
+                e.away = None;
                 return vec![Change::Attached(*n)];
             }
         }
@@ -159,7 +163,15 @@ impl PortTable {
 
     /// The port's description for OpenFlow; its configuration bits are the bridge's business.
     pub fn describe(&self, number: PortNo) -> Option<Port> {
-        self.entries.get(&number).map(|e| described(&e.spec, e.link.as_ref(), number))
+        self.entries.get(&number).map(|e| described(&e.spec, e.link.as_ref().or(e.away.as_ref()), number))
+    }
+
+    /// The port's interface left for another network namespace and lives there; or no longer (`None`).
+    pub fn set_away(&mut self, number: PortNo, last_seen: Option<Link>) {
+        if let Some(e) = self.entries.get_mut(&number) {
+            // Whether it is up there can't be seen: taken for up, for frames do reach it if it is.
+            e.away = last_seen.map(|l| Link { up: true, running: true, ..l });
+        }
     }
 }
 
