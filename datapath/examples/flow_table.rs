@@ -1,10 +1,13 @@
-//! Figures of the flow tables alone: `cargo run --release -p datapath --example flow_table [flows [one|acl|masks|few]]`.
+//! Figures of the flow tables alone: `cargo run --release -p datapath --example flow_table [flows [one|acl|masks|few]]`,
+//! or with rules and frames of one's own: `… flow_table files RULES FRAMES…`: a file of flows in the flow syntax, of
+//! which table 0 counts, and files of frames of 64 bytes each.
 //!
 //! Rates are per second of one thread's processor time; keys are prebuilt and drawn at random. Memory is what the process grew by.
 
 use datapath::clock::Time;
 use datapath::control::{BundleMessage, Control, ControlConfig, Modification};
 use datapath::key::{FlowKey, flag};
+use datapath::parse::parse;
 use ofproto::Version;
 use ofproto::action::Action;
 use ofproto::field::FieldId as F;
@@ -12,6 +15,7 @@ use ofproto::flow::{FlowMod, FlowModCommand};
 use ofproto::ids::{PortNo, TableId};
 use ofproto::instruction::Instruction;
 use ofproto::matching::{Match, MatchField};
+use ofproto::text::{ParseContext, parse_flow_mods};
 use std::hint::black_box;
 
 fn resident() -> f64 {
@@ -188,7 +192,44 @@ fn incompatible(n: u32) -> (Vec<FlowMod>, Vec<FlowKey>) {
     (mods, keys)
 }
 
+/// Rules from a file, packets from files.
+fn files(paths: &[String]) {
+    let now = Time::from_secs(1);
+    let text = std::fs::read_to_string(&paths[0]).expect("the rules");
+    let mods = parse_flow_mods(&text, FlowModCommand::Add, &ParseContext::new(Version::V13)).expect("rules");
+    let mods: Vec<FlowMod> = mods.into_iter().filter(|m| m.table == TableId(0)).collect();
+    println!("-- {}: {} rules", paths[0], mods.len());
+    let mut control = Control::new(ControlConfig { max_entries: 16_000_000, ..ControlConfig::default() });
+    rate("add", mods.len(), || {
+        for m in &mods {
+            control.flow_mod(Version::V13, m, now).expect("added");
+        }
+    });
+    while control.tick(now).busy {}
+    println!("    {}", control.table_structure(TableId(0)).expect("a table"));
+    for path in &paths[1..] {
+        let bytes = std::fs::read(path).expect("the frames");
+        let keys: Vec<FlowKey> = bytes
+            .chunks_exact(64)
+            .map(|frame| {
+                let mut key = FlowKey::default();
+                key.set(F::InPort, 1);
+                parse(frame, &mut key);
+                key
+            })
+            .collect();
+        let name = path.rsplit('/').next().unwrap_or(path);
+        for _ in 0..3 {
+            lookups(name, &mut control, &keys, 2_000_000);
+        }
+    }
+}
+
 fn main() {
+    let args: Vec<String> = std::env::args().collect();
+    if args.get(1).is_some_and(|a| a == "files") {
+        return files(&args[2..]);
+    }
     let n: u32 = std::env::args().nth(1).and_then(|a| a.parse().ok()).unwrap_or(1_000_000);
     let now = Time::from_secs(1);
     let only = std::env::args().nth(2);
@@ -231,6 +272,7 @@ fn rules(config: &ControlConfig, (mods, keys): (Vec<FlowMod>, Vec<FlowKey>), loo
         }
     });
     while control.tick(now).busy {}
+    println!("    {}", control.table_structure(TableId(0)).expect("a table"));
     lookups("lookup", &mut control, &keys, lookups_n);
 }
 

@@ -4,7 +4,7 @@
 
 pub mod cache;
 pub mod checksum;
-mod classifier;
+pub mod classifier;
 pub mod clock;
 pub mod compose;
 pub mod control;

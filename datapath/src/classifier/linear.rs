@@ -4,10 +4,11 @@ use super::LINEAR_MAX;
 use crate::key::{FlowKey, WORDS};
 use crate::publish::Guard;
 use crate::table::{FlowRef, Slab};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Entries, best first, with their values and masks transposed: all entries' first word, and so on.
 pub(super) struct Linear {
-    entries: Box<[u32]>,
+    entries: Box<[AtomicU32]>,
     /// Which words of the key any of them looks at.
     words: Box<[u8]>,
     /// Per word, `LINEAR_MAX` masks and values.
@@ -39,10 +40,17 @@ impl Linear {
             }
         }
         Self {
-            entries: entries.iter().copied().take(LINEAR_MAX).collect(),
+            entries: entries.iter().take(LINEAR_MAX).map(|i| AtomicU32::new(*i)).collect(),
             words,
             masks: masks.into(),
             values: values.into(),
+        }
+    }
+
+    /// Puts the entry that continues another in its place; values and masks are the same.
+    pub(super) fn renew(&self, place: usize, entry: u32) {
+        if let Some(e) = self.entries.get(place) {
+            e.store(entry, Ordering::Release);
         }
     }
 
@@ -132,8 +140,7 @@ impl Linear {
         f: &mut dyn FnMut(FlowRef<'g>),
     ) {
         for i in &self.entries {
-            if let Some(slot) = slab.slot(*i, guard)
-                && let Some(found) = FlowRef::visible(slab, slot, *i, version)
+            if let Some(found) = FlowRef::current(slab, i.load(Ordering::Acquire), version, guard)
                 && found.body().rank() >= floor
                 && found.body().matches(key)
             {
@@ -146,11 +153,9 @@ impl Linear {
     pub(super) fn lookup<'g>(&self, slab: &Slab, version: u64, key: &FlowKey, guard: Guard<'g>) -> Option<FlowRef<'g>> {
         let mut equal = self.equal(key);
         while equal != 0 {
-            let i = *self.entries.get(equal.trailing_zeros() as usize)?;
+            let i = self.entries.get(equal.trailing_zeros() as usize)?;
             equal &= equal - 1;
-            if let Some(slot) = slab.slot(i, guard)
-                && let Some(found) = FlowRef::visible(slab, slot, i, version)
-            {
+            if let Some(found) = FlowRef::current(slab, i.load(Ordering::Acquire), version, guard) {
                 return Some(found);
             }
         }
@@ -178,7 +183,7 @@ mod tests {
                 };
                 let masks = rows(true);
                 let mut values = rows(false);
-                let entries = (0..n as u32).collect();
+                let entries = (0..n as u32).map(AtomicU32::new).collect();
                 let mut key = FlowKey::default();
                 key.0.iter_mut().take(6).for_each(|w| *w = random());
                 for (w, (values, masks)) in values.iter_mut().zip(&masks).enumerate() {

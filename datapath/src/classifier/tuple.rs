@@ -1,20 +1,25 @@
 //! A tuple: entries by the hash of their value under one mask, in an extendible hash table.
 //!
-//! A slot is one word: the 32-bit hash and the first entry of its chain. Entries with the same hash
-//! (the same value under the tuple's mask, but for rare collisions) are chained through the slab,
-//! best first, so that the first match of a chain is the tuple's answer. A full segment is split or
-//! doubled by copying its slots and swapping one pointer; chains are never copied.
+//! A slot is one word: the 32-bit hash and what stands under it. That is an entry whose mask is the tuple's, or a
+//! [group](super::group) of entries with the same hash (the same value under the tuple's mask, but for rare
+//! collisions). A full segment is split or doubled by copying its slots and swapping one pointer; groups are never
+//! copied for that.
 
 use super::Mask;
+use super::group::{Arena, ArenaBook, MOST};
+use super::{Unchained, unchain};
 use crate::key::FlowKey;
 use crate::publish::{Guard, Rcu, Writer};
-use crate::table::{FlowRef, NIL, Slab};
+use crate::table::{FlowBody, FlowRef, NIL, Slab};
+use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+/// In a head: it is a group's place in the arena, not an entry's in the slab.
+const GROUP: u32 = 1 << 31;
 /// A slot that ends a probe sequence. No entry has index `NIL`.
 const EMPTY: u64 = u64::MAX;
-/// A slot whose chain has gone; a probe goes on.
+/// A slot whose entries have gone; a probe goes on.
 const TOMB: u64 = u64::MAX - 1;
 /// Slots of a new tuple's segment.
 const SMALLEST: usize = 8;
@@ -90,7 +95,8 @@ impl Directory {
 
 pub(super) struct Tuple {
     pub(super) mask: Mask,
-    lane: usize,
+    /// The words of the key that groups compare.
+    words: Box<[u8]>,
     directory: Rcu<Directory>,
     /// Distinct hashes; the writer's note.
     hashes: AtomicU32,
@@ -100,10 +106,19 @@ const fn word(h: u32, head: u32) -> u64 {
     ((h as u64) << 32) | head as u64
 }
 
+/// What the entries of a tuple lie in.
+#[derive(Clone, Copy)]
+pub(super) struct Memory<'a> {
+    pub(super) slab: &'a Slab,
+    pub(super) arena: &'a Arena,
+}
+
 impl Tuple {
-    pub(super) fn new(mask: Mask, lane: usize) -> Self {
+    /// A tuple whose groups compare these words of the key.
+    pub(super) fn new(mask: Mask, words: Box<[u8]>) -> Self {
         let segments = Box::new([Rcu::new(Arc::new(Segment::new(0, SMALLEST)))]);
-        Self { mask, lane, directory: Rcu::new(Arc::new(Directory { bits: 0, segments })), hashes: AtomicU32::new(0) }
+        let directory = Rcu::new(Arc::new(Directory { bits: 0, segments }));
+        Self { mask, words, directory, hashes: AtomicU32::new(0) }
     }
 
     #[inline]
@@ -120,147 +135,224 @@ impl Tuple {
         }
     }
 
-    /// The first entry with this hash.
+    /// What stands under this hash: an entry whose mask is the tuple's, or a group.
     #[inline]
     pub(super) fn head(&self, h: u32, guard: Guard<'_>) -> Option<u32> {
         self.segment(h, guard)?.find(h).map(|(_, w)| w as u32)
     }
 
-    /// The first entry of the chain at `head` that is visible and matches: the best one of the tuple,
-    /// unless that is of a lower rank than `floor`.
+    /// Asks for what a head stands for.
     #[inline]
-    pub(super) fn walk<'g>(
+    pub(super) fn prefetch_head(memory: Memory<'_>, head: u32, guard: Guard<'_>) {
+        if head & GROUP == 0 { memory.slab.prefetch(head, guard) } else { memory.arena.prefetch(head & !GROUP, guard) }
+    }
+
+    /// Whether the key has this entry's values under the tuple's mask, which is its own.
+    #[inline]
+    fn same(&self, body: &FlowBody, key: &FlowKey) -> bool {
+        self.mask.words().iter().zip(body.values.words()).all(|((w, m), v)| key.0[usize::from(*w)] & m == *v)
+    }
+
+    /// The best visible entry under a head that matches, unless it is of a lower rank than `floor`.
+    #[inline]
+    pub(super) fn best<'g>(
         &self,
         head: u32,
-        slab: &Slab,
+        memory: Memory<'g>,
         version: u64,
         key: &FlowKey,
         floor: u32,
         guard: Guard<'g>,
     ) -> Option<FlowRef<'g>> {
-        let mut i = head;
-        while i != NIL {
-            let slot = slab.slot(i, guard)?;
-            if let Some(found) = FlowRef::visible(slab, slot, i, version) {
-                if found.body().rank() < floor {
-                    return None;
-                }
-                if found.body().matches(key) {
-                    return Some(found);
-                }
+        if head & GROUP == 0 {
+            let found = FlowRef::current(memory.slab, head, version, guard)?;
+            return (self.same(found.body(), key) && found.body().rank() >= floor).then_some(found);
+        }
+        let group = memory.arena.group(head & !GROUP, guard)?;
+        let mut equal = group.equal(key, &self.words);
+        while equal != 0 {
+            let (rank, index) = group.rule(equal.trailing_zeros() as usize)?;
+            if rank < floor {
+                return None;
             }
-            i = slot.next[self.lane].load(Ordering::Acquire);
+            if index != NIL
+                && let Some(found) = FlowRef::current(memory.slab, index, version, guard)
+            {
+                return Some(found);
+            }
+            equal &= equal - 1;
         }
         None
     }
 
-    /// Every visible entry of the chain at `head` that matches and has at least rank `floor`.
-    #[expect(clippy::too_many_arguments, reason = "as `walk`, and whom to tell")]
+    /// Every visible entry under a head that matches and has at least rank `floor`.
     pub(super) fn each_match<'g>(
         &self,
         head: u32,
-        slab: &Slab,
+        memory: Memory<'g>,
         version: u64,
         key: &FlowKey,
         floor: u32,
         guard: Guard<'g>,
         f: &mut dyn FnMut(FlowRef<'g>),
     ) {
-        let mut i = head;
-        while i != NIL {
-            let Some(slot) = slab.slot(i, guard) else { return };
-            if let Some(found) = FlowRef::visible(slab, slot, i, version) {
-                if found.body().rank() < floor {
-                    return;
-                }
-                if found.body().matches(key) {
-                    f(found);
-                }
-            }
-            i = slot.next[self.lane].load(Ordering::Acquire);
+        if head & GROUP == 0 {
+            self.best(head, memory, version, key, floor, guard).into_iter().for_each(f);
+            return;
         }
-    }
-
-    /// How many entries share this hash, counting no further than `most`.
-    pub(super) fn chain_len(&self, h: u32, most: usize, slab: &Slab, guard: Guard<'_>) -> usize {
-        let mut i = self.head(h, guard).unwrap_or(NIL);
-        let mut n = 0;
-        while i != NIL && n < most {
-            n += 1;
-            i = slab.slot(i, guard).map_or(NIL, |s| s.next[self.lane].load(Ordering::Relaxed));
-        }
-        n
-    }
-
-    /// Links entry `index` into the chain of `h`, in order.
-    pub(super) fn insert(&self, h: u32, index: u32, slab: &Slab, writer: &mut Writer) {
-        {
-            let guard = writer.guard();
-            let Some(new) = FlowRef::of_writer(slab, index, guard) else { return };
-            let Some(new_slot) = slab.slot(index, guard) else { return };
-            if let Some(segment) = self.segment(h, guard)
-                && let Some((at, found)) = segment.find(h)
-            {
-                let (mut before, mut i) = (NIL, found as u32);
-                while let Some(here) = (i != NIL).then(|| FlowRef::of_writer(slab, i, guard)).flatten() {
-                    if super::beats(new.body(), here.body()) {
-                        break;
-                    }
-                    before = i;
-                    i = slab.slot(i, guard).map_or(NIL, |s| s.next[self.lane].load(Ordering::Relaxed));
-                }
-                new_slot.next[self.lane].store(i, Ordering::Release);
-                match slab.slot(before, guard) {
-                    Some(b) if before != NIL => b.next[self.lane].store(index, Ordering::Release),
-                    _ => segment.slots[at].store(word(h, index), Ordering::Release),
-                }
+        let Some(group) = memory.arena.group(head & !GROUP, guard) else { return };
+        let mut equal = group.equal(key, &self.words);
+        while equal != 0 {
+            let Some((rank, index)) = group.rule(equal.trailing_zeros() as usize) else { return };
+            if rank < floor {
                 return;
             }
-            new_slot.next[self.lane].store(NIL, Ordering::Release);
-        }
-        self.make_room(h, writer);
-        if let Some(segment) = self.segment(h, writer.guard()) {
-            segment.put(word(h, index));
-            self.hashes.fetch_add(1, Ordering::Relaxed);
+            if index != NIL {
+                FlowRef::current(memory.slab, index, version, guard).into_iter().for_each(&mut *f);
+            }
+            equal &= equal - 1;
         }
     }
 
-    /// Unlinks entry `index` from the chain of `h`; whether it was there.
-    pub(super) fn remove(&self, h: u32, index: u32, slab: &Slab, writer: &mut Writer) -> bool {
-        let emptied = {
-            let guard = writer.guard();
-            let Some(segment) = self.segment(h, guard) else { return false };
-            let Some((at, found)) = segment.find(h) else { return false };
-            let (mut before, mut i) = (NIL, found as u32);
-            while i != index && i != NIL {
-                before = i;
-                i = slab.slot(i, guard).map_or(NIL, |s| s.next[self.lane].load(Ordering::Relaxed));
-            }
-            if i == NIL {
-                return false;
-            }
-            // Its own link stays: a reader that stands on it goes on from there.
-            let next = slab.slot(i, guard).map_or(NIL, |s| s.next[self.lane].load(Ordering::Relaxed));
-            match slab.slot(before, guard) {
-                Some(b) if before != NIL => {
-                    b.next[self.lane].store(next, Ordering::Release);
-                    false
-                }
-                _ if next != NIL => {
-                    segment.slots[at].store(word(h, next), Ordering::Release);
-                    false
-                }
-                _ => {
-                    segment.slots[at].store(TOMB, Ordering::Release);
-                    true
-                }
-            }
-        };
-        if emptied {
-            let left = self.hashes.fetch_sub(1, Ordering::Relaxed) - 1;
-            self.shrink(left as usize, writer);
+    /// Whether entries with this mask fit the groups.
+    pub(super) fn covers(&self, own: &Mask) -> bool {
+        own.words().iter().all(|(w, _)| self.words.contains(w))
+    }
+
+    /// How many entries stand under this hash.
+    pub(super) fn count(&self, h: u32, arena: &Arena, guard: Guard<'_>) -> usize {
+        match self.head(h, guard) {
+            None => 0,
+            Some(head) if head & GROUP == 0 => 1,
+            Some(head) => arena.group(head & !GROUP, guard).map_or(0, |g| g.entries().count()),
         }
+    }
+
+    /// Puts an entry under a hash that has room; whether it could.
+    pub(super) fn insert(
+        &self,
+        h: u32,
+        index: u32,
+        memory: Memory<'_>,
+        book: &mut ArenaBook,
+        writer: &mut Writer,
+    ) -> bool {
+        let Memory { slab, arena } = memory;
+        let mut entries: SmallVec<[u32; MOST]> = SmallVec::new();
+        let exact;
+        {
+            let guard = writer.guard();
+            let Some(new) = FlowRef::of_writer(slab, index, guard) else { return false };
+            exact = new.body().shape.mask == self.mask;
+            match self.head(h, guard) {
+                None => {}
+                Some(head) if head & GROUP == 0 => entries.push(head),
+                Some(head) => entries.extend(arena.group(head & !GROUP, guard).into_iter().flat_map(|g| g.entries())),
+            }
+            let at = entries
+                .iter()
+                .position(|i| FlowRef::of_writer(slab, *i, guard).is_none_or(|e| super::beats(new.body(), e.body())))
+                .unwrap_or(entries.len());
+            entries.insert(at, index);
+        }
+        let head = if exact && entries.len() == 1 {
+            index
+        } else {
+            let Some(at) = book.make(arena, slab, &entries, &self.words, writer) else { return false };
+            GROUP | at
+        };
+        self.set_head(h, head, memory, book, writer);
         true
+    }
+
+    /// Puts `head` under a hash, in place of what was there.
+    fn set_head(&self, h: u32, head: u32, memory: Memory<'_>, book: &mut ArenaBook, writer: &mut Writer) {
+        let old = {
+            let guard = writer.guard();
+            self.segment(h, guard).and_then(|s| {
+                let (at, old) = s.find(h)?;
+                s.slots[at].store(word(h, head), Ordering::Release);
+                Some(old as u32)
+            })
+        };
+        match old {
+            Some(old) if old & GROUP != 0 => book.free(memory.arena, old & !GROUP, writer),
+            Some(_) => {}
+            None => {
+                self.make_room(h, writer);
+                if let Some(segment) = self.segment(h, writer.guard()) {
+                    segment.put(word(h, head));
+                    self.hashes.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+
+    /// Takes an entry away, or puts in its place the one that continues it; whether it was there.
+    pub(super) fn remove(
+        &self,
+        h: u32,
+        index: u32,
+        memory: Memory<'_>,
+        book: &mut ArenaBook,
+        writer: &mut Writer,
+    ) -> bool {
+        let Memory { slab, arena } = memory;
+        let Some(head) = self.head(h, writer.guard()) else { return false };
+        if head & GROUP == 0 {
+            match unchain(slab, head, index, writer) {
+                Unchained::No => return false,
+                Unchained::Inside => {}
+                Unchained::Head(NIL) => self.strike(h, writer),
+                Unchained::Head(next) => self.set_head(h, next, memory, book, writer),
+            }
+            return true;
+        }
+        let at = head & !GROUP;
+        let lanes: SmallVec<[u32; MOST]> = {
+            let Some(group) = arena.group(at, writer.guard()) else { return false };
+            (0..MOST).map_while(|i| group.rule(i)).map(|(_, i)| i).collect()
+        };
+        for (lane, entry) in lanes.iter().enumerate().filter(|(_, i)| **i != NIL) {
+            match unchain(slab, *entry, index, writer) {
+                Unchained::No => continue,
+                Unchained::Inside => return true,
+                Unchained::Head(next) => {
+                    book.renew(arena, at, lane, next, writer);
+                    let mut left = lanes.iter().filter(|i| **i != NIL && **i != index);
+                    if next == NIL {
+                        match (left.next(), left.next()) {
+                            (None, _) => {
+                                self.strike(h, writer);
+                                book.free(arena, at, writer);
+                            }
+                            (Some(last), None) if self.is_own(slab, *last, writer) => {
+                                self.set_head(h, *last, memory, book, writer);
+                            }
+                            _ => {}
+                        }
+                    }
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    /// Whether an entry's mask is the tuple's.
+    fn is_own(&self, slab: &Slab, index: u32, writer: &Writer) -> bool {
+        FlowRef::of_writer(slab, index, writer.guard()).is_some_and(|e| e.body().shape.mask == self.mask)
+    }
+
+    /// Nothing stands under this hash any more.
+    fn strike(&self, h: u32, writer: &mut Writer) {
+        {
+            let Some(segment) = self.segment(h, writer.guard()) else { return };
+            let Some((at, _)) = segment.find(h) else { return };
+            segment.slots[at].store(TOMB, Ordering::Release);
+        }
+        let left = self.hashes.fetch_sub(1, Ordering::Relaxed) - 1;
+        self.shrink(left as usize, writer);
     }
 
     /// Sees to it that the segment of `h` has a free slot and short probe sequences.

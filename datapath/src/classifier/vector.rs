@@ -124,6 +124,18 @@ impl Block {
         true
     }
 
+    /// The entry in a place.
+    pub(super) fn entry(&self, place: usize) -> u32 {
+        self.entries.get(place).map_or(NIL, |e| e.load(Ordering::Relaxed))
+    }
+
+    /// Puts the entry that continues another in its place.
+    pub(super) fn renew(&self, place: usize, entry: u32) {
+        if let Some(e) = self.entries.get(place) {
+            e.store(entry, Ordering::Release);
+        }
+    }
+
     /// The same block without some of its rules.
     pub(super) fn without(&self, places: &[usize]) -> Self {
         let row = |r: &Row| Row(std::array::from_fn(|i| AtomicU64::new(r.0[i].load(Ordering::Relaxed))));
@@ -276,8 +288,11 @@ impl Block {
         if self.ranks[place].load(Ordering::Relaxed) < floor {
             return None;
         }
-        let index = self.entries[place].load(Ordering::Relaxed);
-        let found = FlowRef::visible(slab, slab.slot(index, guard)?, index, version)?;
+        let index = self.entries[place].load(Ordering::Acquire);
+        if index == NIL {
+            return None;
+        }
+        let found = FlowRef::current(slab, index, version, guard)?;
         found.body().matches(key).then_some(found)
     }
 

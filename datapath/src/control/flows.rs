@@ -218,7 +218,7 @@ impl Control {
             shape,
         };
         let hash = super::book::identity(&value, &body.shape, rank);
-        let index = self.begin(m.table, body, hash, false, fresh);
+        let index = self.begin(m.table, body, hash, None, fresh);
         if old.is_none()
             && let Some(s) = self.shared(m.table)
         {
@@ -276,7 +276,7 @@ impl Control {
             };
             self.end(table, index, Cause::Modified, reset);
             let hash = super::book::identity(&value, &body.shape, rank);
-            let new = self.begin(table, body, hash, true, reset);
+            let new = self.begin(table, body, hash, Some(index), reset);
             self.tell_change(table, new, FlowChangeKind::Modified, before);
         }
         Ok(outcome)
@@ -351,7 +351,7 @@ impl Control {
             FlowBody { values: Values::new(&shape, &value), shape, idle_timeout: idle, hard_timeout: hard, ..plain };
         let hash = super::book::identity(&value, &body.shape, body.rank());
         self.end(entry.table, entry.index, Cause::Modified, false);
-        self.begin(entry.table, body, hash, true, false);
+        self.begin(entry.table, body, hash, Some(entry.index), false);
         self.finish(now);
         if let Some((at, _)) = self.due(created) {
             self.arm(at, created);
@@ -447,8 +447,15 @@ impl Control {
         shape
     }
 
-    /// Puts a record in place; it shows with the next version.
-    fn begin(&mut self, table: TableId, body: FlowBody, identity: u32, modified: bool, fresh_stats: bool) -> u32 {
+    /// Puts a record in place; it shows with the next version. `modified`: the record that it continues.
+    fn begin(
+        &mut self,
+        table: TableId,
+        body: FlowBody,
+        identity: u32,
+        modified: Option<u32>,
+        fresh_stats: bool,
+    ) -> u32 {
         let domain = Arc::clone(self.writer.domain());
         let Some(shared) = domain.table(table) else { return NIL };
         let book = &mut self.tables[usize::from(table.0)];
@@ -460,12 +467,19 @@ impl Control {
         }
         book.enter(shared, index, &self.writer);
         let (structure, readers) = book.structure(shared, clause);
-        structure.insert(readers, &shared.slab, index, &mut self.writer);
+        let kin = |i: &u32| {
+            let guard = self.writer.guard();
+            let body = shared.slab.slot(*i, guard).and_then(|s| s.body(guard));
+            body.is_some_and(|b| b.behaviour.is_clause() == clause)
+        };
+        if !modified.filter(kin).is_some_and(|old| structure.follow(&shared.slab, old, index, &self.writer)) {
+            structure.insert(readers, &shared.slab, index, &mut self.writer);
+        }
         if clause {
             shared.note_add(version);
         }
         self.refer(table, index, true);
-        self.ops.push(Op::Added { table, index, modified, fresh_stats });
+        self.ops.push(Op::Added { table, index, modified: modified.is_some(), fresh_stats });
         index
     }
 

@@ -17,6 +17,8 @@ use std::time::Duration;
 
 /// Items of each kind handled in one turn: about half a millisecond's work.
 const BUDGET: usize = 1024;
+/// Entries of a table placed anew in one turn.
+const PLACED: usize = 512;
 /// Ended flows that dumps in progress may keep.
 const MAX_KEPT_FOR_DUMPS: usize = 1 << 20;
 
@@ -28,6 +30,8 @@ pub(super) struct Queues {
     ended: VecDeque<(u64, TableId, u32, bool)>,
     /// Slots to free once everyone has adopted the version.
     unlinked: VecDeque<(u64, TableId, u32, Option<StatsId>)>,
+    /// Tables that should be placed anew.
+    unplaced: Vec<TableId>,
     /// Memory to give back, one piece of work each turn.
     chores: VecDeque<Chore>,
 }
@@ -85,6 +89,7 @@ impl Control {
         if let Some(chore) = self.reclaim.chores.pop_front() {
             self.give_back(chore);
         }
+        let placing = self.place_anew();
         let garbage = self.writer.collect();
         let queues = &self.reclaim;
         let pending = !(queues.notices.is_empty() && queues.ended.is_empty() && queues.unlinked.is_empty());
@@ -98,7 +103,7 @@ impl Control {
             self.writer.publish(None);
         }
         Tick {
-            busy: expiring || ready,
+            busy: expiring || ready || placing,
             waiting: pending || garbage,
             next: (self.wheel.len() > 0)
                 .then(|| now + Duration::from_millis(50))
@@ -106,6 +111,26 @@ impl Control {
                 .chain(self.triggers.next())
                 .min(),
         }
+    }
+
+    /// Goes on with placing tables anew whose contents have changed much, one of them; whether there is more to do.
+    fn place_anew(&mut self) -> bool {
+        let domain = Arc::clone(self.writer.domain());
+        while let Some(table) = self.reclaim.unplaced.last().copied() {
+            let book = &mut self.tables[usize::from(table.0)];
+            if let Some(shared) = domain.table(table) {
+                if book.classifier.has_work(true) {
+                    book.classifier.work(&shared.classifier, &shared.slab, PLACED, &mut self.writer);
+                    return true;
+                }
+                if book.clauses.has_work(true) {
+                    book.clauses.work(&shared.clauses, &shared.slab, PLACED, &mut self.writer);
+                    return true;
+                }
+            }
+            self.reclaim.unplaced.pop();
+        }
+        false
     }
 
     /// Whether something waits for a version that isn't published yet.
@@ -190,7 +215,14 @@ impl Control {
         }
         for (i, mut tables) in (0u8..).zip(touched) {
             while tables != 0 {
-                self.watch_vacancy(TableId(i * 64 + tables.trailing_zeros() as u8));
+                let table = TableId(i * 64 + tables.trailing_zeros() as u8);
+                self.watch_vacancy(table);
+                let book = &self.tables[usize::from(table.0)];
+                if (book.classifier.has_work(true) || book.clauses.has_work(true))
+                    && !self.reclaim.unplaced.contains(&table)
+                {
+                    self.reclaim.unplaced.push(table);
+                }
                 tables &= tables - 1;
             }
         }
@@ -312,7 +344,7 @@ impl Control {
             book.classifier.flush(&shared.classifier, &mut self.writer);
             book.clauses.flush(&shared.clauses, &mut self.writer);
             // Every record linked: current ones, and those ended but not yet unlinked, are few here.
-            if book.classifier.wants_relaxing(&self.writer) && book.classifier.len() == book.live as usize {
+            if book.classifier.wants_relaxing() && book.classifier.len() == book.live as usize {
                 let live: Vec<u32> = book.current(shared, self.writer.guard()).map(|(i, _)| i).collect();
                 book.classifier.relax(&shared.classifier, &shared.slab, live.into_iter(), &mut self.writer);
             }

@@ -28,6 +28,11 @@ pub(super) struct Dump {
 const LOOKS: usize = 65_536;
 
 impl Control {
+    /// How a table's entries are looked up now, and what a lookup costs at most; `None` if there is no such table.
+    pub fn table_structure(&self, table: TableId) -> Option<crate::classifier::Description> {
+        Some(self.tables.get(usize::from(table.0))?.classifier.describe())
+    }
+
     fn filter(&self, r: &FlowStatsRequest, version: Version) -> Result<Filter, OfError> {
         if r.table != TableId::ALL && (r.table.0 >= self.n_tables()) {
             return Err(Self::no_table(ErrorKind::BadRequestBadTableId, r.table, self.n_tables()));

@@ -21,6 +21,11 @@ impl<T: Send + Sync + 'static> Chunks<T> {
         self.directory.load(guard)?.0.get(i)?.load(guard)
     }
 
+    /// One past the highest chunk there may be.
+    pub(crate) fn len(&self, guard: Guard<'_>) -> usize {
+        self.directory.load(guard).map_or(0, |d| d.0.len())
+    }
+
     /// Puts a chunk at `i` (or takes it away), growing the directory as needed.
     pub(crate) fn set(&self, i: usize, chunk: Option<Arc<T>>, writer: &mut Writer) {
         let old = self.directory.share(writer);

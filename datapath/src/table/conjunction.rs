@@ -18,7 +18,7 @@ impl FlowTable {
     /// The match of a packet for which the ordinary entries gave `found`.
     #[cold]
     pub(super) fn with_conjunctions<'g>(
-        &self,
+        &'g self,
         version: u64,
         key: &FlowKey,
         found: Option<FlowRef<'g>>,

@@ -132,11 +132,11 @@ impl FlowBody {
 pub(crate) struct Slot {
     added: AtomicU64,
     removed: AtomicU64,
-    /// Next entry with the same hash in a tuple; one link for each of two structures, so that a
-    /// table's structure can be rebuilt while workers walk the old one.
-    pub(crate) next: [AtomicU32; 2],
-    /// The writer's note: which tuple holds the entry.
-    pub(crate) home: AtomicU32,
+    /// The entry that goes on where this one ended: the same match at the same rank. Where this entry is found,
+    /// that one is.
+    pub(crate) next: AtomicU32,
+    /// The writer's notes: which part of the table's structure holds the entry, and which of the next one.
+    pub(crate) home: [AtomicU32; 2],
     /// The writer's note: the hash of match and rank.
     pub(crate) identity: AtomicU32,
     body: UnsafeCell<Option<FlowBody>>,
@@ -151,8 +151,8 @@ impl Slot {
         Self {
             added: AtomicU64::new(EMPTY),
             removed: AtomicU64::new(0),
-            next: [AtomicU32::new(NIL), AtomicU32::new(NIL)],
-            home: AtomicU32::new(NIL),
+            next: AtomicU32::new(NIL),
+            home: [AtomicU32::new(NIL), AtomicU32::new(NIL)],
             identity: AtomicU32::new(0),
             body: UnsafeCell::new(None),
         }
@@ -208,6 +208,21 @@ impl<'g> FlowRef<'g> {
         // the version was published, and is taken out only after every guard at that version ended.
         let body = unsafe { (*slot.body.get()).as_ref() }?;
         Some(Self { body, slot, table: slab.table, index })
+    }
+
+    /// The entry in place `index`, or the one that continues it, whichever `version` has.
+    #[inline]
+    pub(crate) fn current(slab: &Slab, mut index: u32, version: u64, guard: Guard<'g>) -> Option<Self> {
+        loop {
+            let slot = slab.slot(index, guard)?;
+            if let Some(found) = Self::visible(slab, slot, index, version) {
+                return Some(found);
+            }
+            index = slot.next.load(Ordering::Acquire);
+            if index == NIL {
+                return None;
+            }
+        }
     }
 
     /// The writer's view of a slot in use, visible or not.
@@ -312,7 +327,12 @@ impl Slab {
         self.chunks.get(i / CHUNK, guard)?.0.get(i % CHUNK)
     }
 
-    /// Brings a slot's first line into the cache.
+    /// One past the highest slot there may be.
+    pub(crate) fn limit(&self, guard: Guard<'_>) -> u32 {
+        (self.chunks.len(guard) * CHUNK) as u32
+    }
+
+    /// Brings a slot into the cache.
     #[inline]
     pub(crate) fn prefetch(&self, index: u32, guard: Guard<'_>) {
         if let Some(slot) = self.slot(index, guard) {
@@ -362,7 +382,8 @@ impl SlabBook {
             // SAFETY: the slot is free: no reader may look at its body (`added` is EMPTY and has been
             // for a grace period), and this is the writer, holding no other reference to it.
             unsafe { *slot.body.get() = Some(body) };
-            slot.next.iter().for_each(|n| n.store(NIL, Ordering::Relaxed));
+            slot.next.store(NIL, Ordering::Relaxed);
+            slot.home.iter().for_each(|h| h.store(NIL, Ordering::Relaxed));
             slot.removed.store(NEVER, Ordering::Release);
             slot.added.store(added, Ordering::Release);
         }
