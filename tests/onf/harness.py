@@ -40,28 +40,29 @@ ALL_PORTS = (1, 2, 3, 4)
 class Test:
     """One function and the ids it serves."""
 
-    def __init__(self, ids, name, function, bench, note, failing):
+    def __init__(self, ids, name, function, bench, note, failing, na):
         self.ids, self.name, self.function, self.bench = ids, name, function, bench
-        self.note, self.failing = note, failing
+        self.note, self.failing, self.na = note, failing, na
 
 
 TESTS = []
 NOT_APPLICABLE = {}  # id -> reason
 
 
-def add(ids, function, *args, note='', bench=True, failing='', name=None, **kw):
+def add(ids, function, *args, note='', bench=True, failing='', na='', name=None, **kw):
     """Registers function(bench, *args, **kw) for the ids (one, or several with blanks between).
 
     `bench=False`: the case starts switches of its own and is called with a fresh laboratory.
+    `na`: why the ids don't apply to this switch; the test shows that it is so.
     `failing`: why the switch fails it so far; passing then counts as a failure of this list.
     """
     if args or kw:
         call = functools.partial(function, **kw)
         TESTS.append(Test(ids.split(), name or '%s(%s)' % (function.__name__, ', '.join(
             [getattr(a, '__name__', str(a)) for a in args] + ['%s=%s' % i for i in kw.items()])),
-            lambda b: call(b, *args), bench, note, failing))
+            lambda b: call(b, *args), bench, note, failing, na))
     else:
-        TESTS.append(Test(ids.split(), name or function.__name__, function, bench, note, failing))
+        TESTS.append(Test(ids.split(), name or function.__name__, function, bench, note, failing, na))
 
 
 def case(ids, **options):

@@ -136,8 +136,8 @@ def main():
         else:
             text = ', '.join('`%s.%s`' % (t.file.replace('suite_', ''), t.name) for _, t in tests)
             failed = [t.failing or results.get(n, 'not run') for n, t in tests if results.get(n, 'not run')]
-            result = 'FAIL' if failed else 'pass'
-            remark = '; '.join(dict.fromkeys(failed or [t.note for _, t in tests if t.note]))
+            result = 'FAIL' if failed else 'not applicable' if all(t.na for _, t in tests) else 'pass'
+            remark = '; '.join(dict.fromkeys(failed or [t.na or t.note for _, t in tests if t.na or t.note]))
         count[result] = count.get(result, 0) + 1
         rows.append('| %s | %s | %s | %s | %s |' % (i, name, text.replace('|', '\\|'), result, remark.replace('|', '\\|')))
     summary = ', '.join('%d %s' % (count[k], k) for k in sorted(count, key=lambda k: -count[k]))
