@@ -428,6 +428,17 @@ class Wires:
             s.close()
 
 
+@contextlib.contextmanager
+def own_bench(options=()):
+    """A bench for a case that leaves marks which no reset removes."""
+    b = Bench(options)
+    try:
+        b.reset()
+        yield b
+    finally:
+        b.close()
+
+
 class Bench:
     """One switch for many cases."""
 
