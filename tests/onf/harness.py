@@ -9,6 +9,7 @@ comes out anywhere: a marker frame that follows shows that nothing more is under
 
 import contextlib
 import ctypes
+import errno
 import functools
 import itertools
 import os
@@ -399,6 +400,10 @@ class Wires:
                 data, extra, _, address = self.sockets[port].recvmsg(65536, 256)
             except BlockingIOError:
                 return None
+            except OSError as e:
+                if e.errno == errno.ENETDOWN:  # told once of a link that went down
+                    continue
+                raise
             if address[2] == 4:  # PACKET_OUTGOING
                 continue
             for level, kind, value in extra:
@@ -467,6 +472,12 @@ class Bench:
         """A further controller's connection."""
         c = Client(self.switch.of_socket)
         self.extra.append(c)
+        return c
+
+    def controller(self):
+        """A further connection that is told what happens: one that dialled has to ask for it, by a set-config."""
+        c = self.connect()
+        c.ok(p.OFPSetConfig(DP, 0, 128))
         return c
 
     def reset(self):

@@ -491,6 +491,12 @@ fn table_features_bind_and_cost_the_flows_of_what_changes() {
     let kind = |c: &mut Control, m| c.flow_mod(V13, &m, secs(3)).unwrap_err().kind;
     assert_eq!(kind(&mut c, f(1, 1)), E::BadMatchBadField);
     assert_eq!(kind(&mut c, f(1, 3)), E::FlowModFailedBadTableId);
+    // Without a word on what a table matches.
+    let before = c.table_features(V13);
+    let mut mute = before.clone();
+    mute[1].properties.retain(|p| !matches!(p, ofproto::table::TableFeatureProp::Match(_)));
+    assert_eq!(c.set_table_features(V13, &mute, secs(3)).unwrap_err().kind, E::TableFeaturesFailedBadArgument);
+    assert_eq!(c.table_features(V13), before);
     // Twice the same table, or a table that isn't.
     let twice = vec![all[0].clone(), all[0].clone()];
     assert_eq!(c.set_table_features(V13, &twice, secs(3)).unwrap_err().kind, E::TableFeaturesFailedBadTable);
