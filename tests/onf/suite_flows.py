@@ -463,7 +463,7 @@ for _ids, _name, _want, _filters in (
 
 @case('310.140 310.150 180.60 180.410')
 def duration(b):
-    """Between the times by our clock, to the millisecond."""
+    """Between the times by our clock; the switch reads its own once a round, hence the quarter of a second."""
     before = time.monotonic()
     b.c.ok(flow([], in_port=1))
     after = time.monotonic()
@@ -474,7 +474,7 @@ def duration(b):
         answered = time.monotonic()
         true(f.duration_nsec < 10**9, 'nanoseconds %d' % f.duration_nsec)
         last = f.duration_sec + f.duration_nsec / 1e9
-        true(asked - after - 0.005 <= last <= answered - before + 0.005,
+        true(asked - after - 0.25 <= last <= answered - before + 0.25,
              'duration %.4f, between %.4f and %.4f by our clock' % (last, asked - after, answered - before))
         time.sleep(0.2)
 

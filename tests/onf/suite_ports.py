@@ -207,7 +207,7 @@ def dropped_at_reception(b):
     before = b.c.port_stats(2)
     for _ in range(4):
         b.wires.send(2, TCP)
-    after = wait_for('four drops', lambda: (lambda s: s.rx_dropped - before.rx_dropped >= 4 and s)(b.c.port_stats(2)))
+    after = wait_for('four drops', lambda: (lambda s: s.rx_dropped - before.rx_dropped >= 4 and s)(b.c.port_stats(2)), timeout=5)
     equal(after.rx_dropped - before.rx_dropped, 4, 'dropped')
 
 
@@ -255,7 +255,7 @@ def port_duration(b):
     t2 = time.monotonic()
     z = age()
     t3 = time.monotonic()
-    true(t2 - t1 - 0.005 <= z - a <= t3 - t0 + 0.005, 'it grew by %.3f s in %.3f to %.3f s' % (z - a, t2 - t1, t3 - t0))
+    true(t2 - t1 - 0.25 <= z - a <= t3 - t0 + 0.25, 'it grew by %.3f s in %.3f to %.3f s' % (z - a, t2 - t1, t3 - t0))
 
 
 # ---------------------------------------------------------------- 380: queues

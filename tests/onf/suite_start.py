@@ -204,7 +204,7 @@ def fail_secure(s):
     s.wires.send(2, TCP)
     s.wires.send(1, TCP)
     equal(s.wires.wait(2), TCP, 'frame by the entry')
-    time.sleep(max(0, installed + 6.5 - time.monotonic()))
+    time.sleep(max(0, installed + 8 - time.monotonic()))
     s.wires.send(1, arp)
     s.wires.send(1, TCP)
     equal(s.wires.wait(2), TCP, 'frame by the entry')
