@@ -207,6 +207,11 @@ impl Frames {
         self.bytes.get(at..at + len).unwrap_or_default()
     }
 
+    /// All of them, one after the other.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// The same frames in a random order that `seed` decides.
     pub fn shuffled(&self, seed: u64) -> Self {
         let mut order: Vec<usize> = (0..self.len()).collect();

@@ -1,6 +1,7 @@
 //! Measures the switch beside its peers, and small traffic tools for demonstrations.
 #![forbid(unsafe_code)]
 
+mod bound;
 mod client;
 mod control;
 mod echo;
@@ -10,9 +11,12 @@ mod io;
 mod net;
 mod peers;
 mod pipeline;
+mod plot;
 mod report;
 mod rig;
+mod scenario;
 mod stats;
+mod tables;
 mod tcp;
 
 use clap::{Parser, Subcommand};
@@ -30,6 +34,14 @@ enum Command {
     Io(io::IoArgs),
     /// Flow-mods, dumps, packet-ins and packet-outs of switchd and Open vSwitch
     Control(control::ControlArgs),
+    /// Table A: ports; the same as `io`
+    TableA(io::IoArgs),
+    /// Table B: the pipeline's rate over flows, beside recorded figures and the goals
+    TableB(tables::TableBArgs),
+    /// Table C: the rate under attack and under flow-mods
+    TableC(tables::TableCArgs),
+    /// Table D: control; the same as `control`
+    TableD(control::ControlArgs),
     /// Any rules and any frames through the switch's workers, in memory: rate, stages, cache
     Pipeline(pipeline::PipelineArgs),
     /// Receives TCP streams and prints how much came
@@ -46,8 +58,10 @@ enum Command {
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
-        Command::Io(args) => io::run(&args),
-        Command::Control(args) => control::run(&args),
+        Command::Io(args) | Command::TableA(args) => io::run(&args),
+        Command::Control(args) | Command::TableD(args) => control::run(&args),
+        Command::TableB(args) => tables::table_b(&args),
+        Command::TableC(args) => tables::table_c(&args),
         Command::Pipeline(args) => pipeline::run(&args),
         Command::TcpServer(args) => tcp::serve(&args),
         Command::TcpClient(args) => tcp::send(&args),

@@ -1,14 +1,16 @@
 //! `pipeline`: rules and frames of anyone's choice through the switch's own workers.
 
-use crate::input::{Frames, Kind, Placed, read_frames, read_rules};
+use crate::input::{Kind, Placed, read_frames, read_rules};
 use crate::rig::{Order, Outcome, Phase, Setup, Until, Variant, idle, run as measure};
+use crate::scenario::{Made, Scenario, make};
 use crate::stats::{Spread, round};
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use clap::Args;
 use ofproto::Version;
 use ofproto::ids::PortNo;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 #[derive(Args)]
@@ -16,6 +18,15 @@ pub struct PipelineArgs {
     /// Rules, one a line, in the flow syntax; lines may begin with `flow`, `group` or `meter`
     #[arg(long, value_name = "FILE")]
     flows: Option<PathBuf>,
+    /// A built-in scenario instead of --flows and --frames
+    #[arg(long, conflicts_with_all = ["flows", "frames"])]
+    scenario: Option<Scenario>,
+    /// How many flows the scenario's frames are of
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = packets_of)]
+    packets_of: usize,
+    /// Write the scenario's rules and frames into this directory, and measure nothing
+    #[arg(long, value_name = "DIR", requires = "scenario")]
+    write: Option<PathBuf>,
     /// Groups, carried out before the flows
     #[arg(long, value_name = "FILE")]
     groups: Option<PathBuf>,
@@ -37,9 +48,9 @@ pub struct PipelineArgs {
     /// Ports beside 1, 2 and those that rules mention
     #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=0xffff_feff))]
     ports: Vec<u32>,
-    /// In which order frames come
-    #[arg(long, value_enum, default_value_t = Order::File)]
-    order: Order,
+    /// In which order frames come; the file's unless told, a scenario's at random
+    #[arg(long, value_enum)]
+    order: Option<Order>,
     /// The same as --order shuffle
     #[arg(long, conflicts_with = "order")]
     shuffle: bool,
@@ -100,15 +111,25 @@ pub fn run(args: &PipelineArgs) -> anyhow::Result<()> {
             rules.extend(read_rules(path, kind, args.of_version)?);
         }
     }
-    let (Some(_), Some(frames)) = (&args.flows, &args.frames) else {
-        bail!("--flows and --frames say what to measure");
+    let mut setup = match (args.scenario, &args.flows, &args.frames) {
+        (Some(scenario), ..) => {
+            let made = make(scenario, args.packets_of);
+            if let Some(dir) = &args.write {
+                return write(dir, scenario, args.packets_of, &made);
+            }
+            rules.extend(made.rules()?);
+            let mut setup = Setup::new(rules, made.frames);
+            setup.teach = Arc::new(made.teach);
+            setup
+        }
+        (None, Some(_), Some(frames)) => Setup::new(rules, read_frames(frames, args.frame_size)?),
+        _ => bail!("--scenario, or --flows and --frames, say what to measure"),
     };
-    let frames: Frames = read_frames(frames, args.frame_size)?;
-    let mut setup = Setup::new(rules, frames);
     setup.version = args.of_version;
     setup.in_port = PortNo(args.in_port);
     setup.ports.extend(args.ports.iter().map(|n| PortNo(*n)));
-    setup.order = if args.shuffle { Order::Shuffle } else { args.order };
+    let usual = if args.scenario.is_some() { Order::Random } else { Order::File };
+    setup.order = if args.shuffle { Order::Shuffle } else { args.order.unwrap_or(usual) };
     let report = report(&mut setup, &args.how, args.cache, args.count, !args.no_stages)?;
     if args.json {
         println!("{:#}", report.json())
@@ -116,6 +137,29 @@ pub fn run(args: &PipelineArgs) -> anyhow::Result<()> {
         println!("{report}")
     }
     Ok(())
+}
+
+/// Writes a scenario for other switches: rules, frames, and what is to be taught before.
+fn write(dir: &Path, scenario: Scenario, flows: usize, made: &Made) -> anyhow::Result<()> {
+    let put = |name: String, bytes: &[u8]| {
+        let path = dir.join(name);
+        std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
+    };
+    std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    let name = scenario.name();
+    put(format!("{name}.flows"), made.text.as_bytes())?;
+    put(format!("{name}-{flows}.frames"), made.frames.bytes())?;
+    for (port, frames) in &made.teach {
+        put(format!("{name}-teach-port{port}.frames"), frames.bytes())?;
+    }
+    Ok(())
+}
+
+fn packets_of(s: &str) -> Result<usize, String> {
+    match s.parse() {
+        Ok(n) if (1..=10_000_000).contains(&n) => Ok(n),
+        _ => Err("expected a number from 1 to 10000000".into()),
+    }
 }
 
 /// Says so when figures mean little.
@@ -191,11 +235,6 @@ impl Report {
     /// Million packets a second of CPU time without the feeding of frames, summed over workers.
     pub fn mpps(&self) -> Spread {
         self.outcome.summed(1, |s| s.mpps())
-    }
-
-    /// What was counted.
-    pub const fn outcome(&self) -> &Outcome {
-        &self.outcome
     }
 
     /// Name and nanoseconds of each stage.

@@ -529,7 +529,7 @@ impl PortTx for Drain {
 /// The work that is measured, or a part of it to compare with.
 enum Inner {
     Switch(Box<PipelineEngine<Reader>>),
-    Part { parse: bool, to: PortNo, packet: Packet },
+    Part { parse: bool, to: PortNo, packet: Box<Packet> },
 }
 
 /// An engine that says when a sampled burst is done.
@@ -669,7 +669,7 @@ pub fn run(setup: &Setup, drive: Driver<'_>) -> anyhow::Result<Outcome> {
                 Inner::Switch(Box::new(PipelineEngine::new(reader, Arc::clone(&shared), entries)))
             }
             None => {
-                let packet = Packet::new(Frame::default());
+                let packet = Box::new(Packet::new(Frame::default()));
                 Inner::Part { parse: setup.variant == Variant::Parse, to, packet }
             }
         });
@@ -815,7 +815,12 @@ fn slices(log: &Log, caches: &[CacheStats]) -> Vec<Slice> {
     let mut all = Vec::new();
     for (i, pair) in log.marks.windows(2).enumerate() {
         let [a, b] = pair else { continue };
-        let samples = log.samples.get(a.samples..b.samples).unwrap_or_default();
+        // The whole phase's samples: a slice has too few where packets are slow.
+        let of_phase = |m: &&Mark| m.phase == b.phase;
+        let first =
+            log.marks.iter().zip(log.marks.iter().skip(1)).find(|(_, m)| of_phase(m)).map_or(0, |(m, _)| m.samples);
+        let last = log.marks.iter().rfind(of_phase).map_or(first, |m| m.samples);
+        let samples = log.samples.get(first..last).unwrap_or_default();
         let stage = |n: usize| {
             let mut per_burst: Vec<u64> = samples.iter().map(|s| u64::from(s[n])).collect();
             trimmed_mean(&mut per_burst, TRUSTED)
