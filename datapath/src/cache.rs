@@ -1,13 +1,18 @@
 //! Per-worker microflow cache: what a walk did, remembered under the bits that decided it.
 //!
 //! The key of an entry is the packet's key AND a *static* mask: every bit that some flow entry of some
-//! table looks at, the ingress port, and (if there is a select group) what a select group hashes; and
-//! beside it which headers the packet has ([`packet_kind`]). It is compared exactly; nothing is learnt from packets, so packets can't make each other slow.
+//! table looks at, the ingress port, and what hashes of the rules in use read; and beside it which
+//! headers the packet has ([`kind`]). It is compared exactly; nothing is learnt from packets, so packets
+//! can't make each other slow.
 //!
-//! What is remembered is the walk's effects in order ([`Step`]): counts, edits, outputs, packets for the
-//! controllers, meters to charge. Replaying them on a packet of the same key does what the interpreter
-//! would do. The [`Recorder`] says which walks that is true of: not those where a decision depended
-//! on something beyond the key (a header that a pop uncovered, a learnt address, a random draw, the
+//! A walk is remembered as a sequence of [segments](Segments): a lookup and the effects ([`Step`]) up to the next.
+//! Segments are kept once, however many flows share them, and an entry holds their numbers, so that
+//! an entry is one cache line whatever the pipeline does. For packets of the common shapes ([`kind`]
+//! with [`FAST`]) the edits of a segment are compiled to a few stores; every other packet and every
+//! other effect goes through [`replay`], which does step by step what the interpreter did.
+//!
+//! The [`Recorder`] says which walks can be remembered: not those where a decision depended on
+//! something beyond the key (a header that a pop uncovered, a learnt address, a random draw, the
 //! frame's length), and not those that wish something of control.
 //!
 //! An entry is valid if the ports, groups, meters and settings are the ones it was made with, each
@@ -16,9 +21,18 @@
 //!
 //! One cache belongs to one worker.
 
+mod key;
+mod micro;
 mod record;
+mod replay;
+mod segment;
 mod store;
 
+pub(crate) use key::{COMPACT, LONGEST, extract, project};
+pub use key::{FAST, kind};
 pub(crate) use record::Recorder;
-pub use record::{CachedHit, PuntStep, Step, Walked};
-pub use store::{Cache, CacheStats, Validity, packet_kind, replay};
+pub use record::{CachedHit, PuntStep, Step};
+pub(crate) use replay::replay;
+pub(crate) use segment::NO_PORT;
+pub(crate) use store::Found;
+pub use store::{Cache, CacheStats, Validity};

@@ -4,6 +4,7 @@
 //! walks what the cache doesn't know, and queues what goes out. It counts before it transmits. All of it
 //! works on memory owned by its thread; what threads share is in [`Shared`].
 
+mod burst;
 pub mod counter;
 mod published;
 mod shared;
@@ -18,51 +19,44 @@ pub use shared::{DropCounts, FailMode, Shared, SharedConfig};
 pub use sink::{Collected, TxSink};
 pub use source::Source;
 
-use crate::cache::{Cache, CacheStats, Recorder, Validity, packet_kind, replay};
+use crate::cache::CacheStats;
 use crate::clock::Time;
 use crate::frame::Frame;
-use crate::key::{FlowKey, word};
+use crate::key::FlowKey;
 use crate::packet::Packet;
-use crate::pipeline::{Env, Outcome, Start, Unobserved, View, execute, execute_recorded, select_bits};
+use crate::pipeline::{Env, Outcome, Start, Unobserved, execute};
 use crate::program::Program;
 use crate::worker::{Engine, TxQueues};
+use burst::FastPath;
 use counter::Writer;
 use ofproto::field::FieldId;
 use ofproto::ids::PortNo;
 use std::sync::Arc;
 
 /// Entries of a worker's cache unless told otherwise.
-pub const CACHE_ENTRIES: usize = 65_536;
+pub const CACHE_ENTRIES: usize = 131_072;
 
 /// One thread's way through the pipeline.
 pub struct PipelineEngine<S> {
     source: S,
-    cache: Cache,
+    way: FastPath,
     /// Whether the cache is used at all.
     pub caching: bool,
     shared: Arc<Shared>,
     writer: Writer,
-    epoch: u64,
-    adopted: bool,
-    /// The cache's mask.
-    mask: FlowKey,
-    /// The packet being worked on.
-    packet: Packet,
 }
 
 impl<S: Source> PipelineEngine<S> {
     /// An engine for the thread that will own `source`; without cache entries it always walks.
     pub fn new(mut source: S, shared: Arc<Shared>, cache_entries: usize) -> Self {
         let writer = source.writer();
-        let cache = Cache::new(cache_entries, shared.seed().wrapping_add(u64::from(writer.0)));
-        let packet = Packet::new(Frame::default());
-        let caching = cache_entries > 0;
-        Self { source, cache, caching, shared, writer, epoch: 0, adopted: false, mask: FlowKey::default(), packet }
+        let way = FastPath::new(cache_entries, shared.seed().wrapping_add(u64::from(writer.0)));
+        Self { source, way, caching: cache_entries > 0, shared, writer }
     }
 
     /// How the cache fares.
     pub const fn cache_stats(&self) -> CacheStats {
-        self.cache.stats
+        self.way.cache.stats
     }
 
     /// Where frames come from and state is read.
@@ -74,45 +68,11 @@ impl<S: Source> PipelineEngine<S> {
     pub fn burst(&mut self, in_port: PortNo, frames: &mut Vec<Frame>, tx: &mut TxQueues, now: Time) {
         let view = self.source.adopt();
         let env = Env { now, writer: self.writer, normal: self.shared.normal(), dry: false };
-        let standalone = self.shared.is_standalone();
-        if !self.adopted || self.epoch != view.epoch() {
-            self.adopted = true;
-            self.epoch = view.epoch();
-            self.cache.set_mask(&cache_mask(view));
-            self.mask = *self.cache.mask();
-        }
-        let mut key = FlowKey::default();
-        key.0[word::IN_PORT] = u64::from(in_port.0) << 32 | u64::from(in_port.0);
-        for frame in frames.drain(..) {
-            let packet = &mut self.packet;
-            packet.load(frame, &key);
-            let mut sink = TxSink { tx: &mut *tx, shared: &self.shared, writer: self.writer };
-            let outcome = if standalone {
-                execute(view, env, packet, Start::Normal, &mut sink, &mut Unobserved)
-            } else if !self.caching || !self.cache.pays() {
-                execute(view, env, packet, Start::Received, &mut sink, &mut Unobserved)
-            } else if let Some(walked) = self.cache.find(packet, &view) {
-                replay(view, walked, packet, self.writer, now, &mut sink)
-            } else {
-                let (key, kind) = (packet.key, packet_kind(packet));
-                let mut recorder = Recorder::new(&self.mask);
-                let outcome = execute_recorded(
-                    view,
-                    env,
-                    packet,
-                    Start::Received,
-                    &mut sink,
-                    &mut Unobserved,
-                    Some(&mut recorder),
-                );
-                if let Some(walked) = recorder.finish() {
-                    self.cache.insert(&key, kind, walked, &view);
-                }
-                outcome
-            };
-            if let Outcome::Left(frame) = outcome {
-                tx.pool().put(frame);
-            }
+        let mut sink = TxSink { tx: &mut *tx, shared: &self.shared, writer: self.writer };
+        if self.shared.is_standalone() {
+            self.way.standalone(view, env, in_port, frames, &mut sink);
+        } else {
+            self.way.burst(view, env, in_port, frames, &mut sink, self.caching);
         }
     }
 
@@ -156,22 +116,6 @@ fn with_phy_port(mut key: FlowKey) -> FlowKey {
         key.set(FieldId::InPhyPort, key.get(FieldId::InPort));
     }
     key
-}
-
-/// The static mask of the cache's keys: what the tables look at, and what select groups hash if there
-/// are any.
-fn cache_mask<'v>(view: impl View<'v>) -> FlowKey {
-    let mut mask = view.union_mask();
-    if view.groups().has_select() {
-        let select = select_bits();
-        for (m, s) in mask.0.iter_mut().zip(select.0) {
-            *m |= s;
-        }
-    }
-    if view.settings().drop_fragments {
-        mask.set(FieldId::IpFrag, mask.get(FieldId::IpFrag) | 1);
-    }
-    mask
 }
 
 impl<S: Source + Send + 'static> Engine for PipelineEngine<S> {

@@ -17,7 +17,7 @@ mod set;
 mod tests;
 mod walk;
 
-pub(crate) use edit::{apply_edit, taints as edit_taints};
+pub(crate) use edit::apply_edit;
 pub(crate) use exec::{PuntWhat, punt, select_bits};
 pub use set::ActionSet;
 pub use walk::{Outcome, Start, execute};
@@ -204,8 +204,8 @@ pub trait View<'v>: Copy {
     fn union_mask(self) -> FlowKey;
     /// Counts a packet on an entry.
     fn count(self, hit: CachedHit, packets: u64, bytes: u64, now: Time);
-    /// Counts a lookup, and whether something was found.
-    fn count_table(self, table: TableId, matched: bool);
+    /// Counts lookups, and how many of them found something.
+    fn count_table(self, table: TableId, lookups: u64, matched: u64);
 }
 
 /// Liveness of ports for groups, as a view knows it.
@@ -254,6 +254,10 @@ pub trait Sink {
     fn request(&mut self, request: Request, now: Time);
     /// A packet or a copy went nowhere.
     fn dropped(&mut self, reason: DropReason, in_port: PortNo);
+    /// A frame that nothing was left to do with.
+    fn left(&mut self, frame: Frame) {
+        drop(frame);
+    }
     /// A sample action chose the packet.
     fn sampled(&mut self, _collector_set_id: u32) {}
 }

@@ -1,11 +1,12 @@
 //! Recording a walk.
 
 use crate::group::{Group, GroupBucket};
-use crate::key::FlowKey;
+use crate::key::{FlowKey, low_bits, slot};
 use crate::meter::Meter;
 use crate::pipeline::Hit;
 use crate::program::Op;
 use bytes::Bytes;
+use ofproto::field::FieldId;
 use ofproto::ids::{Cookie, PortNo, QueueId, TableId};
 use ofproto::packet::PacketInReason;
 use smallvec::SmallVec;
@@ -27,8 +28,8 @@ pub struct CachedHit {
 /// One effect of a walk.
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// Count the packet on a flow entry.
-    Count(CachedHit),
+    /// Count a lookup in a table, and the packet on the flow entry that was found.
+    Lookup(TableId, Option<CachedHit>),
     /// Count the packet on a group.
     CountGroup(Arc<Group>),
     /// Count the packet on a bucket.
@@ -62,15 +63,6 @@ pub struct PuntStep {
     pub meter: Option<Arc<Meter>>,
 }
 
-/// What a walk looked up and did.
-#[derive(Clone, Debug, Default)]
-pub struct Walked {
-    /// Tables looked into, with what was found.
-    pub lookups: SmallVec<[(TableId, Option<CachedHit>); 4]>,
-    /// Effects in order.
-    pub steps: SmallVec<[Step; 6]>,
-}
-
 /// Longest walk that is remembered.
 const MAX_STEPS: usize = 64;
 
@@ -78,15 +70,24 @@ const MAX_STEPS: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Recorder<'m> {
     mask: &'m FlowKey,
-    walked: Walked,
+    steps: SmallVec<[Step; 8]>,
+    /// VLAN tags of the packet as far as they are known from the cache's key.
+    tags: Option<u32>,
+    pushes: usize,
     tainted: bool,
     refused: bool,
+    /// Bits that decided and aren't in the mask: with them there, the walk could be remembered.
+    wants: Option<Box<FlowKey>>,
 }
 
+/// Tags beyond which they are not followed; less than the parser's bound.
+const MOST_TAGS: u32 = 8;
+
 impl<'m> Recorder<'m> {
-    /// A recorder for a walk whose cache key is the packet's key AND `mask`.
-    pub(crate) fn new(mask: &'m FlowKey) -> Self {
-        Self { mask, walked: Walked::default(), tainted: false, refused: false }
+    /// A recorder for the walk of a packet of `kind` whose cache key is the packet's key AND `mask`.
+    pub(crate) fn new(mask: &'m FlowKey, kind: u32) -> Self {
+        let tags = super::key::tags(kind);
+        Self { mask, steps: SmallVec::new(), tags, pushes: 0, tainted: false, refused: false, wants: None }
     }
 
     /// This walk can't be remembered.
@@ -98,16 +99,65 @@ impl<'m> Recorder<'m> {
         if self.refused {
             return;
         }
-        if self.walked.steps.len() >= MAX_STEPS {
+        if self.steps.len() >= MAX_STEPS {
             self.refused = true;
             return;
         }
-        self.walked.steps.push(step);
+        self.steps.push(step);
     }
 
     pub(crate) fn edit(&mut self, op: &Op, table: TableId, cookie: Cookie) {
-        self.tainted |= crate::pipeline::edit_taints(op, self.mask);
+        self.tainted |= self.taints(op);
+        if matches!(
+            op,
+            Op::PushVlan(_)
+                | Op::PushMpls(_)
+                | Op::PushPbb(_)
+                | Op::SetVlanVid { add: true, .. }
+                | Op::SetVlanPcp { add: true, .. }
+        ) {
+            self.pushes += 1;
+            self.refused |= self.pushes > super::key::MOST_PUSHES;
+        }
         self.step(Step::Edit(op.clone(), table, cookie));
+    }
+
+    /// Whether later decisions could see something that the bits in the mask of the packet's first key and
+    /// its kind don't determine: a header that was covered, or a value made from bits that no entry
+    /// looks at.
+    fn taints(&mut self, op: &Op) -> bool {
+        // A field that is read whole or not at all is determined before and after the edit.
+        let whole = |field: FieldId| {
+            slot(field).is_some_and(|s| {
+                let m = self.mask.read(s);
+                m == 0 || m == u128::from(low_bits(s.bits))
+            })
+        };
+        match op {
+            Op::Set { field, .. } => matches!(field, FieldId::EthType | FieldId::IpProto | FieldId::VlanTci),
+            Op::WriteMetadata { .. } | Op::SetNwTtl(_) | Op::SetMplsTtl(_) | Op::SetTpSrc(_) | Op::SetTpDst(_) => false,
+            Op::SetVlanVid { add: false, .. } | Op::SetVlanPcp { add: false, .. } => false,
+            Op::DecNwTtl(_) => !whole(FieldId::NwTtl),
+            Op::DecMplsTtl => !whole(FieldId::MplsTtl),
+            // Id and priority are copied from the tag that was outermost, to the same place of the key.
+            Op::PushVlan(0x8100 | 0x88a8) => {
+                self.tags = self.tags.map(|n| n + 1);
+                self.tags.is_some_and(|n| n > MOST_TAGS)
+            }
+            // What a tag covered is known if the packet came with at most one.
+            Op::PopVlan => match self.tags {
+                Some(n) => {
+                    self.tags = Some(n.saturating_sub(1));
+                    false
+                }
+                None => true,
+            },
+            Op::Move { src, .. } => {
+                let Some(slot) = src.slot() else { return true };
+                self.mask.read(slot) & src.mask() != src.mask() || !is_pipeline(src.field)
+            }
+            _ => true,
+        }
     }
 
     /// The packet changed in a way that the key doesn't tell (a meter's remark).
@@ -115,13 +165,14 @@ impl<'m> Recorder<'m> {
         self.tainted = true;
     }
 
-    pub(crate) const fn is_tainted(&self) -> bool {
-        self.tainted
+    /// What is known of the packet, to come back to after a copy.
+    pub(crate) const fn knowledge(&self) -> (bool, Option<u32>) {
+        (self.tainted, self.tags)
     }
 
     /// A copy ended and the saved packet is back, as untouched as it was.
-    pub(crate) const fn restore_taint(&mut self, before: bool) {
-        self.tainted = before;
+    pub(crate) const fn restore(&mut self, (tainted, tags): (bool, Option<u32>)) {
+        (self.tainted, self.tags) = (tainted, tags);
     }
 
     /// Something was decided by bits that lie within the mask.
@@ -131,31 +182,33 @@ impl<'m> Recorder<'m> {
         }
     }
 
-    /// Something was decided by `bits` of the packet's current key.
+    /// Something was decided by `bits` of the packet's current key. They are a rule's, not the packet's: if the
+    /// mask lacks some, it may be widened by them.
     pub(crate) fn decided_by(&mut self, bits: &FlowKey) {
         self.decided();
         if bits.0.iter().zip(&self.mask.0).any(|(b, m)| b & !m != 0) {
             self.refused = true;
+            let wants = self.wants.get_or_insert_default();
+            for (w, b) in wants.0.iter_mut().zip(bits.0) {
+                *w |= b;
+            }
         }
     }
 
     pub(crate) fn lookup(&mut self, table: TableId, hit: Option<&Hit<'_>>) {
         self.decided();
-        if self.refused {
-            return;
-        }
-        if self.walked.lookups.len() >= MAX_STEPS {
-            self.refused = true;
-            return;
-        }
-        self.walked.lookups.push((table, hit.map(|h| h.handle)));
-        if let Some(h) = hit {
-            self.step(Step::Count(h.handle));
-        }
+        self.step(Step::Lookup(table, hit.map(|h| h.handle)));
     }
 
-    /// The notes, unless the walk can't be remembered.
-    pub(crate) fn finish(self) -> Option<Walked> {
-        (!self.refused).then_some(self.walked)
+    /// The notes, unless the walk can't be remembered; and what the mask lacked.
+    pub(crate) fn finish(self) -> (Option<SmallVec<[Step; 8]>>, Option<Box<FlowKey>>) {
+        ((!self.refused).then_some(self.steps), self.wants)
     }
+}
+
+/// Fields that no header holds.
+const fn is_pipeline(field: FieldId) -> bool {
+    let n = field as u8;
+    matches!(field, FieldId::Metadata | FieldId::InPort | FieldId::TunnelId | FieldId::PktMark)
+        || (n >= FieldId::Reg0 as u8 && n <= FieldId::Xxreg3 as u8)
 }

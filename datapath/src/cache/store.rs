@@ -1,16 +1,11 @@
-//! The cache's storage and the replay of what it holds.
+//! The cache's storage: one line for an entry whose mask touches the first words of the key only.
 
-use super::record::{CachedHit, Step, Walked};
-use crate::clock::Time;
-use crate::engine::counter::Writer;
+use super::key::COMPACT;
+use super::micro::Runner;
+use super::record::{CachedHit, Step};
+use super::segment::Segments;
 use crate::key::{FlowKey, word};
-use crate::meter::Verdict;
-use crate::packet::Packet;
-use crate::pipeline::{DropReason, Outcome, PuntWhat, Sink, View, apply_edit, metered, punt, remark};
-use crate::program::Op;
-use ofproto::field::FieldId;
-use ofproto::ids::{MeterId, PortNo, QueueId, TableId};
-use ofproto::packet::PacketInReason;
+use ofproto::ids::TableId;
 use smallvec::SmallVec;
 
 /// How a cache fares.
@@ -28,19 +23,6 @@ pub struct CacheStats {
     pub bypassed: u64,
 }
 
-/// Which headers a packet has, beyond what its fields say: an IP header that is cut off leaves its fields
-/// zero, and a set-field then does nothing where it would act on a whole header of zeros.
-pub fn packet_kind(packet: &Packet) -> u64 {
-    let l = &packet.layout;
-    l.l3_kind as u64
-        | (l.l4_kind as u64) << 8
-        | u64::from(l.vlan_tags > 0) << 16
-        | u64::from(l.fragment) << 17
-        | u64::from(l.nd_option != 0) << 18
-        | u64::from(packet.has_field(FieldId::Ipv6NdTarget)) << 19
-        | u64::from(packet.frame.len() >= 14) << 20
-}
-
 /// Whether what a walk saw still holds.
 pub trait Validity {
     /// The version being read.
@@ -53,32 +35,67 @@ pub trait Validity {
     fn holds(&self, hit: CachedHit) -> bool;
 }
 
-#[derive(Debug)]
-struct Entry {
-    hash: u64,
-    kind: u64,
-    key: Box<[u64]>,
-    /// Valid without a question at this version.
-    checked: u64,
-    /// The version at which the walk was made: adds up to here were seen.
-    made: u64,
-    epoch: u64,
-    walked: Walked,
+/// Segments of a walk, 0 behind the last one.
+pub(crate) type Ids = [u32; MOST_SEGMENTS];
+/// Segments that an entry has room for; what follows is part of the last one.
+pub(crate) const MOST_SEGMENTS: usize = 5;
+
+/// Words of an entry before its key: generation and first segment, then two segments each.
+const HEAD: usize = 3;
+/// Words of a cache line.
+const LINE: usize = 8;
+/// Bit of the first segment's number: the walk must be replayed step by step.
+const STEPWISE: u32 = 1 << 31;
+/// The walk decrements a TTL.
+const DECREMENTS: u32 = 1 << 30;
+
+/// A walk that the cache knew.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) ids: Ids,
+    /// Its segments are plain.
+    pub(crate) plain: bool,
+    /// It decrements a TTL.
+    pub(crate) decrements: bool,
 }
 
 /// A worker's cache.
 #[derive(Debug)]
 pub struct Cache {
-    sets: Box<[[Option<Box<Entry>>; 2]]>,
+    words: Box<[u64]>,
+    /// Words to skip so that entries begin with a line.
+    skip: usize,
+    /// Lines in all, a power of two.
+    lines: usize,
+    /// Entries of a set stand behind each other; so many words each.
+    stride: usize,
+    /// Sets less one.
+    set_mask: usize,
     /// The words of the key that the mask touches, and the mask's bits there.
-    words: Vec<(usize, u64)>,
+    touched: Vec<(usize, u64)>,
+    /// The same of a compact key.
+    compact: Option<[u64; COMPACT]>,
     mask: FlowKey,
-    seed: u64,
+    /// What the pipeline's rules look at beyond their matches, as far as packets met them.
+    extra: FlowKey,
+    seeds: [u64; 4],
     draws: u64,
+    generation: u32,
+    /// Counts how often everything was forgotten: what was found before is void.
+    pub(crate) era: u32,
+    /// Entries of earlier generations are void.
+    floor: u32,
+    version: u64,
+    epoch: u64,
+    /// Per table the generation of the latest add, the version it had, and whether a walk came through.
+    added: Box<[u32; 256]>,
+    last_add: Box<[u64; 256]>,
+    used: Vec<TableId>,
+    pub(crate) segments: Segments,
     /// Hits and probes of the current window, for the decision to go past the cache.
     window: (u32, u32),
     /// Packets still to be sent past it.
-    skip: u32,
+    past: u32,
     /// How it fares.
     pub stats: CacheStats,
 }
@@ -86,34 +103,125 @@ pub struct Cache {
 /// Probes after which the hit rate is looked at.
 const WINDOW: u32 = 4096;
 /// Packets sent past a cache that doesn't pay before it is tried again.
-const SKIP: u32 = 65_536;
+const PAST: u32 = 65_536;
+
+#[inline]
+fn fold(a: u64, b: u64) -> u64 {
+    let p = u128::from(a) * u128::from(b);
+    p as u64 ^ (p >> 64) as u64
+}
 
 impl Cache {
-    /// A cache of at least `entries` entries. `seed` keys its hash.
+    /// A cache of at least `entries` entries of compact keys. `seed` keys its hash.
     pub fn new(entries: usize, seed: u64) -> Self {
-        let sets = (entries / 2).next_power_of_two().max(1);
+        let lines = entries.next_power_of_two().max(64);
+        let words = vec![0u64; lines * LINE + LINE].into_boxed_slice();
+        let skip = words.as_ptr().align_offset(64).min(LINE);
+        crate::sys::huge_pages(&words);
+        let s = |n: u64| fold(seed ^ 0x9e37_79b9_7f4a_7c15, 0xd6e8_feb8_6659_fd93 ^ n << 17) | 1;
         Self {
-            sets: (0..sets).map(|_| [None, None]).collect(),
-            words: Vec::new(),
+            words,
+            skip,
+            lines,
+            stride: LINE,
+            set_mask: lines / 2 - 1,
+            touched: Vec::new(),
+            compact: Some([0; COMPACT]),
             mask: FlowKey::default(),
-            seed,
+            extra: FlowKey::default(),
+            seeds: [s(1), s(2), s(3), s(4)],
             draws: seed | 1,
+            generation: 1,
+            era: 0,
+            floor: 1,
+            version: 0,
+            epoch: 0,
+            added: Box::new([0; 256]),
+            last_add: Box::new([0; 256]),
+            used: Vec::new(),
+            segments: Segments::new(seed),
             window: (0, 0),
-            skip: 0,
+            past: 0,
             stats: CacheStats::default(),
+        }
+    }
+
+    /// Takes up the version that the next packets see; `mask` is asked for only when it may have changed.
+    pub(crate) fn adopt(&mut self, now: &impl Validity, mask: impl FnOnce() -> FlowKey) {
+        if self.version == now.version() && self.epoch == now.epoch() {
+            return;
+        }
+        self.version = now.version();
+        self.next_generation();
+        if self.epoch != now.epoch() {
+            self.epoch = now.epoch();
+            self.floor = self.generation;
+            self.set_mask(&mask());
+        }
+        for i in 0..self.used.len() {
+            self.look_at(self.used[i], now);
+        }
+    }
+
+    fn next_generation(&mut self) {
+        self.generation = self.generation.wrapping_add(1);
+        if self.generation == 0 {
+            // Four thousand million versions on: begin anew.
+            self.words.fill(0);
+            self.added.fill(0);
+            self.generation = 1;
+            self.floor = 1;
+        }
+    }
+
+    fn look_at(&mut self, table: TableId, now: &impl Validity) {
+        let t = usize::from(table.0);
+        let last = now.last_add(table);
+        // An add of a version to come is noted before that is published: it is looked at again.
+        let seen = if last > self.version { u64::MAX } else { last };
+        if self.last_add[t] != seen || seen == u64::MAX {
+            self.last_add[t] = seen;
+            self.added[t] = self.generation;
         }
     }
 
     /// The mask that decides now. Another one than before empties the cache.
     pub fn set_mask(&mut self, mask: &FlowKey) {
         let mut mask = *mask;
-        mask.0[word::IN_PORT] |= u64::from(u32::MAX);
+        for (m, e) in mask.0.iter_mut().zip(self.extra.0) {
+            *m |= e;
+        }
+        mask.0[word::IN_PORT] = u64::MAX;
         if mask == self.mask {
             return;
         }
-        self.clear();
         self.mask = mask;
-        self.words = mask.0.iter().enumerate().filter(|(_, m)| **m != 0).map(|(i, m)| (i, *m)).collect();
+        self.touched = mask.0.iter().enumerate().filter(|(_, m)| **m != 0).map(|(i, m)| (i, *m)).collect();
+        self.compact = self
+            .touched
+            .iter()
+            .all(|(w, _)| *w < COMPACT)
+            .then(|| [mask.0[0], mask.0[1], mask.0[2], mask.0[3], mask.0[4]]);
+        let n = if self.compact.is_some() { COMPACT } else { self.touched.len() };
+        let stride = (HEAD + n).next_multiple_of(LINE);
+        if stride != self.stride {
+            // Old entries would be read at the wrong places.
+            self.words.fill(0);
+            self.stride = stride;
+            let sets = self.lines / (2 * stride / LINE);
+            let sets = if sets.is_power_of_two() { sets } else { sets.next_power_of_two() / 2 };
+            self.set_mask = sets.max(1) - 1;
+        }
+        self.clear();
+    }
+
+    /// Widens the mask by what a rule was found to read.
+    pub(crate) fn widen(&mut self, bits: &FlowKey) {
+        for (e, b) in self.extra.0.iter_mut().zip(bits.0) {
+            *e |= b;
+        }
+        let mask = self.mask;
+        self.set_mask(&mask);
     }
 
     /// The mask in use.
@@ -121,243 +229,181 @@ impl Cache {
         &self.mask
     }
 
-    /// Forgets everything.
-    pub fn clear(&mut self) {
-        for set in &mut self.sets {
-            *set = [None, None];
-        }
-        self.window = (0, 0);
-        self.skip = 0;
+    /// The mask of compact keys, if they suffice.
+    #[inline]
+    pub(crate) const fn compact(&self) -> Option<[u64; COMPACT]> {
+        self.compact
     }
 
-    /// Whether the next packet should be looked up at all.
-    pub fn pays(&mut self) -> bool {
-        if self.skip > 0 {
-            self.skip -= 1;
-            self.stats.bypassed += 1;
+    /// The words of the key, and the mask there, of keys that aren't compact.
+    pub(crate) fn touched(&self) -> &[(usize, u64)] {
+        &self.touched
+    }
+
+    /// Forgets everything. No segment may have anything uncounted.
+    pub fn clear(&mut self) {
+        self.next_generation();
+        self.floor = self.generation;
+        self.era = self.era.wrapping_add(1);
+        self.segments.clear();
+        self.window = (0, 0);
+        self.past = 0;
+    }
+
+    /// Whether the next `n` packets should be looked up at all.
+    #[inline]
+    pub(crate) fn pays(&mut self, n: usize) -> bool {
+        if self.past > 0 {
+            self.past = self.past.saturating_sub(n as u32);
+            self.stats.bypassed += n as u64;
             return false;
         }
         if self.window.1 >= WINDOW {
             // Under one hit in eight a probe costs more than it saves.
             if self.window.0 < WINDOW / 8 {
-                self.skip = SKIP;
+                self.past = PAST;
             }
             self.window = (0, 0);
         }
         true
     }
 
-    fn hash(&self, key: &FlowKey, kind: u64) -> u64 {
-        let mut h = self.seed ^ kind.rotate_left(32);
-        for (w, m) in &self.words {
-            // A keyed multiply: the halves of a 128-bit product, folded.
-            let p = u128::from(h ^ (key.0[*w] & m)) * 0xe703_7ed1_a0b4_28db;
-            h = (p as u64 ^ (p >> 64) as u64).wrapping_add(self.seed.rotate_left(17));
-        }
-        h ^ h >> 32
+    /// Where a key's set begins.
+    #[inline]
+    pub(crate) fn place<const N: usize>(&self, key: &[u64]) -> usize {
+        let [a, b, c, d] = self.seeds;
+        let h = if N == COMPACT && key.len() == COMPACT {
+            let x = fold(key[0] ^ a, key[1] ^ b);
+            let y = fold(key[2] ^ c, key[3] ^ d);
+            fold(x ^ key[4], y ^ b)
+        } else {
+            key.iter().fold(a, |h, k| fold(h ^ k, b).wrapping_add(c))
+        };
+        self.skip + (h as usize & self.set_mask) * 2 * self.stride
     }
 
-    fn set_of(&self, hash: u64) -> usize {
-        hash as usize & (self.sets.len() - 1)
+    /// Asks for a set's lines.
+    #[inline]
+    pub(crate) fn prefetch(&self, place: usize) {
+        let at = self.words.as_ptr().wrapping_add(place);
+        crate::classifier::prefetch(at);
+        crate::classifier::prefetch(at.wrapping_add(self.stride));
+    }
+
+    #[inline]
+    fn way<const N: usize>(&self, place: usize, key: &[u64]) -> Option<usize> {
+        for at in [place, place + self.stride] {
+            let Some(entry) = self.words.get(at..at + HEAD + key.len()) else { continue };
+            let same = if N == COMPACT && key.len() == COMPACT {
+                (0..COMPACT).fold(0, |d, i| d | entry[HEAD + i] ^ key[i]) == 0
+            } else {
+                entry[HEAD..] == *key
+            };
+            if same && (entry[0] >> 32) as u32 >= self.floor {
+                return Some(at);
+            }
+        }
+        None
     }
 
     /// What was remembered for this key, if it still holds.
-    pub fn find(&mut self, packet: &Packet, now: &impl Validity) -> Option<&Walked> {
-        let (key, kind) = (&packet.key, packet_kind(packet));
-        let hash = self.hash(key, kind);
-        let set = self.set_of(hash);
+    #[inline]
+    pub(crate) fn find<const N: usize>(&mut self, place: usize, key: &[u64], now: &impl Validity) -> Option<Found> {
         self.window.1 += 1;
-        let words = &self.words;
-        let way = self.sets[set].iter().position(|e| {
-            e.as_ref().is_some_and(|e| {
-                e.hash == hash && e.kind == kind && words.iter().zip(&e.key).all(|((w, m), k)| key.0[*w] & m == *k)
-            })
-        });
-        let Some(way) = way else {
+        let Some(at) = self.way::<N>(place, key) else {
             self.stats.misses += 1;
             return None;
         };
-        let valid = self.sets[set][way].as_mut().is_some_and(|e| e.is_valid(now));
-        if !valid {
-            self.sets[set][way] = None;
-            self.stats.stale += 1;
+        let entry = &self.words[at..at + HEAD];
+        let (w0, w1, w2) = (entry[0], entry[1], entry[2]);
+        let first = w0 as u32;
+        let ids = [first & !(STEPWISE | DECREMENTS), (w1 >> 32) as u32, w1 as u32, (w2 >> 32) as u32, w2 as u32];
+        let made = (w0 >> 32) as u32;
+        if made != self.generation && !self.renew(at, made, &ids, now) {
             return None;
         }
         self.stats.hits += 1;
         self.window.0 += 1;
-        self.sets[set][way].as_ref().map(|e| &e.walked)
+        Some(Found { ids, plain: first & STEPWISE == 0, decrements: first & DECREMENTS != 0 })
     }
 
-    /// Remembers a walk. When both places are taken by others, mostly doesn't: a flood of new keys
-    /// would otherwise push out what pays.
-    pub fn insert(&mut self, key: &FlowKey, kind: u64, walked: Walked, now: &impl Validity) {
-        let hash = self.hash(key, kind);
-        let set = self.set_of(hash);
-        let free = self.sets[set].iter().position(Option::is_none);
-        let way = match free {
-            Some(way) => way,
-            None => {
-                self.draws = self.draws.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
-                if self.draws >> 60 != 0 {
-                    return;
-                }
-                (self.draws >> 59 & 1) as usize
+    /// Whether an entry of an earlier generation still holds; it is then of this one.
+    #[cold]
+    fn renew(&mut self, at: usize, made: u32, ids: &Ids, now: &impl Validity) -> bool {
+        let (added, generation) = (&self.added, self.generation);
+        let segments = &mut self.segments;
+        let ok = ids.iter().take_while(|id| **id != 0).all(|id| segments.holds(*id, made, generation, added, now));
+        if ok {
+            self.words[at] = u64::from(generation) << 32 | self.words[at] & 0xffff_ffff;
+        } else {
+            self.words[at] &= 0xffff_ffff;
+            self.stats.stale += 1;
+        }
+        ok
+    }
+
+    /// Whether a walk for this key should be remembered, and where. When both places are taken by others, mostly
+    /// not: a flood of new keys would otherwise push out what pays.
+    pub(crate) fn room<const N: usize>(&mut self, place: usize, key: &[u64]) -> Option<usize> {
+        if let Some(at) = self.way::<N>(place, key) {
+            return Some(at);
+        }
+        let ways = [place, place + self.stride];
+        let free = ways.into_iter().find(|at| self.words.get(*at).is_none_or(|w| ((w >> 32) as u32) < self.floor));
+        if let Some(at) = free {
+            return Some(at);
+        }
+        self.draws = self.draws.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        (self.draws >> 60 == 0).then(|| ways[(self.draws >> 59 & 1) as usize])
+    }
+
+    /// Remembers a walk at a place that [`room`](Self::room) gave.
+    pub(crate) fn insert(&mut self, at: usize, key: &[u64], kind: u32, steps: &[Step], now: &impl Validity) {
+        if self.segments.len() > self.lines + 1024 {
+            self.clear();
+        }
+        let mut runner = Runner::new(kind);
+        let (mut ids, mut n) = ([0u32; MOST_SEGMENTS], 0);
+        let (mut plain, mut decrements, mut ended) = (runner.is_some(), false, false);
+        let mut from = 0;
+        while from < steps.len() {
+            // The next lookup, unless this is the last place.
+            let to = if n + 1 == MOST_SEGMENTS {
+                steps.len()
+            } else {
+                let next = steps[from + 1..].iter().position(|s| matches!(s, Step::Lookup(..)));
+                next.map_or(steps.len(), |i| from + 1 + i)
+            };
+            let (id, end, traits) = self.segments.intern(runner, &steps[from..to]);
+            plain &= traits.plain && !ended;
+            ended |= traits.ends;
+            decrements |= traits.decrements;
+            (runner, ids[n]) = (end, id);
+            n += 1;
+            from = to;
+        }
+        if n == 0 {
+            return;
+        }
+        for s in steps {
+            if let Step::Lookup(table, _) = s
+                && !self.used.contains(table)
+            {
+                self.used.push(*table);
+                self.look_at(*table, now);
             }
-        };
-        let key = self.words.iter().map(|(w, m)| key.0[*w] & m).collect();
-        let (version, epoch) = (now.version(), now.epoch());
-        self.sets[set][way] = Some(Box::new(Entry { hash, kind, key, checked: version, made: version, epoch, walked }));
+        }
+        let first = ids[0] | if plain { 0 } else { STEPWISE } | if decrements { DECREMENTS } else { 0 };
+        let Some(entry) = self.words.get_mut(at..at + HEAD + key.len()) else { return };
+        entry[0] = u64::from(self.generation) << 32 | u64::from(first);
+        entry[1] = u64::from(ids[1]) << 32 | u64::from(ids[2]);
+        entry[2] = u64::from(ids[3]) << 32 | u64::from(ids[4]);
+        entry[HEAD..].copy_from_slice(key);
         self.stats.inserts += 1;
     }
-}
 
-impl Entry {
-    fn is_valid(&mut self, now: &impl Validity) -> bool {
-        let version = now.version();
-        if self.epoch != now.epoch() {
-            return false;
-        }
-        if self.checked == version {
-            return true;
-        }
-        let holds = self
-            .walked
-            .lookups
-            .iter()
-            .all(|(table, hit)| now.last_add(*table) <= self.made && hit.is_none_or(|h| now.holds(h)));
-        if holds {
-            self.checked = version;
-        }
-        holds
-    }
-}
-
-/// Does to a packet what a remembered walk did.
-pub fn replay<'v, V: View<'v>, S: Sink>(
-    view: V,
-    walked: &Walked,
-    packet: &mut Packet,
-    writer: Writer,
-    now: Time,
-    sink: &mut S,
-) -> Outcome {
-    packet.key.set(ofproto::field::FieldId::ActsetOutput, u128::from(PortNo::UNSET.0));
-    let mut saved: SmallVec<[Packet; 2]> = SmallVec::new();
-    let mut pending: Option<(PortNo, Option<QueueId>)> = None;
-    for (table, hit) in &walked.lookups {
-        view.count_table(*table, hit.is_some());
-    }
-    let mut i = 0;
-    while let Some(step) = walked.steps.get(i) {
-        i += 1;
-        let len = packet.frame.len() as u64;
-        let in_port = PortNo(packet.key.0[word::IN_PORT] as u32);
-        let mut stop = false;
-        match step {
-            Step::Count(hit) => view.count(*hit, 1, len, now),
-            Step::CountGroup(g) => g.counter.add(writer, 1, len),
-            Step::CountBucket(b) => b.counter.add(writer, 1, len),
-            Step::Edit(op, table, cookie) => {
-                flush(&mut pending, packet, sink);
-                if apply_edit(packet, op).is_err() {
-                    sink.dropped(DropReason::InvalidTtl, in_port);
-                    let ids: &[u16] = match op {
-                        Op::DecNwTtl(ids) if !ids.is_empty() => ids,
-                        _ => &[0],
-                    };
-                    for id in ids {
-                        let what = PuntWhat {
-                            reason: PacketInReason::InvalidTtl,
-                            table: *table,
-                            cookie: *cookie,
-                            max_len: view.settings().miss_send_len,
-                            controller_id: *id,
-                            userdata: None,
-                            meter: None,
-                        };
-                        send(view, packet, what, writer, now, sink);
-                    }
-                    stop = true;
-                }
-            }
-            Step::Meter(meter) => {
-                let (packets, bytes) = metered(packet);
-                match meter.charge(writer, packets, bytes, now) {
-                    Verdict::Pass => {}
-                    Verdict::Drop => {
-                        sink.dropped(DropReason::Meter, in_port);
-                        stop = true;
-                    }
-                    Verdict::Remark(levels) => {
-                        flush(&mut pending, packet, sink);
-                        remark(packet, levels);
-                    }
-                }
-            }
-            Step::Output(port, queue) => {
-                flush(&mut pending, packet, sink);
-                pending = Some((*port, *queue));
-            }
-            Step::Punt(p) => {
-                let what = PuntWhat {
-                    reason: p.reason,
-                    table: p.table,
-                    cookie: p.cookie,
-                    max_len: p.max_len,
-                    controller_id: p.controller_id,
-                    userdata: p.userdata.clone(),
-                    meter: p.meter.clone(),
-                };
-                send(view, packet, what, writer, now, sink);
-            }
-            Step::Save => {
-                flush(&mut pending, packet, sink);
-                saved.push(packet.duplicate());
-            }
-            Step::Restore => {
-                if let Some(before) = saved.pop() {
-                    let copy = std::mem::replace(packet, before);
-                    if let Some((port, queue)) = pending.take() {
-                        sink.transmit(port, queue, copy.frame);
-                    }
-                }
-            }
-            Step::Drop(reason) => sink.dropped(*reason, in_port),
-        }
-        if stop {
-            // This copy is done; what follows the branch goes on, if this was one.
-            let mut depth = 1;
-            while depth > 0 {
-                match walked.steps.get(i) {
-                    Some(Step::Save) => depth += 1,
-                    Some(Step::Restore) => depth -= 1,
-                    Some(_) => {}
-                    None => break,
-                }
-                if depth > 0 {
-                    i += 1;
-                }
-            }
-        }
-    }
-    match pending {
-        Some((port, queue)) => {
-            sink.transmit(port, queue, std::mem::take(&mut packet.frame));
-            Outcome::Sent
-        }
-        None => Outcome::Left(std::mem::take(&mut packet.frame)),
-    }
-}
-
-fn flush<S: Sink>(pending: &mut Option<(PortNo, Option<QueueId>)>, packet: &Packet, sink: &mut S) {
-    if let Some((port, queue)) = pending.take() {
-        sink.transmit(port, queue, packet.frame.duplicate());
-    }
-}
-
-fn send<'v, V: View<'v>, S: Sink>(view: V, packet: &Packet, what: PuntWhat, writer: Writer, now: Time, sink: &mut S) {
-    let in_port = PortNo(packet.key.0[word::IN_PORT] as u32);
-    if !punt(packet, what, view.meters().get(MeterId::CONTROLLER), writer, now, sink) {
-        sink.dropped(DropReason::ControllerQueue, in_port);
+    /// All steps of a walk in order.
+    pub(crate) fn steps(&self, ids: &Ids) -> SmallVec<[&Step; 16]> {
+        ids.iter().take_while(|id| **id != 0).flat_map(|id| self.segments.steps(*id)).collect()
     }
 }

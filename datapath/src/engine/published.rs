@@ -115,8 +115,8 @@ impl<'r> View<'r> for Snapshot<'r> {
     }
 
     #[inline]
-    fn count_table(self, table: TableId, matched: bool) {
-        Snapshot::count_table(&self, table, 1, u64::from(matched));
+    fn count_table(self, table: TableId, lookups: u64, matched: u64) {
+        Snapshot::count_table(&self, table, lookups, matched);
     }
 }
 

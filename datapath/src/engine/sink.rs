@@ -42,6 +42,11 @@ impl Sink for TxSink<'_> {
         self.shared.count_drop(reason, self.writer);
     }
 
+    #[inline]
+    fn left(&mut self, frame: Frame) {
+        self.tx.pool().put(frame);
+    }
+
     fn sampled(&mut self, _collector_set_id: u32) {
         self.shared.count_sample();
     }

@@ -1,7 +1,8 @@
 //! A switch in memory for tests: tables searched one by one, everything else as in the real one.
 
+use super::burst::FastPath;
 use super::{Collected, Shared, SharedConfig, Source};
-use crate::cache::{Cache, CachedHit, Recorder, Validity, packet_kind, replay};
+use crate::cache::{CachedHit, Validity};
 use crate::clock::Time;
 use crate::engine::counter::{Counter, Writer};
 use crate::frame::Frame;
@@ -9,7 +10,7 @@ use crate::group::GroupTable;
 use crate::key::{FlowKey, flag, word};
 use crate::meter::MeterTable;
 use crate::packet::Packet;
-use crate::pipeline::{Env, Hit, Miss, PortFacts, Settings, Start, Unobserved, View, execute, execute_recorded};
+use crate::pipeline::{Env, Hit, Miss, PortFacts, Settings, Start, Unobserved, View, execute};
 use crate::program::{Context, Place, Program, compile, compile_packet_out};
 use ofproto::action::Action;
 use ofproto::field::FieldId;
@@ -170,22 +171,14 @@ impl TestSwitch {
     }
 
     /// One packet through a cache.
-    pub fn run_cached(&self, cache: &mut Cache, in_port: u32, bytes: &[u8], now: Time) -> Collected {
-        cache.set_mask(&super::cache_mask(self));
-        let mut packet = Packet::with_key(Frame::from_bytes(bytes), Self::key(in_port));
+    pub fn run_cached(&self, way: &mut FastPath, in_port: u32, bytes: &[u8], now: Time) -> Collected {
+        self.run_burst(way, in_port, &mut vec![Frame::from_bytes(bytes)], now)
+    }
+
+    /// A burst through a cache.
+    pub fn run_burst(&self, way: &mut FastPath, in_port: u32, frames: &mut Vec<Frame>, now: Time) -> Collected {
         let mut out = Collected::default();
-        if let Some(walked) = cache.find(&packet, &self) {
-            replay(self, walked, &mut packet, Writer(1), now, &mut out);
-            return out;
-        }
-        let mask = *cache.mask();
-        let mut recorder = Recorder::new(&mask);
-        let (key, kind) = (packet.key, packet_kind(&packet));
-        let env = self.env(now);
-        execute_recorded(self, env, &mut packet, Start::Received, &mut out, &mut Unobserved, Some(&mut recorder));
-        if let Some(walked) = recorder.finish() {
-            cache.insert(&key, kind, walked, &self);
-        }
+        way.burst(self, self.env(now), PortNo(in_port), frames, &mut out, true);
         out
     }
 
@@ -253,8 +246,8 @@ impl<'v> View<'v> for &'v TestSwitch {
             e.counter.add(Writer(1), packets, bytes);
         }
     }
-    fn count_table(self, table: TableId, matched: bool) {
-        self.lookups[usize::from(table.0)].add(Writer(1), 1, u64::from(matched));
+    fn count_table(self, table: TableId, lookups: u64, matched: u64) {
+        self.lookups[usize::from(table.0)].add(Writer(1), lookups, matched);
     }
 }
 

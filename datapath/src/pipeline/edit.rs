@@ -75,25 +75,3 @@ fn set(p: &mut Packet, field: FieldId, value: u128, mask: u128) {
         p.set_field(field, value, mask);
     }
 }
-
-/// Whether later decisions (lookups, bucket choices) could see something that the bits in `mask` of the
-/// packet's first key don't determine: a header that was covered, or a value copied from bits that
-/// no entry looks at.
-pub(crate) fn taints(op: &Op, mask: &crate::key::FlowKey) -> bool {
-    match op {
-        Op::Set { field, .. } => matches!(field, FieldId::EthType | FieldId::IpProto | FieldId::VlanTci),
-        Op::WriteMetadata { .. } => false,
-        Op::Move { src, .. } => {
-            let Some(slot) = src.slot() else { return true };
-            mask.read(slot) & src.mask() != src.mask() || !is_pipeline(src.field)
-        }
-        _ => true,
-    }
-}
-
-/// Fields that no header holds.
-const fn is_pipeline(field: FieldId) -> bool {
-    let n = field as u8;
-    matches!(field, FieldId::Metadata | FieldId::InPort | FieldId::TunnelId | FieldId::PktMark)
-        || (n >= FieldId::Reg0 as u8 && n <= FieldId::Xxreg3 as u8)
-}

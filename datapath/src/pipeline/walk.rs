@@ -299,7 +299,7 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
         }
         let hit = self.view.lookup(table, &self.packet.key);
         if !self.env.dry {
-            self.view.count_table(table, hit.is_some());
+            self.view.count_table(table, 1, u64::from(hit.is_some()));
             if let Some(h) = &hit {
                 self.view.count(h.handle, 1, self.len(), self.env.now);
             }
@@ -451,12 +451,12 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
         }
         self.flush();
         let saved = self.packet.duplicate();
-        let tainted = self.record.as_ref().is_some_and(|r| r.is_tainted());
+        let known = self.record.as_ref().map(|r| r.knowledge());
         self.step(|| Step::Save);
         branch(self);
         self.step(|| Step::Restore);
-        if let Some(r) = &mut self.record {
-            r.restore_taint(tainted);
+        if let (Some(r), Some(known)) = (&mut self.record, known) {
+            r.restore(known);
         }
         let copy = std::mem::replace(self.packet, saved);
         if let Some((port, queue)) = self.pending.take() {

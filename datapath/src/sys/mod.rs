@@ -345,6 +345,19 @@ impl PollSet {
     }
 }
 
+/// Asks the kernel for huge pages under a large table that is read at random; it may not have any.
+pub(crate) fn huge_pages(table: &[u64]) {
+    const PAGE: usize = 4096;
+    let bytes = size_of_val(table);
+    let skip = table.as_ptr().cast::<u8>().align_offset(PAGE);
+    if bytes >= 2 << 20 && skip < bytes {
+        let len = (bytes - skip) / PAGE * PAGE;
+        // SAFETY: whole pages within the slice; the advice changes no contents.
+        let _ =
+            unsafe { libc::madvise(table.as_ptr().cast::<u8>().add(skip).cast_mut().cast(), len, libc::MADV_HUGEPAGE) };
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,293 @@
+//! Parts of walks, kept once however many walks have them.
+//!
+//! A segment is a lookup and what was done until the next one. Its hot part is what a hit touches: what to count,
+//! compiled edits, the output. Counts are gathered there during a burst and written at its end.
+
+use super::micro::{self, Compiled, Micro, Runner};
+use super::record::{CachedHit, PuntStep, Step};
+use super::store::Validity;
+use crate::clock::Time;
+use crate::pipeline::{DropReason, Sink, View};
+use crate::program::Op;
+use hashbrown::HashMap;
+use ofproto::ids::{PortNo, TableId};
+use smallvec::SmallVec;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::Arc;
+
+/// No output.
+pub(crate) const NO_PORT: u32 = u32::MAX;
+/// No queue was set.
+const NO_QUEUE: u32 = u32::MAX;
+/// Compiled edits of a segment.
+const MICROS: usize = 4;
+
+/// What a hit touches; the first line is all it needs.
+#[repr(C, align(128))]
+pub(crate) struct Hot {
+    packets: u32,
+    bytes: u32,
+    /// The output, or [`NO_PORT`].
+    pub(crate) port: u32,
+    pub(crate) queue: u32,
+    /// The generation at which it was last found valid.
+    checked: u32,
+    micros_used: u8,
+    drop: Option<DropReason>,
+    table: Option<TableId>,
+    micros: [Micro; MICROS],
+    hit: Option<CachedHit>,
+}
+
+struct Cold {
+    start: Option<Runner>,
+    end: Option<Runner>,
+    steps: Box<[Step]>,
+    traits: Traits,
+}
+
+/// What a walk made of segments must know of one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Traits {
+    /// Its edits are compiled, and it does nothing else but send or drop at its end.
+    pub(crate) plain: bool,
+    /// It decrements a TTL.
+    pub(crate) decrements: bool,
+    /// It sends or drops, so nothing may follow it.
+    pub(crate) ends: bool,
+}
+
+/// A worker's segments. Number 0 is none.
+pub(crate) struct Segments {
+    hot: Vec<Hot>,
+    cold: Vec<Cold>,
+    index: HashMap<u64, SmallVec<[u32; 2]>, foldhash::fast::FixedState>,
+    hasher: foldhash::fast::FixedState,
+    dirty: Vec<u32>,
+}
+
+impl std::fmt::Debug for Segments {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Segments").field("len", &self.hot.len()).finish_non_exhaustive()
+    }
+}
+
+impl Segments {
+    pub(crate) fn new(seed: u64) -> Self {
+        let hasher = foldhash::fast::FixedState::with_seed(seed);
+        let mut all = Self { hot: Vec::new(), cold: Vec::new(), index: HashMap::default(), hasher, dirty: Vec::new() };
+        all.clear();
+        all
+    }
+
+    /// Forgets all. Nothing may be uncounted.
+    pub(crate) fn clear(&mut self) {
+        debug_assert!(self.dirty.is_empty());
+        self.hot.clear();
+        self.cold.clear();
+        self.index.clear();
+        let traits = Traits { plain: false, decrements: false, ends: false };
+        self.hot.push(Hot::of(&[], None).0);
+        self.cold.push(Cold { start: None, end: None, steps: Box::default(), traits });
+    }
+
+    pub(crate) const fn len(&self) -> usize {
+        self.hot.len()
+    }
+
+    /// The number of a segment that begins with a packet of shape `start`; the shape it ends with.
+    pub(crate) fn intern(&mut self, start: Option<Runner>, steps: &[Step]) -> (u32, Option<Runner>, Traits) {
+        let mut h = self.hasher.build_hasher();
+        start.hash(&mut h);
+        steps.iter().for_each(|s| hash_step(s, &mut h));
+        let h = h.finish();
+        if let Some(ids) = self.index.get(&h) {
+            for id in ids {
+                let c = &self.cold[*id as usize];
+                if c.start == start
+                    && c.steps.len() == steps.len()
+                    && c.steps.iter().zip(steps).all(|(a, b)| same(a, b))
+                {
+                    return (*id, c.end, c.traits);
+                }
+            }
+        }
+        let (hot, end, traits) = Hot::of(steps, start);
+        let id = self.hot.len() as u32;
+        self.hot.push(hot);
+        self.cold.push(Cold { start, end, steps: steps.into(), traits });
+        self.index.entry(h).or_default().push(id);
+        (id, end, traits)
+    }
+
+    /// A segment's steps.
+    pub(crate) fn steps(&self, id: u32) -> &[Step] {
+        self.cold.get(id as usize).map_or(&[], |c| &c.steps)
+    }
+
+    /// Asks for a segment's line.
+    #[inline]
+    pub(crate) fn prefetch(&self, id: u32) {
+        crate::classifier::prefetch(self.hot.as_ptr().wrapping_add(id as usize));
+    }
+
+    /// Whether what the segment found is still so at generation `now`, when it was so at `then`. `added` says
+    /// the generation of the latest add to a table.
+    pub(crate) fn holds(&mut self, id: u32, then: u32, now: u32, added: &[u32; 256], view: &impl Validity) -> bool {
+        let Some(hot) = self.hot.get_mut(id as usize) else { return false };
+        if hot.table.is_some_and(|t| added[usize::from(t.0)] > then) {
+            return false;
+        }
+        let cold = &self.cold[id as usize];
+        // More than one lookup in a segment is rare.
+        let ok = cold.steps.iter().all(|s| match s {
+            Step::Lookup(t, hit) => {
+                added[usize::from(t.0)] <= then && (hot.checked == now || hit.is_none_or(|h| view.holds(h)))
+            }
+            _ => true,
+        });
+        if ok {
+            hot.checked = now;
+        }
+        ok
+    }
+
+    /// Carries out a plain segment on a frame: counts, edits. What to do at the end is in the result.
+    #[inline]
+    pub(crate) fn run(&mut self, id: u32, frame: &mut crate::frame::Frame, l4: u8) -> Option<&Hot> {
+        let hot = self.hot.get_mut(id as usize)?;
+        if hot.packets == 0 {
+            self.dirty.push(id);
+        }
+        hot.packets += 1;
+        hot.bytes += frame.len() as u32;
+        if hot.micros_used > 0 {
+            micro::execute(frame, l4, hot.micros.get(..usize::from(hot.micros_used)).unwrap_or(&[]));
+        }
+        Some(hot)
+    }
+
+    /// Writes what was gathered.
+    pub(crate) fn flush<'v, V: View<'v>, S: Sink>(&mut self, view: V, in_port: PortNo, now: Time, sink: &mut S) {
+        for id in self.dirty.drain(..) {
+            let Some(hot) = self.hot.get_mut(id as usize) else { continue };
+            let packets = u64::from(std::mem::take(&mut hot.packets));
+            let bytes = u64::from(std::mem::take(&mut hot.bytes));
+            if let Some(table) = hot.table {
+                view.count_table(table, packets, if hot.hit.is_some() { packets } else { 0 });
+            }
+            if let Some(hit) = hot.hit {
+                view.count(hit, packets, bytes, now);
+            }
+            if let Some(reason) = hot.drop {
+                (0..packets).for_each(|_| sink.dropped(reason, in_port));
+            }
+        }
+    }
+}
+
+impl Hot {
+    fn of(steps: &[Step], start: Option<Runner>) -> (Self, Option<Runner>, Traits) {
+        let mut hot = Self {
+            packets: 0,
+            bytes: 0,
+            port: NO_PORT,
+            queue: NO_QUEUE,
+            checked: 0,
+            micros_used: 0,
+            drop: None,
+            table: None,
+            micros: [0; MICROS],
+            hit: None,
+        };
+        let mut traits = Traits { plain: start.is_some(), decrements: false, ends: false };
+        let mut runner = start;
+        for (i, step) in steps.iter().enumerate() {
+            if traits.ends {
+                traits.plain = false;
+            }
+            match step {
+                Step::Lookup(table, hit) if i == 0 => (hot.table, hot.hit) = (Some(*table), *hit),
+                Step::Edit(op, ..) => {
+                    let compiled = runner.as_mut().map_or(Compiled::No, |r| r.compile(op));
+                    match (compiled, hot.micros.get_mut(usize::from(hot.micros_used))) {
+                        (Compiled::Nothing, _) => {}
+                        (Compiled::Micro(m), Some(place)) => {
+                            *place = m;
+                            hot.micros_used += 1;
+                            traits.decrements |= micro::decrements(m);
+                        }
+                        _ => (runner, traits.plain) = (None, false),
+                    }
+                }
+                Step::Output(port, queue) => {
+                    hot.port = port.0;
+                    hot.queue = queue.map_or(NO_QUEUE, |q| q.0);
+                    traits.ends = true;
+                }
+                Step::Drop(reason) => {
+                    hot.drop = Some(*reason);
+                    traits.ends = true;
+                }
+                _ => (runner, traits.plain) = (None, false),
+            }
+        }
+        (hot, runner, traits)
+    }
+
+    /// The queue of the output.
+    #[inline]
+    pub(crate) fn queue(&self) -> Option<ofproto::ids::QueueId> {
+        (self.queue != NO_QUEUE).then_some(ofproto::ids::QueueId(self.queue))
+    }
+}
+
+fn hash_step(s: &Step, h: &mut impl Hasher) {
+    std::mem::discriminant(s).hash(h);
+    match s {
+        Step::Lookup(table, hit) => (table, hit).hash(h),
+        Step::CountGroup(g) => Arc::as_ptr(g).hash(h),
+        Step::CountBucket(b) => Arc::as_ptr(b).hash(h),
+        Step::Edit(op, table, cookie) => {
+            (table, cookie, std::mem::discriminant(op)).hash(h);
+            match op {
+                Op::Set { field, value, mask } => (*field as u8, value, mask).hash(h),
+                Op::SetVlanVid { vid, .. } => vid.hash(h),
+                Op::SetTpSrc(p) | Op::SetTpDst(p) => p.hash(h),
+                Op::WriteMetadata { metadata, mask } => (metadata, mask).hash(h),
+                _ => {}
+            }
+        }
+        Step::Meter(m) => Arc::as_ptr(m).hash(h),
+        Step::Output(port, queue) => (port, queue).hash(h),
+        Step::Punt(p) => (p.table, p.cookie, p.max_len, p.controller_id).hash(h),
+        Step::Drop(reason) => (*reason as u8).hash(h),
+        Step::Save | Step::Restore => {}
+    }
+}
+
+fn same(a: &Step, b: &Step) -> bool {
+    match (a, b) {
+        (Step::Lookup(t, h), Step::Lookup(u, i)) => (t, h) == (u, i),
+        (Step::CountGroup(g), Step::CountGroup(i)) => Arc::ptr_eq(g, i),
+        (Step::CountBucket(g), Step::CountBucket(i)) => Arc::ptr_eq(g, i),
+        (Step::Edit(o, t, c), Step::Edit(p, u, d)) => (t, c) == (u, d) && o == p,
+        (Step::Meter(m), Step::Meter(n)) => Arc::ptr_eq(m, n),
+        (Step::Output(p, q), Step::Output(r, s)) => (p, q) == (r, s),
+        (Step::Punt(p), Step::Punt(q)) => same_punt(p, q),
+        (Step::Drop(r), Step::Drop(s)) => r == s,
+        (Step::Save, Step::Save) | (Step::Restore, Step::Restore) => true,
+        _ => false,
+    }
+}
+
+fn same_punt(a: &PuntStep, b: &PuntStep) -> bool {
+    let meters = match (&a.meter, &b.meter) {
+        (None, None) => true,
+        (Some(m), Some(n)) => Arc::ptr_eq(m, n),
+        _ => false,
+    };
+    meters
+        && (a.reason, a.table, a.cookie, a.max_len, a.controller_id, &a.userdata)
+            == (b.reason, b.table, b.cookie, b.max_len, b.controller_id, &b.userdata)
+}
