@@ -25,6 +25,7 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(RUNTIME_THREADS)
         .thread_name("switchd-io")
+        .on_thread_start(datapath::worker::wake_promptly)
         .enable_all()
         .build();
     let ended = match runtime {

@@ -70,6 +70,14 @@ pub enum PortEventKind {
 /// Called on the worker's thread; must not block.
 pub type EventSink = Arc<dyn Fn(PortEvent) + Send + Sync>;
 
+/// Asks the scheduler to let the calling thread run promptly when it wakes up, beside threads that compute.
+/// Without effect where the kernel doesn't know how (before Linux 6.12).
+pub fn wake_promptly() {
+    if let Err(e) = crate::sys::ask_for_short_slices() {
+        tracing::debug!(error = %e, "no short time slices");
+    }
+}
+
 /// How a worker runs.
 #[derive(Clone)]
 pub struct WorkerConfig {

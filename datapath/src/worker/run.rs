@@ -261,6 +261,7 @@ impl<E: Engine> State<E> {
 }
 
 pub(super) fn thread<E: Engine>(mut state: State<E>, mut make: impl FnMut() -> E) {
+    super::wake_promptly();
     if let Some(cpu) = state.config.cpu
         && let Err(e) = sys::pin_to_cpu(cpu)
     {

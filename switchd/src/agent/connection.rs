@@ -16,8 +16,12 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tracing::debug;
 
-/// Messages that may wait for the bridge per connection; each has 64 KiB at most.
-pub const INBOUND: usize = 64;
+/// Batches that may wait for the bridge per connection. A batch comes out of one buffer: its messages
+/// have little more than twice [`READ`] bytes together.
+pub const INBOUND: usize = 16;
+
+/// Messages of a batch: handing each over by itself would cost as much as carrying it out.
+pub const BATCH: usize = 64;
 
 /// Bytes read at a time.
 const READ: usize = 64 << 10;
@@ -29,7 +33,7 @@ const LOW_WATER: usize = limits::REPLY_QUEUE / 2;
 const FLUSH: Duration = Duration::from_secs(5);
 
 /// Moves bytes until the connection ends.
-pub async fn run<R, W>(reader: R, writer: W, inbound: mpsc::Sender<Received>, outbox: Arc<Outbox>, bell: Doorbell)
+pub async fn run<R, W>(reader: R, writer: W, inbound: mpsc::Sender<Vec<Received>>, outbox: Arc<Outbox>, bell: Doorbell)
 where
     R: AsyncRead + Unpin + Send,
     W: AsyncWrite + Unpin + Send,
@@ -51,24 +55,34 @@ where
     bell.ring();
 }
 
-async fn read<R: AsyncRead + Unpin>(mut reader: R, inbound: &mpsc::Sender<Received>, bell: &Doorbell) -> String {
+async fn read<R: AsyncRead + Unpin>(mut reader: R, inbound: &mpsc::Sender<Vec<Received>>, bell: &Doorbell) -> String {
     let mut buffer = BytesMut::with_capacity(READ);
     loop {
         loop {
-            let frame = match next_frame(&mut buffer) {
-                Ok(Some(frame)) => frame,
-                Ok(None) => break,
-                Err(e) => {
-                    // Told once; where the next message begins nobody can know.
-                    let text = e.message.as_ref().err().map(ToString::to_string).unwrap_or_default();
-                    let _ = inbound.send(*e).await;
-                    return text;
+            let mut batch = Vec::new();
+            let mut broken = None;
+            while batch.len() < BATCH {
+                match next_frame(&mut buffer) {
+                    Ok(Some(frame)) => batch.push(frame),
+                    Ok(None) => break,
+                    Err(e) => {
+                        // Told once; where the next message begins nobody can know.
+                        broken = Some(e.message.as_ref().err().map(ToString::to_string).unwrap_or_default());
+                        batch.push(*e);
+                        break;
+                    }
                 }
-            };
-            if inbound.send(frame).await.is_err() {
+            }
+            if batch.is_empty() {
+                break;
+            }
+            if inbound.send(batch).await.is_err() {
                 return "the bridge ended the connection".to_owned();
             }
             bell.ring();
+            if let Some(reason) = broken {
+                return reason;
+            }
         }
         buffer.reserve(READ);
         match reader.read_buf(&mut buffer).await {

@@ -66,7 +66,7 @@ pub struct Opened {
     /// What it is for.
     pub purpose: Purpose,
     /// What it sends. The end of the queue is the end of the connection.
-    pub inbound: mpsc::Receiver<Received>,
+    pub inbound: mpsc::Receiver<Vec<Received>>,
     /// What it is sent.
     pub outbox: Arc<Outbox>,
     /// Whom to tell how it stands.

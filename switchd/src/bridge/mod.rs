@@ -157,9 +157,11 @@ const NAP: Duration = Duration::from_secs(1);
 
 struct Link {
     id: ConnId,
-    inbound: mpsc::Receiver<Received>,
-    /// Taken from `inbound` while the session was held back, to find what may overtake.
+    inbound: mpsc::Receiver<Vec<Received>>,
+    /// Taken from `inbound`, not yet carried out.
     held: VecDeque<Received>,
+    /// How many of `held`, from its front, were found to be none that may overtake.
+    looked: usize,
     outbox: Arc<Outbox>,
     /// `outbox.written()` when it last moved, and when that was.
     progress: (u64, Time),
@@ -257,7 +259,15 @@ impl<S: Instance> Runner<S> {
             Event::Opened(opened) => {
                 let Opened { peer, purpose, inbound, outbox, standing } = opened;
                 let id = self.hub.opened(now, peer, purpose);
-                self.links.push(Link { id, inbound, held: VecDeque::new(), outbox, progress: (0, now), standing });
+                self.links.push(Link {
+                    id,
+                    inbound,
+                    held: VecDeque::new(),
+                    looked: 0,
+                    outbox,
+                    progress: (0, now),
+                    standing,
+                });
             }
             Event::Port(event) => {
                 self.hub.switch.port_event(now, event);
@@ -304,14 +314,15 @@ impl<S: Instance> Runner<S> {
                     break;
                 }
                 if let Some(received) = link.held.pop_front() {
+                    link.looked = link.looked.saturating_sub(1);
                     busy = true;
                     hub.receive(now, id, received);
                     continue;
                 }
                 match link.inbound.try_recv() {
-                    Ok(received) => {
+                    Ok(batch) => {
                         busy = true;
-                        hub.receive(now, id, received);
+                        link.held = batch.into();
                     }
                     Err(TryRecvError::Empty) => break,
                     Err(TryRecvError::Disconnected) => {
@@ -380,13 +391,17 @@ impl<S: Instance> Runner<S> {
 /// Lets echo requests pass a barrier or a dump that holds their connection back: whether any did.
 fn overtake<S: Instance>(now: Time, hub: &mut Hub<S>, link: &mut Link) -> bool {
     let mut any = false;
-    while link.held.len() < HELD {
-        let Ok(received) = link.inbound.try_recv() else { break };
-        if hub.session(link.id).is_some_and(|s| s.may_overtake(&received)) {
+    while link.looked < HELD {
+        let Some(received) = link.held.get(link.looked) else {
+            let Ok(batch) = link.inbound.try_recv() else { break };
+            link.held.extend(batch);
+            continue;
+        };
+        if !hub.session(link.id).is_some_and(|s| s.may_overtake(received)) {
+            link.looked += 1;
+        } else if let Some(received) = link.held.remove(link.looked) {
             any = true;
             hub.receive(now, link.id, received);
-        } else {
-            link.held.push_back(received);
         }
     }
     // Held back, not silent.

@@ -90,6 +90,7 @@ impl Instance {
             .name(format!("bridge-{name}"))
             .spawn(move || {
                 // Dropped on the way out, a panic's too; the daemon then knows that the bridge is gone.
+                datapath::worker::wake_promptly();
                 let note = EndNote { name, failed };
                 runner.run();
                 note.forget();
