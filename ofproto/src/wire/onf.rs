@@ -124,6 +124,21 @@ pub(super) fn decode_bare_match(r: &mut Reader<'_>, length: u16, version: Versio
     Ok(matching)
 }
 
+/// Reads EXT-187's match of a request, which Open vSwitch begins with the type and length of
+/// `ofp_match`. No list of TLVs begins with these bytes and has this length.
+fn decode_either_match(r: &mut Reader<'_>, length: u16, version: Version) -> Result<Match, OfError> {
+    let [hi, lo] = length.to_be_bytes();
+    if length < 4 || !r.rest().starts_with(&[0, 1, hi, lo]) {
+        return decode_bare_match(r, length, version);
+    }
+    let length = usize::from(length);
+    let mut fields = r.clone().with_short(ErrorKind::BadMatchBadLen).sub(length, "match_len")?;
+    fields.skip(4)?;
+    let matching = oxm::decode_fields(&mut fields, version)?;
+    r.skip(length.next_multiple_of(8))?;
+    Ok(matching)
+}
+
 /// Writes such a match; its length goes into the field at `len_at`.
 pub(super) fn encode_bare_match(
     w: &mut Writer,
@@ -172,7 +187,7 @@ pub(super) fn decode_monitor_requests(
             flags,
             table,
             command: MonitorCommand::Add,
-            matching: decode_bare_match(r, match_len, version)?,
+            matching: decode_either_match(r, match_len, version)?,
         });
     }
     Ok(list)

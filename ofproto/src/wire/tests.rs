@@ -3,6 +3,9 @@
 use super::*;
 use crate::arbitrary;
 use crate::error::ErrorKind;
+use crate::field::FieldId;
+use crate::matching::Match;
+use crate::message::{Multipart, MultipartRequest};
 use proptest::prelude::*;
 
 fn round_trip(version: Version, message: &Message) -> Result<(), TestCaseError> {
@@ -183,4 +186,29 @@ fn a_hello_s_body_never_makes_it_fail() {
     }
     let (header, _) = decode_hello(&[0x99, 0, 0, 8, 0, 0, 0, 1]).expect("any version");
     assert_eq!(header.version, 0x99);
+}
+
+#[test]
+fn a_flow_monitor_s_match_is_read_with_and_without_ofp_match_s_head() {
+    // OpenFlow 1.3, EXT-187: id 5, flags INITIAL, any port, all tables; then the match.
+    let request = |length: u16, matching: &[u8]| {
+        let mut m = vec![4, 18, 0, 0, 0, 0, 0, 9, 0xff, 0xff, 0, 0, 0, 0, 0, 0];
+        m.extend([0x4f, 0x4e, 0x46, 0, 0, 0, 0x07, 0x4e]);
+        m.extend([0, 0, 0, 5, 0, 1]);
+        m.extend(length.to_be_bytes());
+        m.extend([0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0]);
+        m.extend(matching);
+        m[3] = m.len() as u8;
+        let (_, message) = decode(&m).expect("sound");
+        let Message::MultipartRequest(Multipart { body: MultipartRequest::FlowMonitor(list), .. }) = message else {
+            panic!("{message:?}");
+        };
+        list[0].matching.clone()
+    };
+    let arp = [0x80, 0, 10, 2, 8, 6];
+    let expected = Match::any().with(FieldId::EthType, 0x806);
+    assert_eq!(request(6, &[&arp[..], &[0; 2]].concat()), expected);
+    assert_eq!(request(10, &[&[0, 1, 0, 10][..], &arp, &[0; 6]].concat()), expected);
+    assert_eq!(request(4, &[0, 1, 0, 4, 0, 0, 0, 0]), Match::any());
+    assert_eq!(request(0, &[]), Match::any());
 }
