@@ -13,7 +13,7 @@ import sys, urllib.request, urllib.error
 method, url, body = sys.argv[1:4]
 r = urllib.request.Request(url, body.encode() or None, method=method)
 try:
-    with urllib.request.urlopen(r, timeout=15) as a:
+    with urllib.request.urlopen(r, timeout=90) as a:
         print(a.status)
         print(a.read().decode())
 except urllib.error.HTTPError as e:
@@ -35,7 +35,7 @@ class Rest:
         """Status and what the body says."""
         text = '' if body is None else json.dumps(body)
         done = subprocess.run(['ip', 'netns', 'exec', self.ns, sys.executable, '-c', HTTP, method,
-                               'http://127.0.0.1:8080' + path, text], stdout=subprocess.PIPE, text=True, timeout=30)
+                               'http://127.0.0.1:8080' + path, text], stdout=subprocess.PIPE, text=True, timeout=100)
         status, _, body = done.stdout.partition('\n')
         try:
             return int(status), json.loads(body)
