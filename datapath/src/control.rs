@@ -32,6 +32,7 @@ use crate::counters::CounterBook;
 use crate::group::GroupTable;
 use crate::key::FlowKey;
 use crate::meter::MeterTable;
+use crate::program::QueueSet;
 use crate::publish::{Published, Reader, SwitchSettings, Writer};
 use crate::table::{FlowTable, TableSettings, Wheel};
 use book::{Behaviours, References, Shapes, TableBook};
@@ -114,6 +115,8 @@ pub struct Control {
     last_created: Time,
     triggers: triggers::Triggers,
     reclaim: reclaim::Queues,
+    /// Which queues lists of actions may name; `None`: any.
+    queues: Option<QueueSet>,
     dumps: HashMap<u64, stats::Dump>,
     next_dump: u64,
     watch_flows: bool,
@@ -155,6 +158,7 @@ impl Control {
             last_created: Time::ZERO,
             triggers: triggers::Triggers::default(),
             reclaim: reclaim::Queues::default(),
+            queues: None,
             dumps: HashMap::new(),
             next_dump: 0,
             watch_flows: false,
@@ -213,6 +217,13 @@ impl Control {
     /// Whatever `work` returns.
     pub fn transaction<T, E>(&mut self, now: Time, work: impl FnOnce(&mut Self) -> Result<T, E>) -> Result<T, E> {
         self.atomically(now, work)
+    }
+
+    /// Says which queues there are: lists of actions that name others are refused from now on
+    /// (`OFPBAC_BAD_QUEUE`), flows that are there stay. `None`, as at first: not known, any may be named.
+    pub fn set_queues(&mut self, queues: Option<QueueSet>) {
+        self.queues = queues;
+        self.behaviours.forget();
     }
 
     fn atomically<T, E>(&mut self, now: Time, work: impl FnOnce(&mut Self) -> Result<T, E>) -> Result<T, E> {

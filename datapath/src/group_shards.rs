@@ -1,38 +1,44 @@
-//! A map from 32-bit ids to shared values whose copies are cheap: 256 shared shards.
+//! A map from 32-bit ids to shared values whose copies are cheap: a tree of 32 ways and three levels over
+//! the hashed id.
 //!
-//! The single writer changes its own copy; a snapshot already handed out keeps the old shards. A change
-//! costs one shard's copy instead of the whole map's.
+//! The single writer changes its own copy; a snapshot already handed out keeps the old nodes. A change
+//! costs the copies of the three nodes on its way and of one leaf, however many values there are up to
+//! about a million.
 
-use hashbrown::HashMap;
 use std::sync::Arc;
 
-const SHARDS: usize = 256;
+const WAYS: usize = 32;
 
-type Shard<V> = HashMap<u32, V, foldhash::fast::FixedState>;
+type Node<T> = [Option<Arc<T>>; WAYS];
+/// Few: one for each of 32768 hashes.
+type Leaf<V> = Vec<(u32, V)>;
 
-/// The map. Cloning it costs a reference count per shard at the first change after it.
+/// The map. Cloning it costs a reference count.
 #[derive(Clone, Debug)]
 pub struct Shards<V> {
-    shards: Arc<Vec<Arc<Shard<V>>>>,
+    root: Arc<Node<Node<Node<Leaf<V>>>>>,
     len: usize,
 }
 
 impl<V: Clone> Default for Shards<V> {
     fn default() -> Self {
-        let empty = Arc::new(Shard::default());
-        Self { shards: Arc::new(vec![empty; SHARDS]), len: 0 }
+        Self { root: Arc::default(), len: 0 }
     }
 }
 
-const fn place(id: u32) -> usize {
-    (id.wrapping_mul(0x9e37_79b1) >> 24) as usize
+/// Where an id is, level by level.
+const fn way(id: u32) -> [usize; 3] {
+    let h = id.wrapping_mul(0x9e37_79b1);
+    [(h >> 27) as usize, (h >> 22) as usize % WAYS, (h >> 17) as usize % WAYS]
 }
 
 impl<V: Clone> Shards<V> {
     /// The value of `id`.
     #[inline]
     pub fn get(&self, id: u32) -> Option<&V> {
-        self.shards.get(place(id))?.get(&id)
+        let [a, b, c] = way(id);
+        let leaf = self.root[a].as_ref()?[b].as_ref()?[c].as_ref()?;
+        leaf.iter().find(|(k, _)| *k == id).map(|(_, v)| v)
     }
 
     /// How many there are.
@@ -47,25 +53,36 @@ impl<V: Clone> Shards<V> {
 
     /// Sets the value of `id`, giving the old one back.
     pub fn insert(&mut self, id: u32, value: V) -> Option<V> {
-        let old = self.shard_mut(id).insert(id, value);
-        self.len += usize::from(old.is_none());
-        old
+        let leaf = self.leaf_mut(id);
+        if let Some((_, v)) = leaf.iter_mut().find(|(k, _)| *k == id) {
+            return Some(std::mem::replace(v, value));
+        }
+        leaf.push((id, value));
+        self.len += 1;
+        None
     }
 
     /// Removes `id`.
     pub fn remove(&mut self, id: u32) -> Option<V> {
-        let old = self.shard_mut(id).remove(&id);
-        self.len -= usize::from(old.is_some());
-        old
+        self.get(id)?;
+        let leaf = self.leaf_mut(id);
+        let at = leaf.iter().position(|(k, _)| *k == id)?;
+        let (_, old) = leaf.swap_remove(at);
+        self.len -= 1;
+        Some(old)
     }
 
-    fn shard_mut(&mut self, id: u32) -> &mut Shard<V> {
-        Arc::make_mut(&mut Arc::make_mut(&mut self.shards)[place(id)])
+    fn leaf_mut(&mut self, id: u32) -> &mut Leaf<V> {
+        let [a, b, c] = way(id);
+        let high = Arc::make_mut(Arc::make_mut(&mut self.root)[a].get_or_insert_default());
+        let low = Arc::make_mut(high[b].get_or_insert_default());
+        Arc::make_mut(low[c].get_or_insert_default())
     }
 
     /// Every id and value, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &V)> {
-        self.shards.iter().flat_map(|s| s.iter().map(|(k, v)| (*k, v)))
+        let leaves = self.root.iter().flatten().flat_map(|h| h.iter().flatten().flat_map(|l| l.iter().flatten()));
+        leaves.flat_map(|leaf| leaf.iter().map(|(k, v)| (*k, v)))
     }
 
     /// Every id, ascending.

@@ -18,11 +18,13 @@ pub use compile::{compile, compile_bucket, compile_packet_out};
 pub use op::{Bits, Conjunction, Learn, Op, SetKey, SetOp};
 pub use trigger::{StatTrigger, Statistic, Threshold};
 
+use crate::control::ports::PortTable;
 use crate::group::GroupTable;
 use crate::meter::MeterTable;
 use ofproto::Version;
-use ofproto::ids::{GroupId, MeterId, PortNo, TableId};
+use ofproto::ids::{GroupId, MeterId, PortNo, QueueId, TableId};
 use ofproto::matching::Match;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Where a list of actions stands: what may be in it and what is known of its packets.
@@ -58,6 +60,32 @@ pub struct Context<'a> {
     pub groups: &'a GroupTable,
     /// The meters that may be named.
     pub meters: &'a MeterTable,
+    /// The queues that may be named; `None`: any.
+    pub queues: Option<Queues<'a>>,
+}
+
+/// Which queues there are, by number and port.
+pub type QueueSet = BTreeSet<(QueueId, PortNo)>;
+
+/// What queues are checked against.
+#[derive(Clone, Copy, Debug)]
+pub struct Queues<'a> {
+    /// The ports there are: others may come, with whatever queues.
+    pub ports: &'a PortTable,
+    /// Their queues.
+    pub all: &'a QueueSet,
+}
+
+impl Queues<'_> {
+    /// Whether a packet may be put into this queue of this port: the port has it, or isn't there yet.
+    fn allow(&self, port: PortNo, queue: QueueId) -> bool {
+        self.all.contains(&(queue, port)) || self.ports.get(port).is_none()
+    }
+
+    /// Whether any port has a queue of this number.
+    fn anywhere(&self, queue: QueueId) -> bool {
+        self.all.range((queue, PortNo(0))..=(queue, PortNo(u32::MAX))).next().is_some()
+    }
 }
 
 /// What a program refers to.

@@ -253,6 +253,9 @@ impl Control {
 
     fn check_ability(&self, version: Version, f: &TableFeatures) -> Result<(), OfError> {
         let able = self.ability(f.table, version);
+        if version >= Version::V15 {
+            Self::check_fixed(f, &able)?;
+        }
         let (bad_type, bad_value, twice) = if version >= Version::V14 {
             (ErrorKind::BadPropertyBadType, ErrorKind::BadPropertyBadValue, ErrorKind::BadPropertyDupType)
         } else {
@@ -292,6 +295,26 @@ impl Control {
             && (version < Version::V15 || !f.properties.is_empty())
         {
             return Err(OfError::new(bad_value, "properties", format!("table {}: the match property is missing", f.table)));
+        }
+        Ok(())
+    }
+
+    /// What stands beside the properties, as far as 1.5 has errors for it.
+    fn check_fixed(f: &TableFeatures, able: &TableFeatures) -> Result<(), OfError> {
+        let err = |kind, field, why: String| Err(OfError::new(kind, field, why));
+        let capabilities = f.capabilities - able.capabilities;
+        if !capabilities.is_empty() {
+            let why = format!("bits {:#x} are not supported", capabilities.bits());
+            return err(ErrorKind::TableFeaturesFailedBadCapa, "capabilities", why);
+        }
+        let features = f.features & !(INGRESS | EGRESS | FIRST_EGRESS);
+        if features != 0 {
+            let why = format!("bits {features:#x} are not supported");
+            return err(ErrorKind::TableFeaturesFailedBadFeatures, "features", why);
+        }
+        if f.max_entries > able.max_entries {
+            let why = format!("{}: {} are the most", f.max_entries, able.max_entries);
+            return err(ErrorKind::TableFeaturesFailedBadMaxEnt, "max_entries", why);
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use super::{Cause, Control, Event, FlowChange, FlowChangeKind, Op};
 use crate::cache::CachedHit;
 use crate::clock::Time;
 use crate::key::FlowKey;
-use crate::program::{Context, Place};
+use crate::program::{Context, Place, QueueSet, Queues};
 use crate::publish::Published;
 use crate::table::compile::{Compiled, compile};
 use crate::table::{Behaviour, FlowBody, FlowRef, FlowTable, NEVER, NIL, Values};
@@ -163,10 +163,10 @@ impl Control {
                 fact(FieldId::VlanTci),
             ],
         };
-        let state = &self.state;
+        let (state, queues) = (&self.state, self.queues.as_ref());
         self.behaviours.share(key, instructions, || {
             let place = Place::Flow { table, matching, priority };
-            let program = crate::program::compile(instructions, &context(state, version, place))?;
+            let program = crate::program::compile(instructions, &context(state, queues, version, place))?;
             Ok(Behaviour { instructions: instructions.into(), program })
         })
     }
@@ -612,7 +612,12 @@ fn copy_plain(b: &FlowBody) -> FlowBody {
 }
 
 /// What lists of actions are checked against, given the state.
-pub(super) fn context<'a>(state: &'a Published, version: Version, place: Place<'a>) -> Context<'a> {
+pub(super) fn context<'a>(
+    state: &'a Published,
+    queues: Option<&'a QueueSet>,
+    version: Version,
+    place: Place<'a>,
+) -> Context<'a> {
     Context {
         version,
         place,
@@ -620,6 +625,7 @@ pub(super) fn context<'a>(state: &'a Published, version: Version, place: Place<'
         first_egress: state.config.first_egress,
         groups: &state.groups,
         meters: &state.meters,
+        queues: queues.map(|all| Queues { ports: &state.ports, all }),
     }
 }
 

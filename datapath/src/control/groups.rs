@@ -15,7 +15,7 @@ use std::sync::Arc;
 impl Control {
     /// What instructions of `version` are checked against, at `place`.
     pub fn context<'a>(&'a self, version: Version, place: Place<'a>) -> Context<'a> {
-        super::flows::context(&self.state, version, place)
+        super::flows::context(&self.state, self.queues.as_ref(), version, place)
     }
 
     /// Carries out a group-mod (OpenFlow 1.3.5 §6.5). Deleting a group ends the flows that name it.

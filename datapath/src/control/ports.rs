@@ -229,6 +229,10 @@ impl Control {
         table.ports.insert(port.port_no, Arc::new(entry));
         self.state.ports = Arc::new(table);
         self.state_changed = true;
+        if reason == PortReason::Add {
+            // What was allowed for a port to come may not be for the one that came.
+            self.behaviours.forget();
+        }
         self.stage(Event::PortStatus { reason, port, by_request });
     }
 }

@@ -82,6 +82,7 @@ impl TestSwitch {
             first_egress: self.settings.first_egress,
             groups: &self.groups,
             meters: &self.meters,
+            queues: None,
         }
     }
 

@@ -115,19 +115,20 @@ impl GroupTable {
             if !seen.insert(id) {
                 return Err(err(E::GroupModFailedBucketExists, "bucket_id", format!("bucket {id} twice")));
             }
-            if b.weight != 0 && desc.ty != GroupType::Select {
-                return Err(err(
-                    E::GroupModFailedInvalidGroup,
-                    "weight",
-                    format!("weight {} in a group that doesn't select", b.weight),
-                ));
-            }
             self.check_watch(desc.group, desc.ty, b)?;
             if let Some(kept) = keep.and_then(|g| g.buckets.iter().find(|k| k.id == id)) {
                 named.extend(named_groups(&kept.ops));
                 children.push(kept.watch_group);
                 buckets.push(Arc::clone(kept));
                 continue;
+            }
+            // Before 1.3 a weight outside select groups has no meaning, and no error.
+            if b.weight != 0 && desc.ty != GroupType::Select && ctx.version >= ofproto::Version::V13 {
+                return Err(err(
+                    E::GroupModFailedInvalidGroup,
+                    "weight",
+                    format!("weight {} in a group that doesn't select", b.weight),
+                ));
             }
             let (ops, uses, cacheable) = compile_bucket(&b.actions, ctx)?;
             for &g in &uses.groups {
@@ -363,6 +364,7 @@ impl GroupTable {
             first_egress: None,
             groups: self,
             meters: &meters,
+            queues: None,
         };
         self.rebuild(old, buckets, &ctx)
     }

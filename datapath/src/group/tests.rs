@@ -45,6 +45,7 @@ fn apply(t: &GroupTable, m: &GroupMod) -> Result<(GroupTable, GroupChange), OfEr
         first_egress: None,
         groups: t,
         meters: &meters,
+        queues: None,
     };
     t.apply(m, &ctx, Time::from_secs(1))
 }

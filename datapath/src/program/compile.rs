@@ -237,6 +237,8 @@ impl Compiler<'_> {
     }
 
     fn set(&mut self, list: &[Action]) -> Result<Vec<SetOp>, OfError> {
+        let queues = list.iter().filter(|a| queue_of(a).is_some());
+        self.check_queues(queues.chain(list.iter().filter(|a| queue_of(a).is_none())))?;
         // Pushes and pops of the same list run before its set-fields, wherever they stand.
         let (first, later): (Vec<&Action>, Vec<&Action>) =
             list.iter().partition(|a| !matches!(a, Action::SetField(_) | Action::CopyField { .. }));
@@ -265,6 +267,7 @@ impl Compiler<'_> {
 
     fn list(&mut self, list: &[Action], depth: usize) -> Result<Vec<Op>, OfError> {
         let mut out = Vec::with_capacity(list.len());
+        self.check_queues(list.iter())?;
         for a in list {
             self.one(a, depth, &mut out)?;
         }
@@ -438,6 +441,42 @@ impl Compiler<'_> {
             return Err(err(E::BadActionBadQueue, "queue_id", "OFPQ_ALL is no queue"));
         }
         Ok(())
+    }
+
+    /// Refuses queues that packets could not be put into: an output's port that is there has to have the
+    /// queue set before it; a queue that no output of the list follows has to be some port's.
+    fn check_queues<'l>(&self, actions: impl Iterator<Item = &'l Action>) -> Result<(), OfError> {
+        let Some(queues) = self.ctx.queues else { return Ok(()) };
+        let bad = |why: String| err(E::BadActionBadQueue, "queue_id", why);
+        let anywhere = |set: Option<(QueueId, bool)>| match set {
+            Some((q, false)) if !queues.anywhere(q) => Err(bad(format!("no port has a queue {q}"))),
+            _ => Ok(()),
+        };
+        let at = |port: PortNo, q: QueueId| {
+            if queues.allow(port, q) { Ok(()) } else { Err(bad(format!("port {port} has no queue {q}"))) }
+        };
+        let known = |port: &PortNo| port.is_ordinary() || *port == PortNo::LOCAL;
+        // The queue set, and whether an output has been judged with it.
+        let mut set: Option<(QueueId, bool)> = None;
+        for a in actions {
+            if let Some(q) = queue_of(a) {
+                anywhere(set.replace((q, false)))?;
+                continue;
+            }
+            match a {
+                Action::Nicira(NxAction::PopQueue) => anywhere(set.take())?,
+                Action::Output { port, .. } if known(port) => {
+                    if let Some((q, judged)) = &mut set {
+                        at(*port, *q)?;
+                        *judged = true;
+                    }
+                }
+                Action::Enqueue { port, queue } if known(port) => at(*port, *queue)?,
+                Action::Enqueue { queue, .. } => anywhere(Some((*queue, false)))?,
+                _ => {}
+            }
+        }
+        anywhere(set)
     }
 
     fn out_port(&mut self, port: PortNo) -> Result<(), OfError> {
@@ -801,6 +840,15 @@ impl Compiler<'_> {
             specs: specs.clone().into(),
             limit: limit.as_ref().map_or(0, |(n, _)| *n),
         })
+    }
+}
+
+/// The queue that an action sets for the outputs after it.
+const fn queue_of(a: &Action) -> Option<QueueId> {
+    match a {
+        Action::SetQueue(q) => Some(*q),
+        Action::Nicira(NxAction::SetQueue(q)) => Some(QueueId(*q)),
+        _ => None,
     }
 }
 

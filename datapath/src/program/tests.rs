@@ -39,6 +39,7 @@ fn world() -> World {
         first_egress: None,
         groups: &groups,
         meters: &meters,
+        queues: None,
     };
     let groups = groups.apply(&m, &ctx, Time::ZERO).unwrap().0;
     World { groups, meters }
@@ -53,6 +54,7 @@ fn with(v: Version, m: &Match, i: &[I]) -> Result<Program, E> {
         first_egress: None,
         groups: &w.groups,
         meters: &w.meters,
+        queues: None,
     };
     compile(i, &ctx).map_err(|e| e.kind)
 }

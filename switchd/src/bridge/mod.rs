@@ -13,6 +13,8 @@
 mod answers;
 #[cfg(test)]
 mod auxiliary;
+#[cfg(test)]
+mod errors;
 mod explain;
 mod features;
 #[cfg(test)]

@@ -133,6 +133,7 @@ impl<P: Packets> Switch<P> {
             kept_ports: BTreeMap::new(),
             saving: None,
         };
+        switch.note_queues();
         switch.set_demand(now, Demand::default());
         switch
     }
@@ -157,6 +158,8 @@ impl<P: Packets> Switch<P> {
     /// begins empty.
     pub fn restore_state(&mut self, now: Time) {
         let Some(path) = self.config.state.clone() else { return };
+        // The ports and their queues come later.
+        self.control.set_queues(None);
         match snapshot::restore(self, now, &path) {
             Ok(None) => {}
             Ok(Some(lines)) => {
@@ -169,6 +172,7 @@ impl<P: Packets> Switch<P> {
                 }
             }
         }
+        self.note_queues();
     }
 
     /// The control, to set things up before the bridge runs.
@@ -602,6 +606,11 @@ impl<P: Packets> Switch<P> {
         }
     }
 
+    /// Tells control which queues actions may name.
+    fn note_queues(&mut self) {
+        self.control.set_queues(Some(self.queues.iter().map(|(port, q)| (q.id, port)).collect()));
+    }
+
     /// How many flows with this one's cookie its table holds.
     fn learnt(&self, flow_mod: &FlowMod) -> u32 {
         let request = FlowStatsRequest {
@@ -641,10 +650,12 @@ impl<P: Packets> Instance for Switch<P> {
             PortEvent::Removed(number) => {
                 self.control.remove_port(number, now);
                 self.queues.set(now, number, &[]);
+                self.note_queues();
                 self.down.remove(&number);
             }
             PortEvent::Queues(number, queues) => {
                 self.queues.set(now, number, &queues);
+                self.note_queues();
             }
         }
     }

@@ -4,7 +4,7 @@ use super::host::{Answer, Host};
 use super::notify::{covers, full_update};
 use super::{DumpKind, Session, Waiting, limits};
 use datapath::clock::Time;
-use ofproto::ids::{Cookie, MonitorId, TableId, Xid};
+use ofproto::ids::{Cookie, GroupId, MonitorId, PortNo, TableId, Xid};
 use ofproto::message::{MultipartReply, MultipartRequest};
 use ofproto::monitor::{FlowMonitorRequest, FlowUpdate, FlowUpdateEvent, MonitorCommand, MonitorFlags};
 use ofproto::stats::{FlowDesc, FlowStatsRequest};
@@ -61,6 +61,25 @@ impl Session {
             if r.table != TableId::ALL && r.table.0 >= n_tables {
                 let reason = format!("there is no table {}", r.table);
                 return Err(OfError::new(ErrorKind::FlowMonitorFailedBadTableId, "table_id", reason));
+            }
+            let output = r.out_port.is_ordinary()
+                || [
+                    PortNo::ANY,
+                    PortNo::IN_PORT,
+                    PortNo::NORMAL,
+                    PortNo::FLOOD,
+                    PortNo::ALL,
+                    PortNo::CONTROLLER,
+                    PortNo::LOCAL,
+                ]
+                .contains(&r.out_port);
+            if !output {
+                let reason = format!("no flow has an output to {}", r.out_port);
+                return Err(OfError::new(ErrorKind::FlowMonitorFailedBadOut, "out_port", reason));
+            }
+            if r.out_group != GroupId::ANY && r.out_group.0 > GroupId::MAX.0 {
+                let reason = format!("no flow uses group {:?}", r.out_group);
+                return Err(OfError::new(ErrorKind::FlowMonitorFailedBadOut, "out_group", reason));
             }
             if next.len() >= limits::MONITORS {
                 let reason = format!("a connection may have {} monitors", limits::MONITORS);

@@ -714,3 +714,38 @@ fn the_end_of_a_connection_shortens_timeouts() {
     assert!(removed(&settle(&mut c, &mut w, Time::from_millis(22_900))).is_empty());
     assert_eq!(removed(&settle(&mut c, &mut w, Time::from_millis(23_200))).len(), 1);
 }
+
+#[test]
+fn a_hundred_thousand_groups_come_and_go() {
+    let mut c = control(10);
+    let mut w = c.attach_worker().unwrap();
+    let bucket = Bucket { id: None, ..Bucket::new(vec![Action::output(PortNo(1))]) };
+    let change = |command, group: u32, buckets| GroupMod {
+        command,
+        ty: GroupType::Indirect,
+        group: GroupId(group),
+        command_bucket: BucketId::ALL,
+        buckets,
+        properties: vec![],
+    };
+    for n in 0..100_000 {
+        c.group_mod(V13, &change(GroupModCommand::Add, n, vec![bucket.clone()]), secs(1)).unwrap();
+        if n % 1000 == 0 {
+            w.adopt();
+            c.tick(secs(1));
+        }
+    }
+    c.flow_mod(V13, &FlowMod { instructions: apply(vec![Action::Group(GroupId(77_777))]), ..flow(1) }, secs(1))
+        .unwrap();
+    assert_eq!(c.group_stats(GroupId::ALL, secs(2)).unwrap().len(), 100_000);
+    assert_eq!(c.group_stats(GroupId(77_777), secs(2)).unwrap()[0].ref_count, 1);
+    for n in (0..100_000).step_by(2) {
+        c.group_mod(V13, &change(GroupModCommand::Delete, n, vec![]), secs(2)).unwrap();
+    }
+    assert_eq!(c.group_desc(GroupId::ALL).unwrap().len(), 50_000);
+    assert_eq!(c.flow_count(TableId(0)), 1);
+    c.group_mod(V13, &change(GroupModCommand::Delete, GroupId::ALL.0, vec![]), secs(2)).unwrap();
+    assert!(c.group_desc(GroupId::ALL).unwrap().is_empty());
+    assert_eq!(c.flow_count(TableId(0)), 0, "the flow went with its group");
+    settle(&mut c, &mut w, secs(3));
+}
