@@ -13,6 +13,7 @@ mod events;
 mod features;
 mod flows;
 mod groups;
+mod learnt;
 pub mod ports;
 mod reclaim;
 mod stats;
@@ -114,6 +115,7 @@ pub struct Control {
     wheel: Wheel<u64>,
     last_created: Time,
     triggers: triggers::Triggers,
+    learnt: learnt::Learnt,
     reclaim: reclaim::Queues,
     /// Which queues lists of actions may name; `None`: any.
     queues: Option<QueueSet>,
@@ -157,6 +159,7 @@ impl Control {
             wheel: Wheel::new(),
             last_created: Time::ZERO,
             triggers: triggers::Triggers::default(),
+            learnt: learnt::Learnt::default(),
             reclaim: reclaim::Queues::default(),
             queues: None,
             dumps: HashMap::new(),
@@ -257,14 +260,16 @@ impl Control {
         if self.depth > 0 {
             return;
         }
-        if self.ops.is_empty() && !self.state_changed {
-            self.events.extend(self.staged.drain(..));
-            return;
+        while !self.ops.is_empty() || self.state_changed {
+            let state = self.state_changed.then(|| self.state.clone());
+            let version = self.writer.publish(state);
+            self.state_changed = false;
+            self.settle(version, now);
+            // What goes with what went.
+            if !self.end_left() {
+                break;
+            }
         }
-        let state = self.state_changed.then(|| self.state.clone());
-        let version = self.writer.publish(state);
-        self.state_changed = false;
-        self.settle(version, now);
         self.events.extend(self.staged.drain(..));
     }
 

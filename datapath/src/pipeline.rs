@@ -226,8 +226,6 @@ pub enum Request {
         flow_mod: Box<FlowMod>,
         /// Most flows with its cookie in its table; 0: no limit.
         limit: u32,
-        /// Delete the flow when the learning one goes (`NX_LEARN_F_DELETE_LEARNED`).
-        delete_with: Option<CachedHit>,
     },
     /// A FIN or RST passed an entry with `fin_timeout`: shorten its timeouts.
     FinTimeout {

@@ -22,7 +22,7 @@ use crate::control::ports::PortTable;
 use crate::group::GroupTable;
 use crate::meter::MeterTable;
 use ofproto::Version;
-use ofproto::ids::{GroupId, MeterId, PortNo, QueueId, TableId};
+use ofproto::ids::{Cookie, GroupId, MeterId, PortNo, QueueId, TableId};
 use ofproto::matching::Match;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -88,6 +88,17 @@ impl Queues<'_> {
     }
 }
 
+/// Flows that a learn action teaches: those of a table with a cookie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Learns {
+    /// The table.
+    pub table: TableId,
+    /// The cookie.
+    pub cookie: Cookie,
+    /// They end with the last entry that teaches them (`NX_LEARN_F_DELETE_LEARNED`).
+    pub delete: bool,
+}
+
 /// What a program refers to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Uses {
@@ -97,6 +108,8 @@ pub struct Uses {
     pub meters: Box<[MeterId]>,
     /// Ports output to (enqueue counts; `out_port` filters read this).
     pub ports: Box<[PortNo]>,
+    /// What learn actions teach, where that is counted or ends with the entry.
+    pub learns: Box<[Learns]>,
 }
 
 /// A compiled instruction list.

@@ -294,7 +294,11 @@ impl Control {
         if !f.properties.iter().any(|p| matches!(p, TableFeatureProp::Match(_)))
             && (version < Version::V15 || !f.properties.is_empty())
         {
-            return Err(OfError::new(bad_value, "properties", format!("table {}: the match property is missing", f.table)));
+            return Err(OfError::new(
+                bad_value,
+                "properties",
+                format!("table {}: the match property is missing", f.table),
+            ));
         }
         Ok(())
     }

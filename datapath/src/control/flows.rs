@@ -478,6 +478,7 @@ impl Control {
         if clause {
             shared.note_add(version);
         }
+        self.count_cookie(table, index, true);
         self.refer(table, index, true);
         self.ops.push(Op::Added { table, index, modified: modified.is_some(), fresh_stats });
         index
@@ -501,6 +502,7 @@ impl Control {
         }
         self.tables[usize::from(table.0)].strike(shared, index, &self.writer);
         self.refer(table, index, false);
+        self.count_cookie(table, index, false);
         self.ops.push(Op::Removed { table, index, cause, release_stats });
     }
 
@@ -525,6 +527,7 @@ impl Control {
                     structure.remove(readers, &shared.slab, index, &mut self.writer);
                     structure.flush(readers, &mut self.writer);
                     self.refer(table, index, false);
+                    self.count_cookie(table, index, false);
                     if fresh_stats {
                         self.counters.release(stats, &mut self.writer);
                     }
@@ -536,6 +539,7 @@ impl Control {
                         slot.set_removed(NEVER);
                     }
                     self.tables[usize::from(table.0)].enter(shared, index, &self.writer);
+                    self.count_cookie(table, index, true);
                     self.refer(table, index, true);
                 }
                 Op::Configured { table, before } => {
@@ -551,12 +555,15 @@ impl Control {
 
     /// Notes (or strikes) which groups and meters the entry names.
     fn refer(&mut self, table: TableId, index: u32, add: bool) {
-        let names =
-            |b: &FlowBody| !(b.behaviour.program.uses.groups.is_empty() && b.behaviour.program.uses.meters.is_empty());
+        let names = |b: &FlowBody| {
+            let uses = &b.behaviour.program.uses;
+            !(uses.groups.is_empty() && uses.meters.is_empty() && uses.learns.is_empty())
+        };
         let Some(behaviour) = self.body(table, index).filter(|b| names(b)).map(|b| Arc::clone(&b.behaviour)) else {
             return;
         };
         let program = &behaviour.program;
+        self.note_learns(&program.uses.learns, add);
         for (refs, ids) in [
             (&mut self.group_refs, program.uses.groups.iter().map(|g| g.0).collect::<smallvec::SmallVec<[u32; 4]>>()),
             (&mut self.meter_refs, program.uses.meters.iter().map(|m| m.0).collect()),

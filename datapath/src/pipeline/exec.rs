@@ -108,9 +108,8 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
             Op::Learn(l) => {
                 self.refuse();
                 if !self.env.dry {
-                    let delete_with = if l.flags & 2 != 0 { self.hit.map(|h| h.handle) } else { None };
                     let flow_mod = Box::new(learn::flow_mod(self.packet, l));
-                    self.sink.request(Request::Learn { flow_mod, limit: l.limit, delete_with }, self.env.now);
+                    self.sink.request(Request::Learn { flow_mod, limit: l.limit }, self.env.now);
                 }
                 Flow::Go
             }

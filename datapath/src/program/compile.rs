@@ -2,7 +2,7 @@
 
 use super::check::Facts;
 use super::op::{Bits, Choice, Conjunction, HashFields, Learn, Op, SetOp};
-use super::{Context, Place, Program, StatTrigger, Uses};
+use super::{Context, Learns, Place, Program, StatTrigger, Uses};
 use crate::key::slot;
 use ofproto::action::Action;
 use ofproto::field::{FieldId, Prereq};
@@ -16,6 +16,9 @@ use std::sync::Arc;
 
 /// Most actions of one list, nested ones included.
 const MAX_ACTIONS: usize = 8192;
+/// `NX_LEARN_F_SEND_FLOW_REM` and `NX_LEARN_F_DELETE_LEARNED`
+const SEND_FLOW_REM: u16 = 1;
+const DELETE_LEARNED: u16 = 2;
 /// Deepest nesting of `clone`.
 const MAX_NESTING: usize = 8;
 
@@ -174,6 +177,7 @@ struct UsesBuilder {
     groups: Vec<GroupId>,
     meters: Vec<MeterId>,
     ports: Vec<PortNo>,
+    learns: Vec<Learns>,
 }
 
 impl UsesBuilder {
@@ -185,7 +189,12 @@ impl UsesBuilder {
         self.meters.dedup();
         self.ports.sort_unstable();
         self.ports.dedup();
-        Uses { groups: self.groups.into(), meters: self.meters.into(), ports: self.ports.into() }
+        Uses {
+            groups: self.groups.into(),
+            meters: self.meters.into(),
+            ports: self.ports.into(),
+            learns: self.learns.into(),
+        }
     }
 }
 
@@ -740,7 +749,12 @@ impl Compiler<'_> {
             }
             NxAction::Learn { .. } => {
                 self.cacheable = false;
-                Op::Learn(Arc::new(self.learn(nx)?))
+                let learn = self.learn(nx)?;
+                let delete = learn.flags & DELETE_LEARNED != 0;
+                if delete || learn.limit != 0 {
+                    self.uses.learns.push(Learns { table: learn.table, cookie: learn.cookie, delete });
+                }
+                Op::Learn(Arc::new(learn))
             }
             NxAction::OutputTrunc { port, max_len } => {
                 self.out_port(*port)?;
@@ -792,12 +806,13 @@ impl Compiler<'_> {
         else {
             return Err(err(E::BadActionBadType, "type", "not a learn action"));
         };
-        // NX_LEARN_F_SEND_FLOW_REM alone: nothing ties a learnt flow to the one that taught it.
-        if *flags & !1 != 0 {
-            return Err(err(E::BadActionBadArgument, "flags", format!("bits {:#x} are not supported", flags & !1)));
+        let known = SEND_FLOW_REM | DELETE_LEARNED;
+        if *flags & !known != 0 {
+            return Err(err(E::BadActionBadArgument, "flags", format!("bits {:#x} are not supported", flags & !known)));
         }
-        if limit.as_ref().is_some_and(|(n, dst)| *n != 0 || dst.is_some()) {
-            return Err(err(E::BadActionBadArgument, "limit", "learnt flows are not counted"));
+        if limit.as_ref().is_some_and(|(_, dst)| dst.is_some()) {
+            // The packet would have to wait until the flow is there.
+            return Err(err(E::BadActionBadArgument, "result_dst", "whether a flow was learnt isn't told"));
         }
         if *table == TableId::ALL || table.0 >= self.ctx.n_tables {
             return Err(err(E::BadActionBadArgument, "table_id", format!("there is no table {table}")));

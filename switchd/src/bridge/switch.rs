@@ -589,12 +589,9 @@ impl<P: Packets> Switch<P> {
     /// Carries out a wish of the pipeline.
     fn wish(&mut self, now: Time, request: datapath::pipeline::Request) {
         match request {
-            datapath::pipeline::Request::Learn { flow_mod, limit, .. } => {
-                if limit > 0 && self.learnt(&flow_mod) >= limit {
-                    return;
-                }
+            datapath::pipeline::Request::Learn { flow_mod, limit } => {
                 self.changed(now);
-                if let Err(e) = self.control.flow_mod(Version::V15, &flow_mod, now) {
+                if let Err(e) = self.control.learn(&flow_mod, limit, now) {
                     tracing::debug!(bridge = self.config.name, error = %e, "a learnt flow was refused");
                 }
             }
@@ -609,17 +606,6 @@ impl<P: Packets> Switch<P> {
     /// Tells control which queues actions may name.
     fn note_queues(&mut self) {
         self.control.set_queues(Some(self.queues.iter().map(|(port, q)| (q.id, port)).collect()));
-    }
-
-    /// How many flows with this one's cookie its table holds.
-    fn learnt(&self, flow_mod: &FlowMod) -> u32 {
-        let request = FlowStatsRequest {
-            table: flow_mod.table,
-            cookie: flow_mod.cookie,
-            cookie_mask: u64::MAX,
-            ..FlowStatsRequest::default()
-        };
-        self.control.aggregate(&request, Version::V15).map_or(0, |a| a.flow_count)
     }
 }
 
