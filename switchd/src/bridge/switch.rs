@@ -40,7 +40,7 @@ use ofproto::packet::PacketInReason;
 use ofproto::port::{EthernetStats, PortConfig, PortMod, PortStats, PortStatsProp};
 use ofproto::queue::QueueDesc;
 use ofproto::role::{ControllerStatus, Role};
-use ofproto::stats::{FlowDesc, FlowStats, FlowStatsRequest, SwitchDesc};
+use ofproto::stats::{FlowDesc, FlowStats, SwitchDesc};
 use ofproto::table::TableMod;
 use ofproto::{ErrorKind, OfError, Version};
 use std::collections::{BTreeMap, BTreeSet};

@@ -66,7 +66,8 @@ impl Bench {
         let mut told = Vec::new();
         while self.now < end {
             self.now += 10;
-            (self.worker.adopt(), self.other.adopt());
+            self.worker.adopt();
+            self.other.adopt();
             let tick = self.control.tick(Time::from_millis(self.now));
             assert!(tick.next.is_none_or(|n| n.0 <= (self.now + 50) * 1_000_000));
             for e in self.control.events() {
