@@ -19,6 +19,8 @@ pub const MAX_CONNECTIONS: usize = 32;
 pub const MAX_LINE: usize = 1 << 20;
 /// How long the owner of the state may take to answer.
 pub const ANSWER_TIME: Duration = Duration::from_secs(10);
+/// How long the state may take to be written.
+pub const SAVE_TIME: Duration = Duration::from_secs(60);
 /// How long a client may take to read an answer.
 pub const WRITE_TIME: Duration = Duration::from_secs(30);
 
@@ -113,11 +115,13 @@ async fn one(request: Incoming, router: &dyn Router) -> Option<Value> {
 
 async fn call(bridge: Option<&str>, request: super::Request, router: &dyn Router) -> Result<Value, RpcError> {
     let (reply, answer) = oneshot::channel();
+    // The disk takes its time for a million flows; nobody waits but the client.
+    let time = if request == super::Request::SaveState { SAVE_TIME } else { ANSWER_TIME };
     router.route(bridge, Call { request, reply })?;
-    match tokio::time::timeout(ANSWER_TIME, answer).await {
+    match tokio::time::timeout(time, answer).await {
         Ok(Ok(answer)) => Ok(answer?),
         Ok(Err(_)) => Err(RpcError::new(RpcError::INTERNAL, "the request was dropped unanswered")),
-        Err(_) => Err(RpcError::new(RpcError::INTERNAL, format!("no answer in {} s", ANSWER_TIME.as_secs()))),
+        Err(_) => Err(RpcError::new(RpcError::INTERNAL, format!("no answer in {} s", time.as_secs()))),
     }
 }
 
