@@ -1,11 +1,15 @@
 """Flows, groups and meters over a restart."""
 
+import contextlib
 import os
 import re
 import signal
+import struct
 import threading
 
-from lab import Switch
+from lab import Switch, wait_for
+from raw import Controller
+from test_many import fill as fill_many
 
 
 def flows(switch):
@@ -37,6 +41,57 @@ def test_a_stop_keeps_everything(lab):
     again = start(lab, ns, state)
     assert flows(again) == before
     assert 'group_id=5' in again.ofctl('dump-groups')
+
+
+def test_a_snapshot_is_of_one_moment_whenever_it_is_killed(lab):
+    """M18: every flow changes by one request, again and again, while snapshots are written and cut short."""
+    ns, state, count = lab.ns('sw'), os.path.join(lab.dir, 'state'), 10_000
+    switch = start(lab, ns, state)
+    controller = Controller(switch.of_socket)
+    fill_many(controller, count)
+    switch.manage('save-state', timeout=60)
+    seen, cut = set(), 0
+    for round in range(5):
+        controller = Controller(switch.of_socket)
+        over, saves = threading.Event(), []
+
+        def change(controller=controller, over=over, round=round):
+            n = round * 10_000
+            with contextlib.suppress(OSError, AssertionError):
+                while not over.is_set():
+                    n += 1
+                    # OFPFC_MODIFY of all flows.
+                    instructions = struct.pack('!HH4xHHIH6x', 4, 24, 0, 16, 1 + n % 60_000, 0)
+                    controller.send(14, struct.pack('!QQBBHHHIIIHxx', 0, 0, 0, 1, 0, 0, 0, 0xffffffff, 0xffffffff,
+                                                    0xffffffff, 0) + b'\x00\x01\x00\x04' + bytes(4) + instructions)
+                    controller.ask(20, timeout=10)
+
+        def save(switch=switch, over=over, saves=saves):
+            with contextlib.suppress(OSError, ValueError, AssertionError):
+                while not over.is_set():
+                    switch.manage('save-state', timeout=60)
+                    saves.append(1)
+        threads = [threading.Thread(target=t) for t in (change, save)]
+        for thread in threads:
+            thread.start()
+        if round % 2:
+            wait_for('a snapshot', lambda saves=saves: len(saves) > 1, 60)
+        over.wait(0.03 * round)
+        switch.stop(signal.SIGKILL)
+        over.set()
+        for thread in threads:
+            thread.join()
+        cut += os.path.exists(os.path.join(state, 'br0.new'))
+        switch = start(lab, ns, state)
+        dump = [line for line in switch.ofctl('dump-flows').splitlines() if 'priority=' in line]
+        outputs = {line.rsplit('actions=', 1)[1].strip() for line in dump}
+        assert len(dump) == count and len(outputs) == 1, '%d flows, %s' % (len(dump), sorted(outputs)[:5])
+        seen |= outputs
+        assert not os.path.exists(os.path.join(state, 'br0.bad'))
+    print('%d of 5 kills cut a snapshot short; states seen: %s' % (cut, sorted(seen)))
+    assert len(seen) >= 2, 'new ones were taken up, too'
+    assert switch.stop() == 0
+    assert os.listdir(state) == ['br0.state'], 'what a kill left is overwritten and gone'
 
 
 def test_a_kill_while_it_is_written_leaves_the_old_or_the_new(lab):
