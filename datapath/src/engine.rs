@@ -6,6 +6,7 @@
 
 mod burst;
 pub mod counter;
+mod port_drops;
 mod published;
 mod shared;
 mod sink;

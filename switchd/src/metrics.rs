@@ -136,6 +136,10 @@ fn identity(members: &Map<String, Value>) -> Labels {
 fn grows(path: &str) -> bool {
     const ENDS: [&str; 10] =
         ["_packets", "_bytes", "_dropped", "_errors", "_drops", "_lookups", "_matched", "_sent", "_received", "_count"];
+    // By reason.
+    if path.contains("_drops_") {
+        return true;
+    }
     // Numbers of entries come and go.
     !path.ends_with("active_count") && !path.ends_with("ref_count") && ENDS.iter().any(|e| path.ends_with(e))
 }

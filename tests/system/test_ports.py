@@ -75,3 +75,19 @@ def test_a_tap_moved_into_another_namespace_goes_on(lab):
     wait_for('a new device', lambda: sh(['ip', '-n', sw, 'link', 'show', 't2'], check=False).returncode == 0)
     move()
     assert switch.process.poll() is None
+
+
+def test_drops_are_counted_by_port_and_reason(lab):
+    sw, hosts = lab.star(2)
+    switch = Switch(lab, sw, '--fail-mode', 'secure', ports=['1=s1', '2=s2'])
+
+    def drops(port):
+        return next(p for p in switch.manage('ports') if p['port_no'] == port)['drops']
+
+    assert hosts[0].ping(hosts[1], 2, 1) == 0
+    # Hosts say something by themselves now and then.
+    assert drops(1)['table_miss'] >= 1 and 'no_such_port' not in drops(1)
+    switch.ofctl('add-flow', 'in_port=2,actions=output:77')
+    assert hosts[1].ping(hosts[0], 2, 1) == 0
+    assert drops(2)['no_such_port'] >= 1 and 'no_such_port' not in drops(1)
+    assert switch.manage('counters')['drops']['no_such_port'] == drops(2)['no_such_port']

@@ -1,6 +1,7 @@
 //! What the threads of one switch share beside the published state.
 
 use super::counter::Writer;
+use super::port_drops::PortDrops;
 use crate::clock::Time;
 use crate::normal::MacTable;
 use crate::pipeline::{DropReason, Request};
@@ -8,6 +9,8 @@ use crate::punt::{PuntLimits, PuntQueue};
 use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
 use crossbeam::utils::CachePadded;
 use ofproto::flow::FlowMod;
+use ofproto::ids::PortNo;
+use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
@@ -64,6 +67,7 @@ pub struct Shared {
     normal: MacTable,
     mode: AtomicU8,
     drops: Box<[CachePadded<[AtomicU64; DropReason::COUNT]>]>,
+    port_drops: Box<[CachePadded<PortDrops>]>,
     seed: u64,
     /// Marks of flows taught lately.
     recent: Box<[AtomicU64]>,
@@ -80,6 +84,7 @@ impl Shared {
             normal: MacTable::new(config.mac_entries, config.mac_ageing),
             mode: AtomicU8::new(0),
             drops: (0..config.writers.max(1)).map(|_| CachePadded::default()).collect(),
+            port_drops: (0..config.writers.max(1)).map(|_| CachePadded::default()).collect(),
             seed: config.seed,
             recent: (0..256).map(|_| AtomicU64::new(0)).collect(),
         }
@@ -134,8 +139,18 @@ impl Shared {
         sum
     }
 
-    pub(super) fn count_drop(&self, reason: DropReason, writer: Writer) {
+    /// Drops so far by the port that the packet came in on; ports without any are left out.
+    pub fn port_drops(&self) -> BTreeMap<PortNo, DropCounts> {
+        let mut sum = BTreeMap::new();
+        for d in &self.port_drops {
+            d.add_to(&mut sum);
+        }
+        sum
+    }
+
+    pub(super) fn count_drop(&self, reason: DropReason, in_port: PortNo, writer: Writer) {
         let i = usize::from(writer.0).min(self.drops.len() - 1);
+        self.port_drops[i].count(in_port, reason);
         let n = &self.drops[i][reason as usize];
         n.store(n.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }

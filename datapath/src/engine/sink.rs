@@ -38,8 +38,8 @@ impl Sink for TxSink<'_> {
         self.shared.request(request, now);
     }
 
-    fn dropped(&mut self, reason: DropReason, _in_port: PortNo) {
-        self.shared.count_drop(reason, self.writer);
+    fn dropped(&mut self, reason: DropReason, in_port: PortNo) {
+        self.shared.count_drop(reason, in_port, self.writer);
     }
 
     #[inline]

@@ -6,6 +6,7 @@ use crate::management::{Answer, CallError, Request, TracePacket};
 use crate::session::host::Host;
 use datapath::clock::Time;
 use datapath::compose::compose;
+use datapath::engine::DropCounts;
 use datapath::frame::Frame;
 use datapath::key::FlowKey;
 use datapath::pipeline::DropReason;
@@ -97,7 +98,14 @@ fn queues<P: Packets>(s: &Switch<P>) -> Value {
     s.queues.iter().map(entry).collect()
 }
 
+/// Packets that came in there and went nowhere, by reason; reasons without any are left out.
+fn drops_of(counts: &DropCounts) -> Value {
+    let some = DropReason::ALL.iter().zip(counts).filter(|(_, n)| **n > 0);
+    some.map(|(r, n)| (r.name().to_owned(), json!(n))).collect::<serde_json::Map<_, _>>().into()
+}
+
 fn ports<P: Packets>(s: &Switch<P>, now: Time) -> Value {
+    let drops = s.shared.port_drops();
     let list: Vec<Value> = s
         .control
         .ports()
@@ -119,6 +127,7 @@ fn ports<P: Packets>(s: &Switch<P>, now: Time) -> Value {
             if let (Some(port), Some(Value::Object(counters))) = (port.as_object_mut(), counters) {
                 port.extend(counters);
             }
+            port["drops"] = drops.get(&no).map_or_else(|| json!({}), drops_of);
             port
         })
         .collect();

@@ -1,0 +1,221 @@
+//! What table-features offer is taken, property by property, alone and with the masks that they offer.
+
+use super::super::*;
+use ofproto::Version::{self, V13, V14, V15};
+use ofproto::action::Action;
+use ofproto::field::{FieldId as F, Prereq};
+use ofproto::flow::FlowMod;
+use ofproto::group::{Bucket, GroupMod, GroupModCommand, GroupType};
+use ofproto::ids::{BucketId, GroupId, MeterId, PortNo, QueueId, TableId};
+use ofproto::instruction::Instruction as I;
+use ofproto::matching::{Match, MatchField, OxmId};
+use ofproto::meter::{MeterFlags, MeterMod, MeterModCommand};
+use ofproto::stats::FlowStat;
+use ofproto::table::TableFeatureProp as P;
+
+const NOW: Time = Time::from_secs(1);
+
+/// Fields that give a prerequisite.
+fn given(p: Prereq) -> Vec<(F, u128)> {
+    let ip = |proto| vec![(F::EthType, 0x0800), (F::IpProto, proto)];
+    let icmpv6 = |ty: Option<u128>| {
+        let mut v = vec![(F::EthType, 0x86dd), (F::IpProto, 58)];
+        v.extend(ty.map(|t| (F::Icmpv6Type, t)));
+        v
+    };
+    match p {
+        Prereq::None => vec![],
+        Prereq::InPort => vec![(F::InPort, 1)],
+        Prereq::Vlan => vec![(F::VlanVid, 0x1005)],
+        Prereq::Ip | Prereq::Ipv4 => vec![(F::EthType, 0x0800)],
+        Prereq::Ipv6 => vec![(F::EthType, 0x86dd)],
+        Prereq::Arp => vec![(F::EthType, 0x0806)],
+        Prereq::Mpls => vec![(F::EthType, 0x8847)],
+        Prereq::Pbb => vec![(F::EthType, 0x88e7)],
+        Prereq::Nsh => vec![(F::EthType, 0x894f)],
+        Prereq::Tcp => ip(6),
+        Prereq::Udp => ip(17),
+        Prereq::Sctp => ip(132),
+        Prereq::Icmpv4 => ip(1),
+        Prereq::Icmpv6 => icmpv6(None),
+        Prereq::Nd | Prereq::NdSol => icmpv6(Some(135)),
+        Prereq::NdAdv => icmpv6(Some(136)),
+    }
+}
+
+/// A value that the field can have.
+fn value(f: F) -> u128 {
+    match f {
+        F::VlanVid => 0x1005,
+        F::EthType => 0x0800,
+        F::IpProto => 6,
+        // Ethernet.
+        F::PacketType => 0,
+        _ => 1,
+    }
+}
+
+fn fields(list: &[(F, u128)]) -> Vec<MatchField> {
+    list.iter().map(|(f, n)| MatchField::exact(*f, *n)).collect()
+}
+
+struct Bench {
+    control: Control,
+    version: Version,
+    taken: usize,
+    refused: Vec<String>,
+}
+
+impl Bench {
+    fn new(version: Version) -> Self {
+        let mut control = Control::new(ControlConfig { n_tables: 4, ..ControlConfig::default() });
+        let bucket = Bucket::new(vec![Action::output(PortNo(1))]);
+        let group = GroupMod {
+            command: GroupModCommand::Add,
+            ty: GroupType::All,
+            group: GroupId(1),
+            command_bucket: BucketId::ALL,
+            buckets: vec![bucket],
+            properties: vec![],
+        };
+        control.group_mod(version, &group, NOW).unwrap();
+        let meter =
+            MeterMod { command: MeterModCommand::Add, flags: MeterFlags::KBPS, meter: MeterId(1), bands: vec![] };
+        control.meter_mod(version, &meter, NOW).unwrap();
+        Self { control, version, taken: 0, refused: Vec::new() }
+    }
+
+    fn takes(&mut self, what: &str, table: u8, matching: Vec<MatchField>, instructions: Vec<I>) {
+        // A miss entry would have only what the `_MISS` properties offer: here they are the same.
+        let m = FlowMod {
+            table: TableId(table),
+            priority: 10,
+            matching: Match::new(matching),
+            instructions: instructions.clone(),
+            ..FlowMod::default()
+        };
+        match self.control.flow_mod(self.version, &m, NOW) {
+            Ok(_) => self.taken += 1,
+            Err(e) => self.refused.push(format!("{} table {table} {what}: {e:?}", self.version)),
+        }
+    }
+
+    fn action(&mut self, table: u8, ty: u16, apply: bool) {
+        let (needs, a) = match ty {
+            0 => (Prereq::None, Action::output(PortNo(1))),
+            11 => (Prereq::None, Action::CopyTtlOut),
+            12 => (Prereq::None, Action::CopyTtlIn),
+            15 => (Prereq::Mpls, Action::SetMplsTtl(5)),
+            16 => (Prereq::Mpls, Action::DecMplsTtl),
+            17 => (Prereq::None, Action::PushVlan(0x8100)),
+            18 => (Prereq::Vlan, Action::PopVlan),
+            19 => (Prereq::None, Action::PushMpls(0x8847)),
+            20 => (Prereq::Mpls, Action::PopMpls(0x0800)),
+            21 => (Prereq::None, Action::SetQueue(QueueId(1))),
+            22 => (Prereq::None, Action::Group(GroupId(1))),
+            23 => (Prereq::Ip, Action::SetNwTtl(5)),
+            24 => (Prereq::Ip, Action::DecNwTtl),
+            25 => (Prereq::None, Action::SetField(MatchField::exact(F::EthDst, 1))),
+            26 => (Prereq::None, Action::PushPbb(0x88e7)),
+            27 => (Prereq::Pbb, Action::PopPbb),
+            28 => {
+                let (src, dst) = (OxmId::of(F::EthSrc), OxmId::of(F::EthDst));
+                (Prereq::None, Action::CopyField { n_bits: 48, src_offset: 0, dst_offset: 0, src, dst })
+            }
+            29 => (Prereq::None, Action::Meter(MeterId(1))),
+            n => panic!("action {n} is offered, and this test doesn't know it"),
+        };
+        let list = vec![a];
+        let i = if apply { I::ApplyActions(list) } else { I::WriteActions(list) };
+        self.takes(&format!("action {ty}"), table, fields(&given(needs)), vec![i]);
+    }
+
+    fn on(&mut self, what: &str, table: u8, f: F, a: Action, apply: bool) {
+        let list = vec![a];
+        let i = if apply { I::ApplyActions(list) } else { I::WriteActions(list) };
+        self.takes(&format!("{what} {}", f.info().name), table, fields(&given(f.info().prereq)), vec![i]);
+    }
+}
+
+#[test]
+fn everything_offered_is_taken() {
+    for version in [V13, V14, V15] {
+        let mut b = Bench::new(version);
+        let offered = b.control.table_features(version);
+        for t in &offered {
+            let table = t.table.0;
+            for p in &t.properties {
+                match p {
+                    P::Instructions { ids, .. } => {
+                        for i in ids {
+                            let i = match i.ty {
+                                1 => I::GotoTable(TableId(table + 1)),
+                                2 => I::WriteMetadata { metadata: t.metadata_write, mask: t.metadata_write },
+                                3 => I::WriteActions(vec![Action::output(PortNo(1))]),
+                                4 => I::ApplyActions(vec![Action::output(PortNo(1))]),
+                                5 => I::ClearActions,
+                                6 => I::Meter(MeterId(1)),
+                                7 => I::StatTrigger { flags: 3, thresholds: vec![FlowStat::PacketCount(1)] },
+                                n => panic!("instruction {n} is offered, and this test doesn't know it"),
+                            };
+                            b.takes(&format!("{i:?}"), table, vec![], vec![i]);
+                        }
+                    }
+                    P::NextTables { tables, .. } => {
+                        for next in tables {
+                            b.takes("goto", table, vec![], vec![I::GotoTable(*next)]);
+                        }
+                    }
+                    P::WriteActions { ids, .. } => ids.iter().for_each(|i| b.action(table, i.ty, false)),
+                    P::ApplyActions { ids, .. } => ids.iter().for_each(|i| b.action(table, i.ty, true)),
+                    P::Match(list) => {
+                        for o in list {
+                            let f = o.field.clone().unwrap();
+                            let mut all = given(f.info().prereq);
+                            let own = all.iter().position(|(g, _)| *g == f);
+                            if own.is_none() {
+                                all.push((f, value(f)));
+                            }
+                            b.takes(&format!("match {}", f.info().name), table, fields(&all), vec![]);
+                            if o.has_mask {
+                                let mut masked = fields(&given(f.info().prereq));
+                                masked.retain(|m| m.id != f);
+                                masked.push(MatchField::masked(f, value(f), value(f)));
+                                b.takes(&format!("match {} masked", f.info().name), table, masked, vec![]);
+                            }
+                        }
+                    }
+                    // A wildcarded field is one that isn't there, which every flow-mod here shows.
+                    P::Wildcards(_) => {}
+                    P::WriteSetfield { fields, .. } | P::ApplySetfield { fields, .. } => {
+                        let apply = matches!(p, P::ApplySetfield { .. });
+                        for o in fields {
+                            let f = o.field.clone().unwrap();
+                            b.on("set", table, f, Action::SetField(MatchField::exact(f, value(f))), apply);
+                            if o.has_mask {
+                                let masked = MatchField::masked(f, value(f), value(f));
+                                b.on("set masked", table, f, Action::SetField(masked), apply);
+                            }
+                        }
+                    }
+                    P::WriteCopyfield { fields, .. } | P::ApplyCopyfield { fields, .. } => {
+                        let apply = matches!(p, P::ApplyCopyfield { .. });
+                        for o in fields {
+                            let f = o.field.clone().unwrap();
+                            let n_bits = f.info().bits.min(64);
+                            let (to, from) = (OxmId::of(f), OxmId::of(F::Metadata));
+                            // Both ways: what is listed is a source and a destination (1.5.1 §7.3.5.18.2).
+                            for (src, dst) in [(from.clone(), to.clone()), (to, from)] {
+                                let copy = Action::CopyField { n_bits, src_offset: 0, dst_offset: 0, src, dst };
+                                b.on("copy", table, f, copy, apply);
+                            }
+                        }
+                    }
+                    other => panic!("{other:?} is offered, and this test doesn't know it"),
+                }
+            }
+        }
+        assert!(b.refused.is_empty(), "\n{}", b.refused.join("\n"));
+        assert!(b.taken > 4 * 100, "{version}: {} of {} tables", b.taken, offered.len());
+    }
+}
