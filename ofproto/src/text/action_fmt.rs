@@ -110,6 +110,15 @@ impl Printer<'_> {
             f.write_str(sep)?;
             sep = ",";
             match i {
+                // Bare, Nicira's action would be read as the instruction.
+                Instruction::ApplyActions(actions)
+                    if self.version > Version::V10
+                        && actions.iter().any(|a| matches!(a, Action::Nicira(NxAction::WriteMetadata { .. }))) =>
+                {
+                    f.write_str("apply_actions(")?;
+                    self.write_list(f, actions)?;
+                    f.write_str(")")?;
+                }
                 Instruction::ApplyActions(actions) => self.write_list(f, actions)?,
                 Instruction::WriteActions(actions) => {
                     f.write_str("write_actions(")?;

@@ -438,4 +438,16 @@ mod tests {
         assert_eq!(&out.data[..], [0, 0x11, 0x22, 0x33]);
         assert_eq!(parse_packet_out("actions=output:1", &ctx).unwrap_err().kind, TextErrorKind::Missing);
     }
+
+    #[test]
+    fn nicira_s_write_metadata_stays_an_action() {
+        let v13 = Version::V13;
+        let text = "actions=6,apply_actions(8,28,write_metadata:182,228)";
+        let flow = parse_flow_mod(text, FlowModCommand::Add, &ParseContext::new(v13)).expect("sound");
+        let [Instruction::ApplyActions(list)] = flow.instructions.as_slice() else { panic!("{:?}", flow.instructions) };
+        assert_eq!(list.len(), 5);
+        let printed = Printer { version: v13, ports: &() }.flow_mod(&flow).to_string();
+        assert_eq!(printed, "add actions=apply_actions(output:6,output:8,output:28,write_metadata:0xb6,output:228)");
+        assert_eq!(parse_flow_mod(&printed, FlowModCommand::Add, &ParseContext::new(v13)), Ok(flow));
+    }
 }

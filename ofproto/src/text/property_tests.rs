@@ -362,6 +362,7 @@ fn leaf_action(v: Version) -> BoxedStrategy<Action> {
         nx((port(), any::<u32>()).prop_map(|(port, max_len)| NxAction::OutputTrunc { port, max_len }).boxed()),
         nx((any::<u16>(), subfield(1)).prop_map(|(pkt_len, dst)| NxAction::CheckPktLarger { pkt_len, dst }).boxed()),
         nx(Just(NxAction::PopQueue).boxed()),
+        nx(any::<(u64, u64)>().prop_map(|(metadata, mask)| NxAction::WriteMetadata { metadata, mask }).boxed()),
         nx(Just(NxAction::DecNshTtl).boxed()),
         nx(any::<u32>().prop_map(|packet_type| NxAction::Decap { packet_type }).boxed()),
         nx((any::<u16>(), 0u32..3, bytes(0..5))
@@ -385,7 +386,6 @@ fn leaf_action(v: Version) -> BoxedStrategy<Action> {
             nx((0u8..8).prop_map(NxAction::SetMplsTc).boxed()),
             nx(Just(NxAction::DecMplsTtl).boxed()),
             nx(Just(NxAction::DecTtl).boxed()),
-            nx(any::<(u64, u64)>().prop_map(|(metadata, mask)| NxAction::WriteMetadata { metadata, mask }).boxed()),
         ]);
     } else {
         all.extend([

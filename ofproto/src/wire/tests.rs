@@ -45,6 +45,32 @@ proptest! {
         round_trip(Version::V15, &m)?;
     }
 
+    /// What means something, in every version: as it was, byte by byte, and through JSON.
+    #[test]
+    fn valid_messages_of_every_version_survive(
+        (version, m) in prop::sample::select(Version::ALL.to_vec())
+            .prop_flat_map(|v| (Just(v), arbitrary::valid_message(v))),
+    ) {
+        round_trip(version, &m)?;
+        prop_assert_eq!(crate::json::from_value(&crate::json::to_value(&m)), Ok(m));
+    }
+
+    /// What is sound, in every version.
+    #[test]
+    fn sound_messages_survive_json(
+        m in prop::sample::select(Version::ALL.to_vec()).prop_flat_map(arbitrary::message),
+    ) {
+        prop_assert_eq!(crate::json::from_value(&crate::json::to_value(&m)), Ok(m));
+    }
+
+    #[test]
+    fn messages_of_old_versions_survive(
+        (version, m) in prop::sample::select(vec![Version::V10, Version::V11, Version::V12])
+            .prop_flat_map(|v| (Just(v), arbitrary::message(v))),
+    ) {
+        round_trip(version, &m)?;
+    }
+
     /// Damage is either refused or read as something that is read the same when written again.
     #[test]
     fn damaged_messages_are_refused_or_read(
