@@ -26,9 +26,6 @@ const REQUESTFORWARD: u32 = 2350;
 /// `ONFMP_FLOW_MONITOR`
 const FLOW_MONITOR: u32 = 1870;
 
-/// `ONFFMF_OWN`, where 1.4 has `OFPFMF_NO_ABBREV`.
-const MONITOR_OWN: u16 = 32;
-
 const ADDED: u16 = 0;
 const DELETED: u16 = 1;
 const MODIFIED: u16 = 2;
@@ -153,12 +150,12 @@ pub(super) fn encode_bare_match(
     Ok(())
 }
 
-/// Bit 5 means OWN here; bit 6 has no meaning and moves to the place that OWN left.
+/// Bit 5, OWN, includes the requester's own changes in full, as 1.4's NO_ABBREV does. Bit 6 has no
+/// meaning here: it changes places with bit 7, which has none in 1.4 either.
 pub(super) fn monitor_flags(n: u16) -> MonitorFlags {
     let only_own = MonitorFlags::ONLY_OWN.bits();
-    let own = if n & MONITOR_OWN != 0 { only_own } else { 0 };
-    let spare = if n & only_own != 0 { MONITOR_OWN } else { 0 };
-    MonitorFlags::from_bits_retain(n & !(MONITOR_OWN | only_own) | own | spare)
+    let (six, seven) = (n & only_own, n & only_own << 1);
+    MonitorFlags::from_bits_retain(n & !(only_own | only_own << 1) | six << 1 | seven >> 1)
 }
 
 /// The reverse, which is the same exchange of two bits.

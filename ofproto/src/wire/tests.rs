@@ -6,6 +6,7 @@ use crate::error::ErrorKind;
 use crate::field::FieldId;
 use crate::matching::Match;
 use crate::message::{Multipart, MultipartRequest};
+use crate::monitor::MonitorFlags;
 use proptest::prelude::*;
 
 fn round_trip(version: Version, message: &Message) -> Result<(), TestCaseError> {
@@ -216,11 +217,11 @@ fn a_hello_s_body_never_makes_it_fail() {
 
 #[test]
 fn a_flow_monitor_s_match_is_read_with_and_without_ofp_match_s_head() {
-    // OpenFlow 1.3, EXT-187: id 5, flags INITIAL, any port, all tables; then the match.
+    // OpenFlow 1.3, EXT-187: id 5, flags INITIAL and OWN, any port, all tables; then the match.
     let request = |length: u16, matching: &[u8]| {
         let mut m = vec![4, 18, 0, 0, 0, 0, 0, 9, 0xff, 0xff, 0, 0, 0, 0, 0, 0];
         m.extend([0x4f, 0x4e, 0x46, 0, 0, 0, 0x07, 0x4e]);
-        m.extend([0, 0, 0, 5, 0, 1]);
+        m.extend([0, 0, 0, 5, 0, 33]);
         m.extend(length.to_be_bytes());
         m.extend([0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0]);
         m.extend(matching);
@@ -229,6 +230,8 @@ fn a_flow_monitor_s_match_is_read_with_and_without_ofp_match_s_head() {
         let Message::MultipartRequest(Multipart { body: MultipartRequest::FlowMonitor(list), .. }) = message else {
             panic!("{message:?}");
         };
+        // OWN asks for the requester's own changes in full, and doesn't hide others'.
+        assert_eq!(list[0].flags, MonitorFlags::INITIAL | MonitorFlags::NO_ABBREV);
         list[0].matching.clone()
     };
     let arp = [0x80, 0, 10, 2, 8, 6];
