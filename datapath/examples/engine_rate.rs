@@ -17,8 +17,8 @@ use ofproto::ids::{MacAddr, PortNo, QueueId, TableId};
 use ofproto::instruction::Instruction as I;
 use ofproto::matching::{Match, MatchField};
 use ofproto::port::{Port, PortConfig, PortState};
+use rustix::time::{ClockId, clock_gettime};
 use std::sync::Arc;
-use std::time::Instant;
 
 /// Throws frames away, and gives them back as the next burst's.
 struct Sink;
@@ -26,11 +26,15 @@ struct Sink;
 impl PortTx for Sink {
     fn transmit(&mut self, _queue: QueueId, frames: &mut Vec<Frame>, pool: &mut FramePool) -> Transmitted {
         let sent = frames.len();
-        for f in frames.drain(..) {
-            pool.put(f);
-        }
+        pool.put_all(frames);
         Transmitted { sent: sent as u64, dropped: 0 }
     }
+}
+
+/// Seconds that this thread has computed: other work on the machine doesn't count.
+fn cpu_time() -> f64 {
+    let t = clock_gettime(ClockId::ThreadCPUTime);
+    t.tv_sec as f64 + t.tv_nsec as f64 * 1e-9
 }
 
 fn udp(flow: u32) -> Vec<u8> {
@@ -68,19 +72,20 @@ fn measure(name: &str, flows: u32, setup: &[FlowMod]) {
         let mut burst = Vec::new();
         let (mut best, mut done) = (f64::MAX, 0u64);
         for round in 0..40 {
-            let start = Instant::now();
+            let start = cpu_time();
             for chunk in frames.chunks(32) {
                 for bytes in chunk {
-                    let mut f = tx.pool().take(64);
-                    f.extend(bytes);
-                    burst.push(f);
+                    burst.push(tx.pool().take(64));
+                    if let Some(f) = burst.last_mut() {
+                        f.extend(bytes);
+                    }
                 }
                 done += burst.len() as u64;
                 engine.burst(PortNo(1), &mut burst, &mut tx, Time(done));
                 tx.flush();
             }
             if round > 4 {
-                best = best.min(start.elapsed().as_secs_f64() / frames.len() as f64);
+                best = best.min((cpu_time() - start) / frames.len() as f64);
             }
         }
         rates.push(1e-6 / best);
@@ -111,7 +116,17 @@ fn main() {
         let m = ip().with(F::Ipv4Dst, u128::from(0x0b00_0000 + i));
         flow(3, 1, m, vec![I::ApplyActions(rewrite.clone())])
     }));
+    let ports = [flow(0, 1, Match::any().with(F::InPort, 1), vec![out()])];
+    let udp = Match::any().with(F::EthType, 0x0800).with(F::IpProto, 17);
+    let five = [flow(
+        0,
+        1,
+        udp.with_mask(F::Ipv4Src, 0x0a00_0000, 0xff00_0000).with_mask(F::Ipv4Dst, 0x0b00_0000, 0xffff_0000),
+        vec![out()],
+    )];
     for flows in [1, 1000, 100_000] {
+        measure("one in_port rule", flows, &ports);
+        measure("one UDP rule with masks", flows, &five);
         measure("one wildcard flow", flows, &one);
         measure("1000 host routes", flows, &hosts);
         measure("four tables, rewrite, 1000 routes", flows, &chain);

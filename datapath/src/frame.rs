@@ -127,6 +127,7 @@ impl Frame {
 
     /// Empties the frame and gives it its headroom back; keeps the allocation, but returns a
     /// receive ring's slot.
+    #[inline]
     pub fn reset(&mut self) {
         if matches!(self.storage, Storage::Slot(_)) {
             self.storage = Storage::Owned(Box::default());
@@ -146,6 +147,7 @@ impl Frame {
 
     /// How many bytes fit behind the headroom; zero for a frame that lives in a ring's slot, whose
     /// storage can't be used again.
+    #[inline]
     pub fn reusable_capacity(&self) -> usize {
         match &self.storage {
             Storage::Owned(b) => b.len().saturating_sub(HEADROOM),
@@ -155,12 +157,14 @@ impl Frame {
 
     /// The unused room behind the bytes, to be written by a receive call and then claimed with
     /// [`Frame::grow_into_room`].
+    #[inline]
     pub fn room_mut(&mut self) -> &mut [u8] {
         let end = self.end;
         &mut self.buf_mut()[end..]
     }
 
     /// Makes the next `n` bytes of the room part of the frame (as many as there are).
+    #[inline]
     pub fn grow_into_room(&mut self, n: usize) {
         self.end = (self.end + n).min(self.buf().len());
     }
@@ -201,6 +205,7 @@ impl Frame {
     }
 
     /// Appends bytes.
+    #[inline]
     pub fn extend(&mut self, bytes: &[u8]) {
         if self.buf().len() - self.end < bytes.len() {
             // Grow geometrically: a caller that appends piecemeal stays linear.

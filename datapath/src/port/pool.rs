@@ -38,20 +38,30 @@ impl FramePool {
     }
 
     /// Takes a frame's buffer back.
-    pub fn put(&mut self, mut frame: Frame) {
+    #[inline]
+    pub fn put(&mut self, frame: Frame) {
         let (stock, keep) = match frame.reusable_capacity() {
             c if c >= MAX_FRAME => (&mut self.large, self.keep_large),
             c if (SMALL..=2 * SMALL).contains(&c) => (&mut self.small, self.keep_small),
             _ => return,
         };
         if stock.len() < keep {
-            frame.reset();
+            // In its new place: moving a frame that was just written to stalls on the stores.
             stock.push(frame);
+            if let Some(frame) = stock.last_mut() {
+                frame.reset();
+            }
         }
     }
 
     /// Takes back the buffers of all frames in `frames`.
     pub fn put_all(&mut self, frames: &mut Vec<Frame>) {
+        let small = |f: &Frame| (SMALL..=2 * SMALL).contains(&f.reusable_capacity());
+        if self.small.len() + frames.len() <= self.keep_small && frames.iter().all(small) {
+            frames.iter_mut().for_each(Frame::reset);
+            self.small.append(frames);
+            return;
+        }
         for frame in frames.drain(..) {
             self.put(frame);
         }

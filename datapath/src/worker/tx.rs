@@ -31,6 +31,15 @@ struct TxPort {
 }
 
 impl TxPort {
+    /// The lane of a queue, made if it isn't there.
+    #[cold]
+    fn lane(&mut self, queue: QueueId) -> usize {
+        self.lanes.iter().position(|l| l.queue == queue).unwrap_or_else(|| {
+            self.lanes.push(Lane { queue, frames: Vec::new() });
+            self.lanes.len() - 1
+        })
+    }
+
     fn flush(&mut self, pool: &mut FramePool) {
         for lane in self.lanes.iter_mut().filter(|l| !l.frames.is_empty()) {
             self.tx.transmit(lane.queue, &mut lane.frames, pool);
@@ -140,14 +149,11 @@ impl TxQueues {
             port.dirty = true;
             self.dirty.push(i);
         }
-        let lane = match port.lanes.iter().position(|l| l.queue == queue) {
-            Some(l) => &mut port.lanes[l],
-            None => {
-                port.lanes.push(Lane { queue, frames: Vec::new() });
-                let last = port.lanes.len() - 1;
-                &mut port.lanes[last]
-            }
+        let lane = match port.lanes.first() {
+            Some(l) if l.queue == queue => 0,
+            _ => port.lane(queue),
         };
+        let lane = &mut port.lanes[lane];
         lane.frames.push(frame);
         if lane.frames.len() >= BATCH {
             port.tx.transmit(queue, &mut lane.frames, &mut self.pool);
