@@ -242,6 +242,12 @@ pub enum Request {
 pub trait Sink {
     /// A frame leaves through a port that may send it.
     fn transmit(&mut self, port: PortNo, queue: Option<QueueId>, frame: Frame);
+    /// All of `frames`, in order, leave through one port.
+    fn transmit_all(&mut self, port: PortNo, queue: Option<QueueId>, frames: &mut Vec<Frame>) {
+        for frame in frames.drain(..) {
+            self.transmit(port, queue, frame);
+        }
+    }
     /// Whether a packet for the controllers may come from here now; false is counted as a drop.
     fn admits(&mut self, _in_port: PortNo, _table: TableId, _reason: PacketInReason, _now: Time) -> bool {
         true

@@ -133,6 +133,15 @@ impl FastPath {
             }
             self.cache.segments.flush(view, in_port, env.now, sink);
             let settled = self.settled;
+            // Mostly all go one way: then they are moved at once.
+            if let Some(Fate::Send(port, queue)) = self.fates.first().copied()
+                && settled == 0
+                && n == frames.len()
+                && self.fates.iter().all(|f| *f == Fate::Send(port, queue))
+            {
+                sink.transmit_all(port, queue, frames);
+                return;
+            }
             for (i, (frame, fate)) in frames.drain(..n).zip(&self.fates).enumerate() {
                 match fate {
                     _ if i < settled => {}

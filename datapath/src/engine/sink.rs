@@ -26,6 +26,11 @@ impl Sink for TxSink<'_> {
         self.tx.push(port, queue.unwrap_or(QueueId(0)), frame);
     }
 
+    #[inline]
+    fn transmit_all(&mut self, port: PortNo, queue: Option<QueueId>, frames: &mut Vec<Frame>) {
+        self.tx.push_all(port, queue.unwrap_or(QueueId(0)), frames);
+    }
+
     fn admits(&mut self, in_port: PortNo, table: TableId, reason: PacketInReason, now: Time) -> bool {
         self.shared.punts().admits(in_port, table, reason, now)
     }

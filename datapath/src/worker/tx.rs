@@ -31,13 +31,40 @@ struct TxPort {
 }
 
 impl TxPort {
+    /// This port, noted as one with frames.
+    #[inline]
+    fn marked(&mut self, i: u32, dirty: &mut Vec<u32>) -> &mut Self {
+        if !self.dirty {
+            self.dirty = true;
+            dirty.push(i);
+        }
+        self
+    }
+
     /// The lane of a queue, made if it isn't there.
+    #[inline]
+    fn lane(&mut self, queue: QueueId) -> &mut Lane {
+        let at = match self.lanes.first() {
+            Some(l) if l.queue == queue => 0,
+            _ => self.other_lane(queue),
+        };
+        &mut self.lanes[at]
+    }
+
     #[cold]
-    fn lane(&mut self, queue: QueueId) -> usize {
+    fn other_lane(&mut self, queue: QueueId) -> usize {
         self.lanes.iter().position(|l| l.queue == queue).unwrap_or_else(|| {
             self.lanes.push(Lane { queue, frames: Vec::new() });
             self.lanes.len() - 1
         })
+    }
+
+    /// Sends what one lane holds.
+    fn send(&mut self, queue: QueueId, pool: &mut FramePool) {
+        if let Some(lane) = self.lanes.iter_mut().find(|l| l.queue == queue) {
+            self.tx.transmit(queue, &mut lane.frames, pool);
+            lane.frames.clear();
+        }
     }
 
     fn flush(&mut self, pool: &mut FramePool) {
@@ -144,20 +171,27 @@ impl TxQueues {
             self.pool.put(frame);
             return;
         };
-        let port = &mut self.ports[i as usize];
-        if !port.dirty {
-            port.dirty = true;
-            self.dirty.push(i);
-        }
-        let lane = match port.lanes.first() {
-            Some(l) if l.queue == queue => 0,
-            _ => port.lane(queue),
-        };
-        let lane = &mut port.lanes[lane];
+        let port = self.ports[i as usize].marked(i, &mut self.dirty);
+        let lane = port.lane(queue);
         lane.frames.push(frame);
         if lane.frames.len() >= BATCH {
-            port.tx.transmit(queue, &mut lane.frames, &mut self.pool);
-            lane.frames.clear();
+            port.send(queue, &mut self.pool);
+        }
+    }
+
+    /// Queues all of `frames`, in order, as [`push`](Self::push) does one by one.
+    #[inline]
+    pub fn push_all(&mut self, no: PortNo, queue: QueueId, frames: &mut Vec<Frame>) {
+        let Some(i) = self.index(no) else {
+            self.unknown += frames.len() as u64;
+            self.pool.put_all(frames);
+            return;
+        };
+        let port = self.ports[i as usize].marked(i, &mut self.dirty);
+        let lane = port.lane(queue);
+        lane.frames.append(frames);
+        if lane.frames.len() >= BATCH {
+            port.send(queue, &mut self.pool);
         }
     }
 
@@ -213,7 +247,9 @@ mod tests {
         assert!(!tx.remove_port(PortNo(1)));
         for i in 0..200u8 {
             for no in numbers {
-                tx.push(no, QueueId(u32::from(i % 3 == 0)), Frame::from_bytes(&[i, no.0 as u8]));
+                let frame = Frame::from_bytes(&[i, no.0 as u8]);
+                let queue = QueueId(u32::from(i % 3 == 0));
+                if i % 2 == 0 { tx.push(no, queue, frame) } else { tx.push_all(no, queue, &mut vec![frame]) }
             }
         }
         tx.flush();
