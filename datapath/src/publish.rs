@@ -13,23 +13,26 @@
 //!   every online worker has adopted `n + 1` or later.
 
 use crate::counters::WorkerCounters;
-use crossbeam::utils::CachePadded;
 use std::any::Any;
 use std::collections::VecDeque;
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 mod chunks;
+mod protocol;
 mod state;
+/// What [`protocol`] is made of.
+mod sync {
+    pub(super) use std::hint::spin_loop as spin;
+    pub(super) use std::sync::atomic::{AtomicU64, Ordering, fence};
+}
 pub(crate) use chunks::Chunks;
+use protocol::Versions;
 pub use state::{CachedFlow, FragmentHandling, Published, Snapshot, SwitchSettings};
 
 /// Most workers that one switch may attach.
 pub const MAX_WORKERS: usize = 128;
-
-/// `seen` of a worker that holds nothing (asleep, or no worker in this place).
-const OFFLINE: u64 = u64::MAX;
 
 /// Proof that what is loaded now stays alive for `'g`.
 #[derive(Clone, Copy)]
@@ -97,8 +100,7 @@ type Garbage = Arc<dyn Any + Send + Sync>;
 
 /// What control and workers share.
 pub(crate) struct Domain {
-    version: CachePadded<AtomicU64>,
-    seen: Box<[CachePadded<AtomicU64>]>,
+    versions: Versions,
     state: Rcu<Published>,
     tables: Box<[crate::table::FlowTable]>,
     /// Places of workers that have gone; control takes in their counters.
@@ -120,10 +122,8 @@ pub(crate) struct Writer {
 impl Writer {
     /// A new domain whose first version, 1, is `state`, for at most `workers` workers.
     pub(crate) fn new(state: Published, tables: Box<[crate::table::FlowTable]>, workers: usize) -> Self {
-        let seen = (0..workers).map(|_| CachePadded::new(AtomicU64::new(OFFLINE))).collect();
         let domain = Domain {
-            version: CachePadded::new(AtomicU64::new(1)),
-            seen,
+            versions: Versions::new(workers),
             state: Rcu::new(Arc::new(Published { since: 1, ..state })),
             tables,
             gone: Mutex::default(),
@@ -168,16 +168,14 @@ impl Writer {
             let domain = Arc::clone(&self.domain);
             domain.state.replace(Some(Arc::new(Published { since: version, ..state })), self);
         }
-        self.domain.version.store(version, Ordering::Release);
+        self.domain.versions.publish(version);
         self.published = version;
         version
     }
 
     /// The oldest version that an online worker may be using; everything published, if none is online.
     pub(crate) fn oldest_seen(&self) -> u64 {
-        fence(Ordering::SeqCst);
-        let oldest = self.domain.seen.iter().map(|s| s.load(Ordering::Acquire)).min().unwrap_or(OFFLINE);
-        oldest.min(self.published)
+        self.domain.versions.oldest_seen(self.published)
     }
 
     /// As [`Self::oldest_seen`], dumps in progress included.
@@ -246,6 +244,14 @@ impl Drop for Writer {
 }
 
 impl Domain {
+    /// The state stored last, and the version that it began with. For a worker that is online or coming online.
+    fn current(&self) -> (*const Published, u64) {
+        let state: *const Published = self.state.ptr.load(Ordering::Acquire);
+        // SAFETY: never null after `Writer::new`; alive, because the worker's announced version is
+        // older than the tag that a retirement from now on gets.
+        (state, unsafe { (*state).since })
+    }
+
     /// The table's shared part; tables that the switch doesn't have are `None`.
     #[inline]
     pub(crate) fn table(&self, table: ofproto::ids::TableId) -> Option<&crate::table::FlowTable> {
@@ -276,9 +282,12 @@ impl Reader {
         if self.version == 0 {
             self.online();
         } else {
-            let newest = self.domain.version.load(Ordering::Acquire);
-            if newest != self.version {
-                self.take(newest);
+            let newest = self.domain.versions.newest();
+            if newest != self.version
+                && let Some(state) = self.domain.versions.take(self.place, newest, || self.domain.current())
+            {
+                self.version = newest;
+                self.state = state;
             }
         }
         // SAFETY: `take` loaded it while this worker was online at a version before its retirement;
@@ -292,7 +301,7 @@ impl Reader {
     pub fn offline(&mut self) {
         self.version = 0;
         self.state = std::ptr::null();
-        self.domain.seen[self.place].store(OFFLINE, Ordering::Release);
+        self.domain.versions.offline(self.place);
     }
 
     /// Comes back after [`offline`](Self::offline); [`adopt`](Self::adopt) does it by itself.
@@ -300,35 +309,7 @@ impl Reader {
         if self.version != 0 {
             return;
         }
-        // Announce first, then look: either the writer sees the announcement, or this thread sees
-        // everything that the writer replaced before it looked.
-        let seen = &self.domain.seen[self.place];
-        let mut version = self.domain.version.load(Ordering::SeqCst);
-        seen.store(version, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
-        loop {
-            self.take(version);
-            if self.version != 0 {
-                return;
-            }
-            // The writer is between its two stores.
-            std::hint::spin_loop();
-            version = self.domain.version.load(Ordering::Acquire);
-        }
-    }
-
-    /// Takes version `newest` with the state that belongs to it. If the writer has already stored
-    /// the state of the next version but not its number, nothing changes: the burst runs on the old one.
-    fn take(&mut self, newest: u64) {
-        let state = self.domain.state.ptr.load(Ordering::Acquire);
-        // SAFETY: never null after `Writer::new`; alive, because this worker's announced version is
-        // older than the tag that a retirement from now on gets.
-        let since = unsafe { (*state).since };
-        if since <= newest {
-            self.version = newest;
-            self.state = state;
-            self.domain.seen[self.place].store(newest, Ordering::Release);
-        }
+        (self.version, self.state) = self.domain.versions.online(self.place, || self.domain.current());
     }
 }
 

@@ -39,6 +39,8 @@ struct TupleBook {
 struct BlockBook {
     block: Arc<Block>,
     nibbles: Nibbles,
+    /// The rule, by value and mask, from which the others were told apart.
+    first: Option<Box<(FlowKey, FlowKey)>>,
     bound: Bound,
     entries: usize,
 }
@@ -462,7 +464,7 @@ impl Structure {
                 return;
             }
         }
-        self.put(slab, index, own, rank, writer);
+        self.put(slab, index, own, &value, rank, writer);
     }
 
     /// Places an entry with those that continue it.
@@ -513,7 +515,7 @@ impl Structure {
     }
 
     /// Puts an entry into a block.
-    fn put(&mut self, slab: &Slab, index: u32, own: &Mask, rank: u32, writer: &Writer) {
+    fn put(&mut self, slab: &Slab, index: u32, own: &Mask, value: &FlowKey, rank: u32, writer: &Writer) {
         let room = |b: &BlockBook| b.entries < RULES;
         let at = match self.blocks.last().is_some_and(room) {
             true => Some(self.blocks.len() - 1),
@@ -525,6 +527,7 @@ impl Structure {
             self.blocks.push(BlockBook {
                 block: Arc::new(Block::new(&nibbles)),
                 nibbles,
+                first: None,
                 bound: Bound::default(),
                 entries: 0,
             });
@@ -533,11 +536,13 @@ impl Structure {
         });
         let book = &mut self.blocks[at];
         let mut nibbles = book.nibbles;
-        nibbles.add(own);
+        let rule = (value, &own.key());
+        let first = book.first.get_or_insert_with(|| Box::new((*rule.0, *rule.1)));
+        nibbles.tell_apart((&first.0, &first.1), rule);
         let guard = writer.guard();
         let body = |i: u32| slab.slot(i, guard).and_then(|s| s.body(guard));
         if nibbles != book.nibbles {
-            // It looks at bits that no rule of this block did.
+            // It differs where no rule of this block did.
             let wider = Block::new(&nibbles);
             for (place, i) in book.block.rules() {
                 if let Some(b) = body(i) {

@@ -21,6 +21,8 @@ const GROUP: u32 = 1 << 31;
 const EMPTY: u64 = u64::MAX;
 /// A slot whose entries have gone; a probe goes on.
 const TOMB: u64 = u64::MAX - 1;
+/// Slots of a line.
+const WIDE: usize = 8;
 /// Slots of a new tuple's segment.
 const SMALLEST: usize = 8;
 /// Slots (4 KiB) from which a segment is split instead of doubled.
@@ -33,51 +35,93 @@ struct Segment {
     depth: u32,
     /// Slots that aren't `EMPTY`; the writer's note.
     taken: AtomicU32,
-    slots: Box<[AtomicU64]>,
+    lines: Box<[Line]>,
+}
+
+/// Eight slots: a cache line, looked at at once.
+#[repr(C, align(64))]
+struct Line([AtomicU64; WIDE]);
+
+impl Line {
+    /// Which slots have this hash (a tomb may be among them), and which are `EMPTY`, one bit each.
+    #[inline]
+    fn look(&self, h: u32) -> (u32, u32) {
+        let (mut met, mut empty) = (0, 0);
+        for (i, slot) in self.0.iter().enumerate() {
+            let word = slot.load(Ordering::Acquire);
+            met |= u32::from((word >> 32) as u32 == h) << i;
+            empty |= u32::from(word == EMPTY) << i;
+        }
+        (met & !empty, empty)
+    }
 }
 
 impl Segment {
     fn new(depth: u32, size: usize) -> Self {
-        Self { depth, taken: AtomicU32::new(0), slots: (0..size).map(|_| AtomicU64::new(EMPTY)).collect() }
+        let lines = (0..size.div_ceil(WIDE)).map(|_| Line(std::array::from_fn(|_| AtomicU64::new(EMPTY)))).collect();
+        Self { depth, taken: AtomicU32::new(0), lines }
     }
 
-    /// The slot with this hash, or the first `EMPTY`; probes the whole segment at most.
+    /// How many slots.
+    fn size(&self) -> usize {
+        self.lines.len() * WIDE
+    }
+
+    /// The line in which a hash is looked for first.
+    #[inline]
+    fn home(&self, h: u32) -> usize {
+        h as usize & (self.lines.len() - 1)
+    }
+
+    #[inline]
+    fn slot(&self, at: usize) -> &AtomicU64 {
+        &self.lines[at / WIDE].0[at % WIDE]
+    }
+
+    /// The slot with this hash; looks at all of the segment at most, and no further than the first line that has
+    /// an `EMPTY` slot.
     #[inline]
     fn find(&self, h: u32) -> Option<(usize, u64)> {
-        let mask = self.slots.len() - 1;
-        let mut i = h as usize & mask;
-        for _ in 0..self.slots.len() {
-            let word = self.slots[i].load(Ordering::Acquire);
-            if word == EMPTY {
+        let mut at = self.home(h);
+        for _ in 0..self.lines.len() {
+            let line = &self.lines[at];
+            let (mut met, empty) = line.look(h);
+            while met != 0 {
+                let i = met.trailing_zeros() as usize;
+                let word = line.0[i].load(Ordering::Acquire);
+                if (word >> 32) as u32 == h && word != TOMB && word != EMPTY {
+                    return Some((at * WIDE + i, word));
+                }
+                met &= met - 1;
+            }
+            if empty != 0 {
                 return None;
             }
-            if (word >> 32) as u32 == h && word != TOMB {
-                return Some((i, word));
-            }
-            i = (i + 1) & mask;
+            at = (at + 1) & (self.lines.len() - 1);
         }
         None
     }
 
     /// Puts a slot whose hash isn't there into the first free place.
     fn put(&self, word: u64) {
-        let mask = self.slots.len() - 1;
-        let mut i = (word >> 32) as usize & mask;
-        for _ in 0..self.slots.len() {
-            let old = self.slots[i].load(Ordering::Relaxed);
-            if old == EMPTY || old == TOMB {
-                self.slots[i].store(word, Ordering::Release);
-                if old == EMPTY {
-                    self.taken.fetch_add(1, Ordering::Relaxed);
+        let mut at = self.home((word >> 32) as u32);
+        for _ in 0..self.lines.len() {
+            for slot in &self.lines[at].0 {
+                let old = slot.load(Ordering::Relaxed);
+                if old == EMPTY || old == TOMB {
+                    slot.store(word, Ordering::Release);
+                    if old == EMPTY {
+                        self.taken.fetch_add(1, Ordering::Relaxed);
+                    }
+                    return;
                 }
-                return;
             }
-            i = (i + 1) & mask;
+            at = (at + 1) & (self.lines.len() - 1);
         }
     }
 
     fn live(&self) -> impl Iterator<Item = u64> {
-        self.slots.iter().map(|s| s.load(Ordering::Relaxed)).filter(|w| *w != EMPTY && *w != TOMB)
+        self.lines.iter().flat_map(|l| &l.0).map(|s| s.load(Ordering::Relaxed)).filter(|w| *w != EMPTY && *w != TOMB)
     }
 }
 
@@ -130,8 +174,7 @@ impl Tuple {
     #[inline]
     pub(super) fn prefetch(&self, h: u32, guard: Guard<'_>) {
         if let Some(s) = self.segment(h, guard) {
-            let i = h as usize & (s.slots.len() - 1);
-            super::prefetch(std::ptr::from_ref(&s.slots[i]));
+            super::prefetch(&raw const s.lines[s.home(h)]);
         }
     }
 
@@ -271,7 +314,7 @@ impl Tuple {
             let guard = writer.guard();
             self.segment(h, guard).and_then(|s| {
                 let (at, old) = s.find(h)?;
-                s.slots[at].store(word(h, head), Ordering::Release);
+                s.slot(at).store(word(h, head), Ordering::Release);
                 Some(old as u32)
             })
         };
@@ -349,7 +392,7 @@ impl Tuple {
         {
             let Some(segment) = self.segment(h, writer.guard()) else { return };
             let Some((at, _)) = segment.find(h) else { return };
-            segment.slots[at].store(TOMB, Ordering::Release);
+            segment.slot(at).store(TOMB, Ordering::Release);
         }
         let left = self.hashes.fetch_sub(1, Ordering::Relaxed) - 1;
         self.shrink(left as usize, writer);
@@ -361,7 +404,7 @@ impl Tuple {
             let Some(directory) = self.directory.share(writer) else { return };
             let place = directory.place(h);
             let Some(segment) = directory.segments.get(place).and_then(|s| s.share(writer)) else { return };
-            let size = segment.slots.len();
+            let size = segment.size();
             let taken = segment.taken.load(Ordering::Relaxed) as usize;
             if (taken + 1) * 4 <= size * 3 {
                 return;

@@ -1,6 +1,6 @@
 //! Blocks of rules compared by bit vectors: for rules that no hash tuple suits.
 //!
-//! A [`Block`] holds up to [`RULES`] rules. For each four bits of the key that some rule looks at, and each
+//! A [`Block`] holds up to [`RULES`] rules. For each four bits of the key in which its rules differ, and each
 //! value those may have, a row says by one bit per rule whether the rule allows it; the rows for a packet's
 //! values, ANDed, leave the rules that match. That costs the same whatever the masks are: about 30 rows
 //! of 64 bytes for a rule set of 5-tuples.
@@ -11,7 +11,7 @@
 //!
 //! Thread-safety: one writer stores words of rows, any number of readers load them.
 
-use super::{Mask, beats, rank_of};
+use super::{beats, rank_of};
 use crate::key::{FlowKey, WORDS, word};
 use crate::publish::Guard;
 use crate::table::{FlowBody, FlowRef, NIL, Slab};
@@ -50,18 +50,21 @@ pub(super) struct Block {
     created: Box<[AtomicU64]>,
 }
 
-/// The nibbles that a mask looks at, as a set.
+/// Nibbles of a key, as a set.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Nibbles([u16; WORDS]);
 
 impl Nibbles {
     pub(super) const NONE: Self = Self([0; WORDS]);
 
-    pub(super) fn add(&mut self, mask: &Mask) {
-        for (w, m) in mask.words() {
+    /// Adds the nibbles in which two rules, by value and mask, differ. What all rules of a block have in common needs
+    /// no rows: what is left is compared in full anyway.
+    pub(super) fn tell_apart(&mut self, a: (&FlowKey, &FlowKey), b: (&FlowKey, &FlowKey)) {
+        for (w, set) in self.0.iter_mut().enumerate() {
+            let differ = (a.0.0[w] ^ b.0.0[w]) | (a.1.0[w] ^ b.1.0[w]);
             for n in 0..16 {
-                if m >> (4 * n) & 15 != 0 {
-                    self.0[usize::from(*w)] |= 1 << n;
+                if differ >> (4 * n) & 15 != 0 {
+                    *set |= 1 << n;
                 }
             }
         }
@@ -363,8 +366,9 @@ mod tests {
         for words in [0, 1, 2, 5, WORDS] {
             let mut mask = FlowKey::default();
             mask.0.iter_mut().take(words).for_each(|w| *w = random());
+            let none = FlowKey::default();
             let mut nibbles = Nibbles::NONE;
-            nibbles.add(&Mask::of(&mask));
+            nibbles.tell_apart((&none, &none), (&none, &mask));
             let block = Block::new(&nibbles);
             assert_eq!(block.rows.len(), 16 * block.nibbles.len());
             for row in block.rows.iter().chain([&block.taken]) {
