@@ -96,7 +96,7 @@ struct Build {
 enum Phase {
     /// Forgets what slots from here on note for the lane.
     Clearing(u32),
-    Choosing(Chooser),
+    Choosing(Box<Chooser>),
     /// Places the entries of slots from here on.
     Placing(u32),
 }
@@ -317,7 +317,7 @@ impl ClassifierBook {
                         .map(|(shape, value, _)| (shape, value))
                         .collect();
                     let scale = self.entries / sample.len().max(1);
-                    next.phase = Phase::Choosing(Chooser::new(c.seed, sample, scale, TAKES, Vec::new()));
+                    next.phase = Phase::Choosing(Box::new(Chooser::new(c.seed, sample, scale, TAKES, Vec::new())));
                 }
             }
             Phase::Choosing(chooser) => {

@@ -263,7 +263,7 @@ impl ArenaBook {
     pub(super) fn free(&mut self, arena: &Arena, at: u32, writer: &Writer) {
         let Some(g) = arena.group(at, writer.guard()) else { return };
         let n = g.lanes.len();
-        let lines = lines_of(n, if n == 0 { 0 } else { g.masks.len() / n });
+        let lines = lines_of(n, g.masks.len().checked_div(n).unwrap_or(0));
         self.lines -= lines;
         self.waiting.push_back((writer.next(), at, lines as u8));
     }

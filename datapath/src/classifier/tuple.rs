@@ -229,6 +229,7 @@ impl Tuple {
     }
 
     /// Every visible entry under a head that matches and has at least rank `floor`.
+    #[expect(clippy::too_many_arguments, reason = "as `best`, and whom to tell")]
     pub(super) fn each_match<'g>(
         &self,
         head: u32,
