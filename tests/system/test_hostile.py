@@ -49,7 +49,10 @@ def echoes(controller, count):
 @pytest.fixture
 def net(lab):
     sw, hosts = lab.star(3, addresses=False)
-    return lab, Switch(lab, sw, '--fail-mode', 'secure', ports=['%d=s%d' % (h.n, h.n) for h in hosts]), hosts
+    switch = Switch(lab, sw, '--fail-mode', 'secure', ports=['%d=s%d' % (h.n, h.n) for h in hosts])
+    yield lab, switch, hosts
+    # Shown if the test fails.
+    print(switch.output()[-2000:])
 
 
 def test_a_flood_of_misses_harms_neither_the_controller_nor_other_ports(net):

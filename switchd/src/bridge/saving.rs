@@ -12,6 +12,8 @@ use datapath::clock::Time;
 use datapath::control::DumpId;
 use ofproto::stats::{FlowDesc, FlowStatsRequest};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -38,6 +40,8 @@ pub struct Saving {
     /// `None` once everything is handed over.
     pieces: Option<Sender<Piece>>,
     writer: JoinHandle<()>,
+    /// It is on disk, or never will be: the next one may begin.
+    settled: Arc<AtomicBool>,
 }
 
 /// The pieces as lines, the first ones before them.
@@ -75,19 +79,21 @@ impl Saving {
         let (pieces, receiver) = bounded(PIECES);
         let target = path.to_owned();
         // The thread takes it if there is one.
-        let done = std::sync::Arc::new(std::sync::Mutex::new(Some(done)));
-        let told = std::sync::Arc::clone(&done);
-        let take = |done: &std::sync::Mutex<Option<Done>>| {
-            done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
-        };
+        let done = Arc::new(Mutex::new(Some(done)));
+        let told = Arc::clone(&done);
+        let take = |done: &Mutex<Option<Done>>| done.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let settled = Arc::new(AtomicBool::new(false));
+        let settle = Arc::clone(&settled);
         let writer = std::thread::Builder::new().name("snapshot".into()).spawn(move || {
             let written = snapshot::write(&target, lines(first, &receiver));
+            // Before it is told: whoever hears it may ask for another one at once.
+            settle.store(true, Ordering::Release);
             if let Some(done) = take(&told) {
                 done(written);
             }
         });
         match writer {
-            Ok(writer) => Ok(Self { dump, last, pieces: Some(pieces), writer }),
+            Ok(writer) => Ok(Self { dump, last, pieces: Some(pieces), writer, settled }),
             Err(source) => {
                 s.control.end_dump(dump);
                 let failed = SnapshotError::Io { path: path.to_owned(), source };
@@ -129,7 +135,7 @@ impl<P: Packets> Switch<P> {
     /// Begins to write a snapshot where it is kept; `done` hears of its end.
     pub fn begin_save(&mut self, done: Done) {
         let Some(path) = self.config.state.clone() else { return };
-        if self.saving.as_ref().is_some_and(|s| s.pieces.is_some() || !s.writer.is_finished()) {
+        if self.saving.as_ref().is_some_and(|s| s.pieces.is_some() || !s.settled.load(Ordering::Acquire)) {
             return done(Err(SnapshotError::Busy));
         }
         match Saving::begin(self, &path, done) {
