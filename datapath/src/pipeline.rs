@@ -198,6 +198,8 @@ pub trait View<'v>: Copy {
     fn meters(self) -> &'v MeterTable;
     /// A port.
     fn port(self, no: PortNo) -> Option<PortFacts>;
+    /// Counts a frame that a port's configuration or state kept from coming in, or (`sending`) going out.
+    fn port_dropped(self, _no: PortNo, _sending: bool) {}
     /// Every port, ascending.
     fn each_port(self, f: &mut dyn FnMut(PortFacts));
     /// Every key bit that some entry of some table looks at.

@@ -48,6 +48,8 @@ pub enum Step {
     Restore,
     /// The walk dropped the packet or a copy.
     Drop(crate::pipeline::DropReason),
+    /// A port's configuration or state dropped it, as it came in or (true) on its way out.
+    DropAtPort(crate::pipeline::DropReason, PortNo, bool),
 }
 
 /// A packet for the controllers.

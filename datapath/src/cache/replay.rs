@@ -105,6 +105,10 @@ pub(crate) fn replay<'v, V: View<'v>, S: Sink>(
                 }
             }
             Step::Drop(reason) => sink.dropped(*reason, in_port),
+            Step::DropAtPort(reason, port, sending) => {
+                view.port_dropped(*port, *sending);
+                sink.dropped(*reason, in_port);
+            }
         }
         if stop {
             // This copy is done; what follows the branch goes on, if this was one.

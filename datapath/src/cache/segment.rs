@@ -262,6 +262,7 @@ fn hash_step(s: &Step, h: &mut impl Hasher) {
         Step::Output(port, queue) => (port, queue).hash(h),
         Step::Punt(p) => (p.table, p.cookie, p.max_len, p.controller_id).hash(h),
         Step::Drop(reason) => (*reason as u8).hash(h),
+        Step::DropAtPort(reason, port, sending) => (*reason as u8, port, sending).hash(h),
         Step::Save | Step::Restore => {}
     }
 }
@@ -276,6 +277,7 @@ fn same(a: &Step, b: &Step) -> bool {
         (Step::Output(p, q), Step::Output(r, s)) => (p, q) == (r, s),
         (Step::Punt(p), Step::Punt(q)) => same_punt(p, q),
         (Step::Drop(r), Step::Drop(s)) => r == s,
+        (Step::DropAtPort(r, p, a), Step::DropAtPort(s, q, b)) => (r, p, a) == (s, q, b),
         (Step::Save, Step::Save) | (Step::Restore, Step::Restore) => true,
         _ => false,
     }

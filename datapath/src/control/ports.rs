@@ -7,6 +7,39 @@ use ofproto::ids::PortNo;
 use ofproto::port::{Port, PortConfig, PortDescProp, PortFeatures, PortMod, PortModProp, PortReason, PortState};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Frames that a port's configuration or state kept from coming in or going out. Few and cold: every
+/// worker adds to the same words, unlike to the counters of frames that pass.
+#[derive(Debug, Default)]
+pub struct PortDrops {
+    received: AtomicU64,
+    sent: AtomicU64,
+}
+
+impl PortDrops {
+    pub(crate) fn count(&self, sending: bool) {
+        let word = if sending { &self.sent } else { &self.received };
+        word.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Frames dropped as they came in.
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// Frames dropped on their way out.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+}
+
+/// Counters don't make ports different.
+impl PartialEq for PortDrops {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
 
 /// A port of the published state.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +50,8 @@ pub struct PortEntry {
     pub backend: u32,
     /// When it was added.
     pub created: crate::clock::Time,
+    /// What it dropped since it was added.
+    pub drops: Arc<PortDrops>,
 }
 
 impl PortEntry {
@@ -87,9 +122,10 @@ impl Control {
         if !number.is_ordinary() && number != PortNo::LOCAL {
             return Err(OfError::new(ErrorKind::PortModFailedBadPort, "port_no", format!("{number} is reserved")));
         }
-        let old = self.state.ports.get(number).map(|p| p.created);
+        let old = self.state.ports.get(number).map(|p| (p.created, Arc::clone(&p.drops)));
         let reason = if old.is_some() { PortReason::Modify } else { PortReason::Add };
-        self.put_port(PortEntry { desc, backend, created: old.unwrap_or(now) }, reason, false);
+        let (created, drops) = old.unwrap_or_else(|| (now, Arc::default()));
+        self.put_port(PortEntry { desc, backend, created, drops }, reason, false);
         self.finish(now);
         Ok(())
     }

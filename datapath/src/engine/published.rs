@@ -99,6 +99,13 @@ impl<'r> View<'r> for Snapshot<'r> {
         Some(PortFacts { no, config: p.desc.config, state: p.desc.state })
     }
 
+    #[cold]
+    fn port_dropped(self, no: PortNo, sending: bool) {
+        if let Some(p) = self.state().ports.get(no) {
+            p.drops.count(sending);
+        }
+    }
+
     fn each_port(self, f: &mut dyn FnMut(PortFacts)) {
         for (no, p) in self.state().ports.iter() {
             f(PortFacts { no, config: p.desc.config, state: p.desc.state });

@@ -4,6 +4,7 @@ use super::burst::FastPath;
 use super::{Collected, Shared, SharedConfig, Source};
 use crate::cache::{CachedHit, Validity};
 use crate::clock::Time;
+use crate::control::ports::PortDrops;
 use crate::engine::counter::{Counter, Writer};
 use crate::frame::Frame;
 use crate::group::GroupTable;
@@ -47,6 +48,8 @@ pub(crate) struct TestSwitch {
     pub epoch: u64,
     pub last_add: Vec<u64>,
     pub lookups: Vec<Counter>,
+    /// What each port dropped; there for every port from the start.
+    pub port_drops: BTreeMap<PortNo, PortDrops>,
     pub of: Version,
     pub shared: Shared,
     next_index: u32,
@@ -57,7 +60,9 @@ impl TestSwitch {
         let ports = (1..=4)
             .map(|n| (PortNo(n), PortFacts { no: PortNo(n), config: PortConfig::empty(), state: PortState::LIVE }))
             .collect();
+        let port_drops = (1..=4).map(|n| (PortNo(n), PortDrops::default())).collect();
         Self {
+            port_drops,
             tables: (0..TABLES).map(|_| Vec::new()).collect(),
             miss: if of <= Version::V12 { Miss::Controller } else { Miss::Drop },
             groups: GroupTable::new(1000, 2, 11),
@@ -196,6 +201,7 @@ impl TestSwitch {
     pub fn counters(&self) -> Vec<(u64, u64)> {
         let mut all: Vec<_> = self.tables.iter().flatten().map(|e| e.counter.sum()).collect();
         all.extend(self.lookups.iter().map(Counter::sum));
+        all.extend(self.port_drops.values().map(|d| (d.received(), d.sent())));
         for g in self.groups.all() {
             all.push(g.counter.sum());
             all.extend(g.buckets.iter().map(|b| b.counter.sum()));
@@ -229,6 +235,11 @@ impl<'v> View<'v> for &'v TestSwitch {
     }
     fn port(self, no: PortNo) -> Option<PortFacts> {
         self.ports.get(&no).copied()
+    }
+    fn port_dropped(self, no: PortNo, sending: bool) {
+        if let Some(d) = self.port_drops.get(&no) {
+            d.count(sending);
+        }
     }
     fn each_port(self, f: &mut dyn FnMut(PortFacts)) {
         self.ports.values().copied().for_each(f);

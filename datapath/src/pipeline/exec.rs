@@ -275,7 +275,7 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
             Some(p) if p.config.contains(PortConfig::NO_FWD) => DropReason::PortNoFwd,
             Some(_) => return true,
         };
-        self.drop(reason);
+        self.drop_at_port(reason, port, true);
         false
     }
 

@@ -153,6 +153,9 @@ fn ports_decide_what_may_pass() {
         c.drops,
         [DropReason::PortNoFwd, DropReason::PortDown, DropReason::NoSuchPort, DropReason::OutputToInPort]
     );
+    // The ports count them, each the frames that it kept: in, out. Flooding spares a port, which drops nothing.
+    let drops = |s: &TestSwitch| s.port_drops.values().map(|d| (d.received(), d.sent())).collect::<Vec<_>>();
+    assert_eq!(drops(&s), [(0, 0), (0, 1), (1, 1), (1, 0)]);
     s.apply(0, 3, Match::any(), vec![Action::output(PortNo::IN_PORT)]);
     assert_eq!(ports(&s.run(1, &frames::tcp(), T)), [1]);
     s.apply(0, 4, Match::any(), vec![Action::output(PortNo::FLOOD)]);

@@ -167,7 +167,7 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
         if let Some(port) = self.view.port(self.in_port())
             && port.config.intersects(PortConfig::PORT_DOWN | PortConfig::NO_RECV)
         {
-            return self.drop(DropReason::PortNoRecv);
+            return self.drop_at_port(DropReason::PortNoRecv, self.in_port(), false);
         }
         if self.packet.frame.len() < 14 {
             return self.drop(DropReason::Malformed);
@@ -202,6 +202,20 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
         self.note(|| Event::Drop { reason });
         if let Some(r) = &mut self.record {
             r.step(Step::Drop(reason));
+        }
+        Flow::Stop
+    }
+
+    /// A drop that the port counts too, as one of reception or (`sending`) of transmission.
+    pub(super) fn drop_at_port(&mut self, reason: DropReason, port: PortNo, sending: bool) -> Flow {
+        self.accounted = true;
+        if !self.env.dry {
+            self.view.port_dropped(port, sending);
+        }
+        self.sink.dropped(reason, self.in_port());
+        self.note(|| Event::Drop { reason });
+        if let Some(r) = &mut self.record {
+            r.step(Step::DropAtPort(reason, port, sending));
         }
         Flow::Stop
     }

@@ -123,7 +123,7 @@ fn ports<P: Packets>(s: &Switch<P>, now: Time) -> Value {
                 "speed_kbps": e.curr_speed,
                 "seconds": now.since(p.created).as_secs(),
             });
-            let counters = s.packets.port_counters(no).map(port_counters);
+            let counters = s.port_counters(no, p).map(port_counters);
             if let (Some(port), Some(Value::Object(counters))) = (port.as_object_mut(), counters) {
                 port.extend(counters);
             }

@@ -19,6 +19,7 @@ use crate::session::notify::{FlowEvent, Punted};
 use crate::session::role::Election;
 use bytes::Bytes;
 use datapath::clock::Time;
+use datapath::control::ports::PortEntry;
 use datapath::control::{BarrierToken, Control, DumpId, Event, FlowChange, FlowChangeKind, Modification, Tick};
 use datapath::engine::Shared;
 use datapath::frame::Frame;
@@ -203,11 +204,19 @@ impl<P: Packets> Switch<P> {
         self.due = Some(self.due.map_or(soon, |d| d.min(soon)));
     }
 
+    /// A port's counters: its frames' mover's, and what its configuration kept from passing.
+    pub(super) fn port_counters(&self, no: PortNo, entry: &PortEntry) -> Option<PortCounters> {
+        let mut c = self.packets.port_counters(no)?;
+        c.rx_dropped = c.rx_dropped.wrapping_add(entry.drops.received());
+        c.tx_dropped = c.tx_dropped.wrapping_add(entry.drops.sent());
+        Some(c)
+    }
+
     pub(super) fn port_stats(&self, now: Time, port: PortNo) -> Result<Vec<PortStats>, OfError> {
         let ports = Arc::clone(self.control.ports());
-        let of = |no: PortNo, created: Time| {
-            let c = self.packets.port_counters(no).unwrap_or_default();
-            let age = now.since(created);
+        let of = |no: PortNo, entry: &PortEntry| {
+            let c = self.port_counters(no, entry).unwrap_or_default();
+            let age = now.since(entry.created);
             PortStats {
                 port_no: no,
                 duration_sec: u32::try_from(age.as_secs()).unwrap_or(u32::MAX),
@@ -230,10 +239,10 @@ impl<P: Packets> Switch<P> {
             }
         };
         if port == PortNo::ANY {
-            return Ok(ports.iter().map(|(no, p)| of(no, p.created)).collect());
+            return Ok(ports.iter().map(|(no, p)| of(no, p)).collect());
         }
         match ports.get(port) {
-            Some(p) => Ok(vec![of(port, p.created)]),
+            Some(p) => Ok(vec![of(port, p)]),
             None => Err(no_port(ErrorKind::BadRequestBadPort, port)),
         }
     }
