@@ -50,7 +50,7 @@ def output_to_all_but_no_fwd(b):
     b.c.ok(flow([apply(out(o.OFPP_ALL))], eth_type=0x800))
     b.c.port_config(2, o.OFPPC_NO_FWD, o.OFPPC_NO_FWD)
     b.check((1, TCP), {3: [TCP], 4: [TCP]}, ports=(1, 3, 4))
-    b.check((2, TCP), {1: [TCP], 3: [TCP], 4: [TCP]}, ports=(1, 3, 4), via=1)
+    b.check((2, TCP), {1: [TCP], 3: [TCP], 4: [TCP]}, ports=(1, 3, 4))
     b.c.port_config(2, 0, o.OFPPC_NO_FWD)
     b.check((1, TCP), {2: [TCP], 3: [TCP], 4: [TCP]})
 

@@ -231,8 +231,10 @@ def any_order_of_actions(b):
 
 @case('430.330')
 def bad_queue(b):
-    """The number that means all queues is none; an ordinary one may come with its port (as the port itself may)."""
-    refused(b, BA, o.OFPBAC_BAD_QUEUE, flow([apply(p.OFPActionSetQueue(o.OFPQ_ALL), out(1))]))
+    """The number that means all queues is none, and neither is one that the port doesn't have."""
+    b.c.ok(flow([apply(p.OFPActionSetQueue(1), out(1))], in_port=2))
+    refused(b, BA, o.OFPBAC_BAD_QUEUE, flow([apply(p.OFPActionSetQueue(o.OFPQ_ALL), out(1))]),
+            flow([apply(p.OFPActionSetQueue(20), out(1))]))
 
 
 table('430.500', 'bad_set_type', BA, o.OFPBAC_BAD_SET_TYPE, with_actions(set_field_bytes(0x80000004, struct.pack('!I', 1))),

@@ -9,7 +9,6 @@ from harness import (DP, OfError, add, apply, case, clear, delete, equal, flow, 
 
 TCP = tcp()
 CHECK, RESET, TELL = o.OFPFF_CHECK_OVERLAP, o.OFPFF_RESET_COUNTS, o.OFPFF_SEND_FLOW_REM
-NOBODY = ()
 
 
 def priorities(c):
