@@ -169,8 +169,8 @@ pub fn warn_of_debug() {
     }
 }
 
-/// The phases of a plain measurement: warming up, then the runs.
-pub fn phases(how: &How, count: Option<u64>) -> Vec<Phase> {
+/// The phases of a plain measurement: warming up, during which each frame comes a few times, then the runs.
+pub fn phases(how: &How, count: Option<u64>, frames: usize) -> Vec<Phase> {
     let runs = u32::from(how.runs);
     match count {
         Some(n) => vec![
@@ -178,7 +178,10 @@ pub fn phases(how: &How, count: Option<u64>) -> Vec<Phase> {
             Phase::plain(Until::Frames(n.saturating_mul(u64::from(runs))), runs),
         ],
         None => vec![
-            Phase::plain(Until::Time(Duration::from_secs_f64(how.seconds.max(0.2))), 1),
+            Phase::plain(
+                Until::Both(Duration::from_secs_f64(how.seconds.max(0.2)), 20_000.max(4 * frames as u64).min(400_000)),
+                1,
+            ),
             Phase::plain(Until::Time(Duration::from_secs_f64(how.seconds * f64::from(runs))), runs),
         ],
     }
@@ -214,7 +217,7 @@ pub fn report(
     setup.workers = usize::from(how.workers);
     setup.same_frames = how.same_frames;
     setup.burst = usize::from(how.burst);
-    setup.phases = phases(how, count);
+    setup.phases = phases(how, count, setup.frames.len());
     setup.variant = cache.map_or(Variant::Switch, Variant::Cache);
     let outcome = measure(setup, &mut idle)?;
     let (mut parts, mut walked) = (None, None);

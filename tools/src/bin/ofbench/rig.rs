@@ -67,6 +67,9 @@ pub enum Until {
     Time(Duration),
     /// After so many frames of each worker.
     Frames(u64),
+    /// After so much time and so many frames of each worker: a thread that hardly gets to run has done little
+    /// in the time.
+    Both(Duration, u64),
 }
 
 /// Frames beside the main ones.
@@ -313,6 +316,8 @@ struct Feed {
     /// Where the slice ends.
     ends_at: Duration,
     ends_after: u64,
+    /// And not before so many frames.
+    least: u64,
     phase_began: (Duration, u64),
     started: Option<Instant>,
     look: u32,
@@ -354,16 +359,24 @@ impl Feed {
 
     fn set_end(&mut self) {
         let Some(p) = self.phases.get(self.phase) else { return };
+        self.least = 0;
         let (n, of) = (u64::from(self.slice + 1), u64::from(p.slices.max(1)));
         (self.ends_at, self.ends_after) = match p.until {
             Until::Time(t) => (self.phase_began.0 + t.mul_f64(n as f64 / of as f64), u64::MAX),
             Until::Frames(f) => (Duration::MAX, self.phase_began.1 + f * n / of),
+            Until::Both(t, f) => {
+                self.least = self.phase_began.1 + f * n / of;
+                (self.phase_began.0 + t.mul_f64(n as f64 / of as f64), u64::MAX)
+            }
         };
     }
 
     /// Whether everything is over.
     fn advance(&mut self) -> bool {
         self.look += 1;
+        if self.total < self.least {
+            return false;
+        }
         if self.total < self.ends_after && (self.ends_at == Duration::MAX || self.look < 16) {
             return false;
         }
@@ -721,6 +734,7 @@ pub fn run(setup: &Setup, drive: Driver<'_>) -> anyhow::Result<Outcome> {
             slice: 0,
             ends_at: Duration::ZERO,
             ends_after: 0,
+            least: 0,
             phase_began: (Duration::ZERO, 0),
             started: None,
             look: 0,
@@ -820,7 +834,8 @@ fn slices(log: &Log, caches: &[CacheStats]) -> Vec<Slice> {
         let first =
             log.marks.iter().zip(log.marks.iter().skip(1)).find(|(_, m)| of_phase(m)).map_or(0, |(m, _)| m.samples);
         let last = log.marks.iter().rfind(of_phase).map_or(first, |m| m.samples);
-        let samples = log.samples.get(first..last).unwrap_or_default();
+        // With too few the stages are not told: all the time counts as the pipeline's.
+        let samples = log.samples.get(first..last).filter(|s| s.len() >= 64).unwrap_or_default();
         let stage = |n: usize| {
             let mut per_burst: Vec<u64> = samples.iter().map(|s| u64::from(s[n])).collect();
             trimmed_mean(&mut per_burst, TRUSTED)

@@ -121,7 +121,7 @@ pub fn table_b(args: &TableBArgs) -> anyhow::Result<()> {
         setup.burst = usize::from(args.how.burst);
         // Each run a switch of its own: where its memory lies matters, too.
         let once = How { runs: 1, ..args.how.clone() };
-        setup.phases = phases(&once, None);
+        setup.phases = phases(&once, None, flows);
         let (mut ours, mut fed, mut hits) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..args.how.runs {
             let o = measure(&setup, &mut idle)?;
@@ -344,7 +344,7 @@ struct Fared {
     during: Spread,
     after: Spread,
     kept: Spread,
-    /// Packets or flow-mods of the attack a second of the clock.
+    /// Packets of the attack a second of the worker's CPU time, or flow-mods a second of the clock.
     mods: Spread,
     goal: f64,
     ovs: Option<f64>,
@@ -383,7 +383,7 @@ fn fare(a: &Attack, args: &TableCArgs) -> anyhow::Result<Fared> {
         let o = measure(&setup, &mut |control, now| modifier.step(control, now))?;
         runs.push([rate(&o, 1), rate(&o, 2), rate(&o, 3)]);
         mods.push(if a.mods == 0.0 {
-            o.summed(2, |s| s.attack as f64 / s.wall).median
+            o.summed(2, |s| s.attack as f64 / s.cpu).median
         } else {
             modifier.done as f64 / args.seconds
         });
@@ -461,8 +461,8 @@ pub fn table_c(args: &TableCArgs) -> anyhow::Result<()> {
     }
     println!("{t}");
     println!(
-        "Mpps of the victim by the worker's CPU time, feeding frames included; medians (least-most) of {} runs; *: recorded, not \
-         in this run",
+        "Mpps of the victim by the worker's CPU time, feeding frames included; medians (least-most) of {} runs;\nattack/s: \
+         packets by that time, too, flow-mods by the clock; *: recorded, not in this run",
         args.runs
     );
     Ok(())
