@@ -49,14 +49,30 @@ const STEPWISE: u32 = 1 << 31;
 /// The walk decrements a TTL.
 const DECREMENTS: u32 = 1 << 30;
 
-/// A walk that the cache knew.
+/// A walk that the cache knew: the entry's words as they stand there, taken apart when they are used. Built from parts
+/// it would wait, at each move, for the narrow stores.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Found {
-    pub(crate) ids: Ids,
-    /// Its segments are plain.
-    pub(crate) plain: bool,
-    /// It decrements a TTL.
-    pub(crate) decrements: bool,
+pub(crate) struct Found([u64; HEAD]);
+
+impl Found {
+    /// The walk's segments.
+    #[inline]
+    pub(crate) const fn ids(&self) -> Ids {
+        let [a, b, c] = self.0;
+        [a as u32 & !(STEPWISE | DECREMENTS), (b >> 32) as u32, b as u32, (c >> 32) as u32, c as u32]
+    }
+
+    /// Whether its segments are plain.
+    #[inline]
+    pub(crate) const fn plain(&self) -> bool {
+        self.0[0] as u32 & STEPWISE == 0
+    }
+
+    /// Whether it decrements a TTL.
+    #[inline]
+    pub(crate) const fn decrements(&self) -> bool {
+        self.0[0] as u32 & DECREMENTS != 0
+    }
 }
 
 /// A worker's cache.
@@ -315,16 +331,14 @@ impl Cache {
             return None;
         };
         let entry = &self.words[at..at + HEAD];
-        let (w0, w1, w2) = (entry[0], entry[1], entry[2]);
-        let first = w0 as u32;
-        let ids = [first & !(STEPWISE | DECREMENTS), (w1 >> 32) as u32, w1 as u32, (w2 >> 32) as u32, w2 as u32];
-        let made = (w0 >> 32) as u32;
-        if made != self.generation && !self.renew(at, made, &ids, now) {
+        let found = Found([entry[0], entry[1], entry[2]]);
+        let made = (entry[0] >> 32) as u32;
+        if made != self.generation && !self.renew(at, made, &found.ids(), now) {
             return None;
         }
         self.stats.hits += 1;
         self.window.0 += 1;
-        Some(Found { ids, plain: first & STEPWISE == 0, decrements: first & DECREMENTS != 0 })
+        Some(found)
     }
 
     /// Whether an entry of an earlier generation still holds; it is then of this one.

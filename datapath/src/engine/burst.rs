@@ -229,8 +229,8 @@ impl FastPath {
         for i in 0..frames.len() {
             self.found[i] = self.cache.find::<N>(self.places[i], &self.keys[i * words..(i + 1) * words], &view);
             if let Some(f) = &self.found[i] {
-                for id in f.ids.iter().take_while(|id| **id != 0) {
-                    self.cache.segments.prefetch(*id);
+                for id in f.ids().into_iter().take_while(|id| *id != 0) {
+                    self.cache.segments.prefetch(id);
                 }
             }
         }
@@ -271,14 +271,14 @@ impl FastPath {
     ) {
         let frame = &mut frames[i];
         let kind = self.kinds[i];
-        if found.plain && frame.offload.checksum.is_none() && (!found.decrements || ttl(frame, kind) > LIVELY) {
+        if found.plain() && frame.offload.checksum.is_none() && (!found.decrements() || ttl(frame, kind) > LIVELY) {
             #[cfg(test)]
             {
                 self.compiled += 1;
             }
             let l4 = (kind >> 8) as u8;
             let mut fate = Fate::Leave;
-            for id in found.ids.into_iter().take_while(|id| *id != 0) {
+            for id in found.ids().into_iter().take_while(|id| *id != 0) {
                 if let Some(hot) = self.cache.segments.run(id, frame, l4)
                     && hot.port != NO_PORT
                 {
@@ -291,7 +291,7 @@ impl FastPath {
         self.settle(view, env, in_port, frames, sink);
         self.packet.load(std::mem::take(&mut frames[i]), &port_key(in_port));
         let outcome = {
-            let steps = self.cache.steps(&found.ids);
+            let steps = self.cache.steps(&found.ids());
             replay(view, &steps, &mut self.packet, env.writer, env.now, sink)
         };
         self.after(outcome, i, frames);
