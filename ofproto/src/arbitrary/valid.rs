@@ -486,7 +486,7 @@ fn monitor(v: Version) -> BoxedStrategy<FlowMonitorRequest> {
             out_group: GroupId::ANY,
             // The extensions before 1.4 have six flags.
             flags: (MonitorFlags::from_bits_retain(flags) | MonitorFlags::ADD)
-                - if v < Version::V14 { MonitorFlags::NO_ABBREV } else { MonitorFlags::empty() },
+                - if v < Version::V14 { MonitorFlags::ONLY_OWN } else { MonitorFlags::empty() },
             table: TableId(table),
             command: MonitorCommand::Add,
             matching,

@@ -2,9 +2,8 @@
 //! (EXT-230), flow monitors (EXT-187), role status (EXT-191), request-forward.
 //!
 //! EXT-187 has no group filter, no command and no event for the initial flows: a request with the
-//! first two is refused by the encoder, an initial flow is reported as added. Its match is bare fields, as
-//! long as `match_len` says; Open vSwitch's header has the same comment on that length, but a whole
-//! `ofp_match` behind it. The numbers 1911 and 2350 of role status and request-forward are Open vSwitch's too.
+//! first two is refused by the encoder, an initial flow is reported as added. Its match is written as
+//! bare fields, as long as `match_len` says; Open vSwitch has a whole `ofp_match` there. The numbers 1911 and 2350 of role status and request-forward are Open vSwitch's too.
 
 use super::multipart::Marks;
 use super::{EncodeError, Reader, Writer, bundle, instruction, oxm, require, role};
