@@ -262,7 +262,7 @@ fn leaf_action(v: Version) -> BoxedStrategy<Action> {
         (any::<u32>(), bytes(0..9))
             .prop_map(|(e, data)| Action::Experimenter { experimenter: ExperimenterId(e), data })
             .boxed(),
-        (any::<u16>(), bytes(0..9)).prop_map(|(ty, data)| Action::Unknown { ty, data }).boxed(),
+        (100..0xfff0_u16, bytes(0..9)).prop_map(|(ty, data)| Action::Unknown { ty, data }).boxed(),
         (subfield(32), 0u16..96)
             .prop_map(|(dst, src_offset)| Action::CopyField {
                 n_bits: dst.n_bits,
@@ -372,7 +372,7 @@ fn leaf_action(v: Version) -> BoxedStrategy<Action> {
                 properties,
             })
             .boxed()),
-        nx((any::<u16>(), bytes(0..9)).prop_map(|(subtype, data)| NxAction::Unknown { subtype, data }).boxed()),
+        nx((100..0xfff0_u16, bytes(0..9)).prop_map(|(subtype, data)| NxAction::Unknown { subtype, data }).boxed()),
     ];
     if v10 {
         all.extend([

@@ -328,6 +328,7 @@ mod tests {
     use super::super::tests::{Bench, add, group};
     use super::*;
     use crate::ports::PortEvent;
+    use crate::queues::Queue;
     use crate::session::tests::fake::port;
     use ofproto::action::Action;
     use ofproto::ids::{PortNo, TableId};
@@ -368,6 +369,8 @@ mod tests {
             b.say(c, TERMS, n, &Message::FlowMod(flow));
         }
         // What the newest version's wire has no form for.
+        let queue = Queue { id: ofproto::ids::QueueId(3), min: None, max: None, speed: 1 };
+        b.hub.switch.port_event(b.now, PortEvent::Queues(PortNo(1), vec![queue]));
         let old = b.connect(Version::V10);
         let mut flow = add(77, FlowModFlags::empty());
         flow.instructions =
