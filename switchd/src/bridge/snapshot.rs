@@ -284,7 +284,11 @@ pub fn restore<P: Packets>(s: &mut Switch<P>, now: Time, path: &Path) -> Result<
         }
     }
     let owner = ConnId(0);
-    match s.commit(now, TERMS, owner, &messages) {
+    // The ports' queues come later.
+    s.control.set_queues(None);
+    let committed = s.commit(now, TERMS, owner, &messages);
+    s.note_queues();
+    match committed {
         Ok(()) => {
             s.keep_port_configs(ports);
             Ok(Some(count))

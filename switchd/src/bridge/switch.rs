@@ -159,8 +159,6 @@ impl<P: Packets> Switch<P> {
     /// begins empty.
     pub fn restore_state(&mut self, now: Time) {
         let Some(path) = self.config.state.clone() else { return };
-        // The ports and their queues come later.
-        self.control.set_queues(None);
         match snapshot::restore(self, now, &path) {
             Ok(None) => {}
             Ok(Some(lines)) => {
@@ -173,7 +171,6 @@ impl<P: Packets> Switch<P> {
                 }
             }
         }
-        self.note_queues();
     }
 
     /// The control, to set things up before the bridge runs.
@@ -613,7 +610,7 @@ impl<P: Packets> Switch<P> {
     }
 
     /// Tells control which queues actions may name.
-    fn note_queues(&mut self) {
+    pub(super) fn note_queues(&mut self) {
         self.control.set_queues(Some(self.queues.iter().map(|(port, q)| (q.id, port)).collect()));
     }
 }
