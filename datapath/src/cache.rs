@@ -19,8 +19,12 @@
 //! flow entry it hit is still there, and nothing was added since to a table it looked into. A modified or
 //! deleted flow makes its own entries invalid and no others.
 //!
+//! A set has two places. A walk takes what is empty or stale at once; from others that hold it takes one seldom. A
+//! [judge](judge::Judge) has packets go past a cache that doesn't pay; a cache that fills isn't judged by it.
+//!
 //! One cache belongs to one worker.
 
+mod judge;
 mod key;
 mod micro;
 mod record;

@@ -1,5 +1,6 @@
 //! The cache's storage: one line for an entry whose mask touches the first words of the key only.
 
+use super::judge::Judge;
 use super::key::COMPACT;
 use super::micro::Runner;
 use super::record::{CachedHit, Step};
@@ -13,9 +14,9 @@ use smallvec::SmallVec;
 pub struct CacheStats {
     /// Packets served from it.
     pub hits: u64,
-    /// Packets that it didn't know.
+    /// Packets that it didn't know. Each packet is one of hits, misses, stale and bypassed.
     pub misses: u64,
-    /// Entries found stale.
+    /// Packets whose entry was found stale.
     pub stale: u64,
     /// Walks remembered.
     pub inserts: u64,
@@ -48,6 +49,8 @@ const LINE: usize = 8;
 const STEPWISE: u32 = 1 << 31;
 /// The walk decrements a TTL.
 const DECREMENTS: u32 = 1 << 30;
+/// What is left of the first word of an entry that was found stale.
+const VOID: u64 = 0xffff_ffff;
 
 /// A walk that the cache knew: the entry's words as they stand there, taken apart when they are used. Built from parts
 /// it would wait, at each move, for the narrow stores.
@@ -108,18 +111,11 @@ pub struct Cache {
     last_add: Box<[u64; 256]>,
     used: Vec<TableId>,
     pub(crate) segments: Segments,
-    /// Hits and probes of the current window, for the decision to go past the cache.
-    window: (u32, u32),
-    /// Packets still to be sent past it.
-    past: u32,
+    /// Whether it pays, as far as the current windows tell.
+    judge: Judge,
     /// How it fares.
     pub stats: CacheStats,
 }
-
-/// Probes after which the hit rate is looked at.
-const WINDOW: u32 = 4096;
-/// Packets sent past a cache that doesn't pay before it is tried again.
-const PAST: u32 = 65_536;
 
 #[inline]
 fn fold(a: u64, b: u64) -> u64 {
@@ -156,8 +152,7 @@ impl Cache {
             last_add: Box::new([0; 256]),
             used: Vec::new(),
             segments: Segments::new(seed),
-            window: (0, 0),
-            past: 0,
+            judge: Judge::new(lines),
             stats: CacheStats::default(),
         }
     }
@@ -262,26 +257,22 @@ impl Cache {
         self.floor = self.generation;
         self.era = self.era.wrapping_add(1);
         self.segments.clear();
-        self.window = (0, 0);
-        self.past = 0;
+        self.judge.reset();
     }
 
     /// Whether the next `n` packets should be looked up at all.
     #[inline]
     pub(crate) fn pays(&mut self, n: usize) -> bool {
-        if self.past > 0 {
-            self.past = self.past.saturating_sub(n as u32);
+        let pays = self.judge.pays(n);
+        if !pays {
             self.stats.bypassed += n as u64;
-            return false;
         }
-        if self.window.1 >= WINDOW {
-            // Under one hit in eight a probe costs more than it saves.
-            if self.window.0 < WINDOW / 8 {
-                self.past = PAST;
-            }
-            self.window = (0, 0);
-        }
-        true
+        pays
+    }
+
+    /// A packet's walk could not be remembered, however much room there is.
+    pub(crate) fn refused(&mut self) {
+        self.judge.refused();
     }
 
     /// Where a key's set begins.
@@ -325,11 +316,7 @@ impl Cache {
     /// What was remembered for this key, if it still holds.
     #[inline]
     pub(crate) fn find<const N: usize>(&mut self, place: usize, key: &[u64], now: &impl Validity) -> Option<Found> {
-        self.window.1 += 1;
-        let Some(at) = self.way::<N>(place, key) else {
-            self.stats.misses += 1;
-            return None;
-        };
+        let at = self.way::<N>(place, key)?;
         let entry = &self.words[at..at + HEAD];
         let found = Found([entry[0], entry[1], entry[2]]);
         let made = (entry[0] >> 32) as u32;
@@ -337,7 +324,7 @@ impl Cache {
             return None;
         }
         self.stats.hits += 1;
-        self.window.0 += 1;
+        self.judge.hit();
         Some(found)
     }
 
@@ -350,25 +337,56 @@ impl Cache {
         if ok {
             self.words[at] = u64::from(generation) << 32 | self.words[at] & 0xffff_ffff;
         } else {
-            self.words[at] &= 0xffff_ffff;
-            self.stats.stale += 1;
+            self.words[at] &= VOID;
         }
         ok
     }
 
-    /// Whether a walk for this key should be remembered, and where. When both places are taken by others, mostly
-    /// not: a flood of new keys would otherwise push out what pays.
-    pub(crate) fn room<const N: usize>(&mut self, place: usize, key: &[u64]) -> Option<usize> {
-        if let Some(at) = self.way::<N>(place, key) {
-            return Some(at);
-        }
+    /// Counts a packet that [`find`](Self::find) didn't know. Whether its walk should be remembered, and where: in
+    /// place of what is void or stale at once; when both places are taken by others that still hold, mostly not, as a
+    /// flood of new keys would push out what pays.
+    pub(crate) fn room<const N: usize>(&mut self, place: usize, key: &[u64], now: &impl Validity) -> Option<usize> {
         let ways = [place, place + self.stride];
-        let free = ways.into_iter().find(|at| self.words.get(*at).is_none_or(|w| ((w >> 32) as u32) < self.floor));
-        if let Some(at) = free {
-            return Some(at);
+        let (mut fresh, mut stale) = (None, None);
+        let mut known = false;
+        for at in ways {
+            let Some(entry) = self.words.get(at..at + HEAD + key.len()) else { continue };
+            let (first, same) = (entry[0], entry[HEAD..] == *key);
+            let made = (first >> 32) as u32;
+            if made >= self.floor {
+                let ids = Found([first, entry[1], entry[2]]).ids();
+                if made == self.generation || self.renew(at, made, &ids, now) {
+                    continue;
+                }
+                stale = Some(at);
+            } else if made == 0 && first != 0 {
+                // Two entries of one key may not be.
+                known |= same;
+                stale = if same { Some(at) } else { stale.or(Some(at)) };
+            } else {
+                fresh = Some(at);
+            }
+        }
+        if known {
+            self.stats.stale += 1;
+        } else {
+            self.stats.misses += 1;
+        }
+        if stale.is_some() {
+            self.judge.replaced();
+            return stale;
+        }
+        if fresh.is_some() {
+            return fresh;
         }
         self.draws = self.draws.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
-        (self.draws >> 60 == 0).then(|| ways[(self.draws >> 59 & 1) as usize])
+        let chance = self.judge.full();
+        ((self.draws >> 32) as u32 <= chance).then(|| ways[(self.draws >> 31 & 1) as usize])
+    }
+
+    /// Counts a packet that is walked though its key was not looked for again.
+    pub(crate) const fn missed(&mut self) {
+        self.stats.misses += 1;
     }
 
     /// Remembers a walk at a place that [`room`](Self::room) gave.

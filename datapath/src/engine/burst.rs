@@ -238,6 +238,7 @@ impl FastPath {
         for i in 0..frames.len() {
             if self.cache.era != era {
                 // Everything was forgotten, and the keys may be under another mask.
+                self.cache.missed();
                 self.walk(view, env, in_port, frames, i, None, sink);
                 continue;
             }
@@ -251,7 +252,7 @@ impl FastPath {
                 self.hit(view, env, in_port, frames, i, found, sink);
             } else {
                 walked = true;
-                let at = self.cache.room::<N>(self.places[i], &self.keys[key.clone()]);
+                let at = self.cache.room::<N>(self.places[i], &self.keys[key.clone()], &view);
                 self.walk(view, env, in_port, frames, i, at.map(|at| (at, key)), sink);
             }
         }
@@ -324,10 +325,17 @@ impl FastPath {
                     self.cache.insert(at, &self.keys[key], kind, &steps, &view);
                 } else if let Some(wants) = wants {
                     self.cache.widen(&wants);
+                } else {
+                    self.cache.refused();
                 }
                 outcome
             }
-            _ => execute(view, env, packet, Start::Received, sink, &mut Unobserved),
+            at => {
+                if at.is_some() {
+                    self.cache.refused();
+                }
+                execute(view, env, packet, Start::Received, sink, &mut Unobserved)
+            }
         };
         self.after(outcome, i, frames);
     }

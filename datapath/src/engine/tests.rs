@@ -472,3 +472,115 @@ fn one_wildcard_rule_needs_one_entry_for_all_its_flows() {
     }
     assert_eq!((cache.cache.stats.misses, cache.cache.stats.hits), (1, 999));
 }
+
+/// A switch that looks at the whole source address, and frames of as many flows as wanted.
+fn by_source() -> TestSwitch {
+    let mut s = TestSwitch::new(Version::V13);
+    s.apply(0, 2, Match::any().with(F::EthType, 0x0800).with(F::Ipv4Src, 0xffff_ffff), vec![]);
+    s.apply(0, 1, Match::any().with(F::EthType, 0x0800), vec![Action::output(PortNo(2))]);
+    s
+}
+
+/// What became of a number of packets, `flow` saying of which flow each is.
+fn passed(s: &TestSwitch, way: &mut FastPath, n: u64, mut flow: impl FnMut(u64) -> u64) -> crate::cache::CacheStats {
+    let before = way.cache.stats;
+    let mut frame = frames::tcp();
+    for from in (0..n).step_by(32) {
+        let mut burst = (from..n.min(from + 32))
+            .map(|i| {
+                frame[26..30].copy_from_slice(&(flow(i) as u32).to_be_bytes());
+                Frame::from_bytes(&frame)
+            })
+            .collect();
+        s.run_burst(way, 1, &mut burst, Time::ZERO);
+    }
+    let now = way.cache.stats;
+    let d = crate::cache::CacheStats {
+        hits: now.hits - before.hits,
+        misses: now.misses - before.misses,
+        stale: now.stale - before.stale,
+        inserts: now.inserts - before.inserts,
+        bypassed: now.bypassed - before.bypassed,
+    };
+    assert_eq!(d.hits + d.misses + d.stale + d.bypassed, n, "{d:?}");
+    d
+}
+
+#[test]
+fn a_cold_cache_fills_with_flows_that_fit() {
+    let (s, mut r) = (by_source(), Rng(1));
+    let mut way = FastPath::new(CACHE_ENTRIES, 1);
+    let d = passed(&s, &mut way, 120_000, |_| r.below(40_000));
+    assert_eq!(d.bypassed, 0, "{d:?}");
+    let d = passed(&s, &mut way, 20_000, |_| r.below(40_000));
+    assert!(d.hits > 17_500, "{d:?}");
+    // Nearly as many as there are places.
+    let mut way = FastPath::new(4096, 1);
+    passed(&s, &mut way, 40_000, |_| r.below(3500));
+    let d = passed(&s, &mut way, 20_000, |_| r.below(3500));
+    assert!(d.hits > 15_000 && d.bypassed == 0, "{d:?}");
+}
+
+#[test]
+fn a_flood_goes_past_the_cache_and_flows_get_in_after_it() {
+    let (s, mut r) = (by_source(), Rng(2));
+    let mut way = FastPath::new(16_384, 1);
+    passed(&s, &mut way, 50_000, |i| 1 << 24 | i);
+    let d = passed(&s, &mut way, 250_000, |i| 1 << 25 | i);
+    assert!(d.bypassed > 225_000 && d.inserts < 12_500, "{d:?}");
+    // All places are taken by what doesn't come again.
+    passed(&s, &mut way, 250_000, |_| r.below(5000));
+    let d = passed(&s, &mut way, 20_000, |_| r.below(5000));
+    assert!(d.hits > 17_000, "{d:?}");
+    // What doesn't come again doesn't push out what does.
+    let d = passed(&s, &mut way, 100_000, |i| if i % 2 == 0 { r.below(1000) } else { 1 << 26 | i });
+    assert!(d.hits > 38_000 && d.bypassed == 0, "{d:?}");
+}
+
+#[test]
+fn walks_that_cannot_be_remembered_go_past_the_cache() {
+    let mut s = TestSwitch::new(Version::V13);
+    s.apply(0, 1, Match::any(), vec![Action::output(PortNo::NORMAL)]);
+    let d = passed(&s, &mut FastPath::new(16_384, 1), 70_000, |i| i);
+    assert!(d.bypassed > 60_000 && d.inserts == 0, "{d:?}");
+}
+
+#[test]
+fn stale_entries_make_room_at_once_and_do_not_speak_against_the_cache() {
+    let mut s = by_source();
+    let mut way = FastPath::new(64, 1);
+    passed(&s, &mut way, 3000, |i| i);
+    for flow in 0..200 {
+        // All entries are stale, but nobody has looked at them since.
+        s.apply(0, 3, Match::any().with(F::EthType, 0x88cc), vec![]);
+        let d = passed(&s, &mut way, 1, |_| 10_000 + flow);
+        assert_eq!(d.inserts, 1, "{flow}: {d:?}");
+        assert_eq!(passed(&s, &mut way, 1, |_| 10_000 + flow).hits, 1, "{flow}");
+    }
+    let mut way = FastPath::new(CACHE_ENTRIES, 1);
+    passed(&s, &mut way, 8000, |i| i);
+    for round in 0..4 {
+        s.apply(0, 3, Match::any().with(F::EthType, 0x88cc), vec![]);
+        let d = passed(&s, &mut way, 8000, |i| i);
+        assert!(d.bypassed == 0 && d.stale > 7500, "{round}: {d:?}");
+        let d = passed(&s, &mut way, 8000, |i| i);
+        assert!(d.bypassed == 0 && d.hits > 7500, "{round}: {d:?}");
+    }
+}
+
+#[test]
+fn a_table_that_changes_with_every_packet_is_not_worth_a_cache() {
+    let mut s = by_source();
+    let mut way = FastPath::new(4096, 1);
+    let mut bypassed = 0;
+    for i in 0..30_000 {
+        s.version += 1;
+        s.last_add[0] = s.version;
+        bypassed += passed(&s, &mut way, 1, |_| i % 100).bypassed;
+    }
+    assert!(bypassed > 20_000, "{bypassed}");
+    // It comes back when the table is quiet.
+    passed(&s, &mut way, 66_000, |i| i % 100);
+    let d = passed(&s, &mut way, 1000, |i| i % 100);
+    assert_eq!(d.hits, 1000, "{d:?}");
+}

@@ -304,10 +304,11 @@ impl Modifier {
     fn step(&mut self, control: &mut Control, now: Time) -> anyhow::Result<Duration> {
         let began = *self.began.get_or_insert(now.0);
         let at = now.0.saturating_sub(began) as f64 * 1e-9;
-        if self.rate == 0.0 {
+        // What was not done in time is left, or the traffic afterwards would still meet it.
+        if self.rate == 0.0 || at >= self.to {
             return Ok(Duration::from_millis(20));
         }
-        let due = ((at.min(self.to) - self.from) * self.rate).max(0.0) as u64;
+        let due = ((at - self.from) * self.rate).max(0.0) as u64;
         // As much as a bridge's thread does in one round.
         for _ in 0..due.saturating_sub(self.done).min(500) {
             let n = self.done;

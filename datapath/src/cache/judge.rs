@@ -1,0 +1,99 @@
+//! Whether a cache pays.
+
+/// Judged probes after which the hit rate is looked at.
+const WINDOW: u32 = 4096;
+/// Packets sent past a cache that doesn't pay before it is tried again.
+const PAST: u32 = 65_536;
+/// One in so many hits is the least that pays.
+const LEAST: u32 = 8;
+/// Out of 2^32, how often a walk replaces another that holds: one in sixteen while the cache pays; every second one
+/// while it is on trial, as there is nothing to lose then, and flows that last must get in among what a flood left.
+const SELDOM: u32 = u32::MAX / 16;
+const OFTEN: u32 = u32::MAX / 2;
+
+/// Decides from what probes find whether packets should be looked up at all.
+///
+/// A probe speaks against the cache if its set is full of other keys that hold, or if the walk can't be remembered.
+/// One that finds an empty place says nothing: the cache fills, and it can do so only once. One that finds a stale
+/// place says little: only when there were as many as the cache has places, and still next to no hits, things change
+/// faster than packets come back.
+#[derive(Debug)]
+pub(super) struct Judge {
+    /// Hits, and probes that failed, since the window began.
+    hits: u32,
+    failed: u32,
+    /// Hits of whole windows and replaced stale entries, since the longer window began, and how long that is.
+    kept: u32,
+    replaced: u32,
+    places: u32,
+    /// Packets still to be sent past it.
+    past: u32,
+    /// Whether the last window failed.
+    trial: bool,
+}
+
+impl Judge {
+    /// Of a cache with so many places.
+    pub(super) fn new(places: usize) -> Self {
+        let places = u32::try_from(places).unwrap_or(u32::MAX / 2).max(WINDOW);
+        Self { hits: 0, failed: 0, kept: 0, replaced: 0, places, past: 0, trial: false }
+    }
+
+    /// Everything was forgotten.
+    pub(super) fn reset(&mut self) {
+        *self = Self::new(self.places as usize);
+    }
+
+    #[inline]
+    pub(super) fn hit(&mut self) {
+        self.hits += 1;
+    }
+
+    /// A stale entry makes room.
+    pub(super) fn replaced(&mut self) {
+        self.replaced += 1;
+        let kept = self.kept.saturating_add(self.hits);
+        let all = kept.saturating_add(self.replaced);
+        if all >= self.places {
+            if kept < all / LEAST {
+                self.past = PAST;
+            }
+            (self.kept, self.replaced) = (0, 0);
+        }
+    }
+
+    /// The walk can't be remembered.
+    pub(super) fn refused(&mut self) {
+        self.failed += 1;
+    }
+
+    /// The set is full of others. How often, out of 2^32, to replace one.
+    pub(super) fn full(&mut self) -> u32 {
+        self.failed += 1;
+        if self.trial { OFTEN } else { SELDOM }
+    }
+
+    /// Whether the next `n` packets should be looked up.
+    #[inline]
+    pub(super) fn pays(&mut self, n: usize) -> bool {
+        if self.past > 0 {
+            self.past = self.past.saturating_sub(n as u32);
+            return false;
+        }
+        if self.hits.saturating_add(self.failed) >= WINDOW {
+            self.close();
+        }
+        self.past == 0
+    }
+
+    #[cold]
+    fn close(&mut self) {
+        self.kept = self.kept.saturating_add(self.hits);
+        let failed = self.hits < (self.hits + self.failed) / LEAST;
+        (self.hits, self.failed) = (0, 0);
+        self.trial = failed;
+        if failed {
+            self.past = PAST;
+        }
+    }
+}
