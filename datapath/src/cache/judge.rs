@@ -4,7 +4,7 @@
 const WINDOW: u32 = 4096;
 /// Packets sent past a cache that doesn't pay before it is tried again.
 const PAST: u32 = 65_536;
-/// One in so many hits is the least that pays.
+/// One hit in so many probes is the least that pays.
 const LEAST: u32 = 8;
 /// Out of 2^32, how often a walk replaces another that holds: one in sixteen while the cache pays; every second one
 /// while it is on trial, as there is nothing to lose then, and flows that last must get in among what a flood left.

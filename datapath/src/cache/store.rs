@@ -314,7 +314,7 @@ impl Cache {
     }
 
     /// What was remembered for this key, if it still holds.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find<const N: usize>(&mut self, place: usize, key: &[u64], now: &impl Validity) -> Option<Found> {
         let at = self.way::<N>(place, key)?;
         let entry = &self.words[at..at + HEAD];
@@ -330,6 +330,7 @@ impl Cache {
 
     /// Whether an entry of an earlier generation still holds; it is then of this one.
     #[cold]
+    #[inline(never)]
     fn renew(&mut self, at: usize, made: u32, ids: &Ids, now: &impl Validity) -> bool {
         let (added, generation) = (&self.added, self.generation);
         let segments = &mut self.segments;
@@ -345,6 +346,8 @@ impl Cache {
     /// Counts a packet that [`find`](Self::find) didn't know. Whether its walk should be remembered, and where: in
     /// place of what is void or stale at once; when both places are taken by others that still hold, mostly not, as a
     /// flood of new keys would push out what pays.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn room<const N: usize>(&mut self, place: usize, key: &[u64], now: &impl Validity) -> Option<usize> {
         let ways = [place, place + self.stride];
         let (mut fresh, mut stale) = (None, None);

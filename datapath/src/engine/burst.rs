@@ -258,7 +258,7 @@ impl FastPath {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     #[expect(clippy::too_many_arguments, reason = "the circumstances of one packet")]
     fn hit<'v, V: View<'v>, S: Sink>(
         &mut self,
@@ -299,6 +299,7 @@ impl FastPath {
     }
 
     /// By the interpreter. `at`: where in the cache to remember it, under which of the keys.
+    #[inline(never)]
     #[expect(clippy::too_many_arguments, reason = "the circumstances of one packet")]
     fn walk<'v, V: View<'v> + Validity, S: Sink>(
         &mut self,
