@@ -271,43 +271,71 @@ pub(crate) fn pin_to_cpu(cpu: usize) -> io::Result<()> {
     if r == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Asks the scheduler for short time slices for the calling thread.
+/// `struct sched_attr`, its first published size.
+#[repr(C)]
+#[derive(Default)]
+struct SchedAttr {
+    size: u32,
+    policy: u32,
+    flags: u64,
+    nice: i32,
+    priority: u32,
+    runtime: u64,
+    deadline: u64,
+    period: u64,
+}
+
+impl SchedAttr {
+    const SIZE: u32 = size_of::<Self>() as u32;
+
+    /// Those of the calling thread.
+    fn of_this_thread() -> io::Result<Self> {
+        let mut attr = Self { size: Self::SIZE, ..Self::default() };
+        // SAFETY: the kernel writes at most `size` bytes into `attr`, all of whose bit patterns are valid.
+        match unsafe { libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attr, Self::SIZE, 0) } {
+            0 => Ok(attr),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+
+    fn set_for_this_thread(&self) -> io::Result<()> {
+        // SAFETY: the kernel reads `size` bytes of `self`.
+        match unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const *self, 0) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+
+    /// What a thread asks for that has these; `None` if whoever started it chose a policy that knows better.
+    fn prompt(&self) -> Option<Self> {
+        /// The kernel's least slice, in nanoseconds.
+        const SLICE: u64 = 100_000;
+        /// The nice value of a daemon that forwards.
+        const NICE: i32 = -10;
+        if self.policy != libc::SCHED_OTHER as u32 {
+            return None;
+        }
+        // Anything but 0 somebody chose.
+        let nice = if self.nice == 0 { NICE } else { self.nice };
+        Some(Self { size: Self::SIZE, policy: self.policy, nice, runtime: SLICE, ..Self::default() })
+    }
+}
+
+/// Asks the scheduler to let the calling thread run promptly when it wakes up: for short time slices, and
+/// for nice -10 where nobody chose another nice value.
 ///
 /// A thread that wakes up to a short slice need not wait for the end of a longer one (Linux 6.12 and
-/// later): what takes microseconds gets its turn beside a neighbour that computes. Its share of time
-/// stays the same. Older kernels ignore the wish.
-pub(crate) fn ask_for_short_slices() -> io::Result<()> {
-    /// `struct sched_attr`, its first published size.
-    #[repr(C)]
-    #[derive(Default)]
-    struct SchedAttr {
-        size: u32,
-        policy: u32,
-        flags: u64,
-        nice: i32,
-        priority: u32,
-        runtime: u64,
-        deadline: u64,
-        period: u64,
-    }
-    /// The kernel's least slice, in nanoseconds.
-    const SLICE: u64 = 100_000;
-    let size = size_of::<SchedAttr>() as u32;
-    let mut attr = SchedAttr { size, ..SchedAttr::default() };
-    // SAFETY: the kernel writes at most `size` bytes into `attr`, all of whose bit patterns are valid.
-    if unsafe { libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attr, size, 0) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // Whoever chose a real-time policy for the thread knows better.
-    if attr.policy != libc::SCHED_OTHER as u32 {
-        return Ok(());
-    }
-    attr.runtime = SLICE;
-    // SAFETY: the kernel reads `size` bytes of `attr`.
-    if unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attr, 0) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(())
+/// later; older kernels ignore the wish). That holds only while it has had no more than its share: one of
+/// equal weight that ran a moment ago waits for the neighbour's slice or the next tick, milliseconds
+/// later. With more weight its share is not used up by work of microseconds. Without the privilege to
+/// have it (`CAP_SYS_NICE`) the slices are asked for alone.
+pub(crate) fn ask_to_run_promptly() -> io::Result<()> {
+    let had = SchedAttr::of_this_thread()?;
+    let Some(wanted) = had.prompt() else { return Ok(()) };
+    wanted.set_for_this_thread().or_else(|e| match e.raw_os_error() {
+        Some(libc::EPERM | libc::EACCES) => SchedAttr { nice: had.nice, ..wanted }.set_for_this_thread(),
+        _ => Err(e),
+    })
 }
 
 /// A wake-up counter that can be waited for (`eventfd`).
@@ -407,5 +435,31 @@ mod tests {
             assert!(InterfaceName::new(bad).is_err(), "{bad:?}");
         }
         assert_eq!(InterfaceName::new("fifteen-bytes-n").as_ref().map(InterfaceName::as_str), Ok("fifteen-bytes-n"));
+    }
+
+    #[test]
+    fn a_prompt_thread_has_more_weight_unless_somebody_chose_its_own() {
+        let attr = |policy: i32, nice| SchedAttr { policy: policy as u32, nice, ..SchedAttr::default() };
+        let prompt = |policy, nice| attr(policy, nice).prompt().map(|a| (a.nice, a.runtime));
+        assert_eq!(prompt(libc::SCHED_OTHER, 0), Some((-10, 100_000)));
+        assert_eq!(prompt(libc::SCHED_OTHER, 5), Some((5, 100_000)));
+        assert_eq!(prompt(libc::SCHED_OTHER, -15), Some((-15, 100_000)));
+        assert_eq!(prompt(libc::SCHED_FIFO, 0), None);
+        assert_eq!(prompt(libc::SCHED_BATCH, 0), None);
+    }
+
+    #[test]
+    fn a_thread_runs_promptly_with_and_without_the_privilege() {
+        let (before, after) = std::thread::spawn(|| {
+            let before = SchedAttr::of_this_thread().unwrap();
+            ask_to_run_promptly().unwrap();
+            (before, SchedAttr::of_this_thread().unwrap())
+        })
+        .join()
+        .unwrap();
+        let wanted = before.prompt().map_or(before.nice, |a| a.nice);
+        assert!(after.nice == wanted || after.nice == before.nice, "{} to {}", before.nice, after.nice);
+        // Kernels before 6.12 tell no slice.
+        assert!(after.policy != libc::SCHED_OTHER as u32 || [0, 100_000].contains(&after.runtime));
     }
 }

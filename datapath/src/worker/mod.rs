@@ -71,10 +71,11 @@ pub enum PortEventKind {
 pub type EventSink = Arc<dyn Fn(PortEvent) + Send + Sync>;
 
 /// Asks the scheduler to let the calling thread run promptly when it wakes up, beside threads that compute.
-/// Without effect where the kernel doesn't know how (before Linux 6.12).
+/// It asks for nice -10, unless started with another nice value, and for short slices: as much as the
+/// privileges and the kernel (Linux 6.12 for slices) allow.
 pub fn wake_promptly() {
-    if let Err(e) = crate::sys::ask_for_short_slices() {
-        tracing::debug!(error = %e, "no short time slices");
+    if let Err(e) = crate::sys::ask_to_run_promptly() {
+        tracing::debug!(error = %e, "neither more weight nor short time slices");
     }
 }
 
