@@ -1,7 +1,9 @@
 """OpenFlow 1.3 byte by byte, for what no library would send."""
 
 import contextlib
+import select
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -28,6 +30,8 @@ class Controller:
         self.answers = {}
         self.port_statuses = []
         self.closed = False
+        # A TLS connection's two directions share a state that isn't for two threads at once.
+        self.tls = threading.Lock() if isinstance(at, ssl.SSLSocket) else None
         self.changed = threading.Condition()
         self.send(HELLO)
         if reads:
@@ -35,22 +39,50 @@ class Controller:
 
     def send(self, kind, body=b''):
         self.xid += 1
-        self.socket.sendall(struct.pack('!BBHI', 4, kind, 8 + len(body), self.xid) + body)
+        self.write(struct.pack('!BBHI', 4, kind, 8 + len(body), self.xid) + body)
         return self.xid
 
+    def write(self, data):
+        with self.tls or contextlib.nullcontext():
+            self.socket.sendall(data)
+
     def read(self):
-        with contextlib.suppress(OSError):
-            self.read_on()
+        # ValueError: closed here meanwhile.
+        with contextlib.suppress(OSError, ValueError):
+            self.read_on(self.read_tls if self.tls else self.socket.makefile('rb').read)
         self.closed = True
 
-    def read_on(self):
-        stream = self.socket.makefile('rb')
+    def read_tls(self, size):
+        data = b''
+        while len(data) < size:
+            with self.tls:
+                waits = not self.socket.pending()
+            if waits:
+                # Not select(), which knows no descriptor above 1,023.
+                poll = select.poll()
+                poll.register(self.socket, select.POLLIN)
+                poll.poll()
+            with self.tls:
+                timeout = self.socket.gettimeout()
+                self.socket.settimeout(0)
+                try:
+                    some = self.socket.recv(size - len(data))
+                except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                    continue
+                finally:
+                    self.socket.settimeout(timeout)
+            if not some:
+                break
+            data += some
+        return data
+
+    def read_on(self, read):
         while True:
-            head = stream.read(8)
+            head = read(8)
             if len(head) < 8:
                 break
             _, kind, length, xid = struct.unpack('!BBHI', head)
-            body = stream.read(length - 8)
+            body = read(length - 8)
             with self.changed:
                 if kind == PACKET_IN:
                     # in_port is the first field of the match.
@@ -64,7 +96,7 @@ class Controller:
                     self.answers[xid] = (kind, body, time.monotonic())
                 self.changed.notify_all()
             if kind == ECHO_REQUEST:
-                self.socket.sendall(struct.pack('!BBHI', 4, ECHO_REPLY, 8, xid))
+                self.write(struct.pack('!BBHI', 4, ECHO_REPLY, 8, xid))
 
     def ask(self, kind, body=b'', timeout=30):
         """The answer's type and how long it took."""

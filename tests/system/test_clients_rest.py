@@ -2,7 +2,7 @@
 
 import pytest
 from clients import application, refused
-from lab import ping_all, wait_for
+from lab import ping_all, sh, wait_for
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -157,9 +157,15 @@ def test_every_endpoint(lab, version):
         else:
             flow('add', 40, ip_to(version, hosts[1].ip), {'type': 'METER', 'meter_id': 1}, output(2))
         assert hosts[0].ping(hosts[1], 10, 1) < 10
-        config = get('meterdesc' if version == '1.5' else 'meterconfig')
-        assert config[0]['bands'][0]['rate'] == 1, config
-        assert len(get('meterdesc' if version == '1.5' else 'meterconfig', '1')) == 1
+        if version == '1.5':
+            # os-ken's application has no handler for the answer's event and reports nothing; ovs-ofctl has one.
+            assert get('meterdesc') == []
+            described = sh(['ovs-ofctl', '-O', 'OpenFlow15', 'dump-meters', 'unix:' + switch.of_socket]).stdout
+            assert 'rate=1 ' in described, described
+        else:
+            config = get('meterconfig')
+            assert config[0]['bands'][0]['rate'] == 1, config
+            assert len(get('meterconfig', '1')) == 1
         stats = get('meter')
         assert stats[0]['packet_in_count'] >= 10 and stats[0]['band_stats'][0]['packet_band_count'] > 0, stats
         assert len(get('meter', '1')) == 1
