@@ -32,6 +32,9 @@ class Controller:
         self.closed = False
         # A TLS connection's two directions share a state that isn't for two threads at once.
         self.tls = threading.Lock() if isinstance(at, ssl.SSLSocket) else None
+        # Asked for before anything is read: while a session ticket of TLS 1.3 is taken in by the reading
+        # thread, OpenSSL says that the handshake isn't done.
+        self.certificate = at.getpeercert() if self.tls else None
         self.changed = threading.Condition()
         self.send(HELLO)
         if reads:
