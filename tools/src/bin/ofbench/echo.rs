@@ -44,6 +44,15 @@ pub fn quantile(sorted: &[f64], part: f64) -> f64 {
     sorted.get(at.min(sorted.len().saturating_sub(1))).copied().unwrap_or(f64::NAN)
 }
 
+/// Within how many microseconds each part of the sorted round trips came back: percent, microseconds.
+fn distribution(sorted: &[f64]) -> Vec<(f64, f64)> {
+    if sorted.is_empty() {
+        return Vec::new();
+    }
+    let percents = (0..100).map(f64::from).chain([99.5, 99.9]);
+    percents.map(|p| (p, quantile(sorted, p / 100.0))).collect()
+}
+
 /// Measures.
 pub fn measure(args: &ClientArgs) -> anyhow::Result<()> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
@@ -79,7 +88,11 @@ pub fn measure(args: &ClientArgs) -> anyhow::Result<()> {
     times.sort_by(f64::total_cmp);
     let (p50, p99) = (quantile(&times, 0.5), quantile(&times, 0.99));
     if args.json {
-        println!("{}", json!({ "p50_us": p50, "p99_us": p99, "lost": lost, "count": args.count }));
+        let distribution = distribution(&times);
+        println!(
+            "{}",
+            json!({ "p50_us": p50, "p99_us": p99, "lost": lost, "count": args.count, "distribution": distribution })
+        );
     } else {
         println!("   {} round trips: half within {p50:.1} µs, 99% within {p99:.1} µs, {lost} lost", times.len());
     }
@@ -95,5 +108,8 @@ mod tests {
         let values: Vec<f64> = (0..100).map(f64::from).collect();
         assert_eq!((quantile(&values, 0.5), quantile(&values, 0.99), quantile(&values, 1.0)), (50.0, 99.0, 99.0));
         assert!(quantile(&[], 0.5).is_nan());
+        let shares = distribution(&values);
+        assert_eq!((shares.len(), shares[50], shares[101]), (102, (50.0, 50.0), (99.9, 99.0)));
+        assert!(distribution(&[]).is_empty());
     }
 }

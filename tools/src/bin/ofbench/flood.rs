@@ -25,6 +25,9 @@ pub struct FloodArgs {
     /// End after this many frames
     #[arg(long, value_name = "N")]
     count: Option<u64>,
+    /// Frames a second; as many as go unless given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    rate: Option<u64>,
     /// Bytes of a frame, without the checksum that the wire adds
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u16).range(60..=1514))]
     length: u16,
@@ -72,6 +75,13 @@ fn frame(args: &FloodArgs, flow: u16) -> Vec<u8> {
     f
 }
 
+/// How many frames are due, at most a batch: after a pause they aren't all made up for at once, which would
+/// measure queues.
+fn due(rate: u64, elapsed: Duration, sent: u64) -> usize {
+    let owed = (elapsed.as_secs_f64() * rate as f64) as u64;
+    usize::try_from(owed.saturating_sub(sent)).unwrap_or(BATCH).min(BATCH)
+}
+
 /// Sends.
 pub fn run(args: &FloodArgs) -> anyhow::Result<()> {
     let socket = socket(&args.interface)?;
@@ -81,6 +91,11 @@ pub fn run(args: &FloodArgs) -> anyhow::Result<()> {
     let (mut sent, mut next, mut full) = (0u64, 0usize, 0u64);
     while Instant::now() < end && args.count.is_none_or(|n| sent < n) {
         let left = args.count.map_or(BATCH, |n| usize::try_from(n - sent).unwrap_or(BATCH).min(BATCH));
+        let left = args.rate.map_or(left, |rate| due(rate, start.elapsed(), sent).min(left));
+        if left == 0 {
+            std::hint::spin_loop();
+            continue;
+        }
         let slices: Vec<[IoSlice<'_>; 1]> =
             (0..left).map(|i| [IoSlice::new(&frames[(next + i) % frames.len()])]).collect();
         let mut controls: Vec<SendAncillaryBuffer<'_, '_, '_>> =
@@ -105,6 +120,13 @@ pub fn run(args: &FloodArgs) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rate_is_kept_and_a_pause_not_made_up_for_at_once() {
+        let ms = Duration::from_millis;
+        assert_eq!([due(1000, ms(0), 0), due(1000, ms(10), 0), due(1000, ms(10), 9)], [0, 10, 1]);
+        assert_eq!([due(1000, ms(10), 10), due(1000, ms(10), 12), due(1000, ms(9000), 0)], [0, 0, BATCH]);
+    }
 
     #[test]
     fn addresses() {

@@ -7,10 +7,13 @@
 
 use crate::net::{Namespace, Process, installed, output};
 use crate::peers::{Dir, OVS_BRIDGE, OVS_PROGRAMS, load_average, start_ovs, text};
+use crate::plot::Plot;
 use crate::report::{self, Figure};
+use crate::stats::Spread;
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -32,6 +35,9 @@ pub struct IoArgs {
     /// The switchd to measure; beside this program unless given
     #[arg(long, value_name = "PATH")]
     switchd: Option<PathBuf>,
+    /// Draw the round trips' distribution into latency.svg in this directory
+    #[arg(long, value_name = "DIR")]
+    svg: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -46,6 +52,8 @@ enum Measure {
     Tcp4,
     /// 64-byte frames, Mpps
     Pps,
+    /// 64-byte frames, the most of which no more than 2 in 1,000 are lost, Mpps
+    LossFree,
     /// Round trips of a small UDP datagram, µs
     Latency,
 }
@@ -71,10 +79,11 @@ impl Peer {
     }
 }
 
-const FIGURES: [Figure; 5] = [
+const FIGURES: [Figure; 6] = [
     Figure { key: "tcp1", title: "TCP, 1 stream", unit: "Gb/s", more: true },
     Figure { key: "tcp4", title: "TCP, 4 streams", unit: "Gb/s", more: true },
     Figure { key: "pps", title: "64-byte frames", unit: "Mpps", more: true },
+    Figure { key: "loss_free", title: "64-byte frames without loss", unit: "Mpps", more: true },
     Figure { key: "p50", title: "round trip, median", unit: "µs", more: false },
     Figure { key: "p99", title: "round trip, 99%", unit: "µs", more: false },
 ];
@@ -83,6 +92,16 @@ const IP: [&str; 2] = ["10.99.0.1", "10.99.0.2"];
 const MAC: [&str; 2] = ["02:99:00:00:00:01", "02:99:00:00:00:02"];
 /// Behind port 2, but not the host's own: the frames end early in its stack.
 const SINK: &str = "02:99:00:00:02:99";
+
+/// The most frames a second that are offered in the search for the rate without loss.
+const MOST_OFFERED: u64 = 2_000_000;
+/// What part may be lost.
+const LOSS: f64 = 0.002;
+/// The longest that a rate is tried, in seconds.
+const TRIAL: f64 = 1.0;
+
+/// Figures by their keys.
+type Figures = Vec<(&'static str, f64)>;
 
 /// The OpenFlow switches' entries.
 const FLOWS: [&str; 2] = ["in_port=1,actions=output:2", "in_port=2,actions=output:1"];
@@ -122,18 +141,31 @@ pub fn run(args: &IoArgs) -> anyhow::Result<()> {
     }
     let measures: Vec<Measure> =
         if args.only.is_empty() { Measure::value_variants().to_vec() } else { args.only.clone() };
-    let mut samples: Vec<Vec<(&'static str, f64)>> = vec![Vec::new(); peers.len()];
+    let mut samples: Vec<Figures> = vec![Vec::new(); peers.len()];
+    let mut round_trips: Vec<Vec<(f64, f64)>> = vec![Vec::new(); peers.len()];
     for round in 1..=args.runs {
-        for (peer, out) in peers.iter().zip(&mut samples) {
+        for ((peer, out), all) in peers.iter().zip(&mut samples).zip(&mut round_trips) {
             eprintln!("ofbench: round {round} of {}: {}", args.runs, peer.name());
             let lab = Lab::new(*peer, &tools).with_context(|| peer.name().to_owned())?;
             for m in &measures {
+                if *m == Measure::Latency {
+                    let (got, shares) = lab.round_trips().with_context(|| format!("through {}", peer.name()))?;
+                    out.extend(got);
+                    all.extend(shares);
+                    continue;
+                }
                 let got = lab.measure(*m, args.seconds).with_context(|| format!("{m:?} through {}", peer.name()))?;
                 out.extend(got);
             }
         }
     }
     let names = names(&peers);
+    if let Some(dir) = &args.svg {
+        std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        let path = dir.join("latency.svg");
+        std::fs::write(&path, distribution(&names, &round_trips).svg())
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
     if args.json {
         println!(
             "{:#}",
@@ -212,7 +244,7 @@ impl Lab {
         Ok(serde_json::from_str(&self.h1.run(&all)?)?)
     }
 
-    fn measure(&self, m: Measure, seconds: f64) -> anyhow::Result<Vec<(&'static str, f64)>> {
+    fn measure(&self, m: Measure, seconds: f64) -> anyhow::Result<Figures> {
         let time = seconds.to_string();
         match m {
             Measure::Tcp1 | Measure::Tcp4 => {
@@ -234,14 +266,67 @@ impl Lab {
                 let (after, time) = (self.h2.received("eth0")?, start.elapsed());
                 Ok(vec![("pps", after.saturating_sub(before) as f64 / time.as_secs_f64() / 1e6)])
             }
-            Measure::Latency => {
-                let server = format!("{}:5002", IP[1]);
-                let _echo = self.h2.spawn(&[&self.bench, "echo-server", &server], &[])?;
-                sleep(Duration::from_millis(200));
-                let got = self.bench_json(&["echo-client", &server, "--count", "5000", "--json"])?;
-                Ok(vec![("p50", number(&got, "p50_us")?), ("p99", number(&got, "p99_us")?)])
+            Measure::LossFree => {
+                let rate = most_without_loss(|rate| self.lost(rate, seconds.min(TRIAL)))?;
+                Ok(vec![("loss_free", rate as f64 / 1e6)])
             }
+            Measure::Latency => Ok(self.round_trips()?.0),
         }
+    }
+
+    /// The figures of small datagrams' round trips, and how they are distributed.
+    fn round_trips(&self) -> anyhow::Result<(Figures, Vec<(f64, f64)>)> {
+        let server = format!("{}:5002", IP[1]);
+        let _echo = self.h2.spawn(&[&self.bench, "echo-server", &server], &[])?;
+        sleep(Duration::from_millis(200));
+        let got = self.bench_json(&["echo-client", &server, "--count", "5000", "--json"])?;
+        let pair = |v: &Value| Some((v.get(0)?.as_f64()?, v.get(1)?.as_f64()?));
+        let shares = got.get("distribution").and_then(Value::as_array).into_iter().flatten().filter_map(pair).collect();
+        Ok((vec![("p50", number(&got, "p50_us")?), ("p99", number(&got, "p99_us")?)], shares))
+    }
+
+    /// What part of 64-byte frames is lost at this rate; `None` if the sender doesn't reach it.
+    fn lost(&self, rate: u64, seconds: f64) -> anyhow::Result<Option<f64>> {
+        let (rate_text, time) = (rate.to_string(), seconds.to_string());
+        let before = self.h2.received("eth0")?;
+        let words = ["flood", "eth0", "--src", MAC[0], "--dst", SINK, "--seconds", &time, "--rate", &rate_text];
+        let sent = number(&self.bench_json(&words)?, "sent")?;
+        sleep(Duration::from_millis(200));
+        let received = self.h2.received("eth0")?.saturating_sub(before) as f64;
+        Ok((sent >= 0.95 * rate as f64 * seconds).then(|| (1.0 - received / sent.max(1.0)).max(0.0)))
+    }
+}
+
+/// The highest rate of which no more than [`LOSS`] is lost, by halving. `lost` gives the part that is lost at a rate,
+/// or `None` where it can't be offered.
+fn most_without_loss(mut lost: impl FnMut(u64) -> anyhow::Result<Option<f64>>) -> anyhow::Result<u64> {
+    let (mut low, mut high) = (0, MOST_OFFERED);
+    while high - low > MOST_OFFERED / 128 {
+        let rate = low.midpoint(high);
+        match lost(rate)? {
+            Some(part) if part <= LOSS => low = rate,
+            _ => high = rate,
+        }
+    }
+    Ok(low)
+}
+
+/// The round trips of all rounds: how many of them took how long.
+fn distribution(names: &[&str], round_trips: &[Vec<(f64, f64)>]) -> Plot {
+    let line = |all: &Vec<(f64, f64)>| {
+        let mut rounds: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+        for (percent, time) in all {
+            rounds.entry((percent * 10.0) as u64).or_default().push(*time);
+        }
+        rounds.into_iter().map(|(tenths, times)| (Spread::of(times).median, tenths as f64 / 10.0)).collect()
+    };
+    Plot {
+        title: "Round trips of a small UDP datagram".into(),
+        x: "within so many µs (medians of the rounds)".into(),
+        y: "% of them".into(),
+        log_x: true,
+        lines: names.iter().zip(round_trips).map(|(name, all)| ((*name).to_owned(), line(all))).collect(),
+        ..Plot::default()
     }
 }
 
@@ -279,6 +364,22 @@ fn start_switchd(sw: &Namespace, dir: &Path, tools: &Tools) -> anyhow::Result<Ve
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_rate_without_loss_is_found_by_halving() {
+        let within = |found: u64, wanted: u64| found <= wanted && wanted - found <= MOST_OFFERED / 128;
+        assert!(within(most_without_loss(|r| Ok(Some(if r <= 300_000 { 0.002 } else { 0.0021 }))).unwrap(), 300_000));
+        // What can't be offered isn't passed.
+        assert!(within(most_without_loss(|r| Ok((r <= 700_000).then_some(0.0))).unwrap(), 700_000));
+        assert_eq!(most_without_loss(|_| Ok(Some(1.0))).unwrap(), 0);
+        assert!(most_without_loss(|_| bail!("no")).is_err());
+    }
+
+    #[test]
+    fn a_distribution_is_the_median_of_the_rounds() {
+        let plot = distribution(&["one"], &[vec![(50.0, 10.0), (99.9, 90.0), (50.0, 30.0), (99.9, 70.0)]]);
+        assert_eq!(plot.lines, [("one".to_owned(), vec![(20.0, 50.0), (80.0, 99.9)])]);
+    }
 
     #[test]
     fn the_table_has_the_figures_that_were_measured() {
