@@ -5,10 +5,11 @@
 //! there, workers included, inherit the namespace. What arrives at `h2` is judged by tcpdump, which
 //! puts VLAN tags back by itself.
 
+mod net;
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,12 +20,9 @@ use datapath::port::af_packet::{AfPacket, AfPacketOptions};
 use datapath::port::pcap::PcapReader;
 use datapath::port::tap::{Tap, TapOptions};
 use datapath::port::{FramePool, LinkState, Port};
-use datapath::worker::{Engine, PortEvent, PortEventKind, TxQueues, Worker, WorkerConfig, Workers};
+use datapath::worker::{Engine, TxQueues, Worker, WorkerConfig, Workers};
+use net::{Events, Net, PATIENCE, Result, ip, ip_output, send_raw, tagged, within};
 use ofproto::ids::{MacAddr, PortNo, QueueId};
-
-type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 struct Cross;
 
@@ -32,105 +30,6 @@ impl Engine for Cross {
     fn process(&mut self, in_port: PortNo, frames: &mut Vec<Frame>, tx: &mut TxQueues, _now: Time) {
         for frame in frames.drain(..) {
             tx.push(PortNo(3 - in_port.0), QueueId(0), frame);
-        }
-    }
-}
-
-fn ip(args: &str) -> Result {
-    ip_output(args).map(drop)
-}
-
-fn ip_output(args: &str) -> Result<String> {
-    let out = Command::new("ip").args(args.split(' ')).output()?;
-    if !out.status.success() {
-        return Err(format!("ip {args}: {}", String::from_utf8_lossy(&out.stderr)).into());
-    }
-    Ok(String::from_utf8_lossy(&out.stdout).into_owned())
-}
-
-/// Moves the calling thread into a namespace.
-fn enter(ns: &str) -> Result {
-    let file = std::fs::File::open(format!("/run/netns/{ns}"))?;
-    let kind = rustix::thread::LinkNameSpaceType::Network;
-    rustix::thread::move_into_link_name_space(std::os::fd::AsFd::as_fd(&file), Some(kind))?;
-    Ok(())
-}
-
-/// Three namespaces, deleted on drop.
-struct Net {
-    h1: String,
-    h2: String,
-    sw: String,
-}
-
-impl Net {
-    /// `None` (and a printed reason) without root.
-    fn new() -> Result<Option<Self>> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        if !rustix::process::geteuid().is_root() {
-            println!("skipped: network namespaces need root");
-            return Ok(None);
-        }
-        let tag = format!("dp{}x{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let net = Self { h1: format!("{tag}h1"), h2: format!("{tag}h2"), sw: format!("{tag}sw") };
-        for ns in [&net.h1, &net.h2, &net.sw] {
-            ip(&format!("netns add {ns}"))?;
-            // Nobody should send anything unasked.
-            let sysctl = "sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1";
-            ip(&format!("netns exec {ns} {sysctl}"))?;
-        }
-        enter(&net.sw)?;
-        Ok(Some(net))
-    }
-
-    fn veth(&self, host: &str, host_if: &str, switch_if: &str) -> Result {
-        let sw = &self.sw;
-        ip(&format!("-n {sw} link add {switch_if} mtu 9000 type veth peer name {host_if} mtu 9000 netns {host}"))?;
-        ip(&format!("-n {sw} link set {switch_if} up"))?;
-        ip(&format!("-n {host} link set {host_if} up"))
-    }
-
-    fn two_veths() -> Result<Option<Self>> {
-        let Some(net) = Self::new()? else { return Ok(None) };
-        net.veth(&net.h1, "h1", "s1")?;
-        net.veth(&net.h2, "h2", "s2")?;
-        Ok(Some(net))
-    }
-
-    fn addresses(&self, if1: &str, if2: &str) -> Result {
-        for (ns, i, a) in [(&self.h1, if1, 1), (&self.h2, if2, 2)] {
-            ip(&format!("-n {ns} addr add 10.9.0.{a}/24 dev {i}"))?;
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Net {
-    fn drop(&mut self) {
-        for ns in [&self.h1, &self.h2, &self.sw] {
-            let _ = ip(&format!("netns del {ns}"));
-        }
-    }
-}
-
-#[derive(Clone, Default)]
-struct Events(Arc<Mutex<Vec<PortEvent>>>);
-
-impl Events {
-    fn wait_for(&self, port: u32, state: LinkState) -> Result {
-        let wanted = PortEvent { port: PortNo(port), kind: PortEventKind::Link(state) };
-        let start = Instant::now();
-        loop {
-            let mut seen = self.0.lock().map_err(|e| e.to_string())?;
-            if let Some(at) = seen.iter().position(|e| *e == wanted) {
-                seen.drain(..=at);
-                return Ok(());
-            }
-            if start.elapsed() > PATIENCE {
-                return Err(format!("no {wanted:?} among {seen:?}").into());
-            }
-            drop(seen);
-            thread::sleep(Duration::from_millis(10));
         }
     }
 }
@@ -209,47 +108,6 @@ impl Drop for Capture {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-/// Runs `f` on a thread in a namespace.
-fn within<T: Send + 'static>(ns: &str, f: impl FnOnce() -> Result<T> + Send + 'static) -> thread::JoinHandle<T> {
-    let ns = ns.to_owned();
-    thread::spawn(move || {
-        let run = || {
-            enter(&ns)?;
-            f()
-        };
-        run().unwrap_or_else(|e| panic!("in {ns}: {e}"))
-    })
-}
-
-fn send_raw(ns: &str, interface: &'static str, frames: Vec<Vec<u8>>) -> Result {
-    within(ns, move || {
-        // From one processor: each has a receive queue of its own in the kernel, and a sender that moves
-        // may overtake itself there, before any port has seen the frames.
-        let mut here = rustix::thread::CpuSet::new();
-        here.set(rustix::thread::sched_getcpu());
-        rustix::thread::sched_setaffinity(None, &here)?;
-        let mut socket = afpacket::sync::RawPacketStream::new()?;
-        socket.bind(interface)?;
-        for f in &frames {
-            socket.write_all(f)?;
-        }
-        Ok(())
-    })
-    .join()
-    .map_err(|_| "sender failed".into())
-}
-
-fn tagged(tags: &[(u16, u16)], ethertype: u16, payload: usize) -> Vec<u8> {
-    let mut f = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1];
-    for (tpid, tci) in tags {
-        f.extend(tpid.to_be_bytes());
-        f.extend(tci.to_be_bytes());
-    }
-    f.extend(ethertype.to_be_bytes());
-    f.extend((0..payload).map(|i| (i * 7) as u8));
-    f
 }
 
 fn every_kind() -> Vec<Vec<u8>> {
@@ -420,7 +278,7 @@ fn an_interface_may_go_down_and_come_back_and_be_replaced() -> Result {
 fn taps_carry_tcp_with_offloads_and_end_with_their_port() -> Result {
     let Some(net) = Net::new()? else { return Ok(()) };
     let mac = MacAddr([2, 0, 0, 0, 7, 1]);
-    let a = Tap::create("t1", &TapOptions { mac: Some(mac), mtu: Some(4000), up: true })?;
+    let a = Tap::create("t1", &TapOptions { mac: Some(mac), mtu: Some(4000), up: true, ..TapOptions::default() })?;
     assert_eq!(a.mac()?, mac);
     let shown = ip_output(&format!("-n {} link show t1", net.sw))?;
     assert!(shown.contains("mtu 4000") && shown.contains("UP"), "{shown}");

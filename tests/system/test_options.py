@@ -7,6 +7,8 @@ BAD = [
     (['--dpid', 'xyz', '--port', 'lo'], ['--dpid', 'hex']),
     (['--port', '0=eth0'], ['--port', '0']),
     (['--port', 'a_name_that_is_too_long'], ['--port', '15']),
+    (['--port', 'eth0,workers=none'], ['none', 'workers']),
+    (['--port', 'lo', '--worker-cpus', '0-'], ['cpu']),
     (['--port', 'eth0,type=floppy'], ['floppy', 'af_packet']),
     (['--port', 'lo', '--controller', 'carrier-pigeon:1'], ['carrier-pigeon', 'tcp']),
     (['--port', 'lo', '--controller', 'tcp:127.0.0.1:99999'], ['99999']),
@@ -45,6 +47,6 @@ def test_bad_file(tmp_path, text, words):
 def test_help_and_version():
     text = sh([binary('switchd'), '--help']).stdout
     for option in ('--name', '--dpid', '--port', '--controller', '--protocol', '--fail-mode', '--listen', '--workers',
-                   '--management', '--log', '--config', '--local-port'):
+                   '--management', '--log', '--config', '--local-port', '--worker-cpus'):
         assert option in text
     assert sh([binary('switchd'), '--version']).stdout.startswith('switchd ')

@@ -1,6 +1,9 @@
 """Interfaces come and go; ports keep their numbers and nothing dies."""
 
-from lab import Switch, sh, wait_for
+import os
+
+import pytest
+from lab import Switch, binary, sh, wait_for
 
 
 def ports(switch):
@@ -91,3 +94,80 @@ def test_drops_are_counted_by_port_and_reason(lab):
     assert hosts[1].ping(hosts[0], 2, 1) == 0
     assert drops(2)['no_such_port'] >= 1 and 'no_such_port' not in drops(1)
     assert switch.manage('counters')['drops']['no_such_port'] == drops(2)['no_such_port']
+
+
+# A worker's frames, by worker.
+def frames_by_worker(switch):
+    return [w['frames'] for w in switch.manage('counters')['workers']]
+
+
+SEND_FLOWS = r'''
+import socket, sys
+out = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(32)]
+for n in range(20):
+    for s in out:
+        s.sendto(b'%d' % n, (sys.argv[1], 9))
+'''
+
+
+@pytest.mark.parametrize('kind', ['af_packet', 'tap'])
+def test_several_workers_share_a_port(lab, kind):
+    """Each flow stays with one worker, all have some, and the port's life goes on as ever."""
+    sw, hosts = lab.star(2)
+    first = '1=s1,workers=2' if kind == 'af_packet' else '1=t1,type=tap,workers=2'
+    switch = Switch(lab, sw, '--workers', '2', ports=[first, '2=s2,workers=2'])
+    if kind == 'tap':
+        wait_for('the device', lambda: sh(['ip', '-n', sw, 'link', 'show', 't1'], check=False).returncode == 0)
+        sh(['ip', '-n', hosts[0].ns, 'link', 'del', 'eth0'])
+        sh(['ip', '-n', sw, 'link', 'set', 't1', 'name', 'eth0', 'netns', hosts[0].ns])
+        hosts[0].run('ip link set eth0 address %s up' % hosts[0].mac)
+        hosts[0].run('ip addr add 10.0.0.1/24 dev eth0')
+    wait_for('forwarding', lambda: hosts[0].ping(hosts[1], 1, 1) == 1)
+    before = frames_by_worker(switch)
+    received = ports(switch)[1]['rx_packets']
+    for a, b in (hosts, reversed(hosts)):
+        a.run(['python3', '-c', SEND_FLOWS, b.ip])
+    wait_for('both workers to have flows of both ports',
+             lambda: all(now - then > 200 for now, then in zip(frames_by_worker(switch), before)))
+    wait_for('all of them', lambda: ports(switch)[1]['rx_packets'] - received >= 640)
+    assert hosts[0].iperf(hosts[1], 1) > 0.01
+    # Port 2 loses its link, then its interface, then its place in the switch, and comes back from each.
+    hosts[1].run('ip link set eth0 down')
+    wait_for('link down', lambda: ports(switch)[2]['link'] == 'down')
+    hosts[1].run('ip link set eth0 up')
+    wait_for('forwarding after the link came back', lambda: hosts[0].ping(hosts[1], 1, 1) == 1)
+    sh(['ip', '-n', sw, 'link', 'del', 's2'])
+    wait_for('no interface', lambda: ports(switch)[2]['link'] == 'down')
+    lab.link(sw, 's2', hosts[1].ns, 'eth0')
+    hosts[1].run('ip link set eth0 address %s' % hosts[1].mac)
+    hosts[1].run('ip addr add 10.0.0.2/24 dev eth0')
+    wait_for('forwarding through another interface', lambda: hosts[0].ping(hosts[1], 1, 1) == 1)
+    switch.manage('del-port', {'port': '2'})
+    switch.manage('add-port', {'port': '2=s2,workers=2'})
+    wait_for('forwarding through the port added again', lambda: hosts[0].ping(hosts[1], 1, 1) == 1)
+    before = frames_by_worker(switch)
+    hosts[1].run(['python3', '-c', SEND_FLOWS, hosts[0].ip])
+    wait_for('both workers to have flows',
+             lambda: all(now > then + 50 for now, then in zip(frames_by_worker(switch), before)))
+    # What isn't wanted isn't taken from any part.
+    switch.ofctl('mod-port', '2', 'no-receive')
+    assert hosts[1].ping(hosts[0], 2, 1) == 0
+    switch.ofctl('mod-port', '2', 'receive')
+    wait_for('frames to be taken again', lambda: hosts[1].ping(hosts[0], 1, 1) == 1)
+    assert switch.process.poll() is None
+
+
+def test_workers_run_where_they_are_pinned(lab):
+    sw, hosts = lab.star(2)
+    allowed = sorted(os.sched_getaffinity(0))
+    switch = Switch(lab, sw, '--workers', '3', '--worker-cpus', ','.join(map(str, allowed[:2])),
+                    ports=['1=s1,workers=3', '2=s2'])
+    assert hosts[0].ping(hosts[1]) == 3
+    threads = {}
+    for task in os.listdir('/proc/%d/task' % switch.process.pid):
+        with open('/proc/%d/task/%s/comm' % (switch.process.pid, task)) as f:
+            threads[f.read().strip()] = os.sched_getaffinity(int(task))
+    wanted = {'br0-w%d' % i: {allowed[:2][i % len(allowed[:2])]} for i in range(3)}
+    assert {name: cpus for name, cpus in threads.items() if name in wanted} == wanted
+    done = sh([binary('switchd'), '--worker-cpus', '1000', '--port', 'lo'], check=False, timeout=20)
+    assert done.returncode != 0 and '1000' in done.stderr

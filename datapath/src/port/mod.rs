@@ -1,8 +1,8 @@
 //! Ports: where frames come in and go out.
 //!
-//! A [`Port`] is a factory shared by everyone. One worker opens its receive half ([`PortRx`]); every
-//! worker, and whoever else sends, opens a transmit half of its own ([`PortTx`]), so that neither
-//! receiving nor sending takes a lock. Frames of every kind pass byte for byte: tagged, double-tagged,
+//! A [`Port`] is a factory shared by everyone. One worker opens its receive half ([`PortRx`]), or several
+//! a part of it each; every worker, and whoever else sends, opens a transmit half of its own
+//! ([`PortTx`]), so that neither receiving nor sending takes a lock. Frames of every kind pass byte for byte: tagged, double-tagged,
 //! MPLS, jumbo, and super-frames with their offload work described in [`Frame::offload`].
 //!
 //! Interface loss is an event, not an error: [`PortRx::check`] reports it and [`PortRx::reopen`]
@@ -88,6 +88,15 @@ pub trait Port: Send + Sync {
     /// # Errors
     /// The interface is missing, permissions, or the half is taken.
     fn open_rx(&self) -> Result<Box<dyn PortRx>, PortError>;
+
+    /// Opens the receive side in as many parts as the port was made for, `most` at most, each for a
+    /// worker of its own. All frames of a flow come through the same part.
+    ///
+    /// # Errors
+    /// As [`Port::open_rx`]; then none is open.
+    fn open_rx_parts(&self, _most: usize) -> Result<Vec<Box<dyn PortRx>>, PortError> {
+        Ok(vec![self.open_rx()?])
+    }
 
     /// Opens a transmit half; any number may be open.
     ///

@@ -2,6 +2,12 @@
 //!
 //! Every frame carries a virtio header, so the host's stack may leave checksums and segmentation
 //! undone in both directions. The device lives as long as any handle or the port itself is open.
+//!
+//! A device with several queues is received from in as many parts. The kernel chooses the queue of a
+//! frame by a hash of its flow, but remembers for each flow the queue that the other direction was last
+//! sent through, and so would let the flow move between queues, and its frames overtake each other.
+//! Therefore everything is sent through one more queue that is detached: nothing comes in there and
+//! nothing is remembered of it.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice, IoSliceMut};
@@ -30,17 +36,34 @@ pub struct TapOptions {
     pub mtu: Option<u32>,
     /// Bring it up.
     pub up: bool,
+    /// Queues from which as many workers may receive. 0 counts as 1.
+    pub queues: usize,
 }
 
 #[derive(Debug)]
 struct Shared {
     name: InterfaceName,
-    device: File,
+    /// The device's first queue.
+    device: Arc<File>,
+    /// How many queues there may be.
+    queues: usize,
+    /// The detached queue of a device with several.
+    sender: Option<File>,
     stats: PortStats,
     receiving: AtomicBool,
 }
 
 impl Shared {
+    /// The device's name now. By a name that no interface bears (here), the kernel would make another
+    /// device instead of a queue.
+    fn present_name(&self) -> Result<InterfaceName, PortError> {
+        let failed = |what| PortError::open(&self.name, what);
+        let name = sys::tun_name(self.device.as_fd()).map_err(failed("TUNGETIFF"))?;
+        let control = sys::control_socket().map_err(failed("control socket"))?;
+        sys::interface_index(control.as_fd(), &name).map_err(failed("interface"))?;
+        Ok(name)
+    }
+
     /// Whether the device exists, in whichever network namespace.
     ///
     /// A zero-length poll can't tell; a deleted device answers every ioctl with EBADFD. Its name is no
@@ -48,6 +71,22 @@ impl Shared {
     fn attached(&self) -> bool {
         sys::tun_set_vnet_header(self.device.as_fd(), VNET_LEN).is_ok()
     }
+}
+
+/// One more queue of the device `name`, or the device itself.
+fn open_queue(name: &InterfaceName, several: bool) -> Result<File, PortError> {
+    let failed = |what| PortError::open(name, what);
+    let queue = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC)
+        .open("/dev/net/tun")
+        .map_err(failed("/dev/net/tun"))?;
+    let flags = libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
+    let flags = flags | if several { libc::IFF_MULTI_QUEUE } else { 0 };
+    sys::tun_attach(queue.as_fd(), name, flags).map_err(failed("TUNSETIFF"))?;
+    sys::tun_set_vnet_header(queue.as_fd(), VNET_LEN).map_err(failed("TUNSETVNETHDRSZ"))?;
+    Ok(queue)
 }
 
 /// A TAP port. Its interface exists from [`Tap::create`] until the last handle is dropped.
@@ -62,16 +101,9 @@ impl Tap {
     pub fn create(name: &str, options: &TapOptions) -> Result<Self, PortError> {
         let name = interface_name(name)?;
         let failed = |what| PortError::open(&name, what);
-        let device = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC)
-            .open("/dev/net/tun")
-            .map_err(failed("/dev/net/tun"))?;
+        let several = options.queues > 1;
+        let device = open_queue(&name, several)?;
         let fd = device.as_fd();
-        sys::tun_attach(fd, &name, libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR)
-            .map_err(failed("TUNSETIFF"))?;
-        sys::tun_set_vnet_header(fd, VNET_LEN).map_err(failed("TUNSETVNETHDRSZ"))?;
         let base = libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6 | libc::TUN_F_TSO_ECN;
         // Kernels before 6.2 know no UDP segmentation.
         sys::tun_set_offload(fd, base | libc::TUN_F_USO4 | libc::TUN_F_USO6)
@@ -87,7 +119,21 @@ impl Tap {
         if options.up {
             sys::set_interface_up(control.as_fd(), &name, true).map_err(failed("bring up"))?;
         }
-        Ok(Self(Arc::new(Shared { name, device, stats: PortStats::default(), receiving: AtomicBool::new(false) })))
+        let sender = if several {
+            let queue = open_queue(&name, several)?;
+            sys::tun_detach_queue(queue.as_fd()).map_err(failed("TUNSETQUEUE"))?;
+            Some(queue)
+        } else {
+            None
+        };
+        Ok(Self(Arc::new(Shared {
+            name,
+            device: Arc::new(device),
+            queues: options.queues.max(1),
+            sender,
+            stats: PortStats::default(),
+            receiving: AtomicBool::new(false),
+        })))
     }
 
     /// The device's Ethernet address.
@@ -114,15 +160,29 @@ impl Port for Tap {
     }
 
     fn open_rx(&self) -> Result<Box<dyn PortRx>, PortError> {
+        self.open_rx_parts(1)?.pop().ok_or_else(|| PortError::Busy(self.name().to_owned()))
+    }
+
+    fn open_rx_parts(&self, most: usize) -> Result<Vec<Box<dyn PortRx>>, PortError> {
         if self.0.receiving.swap(true, Ordering::AcqRel) {
             return Err(PortError::Busy(self.name().to_owned()));
         }
-        Ok(Box::new(TapRx {
-            counter: self.0.stats.receiver(),
-            overflow: vec![0; MAX_FRAME],
-            large: false,
-            shared: Arc::clone(&self.0),
-        }))
+        let whole = Arc::new(Receiving(Arc::clone(&self.0)));
+        let mut queues = vec![Arc::clone(&self.0.device)];
+        // A queue that nobody reads would swallow the frames of its flows: it exists as long as its part.
+        for _ in 1..self.0.queues.min(most) {
+            queues.push(Arc::new(open_queue(&self.0.present_name()?, true)?));
+        }
+        let parts = queues.into_iter().map(|queue| {
+            Box::new(TapRx {
+                queue,
+                counter: self.0.stats.receiver(),
+                overflow: vec![0; MAX_FRAME],
+                large: false,
+                whole: Arc::clone(&whole),
+            }) as Box<dyn PortRx>
+        });
+        Ok(parts.collect())
     }
 
     fn open_tx(&self) -> Result<Box<dyn PortTx>, PortError> {
@@ -138,20 +198,25 @@ impl Port for Tap {
     }
 }
 
+/// The receive side, taken as long as a part of it is open.
+#[derive(Debug)]
+struct Receiving(Arc<Shared>);
+
+impl Drop for Receiving {
+    fn drop(&mut self) {
+        self.0.receiving.store(false, Ordering::Release);
+    }
+}
+
 #[derive(Debug)]
 struct TapRx {
+    queue: Arc<File>,
     counter: Counter,
     /// Where the part of a frame goes that doesn't fit a small buffer.
     overflow: Vec<u8>,
     /// The last frame was large: read the next one into a large buffer at once.
     large: bool,
-    shared: Arc<Shared>,
-}
-
-impl Drop for TapRx {
-    fn drop(&mut self) {
-        self.shared.receiving.store(false, Ordering::Release);
-    }
+    whole: Arc<Receiving>,
 }
 
 impl PortRx for TapRx {
@@ -164,7 +229,7 @@ impl PortRx for TapRx {
             let room = frame.room_mut().len();
             let mut parts =
                 [IoSliceMut::new(&mut header), IoSliceMut::new(frame.room_mut()), IoSliceMut::new(&mut self.overflow)];
-            let len = match rustix::io::readv(&self.shared.device, &mut parts) {
+            let len = match rustix::io::readv(&*self.queue, &mut parts) {
                 Ok(n) => n.saturating_sub(VNET_LEN),
                 Err(e) => {
                     pool.put(frame);
@@ -207,11 +272,11 @@ impl PortRx for TapRx {
     }
 
     fn each_fd(&self, each: &mut dyn FnMut(BorrowedFd<'_>)) {
-        each(self.shared.device.as_fd());
+        each(self.queue.as_fd());
     }
 
     fn check(&mut self) -> LinkState {
-        if self.shared.attached() { LinkState::Up } else { LinkState::Gone }
+        if self.whole.0.attached() { LinkState::Up } else { LinkState::Gone }
     }
 
     fn reopen(&mut self) -> Result<(), PortError> {
@@ -231,10 +296,11 @@ struct TapTx {
 impl PortTx for TapTx {
     fn transmit(&mut self, _queue: QueueId, frames: &mut Vec<Frame>, pool: &mut FramePool) -> Transmitted {
         let (mut packets, mut bytes, mut dropped, mut errors) = (0, 0, 0, 0);
+        let device = self.shared.sender.as_ref().unwrap_or(&self.shared.device);
         for frame in frames.iter() {
             let header = vnet::encode(&frame.offload, frame.bytes());
             let parts = [IoSlice::new(&header), IoSlice::new(frame.bytes())];
-            match rustix::io::writev(&self.shared.device, &parts) {
+            match rustix::io::writev(device, &parts) {
                 Ok(_) => {
                     packets += 1;
                     bytes += frame.len() as u64;

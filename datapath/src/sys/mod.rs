@@ -52,6 +52,21 @@ pub(crate) fn packet_drops(fd: BorrowedFd<'_>) -> io::Result<u32> {
     Ok(drops)
 }
 
+/// Makes a bound packet socket share what it receives with others of a group, by flow. Without a number a
+/// new group begins; its number is the result.
+pub(crate) fn join_fanout(fd: BorrowedFd<'_>, group: Option<u16>) -> io::Result<u16> {
+    /// Let the kernel choose a number that nobody uses.
+    const UNIQUE: u32 = 0x2000;
+    /// In a group, the socket's own `PACKET_IGNORE_OUTGOING` counts for nothing.
+    const IGNORE_OUTGOING: u32 = 0x4000;
+    let unique = if group.is_none() { UNIQUE } else { 0 };
+    let mode = libc::PACKET_FANOUT_HASH as u32 | IGNORE_OUTGOING | unique;
+    let value = mode << 16 | u32::from(group.unwrap_or(0));
+    setsockopt(fd, libc::SOL_PACKET, libc::PACKET_FANOUT, &value)?;
+    let [joined] = getsockopt_u32s(fd, libc::SOL_PACKET, libc::PACKET_FANOUT)?;
+    Ok(joined as u16)
+}
+
 /// A packet socket that receives nothing yet.
 pub(crate) fn packet_socket() -> io::Result<OwnedFd> {
     // SAFETY: plain call; a non-negative result is a descriptor that nobody else owns.
@@ -223,6 +238,23 @@ pub(crate) fn tun_attach(fd: BorrowedFd<'_>, name: &InterfaceName, flags: c_int)
     let mut r = name.request();
     r.ifr_ifru.ifru_flags = flags as libc::c_short;
     interface_ioctl(fd, libc::TUNSETIFF as _, &mut r)
+}
+
+/// The name of the device that a queue belongs to.
+pub(crate) fn tun_name(fd: BorrowedFd<'_>) -> io::Result<InterfaceName> {
+    // SAFETY: an all-zero ifreq is valid: integers and a union of plain data.
+    let mut r: libc::ifreq = unsafe { std::mem::zeroed() };
+    interface_ioctl(fd, libc::TUNGETIFF as _, &mut r)?;
+    let name: Vec<u8> = r.ifr_name.iter().map(|c| *c as u8).take_while(|b| *b != 0).collect();
+    InterfaceName::new(&String::from_utf8_lossy(&name)).map_err(io::Error::other)
+}
+
+/// Detaches a queue of a device that has several: it can be sent through, but nothing comes in there.
+pub(crate) fn tun_detach_queue(fd: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: an all-zero ifreq is valid: integers and a union of plain data.
+    let mut r: libc::ifreq = unsafe { std::mem::zeroed() };
+    r.ifr_ifru.ifru_flags = libc::IFF_DETACH_QUEUE as libc::c_short;
+    interface_ioctl(fd, libc::TUNSETQUEUE as _, &mut r)
 }
 
 /// Which unfinished work the device may be handed (`TUN_F_*`).

@@ -2,7 +2,8 @@
 //!
 //! A worker owns the receive halves of its ports, one transmit half of every port, its buffers and
 //! its engine; nothing is shared on the way of a frame. Everything else reaches it through a bounded
-//! channel. Frames of one flow keep their order: they come in on one port, which one worker owns.
+//! channel. Frames of one flow keep their order: they come in on one port, which one worker owns, or in
+//! one of its parts, which one worker owns.
 //!
 //! A worker that finds nothing to do spins for a moment and then sleeps in `poll`, having told the
 //! engine that it goes offline. A panic ends the engine, not the worker: a new engine is made and the
@@ -229,7 +230,7 @@ impl<E: Engine> Worker<E> {
         Ok(())
     }
 
-    /// Gives the worker a port's receive half.
+    /// Gives the worker a port's receive half, or a part of it; it keeps those that it has.
     ///
     /// # Errors
     /// [`Stopped`]
@@ -237,7 +238,7 @@ impl<E: Engine> Worker<E> {
         self.send(Command::AddRx(no, rx))
     }
 
-    /// Lets go of a port's receive half.
+    /// Lets go of a port's receive half, or of all parts that the worker has.
     ///
     /// # Errors
     /// [`Stopped`]
@@ -300,11 +301,12 @@ impl<E> Drop for Worker<E> {
 }
 
 /// All workers of a datapath: spreads ports over them. Every worker can send to every port; each
-/// port's receive half goes to the worker that has the fewest.
+/// port's receive half goes to the worker that has the fewest, each of its parts to another one.
 #[derive(Debug)]
 pub struct Workers<E> {
     workers: Vec<Worker<E>>,
-    placed: Mutex<HashMap<PortNo, usize>>,
+    /// Which workers receive from a port.
+    placed: Mutex<HashMap<PortNo, Vec<usize>>>,
 }
 
 impl<E: Engine> Workers<E> {
@@ -325,11 +327,10 @@ impl<E: Engine> Workers<E> {
     pub fn add_port(&self, no: PortNo, port: &dyn Port) -> Result<(), PortError> {
         let stopped = |e: Stopped| PortError::Io(io::Error::other(e));
         let mut placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
-        let least = (0..self.workers.len()).min_by_key(|i| placed.values().filter(|w| *w == i).count());
-        let (Some(least), false) = (least, placed.contains_key(&no)) else {
+        if self.workers.is_empty() || placed.contains_key(&no) {
             return Err(PortError::Busy(port.name().to_owned()));
-        };
-        let rx = port.open_rx()?;
+        }
+        let parts = port.open_rx_parts(self.workers.len())?;
         let halves = self.workers.iter().map(|_| port.open_tx()).collect::<Result<Vec<_>, _>>()?;
         for (worker, tx) in self.workers.iter().zip(halves) {
             worker.add_tx(no, tx).map_err(stopped)?;
@@ -337,9 +338,15 @@ impl<E: Engine> Workers<E> {
         for worker in &self.workers {
             worker.sync().map_err(stopped)?;
         }
-        self.workers[least].add_rx(no, rx).map_err(stopped)?;
-        placed.insert(no, least);
-        self.workers[least].sync().map_err(stopped)
+        let mut order: Vec<usize> = (0..self.workers.len()).collect();
+        order.sort_by_key(|i| placed.values().flatten().filter(|w| *w == i).count());
+        // Nobody has more than one part unless there are more parts than workers.
+        let takers: Vec<usize> = order.into_iter().cycle().take(parts.len()).collect();
+        for (rx, i) in parts.into_iter().zip(&takers) {
+            self.workers[*i].add_rx(no, rx).map_err(stopped)?;
+        }
+        placed.insert(no, takers);
+        self.sync().map_err(stopped)
     }
 
     /// Takes a port from all workers. When this returns nobody holds a half of it.
@@ -348,10 +355,11 @@ impl<E: Engine> Workers<E> {
     /// A worker is gone.
     pub fn remove_port(&self, no: PortNo) -> Result<(), Stopped> {
         let mut placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(worker) = placed.remove(&no).and_then(|i| self.workers.get(i)) {
+        let takers = placed.remove(&no).unwrap_or_default();
+        for worker in takers.iter().filter_map(|i| self.workers.get(*i)) {
             worker.remove_rx(no)?;
-            worker.sync()?;
         }
+        self.sync()?;
         for worker in &self.workers {
             worker.remove_tx(no)?;
         }

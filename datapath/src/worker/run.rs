@@ -84,7 +84,6 @@ impl<E: Engine> State<E> {
         while let Ok(command) = self.commands.try_recv() {
             match command {
                 Command::AddRx(no, rx) => {
-                    self.ports.retain(|p| p.no != no);
                     let cheap = rx.cheap_when_idle();
                     self.ports.push(RxPort { no, rx, hot: true, cheap, state: LinkState::Up, polled: 0 });
                     self.next_check = now;

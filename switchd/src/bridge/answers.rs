@@ -261,8 +261,21 @@ fn counters<P: Packets>(s: &Switch<P>) -> Value {
     let by_reason = |counts: [u64; 7]| -> serde_json::Map<String, Value> {
         names.iter().zip(counts).map(|(r, n)| ((*r).to_owned(), json!(n))).collect()
     };
+    let workers: Vec<Value> = (s.packets.worker_counters().iter().enumerate())
+        .map(|(i, c)| {
+            json!({
+                "id": i,
+                "rounds": c.rounds,
+                "frames": c.frames,
+                "sleeps": c.sleeps,
+                "panics": c.panics,
+                "unknown_port_drops": c.unknown_port_drops,
+            })
+        })
+        .collect();
     json!({
         "drops": drops,
+        "workers": workers,
         "controller_queue": {
             "queued": punts.queued(),
             "waiting": punts.len(),

@@ -29,6 +29,7 @@ use datapath::program::{Place, Program, compile_packet_out};
 use datapath::publish::FragmentHandling;
 use datapath::punt::Punt;
 use datapath::table::Miss;
+use datapath::worker::WorkerCounters;
 use ofproto::action::Action;
 use ofproto::field::FieldId;
 use ofproto::flow::FlowMod;
@@ -61,6 +62,10 @@ pub trait Packets: Send {
     /// A queue's counters, if the port has it.
     fn queue_counters(&self, _port: PortNo, _queue: QueueId) -> Option<QueueCounters> {
         None
+    }
+    /// What each worker has counted.
+    fn worker_counters(&self) -> Vec<WorkerCounters> {
+        Vec::new()
     }
     /// Sets a port's interface administratively up or down. Doesn't wait until it is.
     fn set_port_up(&self, _port: PortNo, _up: bool) {}

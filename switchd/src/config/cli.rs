@@ -1,6 +1,6 @@
 //! The command line.
 
-use super::value::{self, CertName, ControllerSpec, FailMode, IfName, Listen, ManagementPath, PortSpec};
+use super::value::{self, CertName, ControllerSpec, CpuList, FailMode, IfName, Listen, ManagementPath, PortSpec};
 use super::{BridgeOptions, Options, Origin, QueueSpec, Sourced};
 use clap::Parser;
 use ofproto::Version;
@@ -36,11 +36,12 @@ pub struct Cli {
     #[arg(long, value_name = "HEX16", value_parser = value::dpid, help_heading = "Bridge")]
     dpid: Option<Dpid>,
 
-    /// A port: [NO=]IFNAME[,type=af_packet|tap] (repeatable)
+    /// A port: [NO=]IFNAME[,type=af_packet|tap][,workers=N] (repeatable)
     ///
     /// NO is its OpenFlow port number, 1 to 65279; without it the lowest free one is taken. The
     /// interface may come later, go away and come back: its port keeps the number. `type=tap` makes
-    /// the interface and takes it away at the end.
+    /// the interface and takes it away at the end. With `workers=N` the kernel shares its frames out over
+    /// N of the worker threads, by flow, so that each flow keeps its order.
     #[arg(long = "port", value_name = "PORT", value_parser = PortSpec::from_str, help_heading = "Bridge")]
     port: Vec<PortSpec>,
 
@@ -136,6 +137,13 @@ pub struct Cli {
     #[arg(long, value_name = "N", value_parser = parse_workers, help_heading = "Process")]
     workers: Option<usize>,
 
+    /// CPUs that the worker threads are pinned to, such as `0,2-3`
+    ///
+    /// Each worker of a bridge gets the next one, from the beginning again when there are more workers.
+    /// Unless given, they run where the system puts them.
+    #[arg(long, value_name = "CPUS", value_parser = CpuList::from_str, help_heading = "Process")]
+    worker_cpus: Option<CpuList>,
+
     /// Management socket, or `none`; by default /run/switchd/NAME.sock
     #[arg(long, value_name = "PATH", value_parser = ManagementPath::from_str, help_heading = "Process")]
     management: Option<ManagementPath>,
@@ -201,6 +209,7 @@ impl Cli {
                 tls_bind_dpid: self.tls_bind_dpid.then(|| one(true, "--tls-bind-dpid")),
             }],
             workers: self.workers,
+            worker_cpus: self.worker_cpus,
             management: self.management,
             log: self.log.map(|v| one(v, "--log")),
         }

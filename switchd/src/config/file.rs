@@ -3,7 +3,7 @@
 //! The file is walked by hand rather than by serde so that each mistake names its key, its line and
 //! what was expected there.
 
-use super::value::{self, ManagementPath};
+use super::value::{self, CpuList, ManagementPath};
 use super::{BridgeOptions, ConfigError, Options, Origin, QueueSpec, Sourced, queue_id};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,7 +37,7 @@ const BRIDGE_KEYS: [&str; 18] = [
     "tls-bind-dpid",
 ];
 
-const PROCESS_KEYS: [&str; 4] = ["workers", "management", "log", "bridge"];
+const PROCESS_KEYS: [&str; 5] = ["workers", "worker-cpus", "management", "log", "bridge"];
 
 /// Reads a file.
 ///
@@ -79,6 +79,7 @@ pub fn parse(name: &str, text: &str) -> Result<Options, ConfigError> {
                 let n = file.number(value, "workers")?;
                 options.workers = Some(value::workers(n).map_err(|e| file.wrong(value, "workers", e))?);
             }
+            "worker-cpus" => options.worker_cpus = Some(file.parsed::<CpuList>(value, "worker-cpus")?.value),
             "management" => options.management = Some(file.parsed::<ManagementPath>(value, "management")?.value),
             "log" => options.log = Some(file.string(value, "log")?),
             "bridge" => {

@@ -13,7 +13,7 @@ pub use cli::Cli;
 pub use file::{parse as parse_file, read as read_file};
 pub use queue::{MAX_QUEUE, QueueSpec, Rate, queue_id};
 pub use value::{
-    CertName, ControllerSpec, FailMode, HostPort, IfName, Listen, ManagementPath, PortKind, PortSpec, Target,
+    CertName, ControllerSpec, CpuList, FailMode, HostPort, IfName, Listen, ManagementPath, PortKind, PortSpec, Target,
 };
 
 use ofproto::Version;
@@ -139,6 +139,8 @@ pub struct Options {
     pub bridges: Vec<BridgeOptions>,
     /// Worker threads.
     pub workers: Option<usize>,
+    /// CPUs for them.
+    pub worker_cpus: Option<CpuList>,
     /// Management socket.
     pub management: Option<ManagementPath>,
     /// Log filter.
@@ -214,6 +216,8 @@ pub struct Config {
     pub bridges: Vec<BridgeConfig>,
     /// Worker threads of each bridge.
     pub workers: Option<usize>,
+    /// CPUs that they are pinned to, one after the other and from the beginning again; none: they aren't.
+    pub worker_cpus: Vec<usize>,
     /// Management socket.
     pub management: Management,
     /// Log filter and where it was written.
@@ -265,7 +269,13 @@ impl Config {
                 Management::Default(format!("/run/switchd/{name}.sock").into())
             }
         };
-        Ok(Self { bridges, workers: cli.workers.or(file.workers), management, log: cli.log.or(file.log) })
+        Ok(Self {
+            bridges,
+            workers: cli.workers.or(file.workers),
+            worker_cpus: cli.worker_cpus.or(file.worker_cpus).map(|c| c.0).unwrap_or_default(),
+            management,
+            log: cli.log.or(file.log),
+        })
     }
 }
 

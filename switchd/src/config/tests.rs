@@ -36,7 +36,7 @@ fn every_long_option_of_a_bridge_is_a_key() {
     let text = r#"
         name = "s1"
         dpid = "0x10"
-        port = ["1=eth1", "eth2,type=tap"]
+        port = ["1=eth1", "eth2,type=tap,workers=2"]
         local-port = true
         fail-mode = "secure"
         controller = "tls:c1"
@@ -50,6 +50,7 @@ fn every_long_option_of_a_bridge_is_a_key() {
         tls-cert = "c"
         tls-ca = "a"
         workers = 3
+        worker-cpus = "0,2-3"
         management = "none"
         log = "debug"
     "#;
@@ -62,7 +63,7 @@ fn every_long_option_of_a_bridge_is_a_key() {
         "--port",
         "1=eth1",
         "--port",
-        "eth2,type=tap",
+        "eth2,workers=2,type=tap",
         "--local-port",
         "--fail-mode",
         "secure",
@@ -88,6 +89,8 @@ fn every_long_option_of_a_bridge_is_a_key() {
         "a",
         "--workers",
         "3",
+        "--worker-cpus",
+        "0,2,3",
         "--management",
         "none",
         "--log",

@@ -86,7 +86,7 @@ impl FromStr for PortKind {
     }
 }
 
-/// One `--port`: `[NO=]IFNAME[,type=KIND]`.
+/// One `--port`: `[NO=]IFNAME[,type=KIND][,workers=N]`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PortSpec {
     /// The OpenFlow number, if the user chose it.
@@ -95,6 +95,18 @@ pub struct PortSpec {
     pub name: IfName,
     /// How to reach it.
     pub kind: PortKind,
+    /// How many workers receive from it, if there are so many.
+    pub workers: usize,
+}
+
+impl PortSpec {
+    /// What may follow the name.
+    const OPTIONS: &str = "`type=af_packet|tap` or `workers=N`";
+
+    /// A port as `--port IFNAME` makes it.
+    pub fn new(name: IfName) -> Self {
+        Self { number: None, name, kind: PortKind::default(), workers: 1 }
+    }
 }
 
 impl FromStr for PortSpec {
@@ -111,16 +123,20 @@ impl FromStr for PortSpec {
             }
         };
         let name = name.parse()?;
-        let mut kind = None;
+        let (mut kind, mut workers) = (None, None);
         for option in parts {
             match option.split_once('=') {
                 Some(("type", _)) if kind.is_some() => return Err("`type` is given twice".into()),
                 Some(("type", v)) => kind = Some(v.parse()?),
-                Some((key, _)) => return Err(format!("unknown port option `{key}`; expected `type=af_packet|tap`")),
-                None => return Err(format!("`{option}` is no port option; expected `type=af_packet|tap`")),
+                Some(("workers", _)) if workers.is_some() => return Err("`workers` is given twice".into()),
+                Some(("workers", v)) => {
+                    workers = Some(self::workers(v.parse().map_err(|_| format!("`{v}` is no number of workers"))?)?);
+                }
+                Some((key, _)) => return Err(format!("unknown port option `{key}`; expected {}", Self::OPTIONS)),
+                None => return Err(format!("`{option}` is no port option; expected {}", Self::OPTIONS)),
             }
         }
-        Ok(Self { number, name, kind: kind.unwrap_or_default() })
+        Ok(Self { number, name, kind: kind.unwrap_or_default(), workers: workers.unwrap_or(1) })
     }
 }
 
@@ -129,7 +145,8 @@ impl fmt::Display for PortSpec {
         if let Some(n) = self.number {
             write!(f, "{}=", n.0)?;
         }
-        write!(f, "{},type={}", self.name, self.kind.name())
+        write!(f, "{},type={}", self.name, self.kind.name())?;
+        if self.workers == 1 { Ok(()) } else { write!(f, ",workers={}", self.workers) }
     }
 }
 
@@ -457,6 +474,37 @@ pub fn workers(n: i64) -> Result<usize, String> {
         .ok_or_else(|| format!("{n} workers can't be; expected 1 to {MAX_WORKERS}"))
 }
 
+/// CPUs, as in `0,2-3`: not empty, in the order given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CpuList(pub Vec<usize>);
+
+impl FromStr for CpuList {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, String> {
+        let number = |text: &str| {
+            let n = text.parse::<usize>().ok().filter(|n| *n <= MAX_CPU);
+            n.ok_or_else(|| format!("`{text}` is no CPU; expected 0 to {MAX_CPU}, as in `0,2-3`"))
+        };
+        let mut cpus = Vec::new();
+        for part in s.split(',') {
+            match part.split_once('-') {
+                None => cpus.push(number(part)?),
+                Some((from, to)) => {
+                    let (from, to) = (number(from)?, number(to)?);
+                    if from > to {
+                        return Err(format!("`{part}` runs backwards"));
+                    }
+                    cpus.extend(from..=to);
+                }
+            }
+            if cpus.len() > MAX_CPU + 1 {
+                return Err(format!("more than {} CPUs", MAX_CPU + 1));
+            }
+        }
+        Ok(Self(cpus))
+    }
+}
+
 /// Seconds between probes; 0 is never.
 pub fn probe(n: i64) -> Result<u32, String> {
     u32::try_from(n)
@@ -487,6 +535,9 @@ pub const MAX_PACKET_INS: u32 = 10_000_000;
 /// Longest silence before a probe, in seconds: a day.
 pub const MAX_PROBE: u32 = 86_400;
 
+/// The highest number of a CPU.
+pub const MAX_CPU: usize = 1023;
+
 /// Most worker threads.
 pub const MAX_WORKERS: usize = 64;
 
@@ -500,7 +551,10 @@ mod tests {
         assert_eq!((p.number, p.name.as_str(), p.kind), (Some(PortNo(3)), "eth0", PortKind::Tap));
         assert_eq!(p.to_string(), "3=eth0,type=tap");
         let p: PortSpec = "s1-eth1".parse().unwrap();
-        assert_eq!((p.number, p.kind), (None, PortKind::AfPacket));
+        assert_eq!((p.number, p.kind, p.workers), (None, PortKind::AfPacket, 1));
+        let p: PortSpec = "s1-eth1,workers=3".parse().unwrap();
+        assert_eq!((p.kind, p.workers), (PortKind::AfPacket, 3));
+        assert_eq!(p.to_string(), "s1-eth1,type=af_packet,workers=3");
     }
 
     #[test]
@@ -516,9 +570,28 @@ mod tests {
             ("eth0,type=dpdk", "expected `af_packet` or `tap`"),
             ("eth0,speed=10", "unknown port option `speed`"),
             ("eth0,tap", "expected `type="),
+            ("eth0,workers=0", "expected 1 to 64"),
+            ("eth0,workers=65", "expected 1 to 64"),
+            ("eth0,workers=all", "`all` is no number of workers"),
+            ("eth0,workers=2,workers=2", "twice"),
             ("eth0,type=tap,type=tap", "twice"),
         ] {
             let e = text.parse::<PortSpec>().unwrap_err();
+            assert!(e.contains(why), "{text}: {e}");
+        }
+    }
+
+    #[test]
+    fn cpus_are_numbers_and_ranges() {
+        assert_eq!("0,2-3,1".parse(), Ok(CpuList(vec![0, 2, 3, 1])));
+        for (text, why) in [
+            ("", "expected 0 to 1023"),
+            ("0,x", "`x`"),
+            ("3-1", "backwards"),
+            ("1024", "0 to 1023"),
+            ("0-1023,0", "more"),
+        ] {
+            let e = text.parse::<CpuList>().unwrap_err();
             assert!(e.contains(why), "{text}: {e}");
         }
     }

@@ -1,7 +1,7 @@
 //! One bridge's parts: control and workers, its thread, its ports, its connections.
 
 use super::Shared;
-use super::packets::{WorkerPackets, start_workers};
+use super::packets::{Crew, WorkerPackets, start_workers};
 use super::router::ToBridge;
 use crate::agent::{Agent, AgentConfig};
 use crate::bridge::hub::Hub;
@@ -60,8 +60,9 @@ impl Instance {
         let bell = handle.bell().clone();
         parts.punts().on_packet(move || bell.ring());
         let worker_clock: Clock = Arc::new(clock);
-        let workers = start_workers(config.name.as_str(), shared.workers, &mut control, &parts, &worker_clock)
-            .context("can't start the workers")?;
+        let crew = Crew { count: shared.workers, cpus: &shared.worker_cpus, clock: &worker_clock };
+        let workers =
+            start_workers(config.name.as_str(), &crew, &mut control, &parts).context("can't start the workers")?;
         let workers = Arc::new(workers);
         let packets = WorkerPackets {
             workers: Arc::clone(&workers),
@@ -150,7 +151,8 @@ impl Instance {
         tokio::task::block_in_place(|| {
             shared.ports.add_bridge(ports);
             if config.local_port {
-                let local = PortSpec { number: Some(PortNo::LOCAL), name: config.name.clone(), kind: PortKind::Tap };
+                let local =
+                    PortSpec { number: Some(PortNo::LOCAL), kind: PortKind::Tap, ..PortSpec::new(config.name.clone()) };
                 add(&shared.ports, &self.name, local)?;
             }
             config.ports.iter().try_for_each(|spec| add(&shared.ports, &self.name, spec.clone()))?;

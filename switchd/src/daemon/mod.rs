@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     pub links: netlink::Links,
     /// Workers of each bridge.
     pub workers: usize,
+    /// CPUs that they are pinned to.
+    pub worker_cpus: Vec<usize>,
     /// Where a bridge's thread says that it ended by itself.
     pub failed: mpsc::Sender<String>,
 }
@@ -50,6 +52,7 @@ pub async fn run(config: Config, log: LogControl) -> Result<()> {
     // First of all, so that a signal during the start ends it in order, too.
     let mut signals = Signals::new().context("can't take over signals")?;
     check_rights(&config)?;
+    check_cpus(&config.worker_cpus)?;
     let (stop, mut stopped) = mpsc::channel(1);
     let (failed, mut failures) = mpsc::channel(1);
 
@@ -65,6 +68,7 @@ pub async fn run(config: Config, log: LogControl) -> Result<()> {
         ports: control.clone(),
         links,
         workers: config.workers.unwrap_or_else(default_workers),
+        worker_cpus: config.worker_cpus.clone(),
         failed,
     };
 
@@ -151,6 +155,18 @@ fn check_rights(config: &Config) -> Result<()> {
         bail!("{}", service::rights_advice(&missing));
     }
     Ok(())
+}
+
+/// Refuses CPUs that workers can't be pinned to.
+fn check_cpus(cpus: &[usize]) -> Result<()> {
+    if cpus.is_empty() {
+        return Ok(());
+    }
+    let allowed = rustix::thread::sched_getaffinity(None).context("can't tell which CPUs there are")?;
+    match cpus.iter().find(|c| **c >= rustix::thread::CpuSet::MAX_CPU || !allowed.is_set(**c)) {
+        Some(cpu) => bail!("--worker-cpus: this process can't run on CPU {cpu}; see `taskset -p $$`"),
+        None => Ok(()),
+    }
 }
 
 async fn start_bridge(config: &BridgeConfig, shared: &Shared) -> Result<Instance> {

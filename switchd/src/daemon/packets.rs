@@ -13,7 +13,7 @@ use datapath::port::{PortCounters, QueueCounters};
 use datapath::program::Program;
 use datapath::publish::{Reader, Snapshot};
 use datapath::trace::Trace;
-use datapath::worker::{Clock, Worker, WorkerConfig, Workers};
+use datapath::worker::{Clock, Worker, WorkerConfig, WorkerCounters, Workers};
 use ofproto::ids::{PortNo, QueueId};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -76,19 +76,26 @@ impl Source for Lent {
 /// The engine of every worker.
 pub(super) type Engine = PipelineEngine<Lent>;
 
+/// How many workers, and where.
+pub(super) struct Crew<'a> {
+    pub(super) count: usize,
+    /// CPUs that they are pinned to, one after the other and from the beginning again; none: they aren't.
+    pub(super) cpus: &'a [usize],
+    pub(super) clock: &'a Clock,
+}
+
 /// Starts a bridge's workers on views of `control`.
 ///
 /// # Errors
 /// Out of threads or descriptors, or more workers than control has views for.
 pub(super) fn start_workers(
     bridge: &str,
-    count: usize,
+    crew: &Crew<'_>,
     control: &mut Control,
     shared: &Arc<Shared>,
-    clock: &Clock,
 ) -> io::Result<Workers<Engine>> {
     let mut workers = Vec::new();
-    for i in 0..count {
+    for i in 0..crew.count {
         let mut reader = control.attach_worker().ok_or_else(|| io::Error::other("too many workers"))?;
         reader.offline();
         let home = Arc::new(Mutex::new(Some(reader)));
@@ -97,7 +104,9 @@ pub(super) fn start_workers(
             let source = Lent::take(&home).unwrap_or_else(|| unreachable!("the engine before was dropped"));
             PipelineEngine::new(source, Arc::clone(&shared), CACHE_ENTRIES)
         };
-        workers.push(Worker::start(WorkerConfig::new(format!("{bridge}-w{i}"), Arc::clone(clock)), make)?);
+        let mut config = WorkerConfig::new(format!("{bridge}-w{i}"), Arc::clone(crew.clock));
+        config.cpu = crew.cpus.get(i % crew.cpus.len().max(1)).copied();
+        workers.push(Worker::start(config, make)?);
     }
     Ok(Workers::new(workers))
 }
@@ -149,6 +158,10 @@ impl Packets for WorkerPackets {
 
     fn queue_counters(&self, port: PortNo, queue: QueueId) -> Option<QueueCounters> {
         self.backends.get(port)?.queue_counters(queue)
+    }
+
+    fn worker_counters(&self) -> Vec<WorkerCounters> {
+        self.workers.all().iter().map(Worker::counters).collect()
     }
 
     fn set_port_up(&self, port: PortNo, up: bool) {

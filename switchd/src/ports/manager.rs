@@ -69,9 +69,12 @@ pub type Opener = Box<dyn FnMut(&PortSpec) -> Result<Arc<dyn Port>, PortError> +
 pub fn opener() -> Opener {
     Box::new(|spec| {
         Ok(match spec.kind {
-            PortKind::AfPacket => Arc::new(AfPacket::new(spec.name.as_str(), AfPacketOptions::default())?),
+            PortKind::AfPacket => {
+                let options = AfPacketOptions { parts: spec.workers, ..AfPacketOptions::default() };
+                Arc::new(AfPacket::new(spec.name.as_str(), options)?)
+            }
             PortKind::Tap => {
-                let options = TapOptions { up: true, ..TapOptions::default() };
+                let options = TapOptions { up: true, queues: spec.workers, ..TapOptions::default() };
                 Arc::new(Tap::create(spec.name.as_str(), &options)?)
             }
         })
