@@ -37,6 +37,6 @@ pub use key::{FAST, kind};
 pub(crate) use record::Recorder;
 pub use record::{CachedHit, PuntStep, Step};
 pub(crate) use replay::replay;
-pub(crate) use segment::NO_PORT;
+pub(crate) use segment::{Fate, GONE, LEAVE, way_out};
 pub(crate) use store::Found;
 pub use store::{Cache, CacheStats, Validity};

@@ -68,6 +68,14 @@ impl WorkerCounters {
         self.pages.get(i / PAGE, guard)?.0.get(i % PAGE)
     }
 
+    /// Asks for a cell's memory.
+    #[inline]
+    pub(crate) fn prefetch(&self, id: StatsId, guard: Guard<'_>) {
+        if let Some(c) = self.cell(id, guard) {
+            crate::classifier::prefetch(c);
+        }
+    }
+
     /// Adds; by the owner only.
     #[inline]
     pub(crate) fn count(&self, id: StatsId, packets: u64, bytes: u64, now: Time, guard: Guard<'_>) {

@@ -28,7 +28,7 @@ use crate::packet::Packet;
 use crate::pipeline::{Env, Outcome, Start, Unobserved, execute};
 use crate::program::Program;
 use crate::worker::{Engine, TxQueues};
-use burst::FastPath;
+use burst::{Around, FastPath};
 use counter::Writer;
 use ofproto::field::FieldId;
 use ofproto::ids::PortNo;
@@ -70,10 +70,11 @@ impl<S: Source> PipelineEngine<S> {
         let view = self.source.adopt();
         let env = Env { now, writer: self.writer, normal: self.shared.normal(), dry: false };
         let mut sink = TxSink { tx: &mut *tx, shared: &self.shared, writer: self.writer };
+        let mut around = Around { view, env, in_port, sink: &mut sink };
         if self.shared.is_standalone() {
-            self.way.standalone(view, env, in_port, frames, &mut sink);
+            self.way.standalone(&mut around, frames);
         } else {
-            self.way.burst(view, env, in_port, frames, &mut sink, self.caching);
+            self.way.burst(&mut around, frames, self.caching);
         }
     }
 

@@ -204,8 +204,10 @@ pub trait View<'v>: Copy {
     fn each_port(self, f: &mut dyn FnMut(PortFacts));
     /// Every key bit that some entry of some table looks at.
     fn union_mask(self) -> FlowKey;
-    /// Counts a packet on an entry.
-    fn count(self, hit: CachedHit, packets: u64, bytes: u64, now: Time);
+    /// Counts packets on what has this number ([`CachedHit::stats`]).
+    fn count(self, stats: u32, packets: u64, bytes: u64, now: Time);
+    /// Asks for the memory that [`count`](Self::count) will touch.
+    fn prefetch_count(self, _stats: u32) {}
     /// Counts lookups, and how many of them found something.
     fn count_table(self, table: TableId, lookups: u64, matched: u64);
 }

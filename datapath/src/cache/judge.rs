@@ -45,8 +45,8 @@ impl Judge {
     }
 
     #[inline]
-    pub(super) fn hit(&mut self) {
-        self.hits += 1;
+    pub(super) fn hits(&mut self, n: u32) {
+        self.hits += n;
     }
 
     /// A stale entry makes room.

@@ -114,6 +114,11 @@ pub(crate) const fn decrements(m: Micro) -> bool {
     (m >> 56) as u8 == DEC_TTL
 }
 
+/// Whether the edit changes what the upper layer's checksum covers.
+pub(crate) const fn is_covered(m: Micro) -> bool {
+    matches!((m >> 56) as u8, IPV4_SRC | IPV4_DST | TP_SRC | TP_DST)
+}
+
 #[inline]
 fn get16(b: &[u8], at: usize) -> u16 {
     crate::parse::be16(b, at).unwrap_or(0)

@@ -34,7 +34,7 @@ pub(crate) fn replay<'v, V: View<'v>, S: Sink>(
             Step::Lookup(table, hit) => {
                 view.count_table(*table, 1, u64::from(hit.is_some()));
                 if let Some(hit) = hit {
-                    view.count(*hit, 1, len, now);
+                    view.count(hit.stats, 1, len, now);
                 }
             }
             Step::CountGroup(g) => g.counter.add(writer, 1, len),

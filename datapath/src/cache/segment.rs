@@ -4,40 +4,65 @@
 //! compiled edits, the output. Counts are gathered there during a burst and written at its end.
 
 use super::micro::{self, Compiled, Micro, Runner};
-use super::record::{CachedHit, PuntStep, Step};
+use super::record::{PuntStep, Step};
 use super::store::Validity;
 use crate::clock::Time;
+use crate::frame::Frame;
 use crate::pipeline::{DropReason, Sink, View};
 use crate::program::Op;
 use hashbrown::HashMap;
-use ofproto::ids::{PortNo, TableId};
+use ofproto::ids::{PortNo, QueueId, TableId};
 use smallvec::SmallVec;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
-/// No output.
-pub(crate) const NO_PORT: u32 = u32::MAX;
+/// Where a frame goes: port and queue in one word, or one of the numbers below, which no output has.
+pub(crate) type Fate = u64;
+/// Nowhere, and the frame is left over.
+pub(crate) const LEAVE: Fate = u64::MAX;
+/// Nowhere, and it isn't here any more.
+pub(crate) const GONE: Fate = LEAVE - 1;
 /// No queue was set.
 const NO_QUEUE: u32 = u32::MAX;
+
+/// Out of a port.
+const fn send(port: PortNo, queue: Option<QueueId>) -> Fate {
+    let queue = match queue {
+        Some(q) => q.0,
+        None => NO_QUEUE,
+    };
+    (port.0 as u64) << 32 | queue as u64
+}
+
+/// The port and the queue of a fate that is to send.
+#[inline]
+pub(crate) const fn way_out(fate: Fate) -> (PortNo, Option<QueueId>) {
+    let queue = fate as u32;
+    (PortNo((fate >> 32) as u32), if queue == NO_QUEUE { None } else { Some(QueueId(queue)) })
+}
+
 /// Compiled edits of a segment.
 const MICROS: usize = 4;
+/// No number of a counter.
+const NO_STATS: u32 = u32::MAX;
 
-/// What a hit touches; the first line is all it needs.
-#[repr(C, align(128))]
-pub(crate) struct Hot {
+/// What a hit touches: one line.
+#[repr(C, align(64))]
+struct Hot {
+    fate: Fate,
     packets: u32,
     bytes: u32,
-    /// The output, or [`NO_PORT`].
-    pub(crate) port: u32,
-    pub(crate) queue: u32,
+    /// Where the flow entry counts.
+    stats: u32,
     /// The generation at which it was last found valid.
     checked: u32,
+    micros: [Micro; MICROS],
     micros_used: u8,
     drop: Option<DropReason>,
     table: Option<TableId>,
-    micros: [Micro; MICROS],
-    hit: Option<CachedHit>,
 }
+
+const _: () = assert!(size_of::<Hot>() == 64);
 
 struct Cold {
     start: Option<Runner>,
@@ -53,6 +78,8 @@ pub(crate) struct Traits {
     pub(crate) plain: bool,
     /// It decrements a TTL.
     pub(crate) decrements: bool,
+    /// It changes what the upper layer's checksum covers.
+    pub(crate) covered: bool,
     /// It sends or drops, so nothing may follow it.
     pub(crate) ends: bool,
 }
@@ -86,7 +113,7 @@ impl Segments {
         self.hot.clear();
         self.cold.clear();
         self.index.clear();
-        let traits = Traits { plain: false, decrements: false, ends: false };
+        let traits = Traits { plain: false, decrements: false, covered: false, ends: false };
         self.hot.push(Hot::of(&[], None).0);
         self.cold.push(Cold { start: None, end: None, steps: Box::default(), traits });
     }
@@ -152,19 +179,31 @@ impl Segments {
         ok
     }
 
-    /// Carries out a plain segment on a frame: counts, edits. What to do at the end is in the result.
+    /// Asks for the counter that a segment will be counted on.
     #[inline]
-    pub(crate) fn run(&mut self, id: u32, frame: &mut crate::frame::Frame, l4: u8) -> Option<&Hot> {
-        let hot = self.hot.get_mut(id as usize)?;
+    pub(crate) fn prefetch_counter<'v>(&self, id: u32, view: impl View<'v>) {
+        if let Some(hot) = self.hot.get(id as usize)
+            && hot.stats != NO_STATS
+        {
+            view.prefetch_count(hot.stats);
+        }
+    }
+
+    /// Carries out a plain segment on frames of one kind, whose upper layer is `l4`: counts, edits. Where they go if
+    /// this is their walk's end, else [`LEAVE`].
+    #[inline]
+    pub(crate) fn run(&mut self, id: u32, frames: &mut [Frame], l4: u8) -> Fate {
+        let Some(hot) = self.hot.get_mut(id as usize) else { return LEAVE };
         if hot.packets == 0 {
             self.dirty.push(id);
         }
-        hot.packets += 1;
-        hot.bytes += frame.len() as u32;
+        hot.packets += frames.len() as u32;
+        hot.bytes += frames.iter().map(|f| f.len() as u32).sum::<u32>();
         if hot.micros_used > 0 {
-            micro::execute(frame, l4, hot.micros.get(..usize::from(hot.micros_used)).unwrap_or(&[]));
+            let micros = hot.micros.get(..usize::from(hot.micros_used)).unwrap_or(&[]);
+            frames.iter_mut().for_each(|f| micro::execute(f, l4, micros));
         }
-        Some(hot)
+        hot.fate
     }
 
     /// Writes what was gathered.
@@ -173,11 +212,12 @@ impl Segments {
             let Some(hot) = self.hot.get_mut(id as usize) else { continue };
             let packets = u64::from(std::mem::take(&mut hot.packets));
             let bytes = u64::from(std::mem::take(&mut hot.bytes));
+            let counts = hot.stats != NO_STATS;
             if let Some(table) = hot.table {
-                view.count_table(table, packets, if hot.hit.is_some() { packets } else { 0 });
+                view.count_table(table, packets, if counts { packets } else { 0 });
             }
-            if let Some(hit) = hot.hit {
-                view.count(hit, packets, bytes, now);
+            if counts {
+                view.count(hot.stats, packets, bytes, now);
             }
             if let Some(reason) = hot.drop {
                 (0..packets).for_each(|_| sink.dropped(reason, in_port));
@@ -189,25 +229,27 @@ impl Segments {
 impl Hot {
     fn of(steps: &[Step], start: Option<Runner>) -> (Self, Option<Runner>, Traits) {
         let mut hot = Self {
+            fate: LEAVE,
             packets: 0,
             bytes: 0,
-            port: NO_PORT,
-            queue: NO_QUEUE,
+            stats: NO_STATS,
             checked: 0,
+            micros: [0; MICROS],
             micros_used: 0,
             drop: None,
             table: None,
-            micros: [0; MICROS],
-            hit: None,
         };
-        let mut traits = Traits { plain: start.is_some(), decrements: false, ends: false };
+        let mut traits = Traits { plain: start.is_some(), decrements: false, covered: false, ends: false };
         let mut runner = start;
         for (i, step) in steps.iter().enumerate() {
             if traits.ends {
                 traits.plain = false;
             }
             match step {
-                Step::Lookup(table, hit) if i == 0 => (hot.table, hot.hit) = (Some(*table), *hit),
+                Step::Lookup(table, hit) if i == 0 => {
+                    hot.table = Some(*table);
+                    hot.stats = hit.map_or(NO_STATS, |h| h.stats);
+                }
                 Step::Edit(op, ..) => {
                     let compiled = runner.as_mut().map_or(Compiled::No, |r| r.compile(op));
                     match (compiled, hot.micros.get_mut(usize::from(hot.micros_used))) {
@@ -216,13 +258,13 @@ impl Hot {
                             *place = m;
                             hot.micros_used += 1;
                             traits.decrements |= micro::decrements(m);
+                            traits.covered |= micro::is_covered(m);
                         }
                         _ => (runner, traits.plain) = (None, false),
                     }
                 }
                 Step::Output(port, queue) => {
-                    hot.port = port.0;
-                    hot.queue = queue.map_or(NO_QUEUE, |q| q.0);
+                    hot.fate = send(*port, *queue);
                     traits.ends = true;
                 }
                 Step::Drop(reason) => {
@@ -233,12 +275,6 @@ impl Hot {
             }
         }
         (hot, runner, traits)
-    }
-
-    /// The queue of the output.
-    #[inline]
-    pub(crate) fn queue(&self) -> Option<ofproto::ids::QueueId> {
-        (self.queue != NO_QUEUE).then_some(ofproto::ids::QueueId(self.queue))
     }
 }
 

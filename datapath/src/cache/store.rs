@@ -5,6 +5,8 @@ use super::key::COMPACT;
 use super::micro::Runner;
 use super::record::{CachedHit, Step};
 use super::segment::Segments;
+use crate::checksum::SCTP_OFFSET;
+use crate::frame::PartialChecksum;
 use crate::key::{FlowKey, word};
 use ofproto::ids::TableId;
 use smallvec::SmallVec;
@@ -49,6 +51,12 @@ const LINE: usize = 8;
 const STEPWISE: u32 = 1 << 31;
 /// The walk decrements a TTL.
 const DECREMENTS: u32 = 1 << 30;
+/// It changes what the upper layer's checksum covers.
+const COVERED: u32 = 1 << 29;
+/// Bits of the first segment's number.
+const NUMBER: u32 = COVERED - 1;
+/// A TTL above this survives every walk that is compiled.
+const LIVELY: u8 = 32;
 /// What is left of the first word of an entry that was found stale.
 const VOID: u64 = 0xffff_ffff;
 
@@ -58,23 +66,30 @@ const VOID: u64 = 0xffff_ffff;
 pub(crate) struct Found([u64; HEAD]);
 
 impl Found {
+    /// Nothing was found: an entry's generation is never 0.
+    pub(crate) const NOT: Self = Self([0; HEAD]);
+
+    /// Whether something was found.
+    #[inline]
+    pub(crate) const fn is_some(&self) -> bool {
+        self.0[0] != 0
+    }
+
     /// The walk's segments.
     #[inline]
     pub(crate) const fn ids(&self) -> Ids {
         let [a, b, c] = self.0;
-        [a as u32 & !(STEPWISE | DECREMENTS), (b >> 32) as u32, b as u32, (c >> 32) as u32, c as u32]
+        [a as u32 & NUMBER, (b >> 32) as u32, b as u32, (c >> 32) as u32, c as u32]
     }
 
-    /// Whether its segments are plain.
+    /// Whether its segments can be run on a frame with this offload work and this TTL.
     #[inline]
-    pub(crate) const fn plain(&self) -> bool {
-        self.0[0] as u32 & STEPWISE == 0
-    }
-
-    /// Whether it decrements a TTL.
-    #[inline]
-    pub(crate) const fn decrements(&self) -> bool {
-        self.0[0] as u32 & DECREMENTS != 0
+    pub(crate) fn runs(&self, checksum: Option<PartialChecksum>, ttl: impl FnOnce() -> u8) -> bool {
+        let first = self.0[0] as u32;
+        first & STEPWISE == 0
+            && (first & DECREMENTS == 0 || ttl() > LIVELY)
+            // A packet's SCTP checksum, or what looks like one, is finished at once.
+            && checksum.is_none_or(|c| first & COVERED == 0 && c.offset != SCTP_OFFSET)
     }
 }
 
@@ -315,17 +330,22 @@ impl Cache {
 
     /// What was remembered for this key, if it still holds.
     #[inline(always)]
-    pub(crate) fn find<const N: usize>(&mut self, place: usize, key: &[u64], now: &impl Validity) -> Option<Found> {
-        let at = self.way::<N>(place, key)?;
+    pub(crate) fn find<const N: usize>(&mut self, place: usize, key: &[u64], now: &impl Validity) -> Found {
+        let Some(at) = self.way::<N>(place, key) else { return Found::NOT };
         let entry = &self.words[at..at + HEAD];
         let found = Found([entry[0], entry[1], entry[2]]);
         let made = (entry[0] >> 32) as u32;
         if made != self.generation && !self.renew(at, made, &found.ids(), now) {
-            return None;
+            return Found::NOT;
         }
-        self.stats.hits += 1;
-        self.judge.hit();
-        Some(found)
+        found
+    }
+
+    /// Counts packets that were served from here.
+    #[inline]
+    pub(crate) fn served(&mut self, n: u32) {
+        self.stats.hits += u64::from(n);
+        self.judge.hits(n);
     }
 
     /// Whether an entry of an earlier generation still holds; it is then of this one.
@@ -399,7 +419,7 @@ impl Cache {
         }
         let mut runner = Runner::new(kind);
         let (mut ids, mut n) = ([0u32; MOST_SEGMENTS], 0);
-        let (mut plain, mut decrements, mut ended) = (runner.is_some(), false, false);
+        let (mut plain, mut decrements, mut covered, mut ended) = (runner.is_some(), false, false, false);
         let mut from = 0;
         while from < steps.len() {
             // The next lookup, unless this is the last place.
@@ -413,6 +433,7 @@ impl Cache {
             plain &= traits.plain && !ended;
             ended |= traits.ends;
             decrements |= traits.decrements;
+            covered |= traits.covered;
             (runner, ids[n]) = (end, id);
             n += 1;
             from = to;
@@ -428,7 +449,8 @@ impl Cache {
                 self.look_at(*table, now);
             }
         }
-        let first = ids[0] | if plain { 0 } else { STEPWISE } | if decrements { DECREMENTS } else { 0 };
+        let bit = |set, bit| if set { bit } else { 0 };
+        let first = ids[0] | bit(!plain, STEPWISE) | bit(decrements, DECREMENTS) | bit(covered, COVERED);
         let Some(entry) = self.words.get_mut(at..at + HEAD + key.len()) else { return };
         entry[0] = u64::from(self.generation) << 32 | u64::from(first);
         entry[1] = u64::from(ids[1]) << 32 | u64::from(ids[2]);

@@ -3,28 +3,18 @@
 //! Frames leave in the order in which they came: what a hit sends waits until the packets before it are done,
 //! and what is counted is written before anything is sent.
 
-use crate::cache::{COMPACT, Cache, FAST, Found, LONGEST, NO_PORT, Recorder, Validity, extract, kind, project, replay};
+use crate::cache::{COMPACT, Cache, FAST, Fate, Found, GONE, LEAVE, LONGEST, Recorder, Validity};
+use crate::cache::{extract, kind, project, replay, way_out};
 use crate::classifier::prefetch;
 use crate::frame::Frame;
 use crate::key::{FlowKey, word};
 use crate::packet::Packet;
 use crate::pipeline::{Env, Outcome, Sink, Start, Unobserved, View, execute, execute_recorded, select_bits};
 use ofproto::field::FieldId;
-use ofproto::ids::{PortNo, QueueId};
+use ofproto::ids::PortNo;
 
-/// Packets that are worked on together.
+/// Packets that are worked on together; no more than bits of [`FastPath::twins`].
 const BURST: usize = 32;
-/// A TTL above this survives every walk that is compiled.
-const LIVELY: u8 = 32;
-
-/// What is to become of a frame of the burst.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    Send(PortNo, Option<QueueId>),
-    Leave,
-    /// It isn't here any more.
-    Gone,
-}
 
 /// One thread's cache and the memory of its bursts.
 #[derive(Debug)]
@@ -32,16 +22,45 @@ pub(crate) struct FastPath {
     pub(crate) cache: Cache,
     /// The packet being worked on.
     packet: Packet,
-    keys: Vec<u64>,
+    keys: Keys,
     kinds: [u32; BURST],
     places: [usize; BURST],
-    found: [Option<Found>; BURST],
-    fates: Vec<Fate>,
+    found: [Found; BURST],
+    /// Bit by bit whether a packet has the key of the one before it.
+    twins: u32,
+    /// What is to become of the frames that were decided on, and how many those are.
+    fates: [Fate; BURST],
+    decided: usize,
     /// Frames whose fate was carried out.
     settled: usize,
     /// Packets that went through compiled segments.
     #[cfg(test)]
     pub(crate) compiled: u64,
+}
+
+/// The keys of a burst: compact, or else so many words each.
+#[derive(Debug)]
+struct Keys {
+    compact: [[u64; COMPACT]; BURST],
+    wide: Vec<u64>,
+    words: usize,
+}
+
+impl Keys {
+    /// The key of a packet; `N` is [`COMPACT`], or 0 for keys of other lengths.
+    #[inline]
+    fn get<const N: usize>(&self, i: usize) -> &[u64] {
+        if N == COMPACT { &self.compact[i] } else { &self.wide[i * self.words..(i + 1) * self.words] }
+    }
+}
+
+/// The circumstances of a burst.
+pub(crate) struct Around<'a, 'v, V, S> {
+    pub(crate) view: V,
+    pub(crate) env: Env<'v>,
+    /// Where the frames came in.
+    pub(crate) in_port: PortNo,
+    pub(crate) sink: &'a mut S,
 }
 
 /// The static mask of the cache's keys: what the tables look at, and what select groups hash if there
@@ -71,11 +90,13 @@ impl FastPath {
         Self {
             cache: Cache::new(entries, seed),
             packet: Packet::new(Frame::default()),
-            keys: Vec::new(),
+            keys: Keys { compact: [[0; COMPACT]; BURST], wide: Vec::new(), words: 0 },
             kinds: [0; BURST],
             places: [0; BURST],
-            found: [None; BURST],
-            fates: Vec::with_capacity(BURST),
+            found: [Found::NOT; BURST],
+            twins: 0,
+            fates: [LEAVE; BURST],
+            decided: 0,
             settled: 0,
             #[cfg(test)]
             compiled: 0,
@@ -85,99 +106,96 @@ impl FastPath {
     /// Frames through the learning switch.
     pub(crate) fn standalone<'v, V: View<'v>, S: Sink>(
         &mut self,
-        view: V,
-        env: Env<'v>,
-        in_port: PortNo,
+        around: &mut Around<'_, 'v, V, S>,
         frames: &mut Vec<Frame>,
-        sink: &mut S,
     ) {
         for frame in frames.drain(..) {
-            self.packet.load(frame, &port_key(in_port));
-            if let Outcome::Left(frame) = execute(view, env, &mut self.packet, Start::Normal, sink, &mut Unobserved) {
-                sink.left(frame);
-            }
+            self.interpret(around, frame, Start::Normal);
+        }
+    }
+
+    /// A packet that the cache has no part in.
+    fn interpret<'v, V: View<'v>, S: Sink>(
+        &mut self,
+        around: &mut Around<'_, 'v, V, S>,
+        frame: Frame,
+        start: Start<'v>,
+    ) {
+        let Around { view, env, in_port, sink } = around;
+        self.packet.load(frame, &port_key(*in_port));
+        if let Outcome::Left(frame) = execute(*view, *env, &mut self.packet, start, *sink, &mut Unobserved) {
+            sink.left(frame);
         }
     }
 
     /// Frames from one port through the tables, in order. The frames are taken.
     pub(crate) fn burst<'v, V: View<'v> + Validity, S: Sink>(
         &mut self,
-        view: V,
-        env: Env<'v>,
-        in_port: PortNo,
+        around: &mut Around<'_, 'v, V, S>,
         frames: &mut Vec<Frame>,
-        sink: &mut S,
         caching: bool,
     ) {
         if caching {
-            self.cache.adopt(&view, || cache_mask(view));
+            self.cache.adopt(&around.view, || cache_mask(around.view));
         }
         while !frames.is_empty() {
             let n = frames.len().min(BURST);
             if !caching || !self.cache.pays(n) {
                 for frame in frames.drain(..n) {
-                    self.packet.load(frame, &port_key(in_port));
-                    let outcome = execute(view, env, &mut self.packet, Start::Received, sink, &mut Unobserved);
-                    if let Outcome::Left(frame) = outcome {
-                        sink.left(frame);
-                    }
+                    self.interpret(around, frame, Start::Received);
                 }
                 continue;
             }
-            self.fates.clear();
-            self.settled = 0;
+            (self.decided, self.settled) = (0, 0);
             if self.cache.compact().is_some() {
-                self.chunk::<COMPACT, V, S>(view, env, in_port, &mut frames[..n], sink);
+                self.chunk::<COMPACT, V, S>(around, &mut frames[..n]);
             } else {
-                self.chunk::<0, V, S>(view, env, in_port, &mut frames[..n], sink);
+                self.chunk::<0, V, S>(around, &mut frames[..n]);
             }
-            self.cache.segments.flush(view, in_port, env.now, sink);
-            let settled = self.settled;
-            // Mostly all go one way: then they are moved at once.
-            if let Some(Fate::Send(port, queue)) = self.fates.first().copied()
-                && settled == 0
-                && n == frames.len()
-                && self.fates.iter().all(|f| *f == Fate::Send(port, queue))
-            {
-                sink.transmit_all(port, queue, frames);
-                return;
-            }
-            for (i, (frame, fate)) in frames.drain(..n).zip(&self.fates).enumerate() {
-                match fate {
-                    _ if i < settled => {}
-                    Fate::Send(port, queue) => sink.transmit(*port, *queue, frame),
-                    Fate::Leave => sink.left(frame),
-                    Fate::Gone => {}
-                }
+            self.cache.segments.flush(around.view, around.in_port, around.env.now, around.sink);
+            self.part(around.sink, frames, n);
+        }
+    }
+
+    /// Carries out what is left to do with the first `n` frames, all of which were decided on.
+    #[inline]
+    fn part<S: Sink>(&mut self, sink: &mut S, frames: &mut Vec<Frame>, n: usize) {
+        let fates = &self.fates[..self.decided];
+        // Mostly all go one way: then they are moved at once.
+        if let Some(&first) = fates.first()
+            && first < GONE
+            && self.settled == 0
+            && n == frames.len()
+            && fates.iter().all(|f| *f == first)
+        {
+            let (port, queue) = way_out(first);
+            sink.transmit_all(port, queue, frames);
+            return;
+        }
+        for (i, (frame, fate)) in frames.drain(..n).zip(fates).enumerate() {
+            if i >= self.settled {
+                carry_out(*fate, frame, sink);
             }
         }
     }
 
     /// Carries out what was decided for the frames so far, counts first.
-    fn settle<'v, V: View<'v>, S: Sink>(
-        &mut self,
-        view: V,
-        env: Env<'v>,
-        in_port: PortNo,
-        frames: &mut [Frame],
-        sink: &mut S,
-    ) {
-        self.cache.segments.flush(view, in_port, env.now, sink);
-        for (frame, fate) in frames.iter_mut().zip(&self.fates).skip(self.settled) {
-            match fate {
-                Fate::Send(port, queue) => sink.transmit(*port, *queue, std::mem::take(frame)),
-                Fate::Leave => sink.left(std::mem::take(frame)),
-                Fate::Gone => {}
-            }
+    fn settle<'v, V: View<'v>, S: Sink>(&mut self, around: &mut Around<'_, 'v, V, S>, frames: &mut [Frame]) {
+        self.cache.segments.flush(around.view, around.in_port, around.env.now, around.sink);
+        let fates = &self.fates[..self.decided];
+        for (frame, fate) in frames.iter_mut().zip(fates).skip(self.settled).filter(|(_, f)| **f != GONE) {
+            carry_out(*fate, std::mem::take(frame), around.sink);
         }
-        self.settled = self.fates.len();
+        self.settled = self.decided;
     }
 
-    /// The key of one frame and its place in the cache. `N` is [`COMPACT`], or 0 for keys of other lengths.
+    /// Makes the keys of compact length, and looks where in the cache they belong.
     #[inline]
-    fn key<const N: usize>(&mut self, i: usize, frame: &mut Frame, in_port: PortNo) {
-        if N == COMPACT {
-            let mask = self.cache.compact().unwrap_or_default();
+    fn compact_keys(&mut self, frames: &mut [Frame], in_port: PortNo) {
+        let mask = self.cache.compact().unwrap_or_default();
+        let mut last = [0; COMPACT];
+        let mut place = 0;
+        for (i, frame) in frames.iter_mut().enumerate().take(BURST) {
             let mut key = [0; COMPACT];
             if extract(frame.bytes(), in_port.0, &mut key) {
                 self.kinds[i] = (key[word::IN_PORT] >> 32) as u32;
@@ -186,22 +204,39 @@ impl FastPath {
                 self.kinds[i] = kind;
                 key = std::array::from_fn(|w| project(&self.packet.key, kind, w));
             }
-            for (k, m) in key.iter_mut().zip(mask) {
+            let mut differs = 0;
+            for ((k, m), l) in key.iter_mut().zip(mask).zip(last) {
                 *k &= m;
+                differs |= *k ^ l;
             }
-            self.places[i] = self.cache.place::<COMPACT>(&key);
-            self.keys.extend_from_slice(&key);
-        } else {
+            if differs == 0 && i > 0 {
+                self.twins |= 1 << i;
+            } else {
+                place = self.cache.place::<COMPACT>(&key);
+                self.cache.prefetch(place);
+                last = key;
+            }
+            self.places[i] = place;
+            self.keys.compact[i] = key;
+        }
+    }
+
+    /// Makes the keys of other lengths, and looks where in the cache they belong.
+    fn wide_keys(&mut self, frames: &mut [Frame], in_port: PortNo) {
+        self.keys.words = self.cache.touched().len();
+        self.keys.wide.clear();
+        for (i, frame) in frames.iter_mut().enumerate().take(BURST) {
             let kind = self.parse(frame, in_port);
             self.kinds[i] = kind;
-            let from = self.keys.len();
-            self.keys.extend(self.cache.touched().iter().map(|(w, m)| project(&self.packet.key, kind, *w) & m));
-            self.places[i] = self.cache.place::<0>(&self.keys[from..]);
+            let from = self.keys.wide.len();
+            self.keys.wide.extend(self.cache.touched().iter().map(|(w, m)| project(&self.packet.key, kind, *w) & m));
+            self.places[i] = self.cache.place::<0>(&self.keys.wide[from..]);
+            self.cache.prefetch(self.places[i]);
         }
-        self.cache.prefetch(self.places[i]);
     }
 
     /// Parses a frame that stays where it is.
+    #[inline(never)]
     fn parse(&mut self, frame: &mut Frame, in_port: PortNo) -> u32 {
         self.packet.load(std::mem::take(frame), &port_key(in_port));
         let kind = kind(&self.packet);
@@ -211,119 +246,133 @@ impl FastPath {
 
     fn chunk<'v, const N: usize, V: View<'v> + Validity, S: Sink>(
         &mut self,
-        view: V,
-        env: Env<'v>,
-        in_port: PortNo,
+        around: &mut Around<'_, 'v, V, S>,
         frames: &mut [Frame],
-        sink: &mut S,
     ) {
+        let view = around.view;
         for frame in &*frames {
             prefetch(frame.bytes().as_ptr());
         }
-        self.keys.clear();
-        for (i, frame) in frames.iter_mut().enumerate() {
-            self.key::<N>(i, frame, in_port);
+        self.twins = 0;
+        if N == COMPACT {
+            self.compact_keys(frames, around.in_port);
+        } else {
+            self.wide_keys(frames, around.in_port);
         }
         let era = self.cache.era;
-        let words = self.keys.len() / frames.len().max(1);
         for i in 0..frames.len() {
-            self.found[i] = self.cache.find::<N>(self.places[i], &self.keys[i * words..(i + 1) * words], &view);
-            if let Some(f) = &self.found[i] {
-                for id in f.ids().into_iter().take_while(|id| *id != 0) {
-                    self.cache.segments.prefetch(id);
+            if self.twins >> i & 1 != 0 {
+                self.found[i] = self.found[i - 1];
+                continue;
+            }
+            let key = self.keys.get::<N>(i);
+            self.found[i] = self.cache.find::<N>(self.places[i], key, &view);
+            for id in self.found[i].ids().into_iter().take_while(|id| *id != 0) {
+                self.cache.segments.prefetch(id);
+            }
+        }
+        if self.twins.count_ones() as usize + 2 < frames.len() {
+            for found in &self.found[..frames.len()] {
+                for id in found.ids().into_iter().take_while(|id| *id != 0) {
+                    self.cache.segments.prefetch_counter(id, view);
                 }
             }
         }
         let mut walked = false;
-        for i in 0..frames.len() {
+        let mut i = 0;
+        let mut hits = 0;
+        while i < frames.len() {
+            let mut found = self.found[i];
             if self.cache.era != era {
                 // Everything was forgotten, and the keys may be under another mask.
                 self.cache.missed();
-                self.walk(view, env, in_port, frames, i, None, sink);
+                self.walk::<N, V, S>(around, frames, i, None);
+                i += 1;
                 continue;
             }
-            let key = i * words..(i + 1) * words;
-            let found = match self.found[i] {
+            if !found.is_some() && walked {
                 // An earlier packet of this burst may have been the first of its flow.
-                None if walked => self.cache.find::<N>(self.places[i], &self.keys[key.clone()], &view),
-                found => found,
-            };
-            if let Some(found) = found {
-                self.hit(view, env, in_port, frames, i, found, sink);
+                let key = self.keys.get::<N>(i);
+                found = self.cache.find::<N>(self.places[i], key, &view);
+            }
+            if found.is_some() {
+                let n = self.hit(around, frames, i, found);
+                hits += n;
+                i += n;
             } else {
                 walked = true;
-                let at = self.cache.room::<N>(self.places[i], &self.keys[key.clone()], &view);
-                self.walk(view, env, in_port, frames, i, at.map(|at| (at, key)), sink);
+                let key = self.keys.get::<N>(i);
+                let at = self.cache.room::<N>(self.places[i], key, &view);
+                self.walk::<N, V, S>(around, frames, i, at);
+                i += 1;
             }
         }
+        self.cache.served(hits as u32);
     }
 
+    /// Packet `i` and those behind it that have its key, as far as they can be worked on together: how many.
     #[inline(always)]
-    #[expect(clippy::too_many_arguments, reason = "the circumstances of one packet")]
     fn hit<'v, V: View<'v>, S: Sink>(
         &mut self,
-        view: V,
-        env: Env<'v>,
-        in_port: PortNo,
+        around: &mut Around<'_, 'v, V, S>,
         frames: &mut [Frame],
         i: usize,
         found: Found,
-        sink: &mut S,
-    ) {
-        let frame = &mut frames[i];
+    ) -> usize {
         let kind = self.kinds[i];
-        if found.plain() && frame.offload.checksum.is_none() && (!found.decrements() || ttl(frame, kind) > LIVELY) {
+        // Shifted in two steps, as by 32 it isn't.
+        let n = 1 + (self.twins >> i >> 1).trailing_ones() as usize;
+        let runs = |f: &Frame| found.runs(f.offload.checksum, || ttl(f, kind));
+        let n = frames[i..].iter().take(n).take_while(|f| runs(f)).count();
+        if n > 0 {
             #[cfg(test)]
             {
-                self.compiled += 1;
+                self.compiled += n as u64;
             }
-            let l4 = (kind >> 8) as u8;
-            let mut fate = Fate::Leave;
+            let frames = &mut frames[i..i + n];
+            let mut fate = LEAVE;
             for id in found.ids().into_iter().take_while(|id| *id != 0) {
-                if let Some(hot) = self.cache.segments.run(id, frame, l4)
-                    && hot.port != NO_PORT
-                {
-                    fate = Fate::Send(PortNo(hot.port), hot.queue());
-                }
+                fate = fate.min(self.cache.segments.run(id, frames, (kind >> 8) as u8));
             }
-            self.fates.push(fate);
-            return;
+            self.fates[i..i + n].fill(fate);
+            self.decided = i + n;
+            return n;
         }
-        self.settle(view, env, in_port, frames, sink);
-        self.packet.load(std::mem::take(&mut frames[i]), &port_key(in_port));
+        self.settle(around, frames);
+        let Around { view, env, in_port, sink } = around;
+        self.packet.load(std::mem::take(&mut frames[i]), &port_key(*in_port));
         let outcome = {
             let steps = self.cache.steps(&found.ids());
-            replay(view, &steps, &mut self.packet, env.writer, env.now, sink)
+            replay(*view, &steps, &mut self.packet, env.writer, env.now, *sink)
         };
         self.after(outcome, i, frames);
+        1
     }
 
-    /// By the interpreter. `at`: where in the cache to remember it, under which of the keys.
+    /// By the interpreter. `at`: where in the cache to remember it.
     #[inline(never)]
-    #[expect(clippy::too_many_arguments, reason = "the circumstances of one packet")]
-    fn walk<'v, V: View<'v> + Validity, S: Sink>(
+    fn walk<'v, const N: usize, V: View<'v> + Validity, S: Sink>(
         &mut self,
-        view: V,
-        env: Env<'v>,
-        in_port: PortNo,
+        around: &mut Around<'_, 'v, V, S>,
         frames: &mut [Frame],
         i: usize,
-        at: Option<(usize, std::ops::Range<usize>)>,
-        sink: &mut S,
+        at: Option<usize>,
     ) {
-        self.settle(view, env, in_port, frames, sink);
+        self.settle(around, frames);
+        let Around { view, env, in_port, sink } = around;
+        let (view, env) = (*view, *env);
         let kind = self.kinds[i];
         let packet = &mut self.packet;
-        packet.load(std::mem::take(&mut frames[i]), &port_key(in_port));
+        packet.load(std::mem::take(&mut frames[i]), &port_key(*in_port));
         let outcome = match at {
-            Some((at, key)) if kind & TOO_LONG == 0 => {
+            Some(at) if kind & TOO_LONG == 0 => {
                 let mask = *self.cache.mask();
                 let mut recorder = Recorder::new(&mask, kind);
-                let outcome =
-                    execute_recorded(view, env, packet, Start::Received, sink, &mut Unobserved, Some(&mut recorder));
+                let recording = Some(&mut recorder);
+                let outcome = execute_recorded(view, env, packet, Start::Received, *sink, &mut Unobserved, recording);
                 let (steps, wants) = recorder.finish();
                 if let Some(steps) = steps {
-                    self.cache.insert(at, &self.keys[key], kind, &steps, &view);
+                    self.cache.insert(at, self.keys.get::<N>(i), kind, &steps, &view);
                 } else if let Some(wants) = wants {
                     self.cache.widen(&wants);
                 } else {
@@ -335,25 +384,38 @@ impl FastPath {
                 if at.is_some() {
                     self.cache.refused();
                 }
-                execute(view, env, packet, Start::Received, sink, &mut Unobserved)
+                execute(view, env, packet, Start::Received, *sink, &mut Unobserved)
             }
         };
         self.after(outcome, i, frames);
     }
 
     fn after(&mut self, outcome: Outcome, i: usize, frames: &mut [Frame]) {
-        self.fates.push(match outcome {
-            Outcome::Sent => Fate::Gone,
+        self.fates[i] = match outcome {
+            Outcome::Sent => GONE,
             Outcome::Left(frame) => {
                 frames[i] = frame;
-                Fate::Leave
+                LEAVE
             }
-        });
+        };
+        self.decided = i + 1;
     }
 }
 
 /// Bit of a packet's kind: it is longer than [`LONGEST`].
 const TOO_LONG: u32 = 1 << 25;
+
+#[inline]
+fn carry_out<S: Sink>(fate: Fate, frame: Frame, sink: &mut S) {
+    match fate {
+        GONE => {}
+        LEAVE => sink.left(frame),
+        fate => {
+            let (port, queue) = way_out(fate);
+            sink.transmit(port, queue, frame);
+        }
+    }
+}
 
 #[inline]
 fn ttl(frame: &Frame, kind: u32) -> u8 {

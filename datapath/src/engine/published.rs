@@ -117,8 +117,13 @@ impl<'r> View<'r> for Snapshot<'r> {
     }
 
     #[inline]
-    fn count(self, hit: CachedHit, packets: u64, bytes: u64, now: Time) {
-        Snapshot::count(&self, StatsId::from_number(hit.stats), packets, bytes, now);
+    fn count(self, stats: u32, packets: u64, bytes: u64, now: Time) {
+        Snapshot::count(&self, StatsId::from_number(stats), packets, bytes, now);
+    }
+
+    #[inline]
+    fn prefetch_count(self, stats: u32) {
+        Snapshot::prefetch_count(&self, StatsId::from_number(stats));
     }
 
     #[inline]

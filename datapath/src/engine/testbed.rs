@@ -1,6 +1,6 @@
 //! A switch in memory for tests: tables searched one by one, everything else as in the real one.
 
-use super::burst::FastPath;
+use super::burst::{Around, FastPath};
 use super::{Collected, Shared, SharedConfig, Source};
 use crate::cache::{CachedHit, Validity};
 use crate::clock::Time;
@@ -184,7 +184,8 @@ impl TestSwitch {
     /// A burst through a cache.
     pub fn run_burst(&self, way: &mut FastPath, in_port: u32, frames: &mut Vec<Frame>, now: Time) -> Collected {
         let mut out = Collected::default();
-        way.burst(self, self.env(now), PortNo(in_port), frames, &mut out, true);
+        let mut around = Around { view: self, env: self.env(now), in_port: PortNo(in_port), sink: &mut out };
+        way.burst(&mut around, frames, true);
         out
     }
 
@@ -253,8 +254,8 @@ impl<'v> View<'v> for &'v TestSwitch {
         }
         union
     }
-    fn count(self, hit: CachedHit, packets: u64, bytes: u64, _now: Time) {
-        if let Some(e) = self.tables[usize::from(hit.table.0)].iter().find(|e| e.index == hit.index) {
+    fn count(self, stats: u32, packets: u64, bytes: u64, _now: Time) {
+        if let Some(e) = self.tables.iter().flatten().find(|e| e.index == stats) {
             e.counter.add(Writer(1), packets, bytes);
         }
     }

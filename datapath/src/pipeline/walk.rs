@@ -315,7 +315,7 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
         if !self.env.dry {
             self.view.count_table(table, 1, u64::from(hit.is_some()));
             if let Some(h) = &hit {
-                self.view.count(h.handle, 1, self.len(), self.env.now);
+                self.view.count(h.handle.stats, 1, self.len(), self.env.now);
             }
         }
         if let Some(r) = &mut self.record {

@@ -153,6 +153,12 @@ impl<'r> Snapshot<'r> {
         self.counters.count(stats, packets, bytes, now, self.guard);
     }
 
+    /// Asks for the memory that [`count`](Self::count) will touch.
+    #[inline]
+    pub fn prefetch_count(&self, stats: StatsId) {
+        self.counters.prefetch(stats, self.guard);
+    }
+
     /// Counts lookups and hits of a table.
     #[inline]
     pub fn count_table(&self, table: TableId, lookups: u64, matched: u64) {
