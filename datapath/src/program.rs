@@ -15,7 +15,7 @@ mod tests;
 mod trigger;
 
 pub use compile::{compile, compile_bucket, compile_packet_out};
-pub use op::{Bits, Conjunction, Learn, Op, SetKey, SetOp};
+pub use op::{Bits, Conjunction, Op, SetKey, SetOp};
 pub use trigger::{StatTrigger, Statistic, Threshold};
 
 use crate::control::ports::PortTable;

@@ -239,24 +239,17 @@ fn standalone_mode_is_a_learning_switch() {
 #[test]
 fn learning_flows_come_back_through_control() {
     use ofproto::matching::OxmId;
-    use ofproto::nicira::{LearnSource, LearnSpec, NxAction, Subfield};
+    use ofproto::nicira::{Learn, LearnSource, LearnSpec, NxAction, Subfield};
     let mut s = Switch::new();
     let sub = |f, n_bits| Subfield { field: OxmId::of(f), offset: 0, n_bits };
-    let learn = Action::Nicira(NxAction::Learn {
-        idle_timeout: 0,
-        hard_timeout: 0,
+    let learn = Action::Nicira(NxAction::Learn(Box::new(Learn {
         priority: 1,
-        cookie: 0,
-        flags: 0,
-        table: TableId(1),
-        fin_idle_timeout: 0,
-        fin_hard_timeout: 0,
-        limit: None,
         specs: vec![
             LearnSpec::Match { src: LearnSource::Field(sub(F::EthSrc, 48)), dst: sub(F::EthDst, 48), n_bits: 48 },
             LearnSpec::Output { src: LearnSource::Field(sub(F::InPort, 32)), n_bits: 32 },
         ],
-    });
+        ..Learn::default()
+    })));
     s.add(0, 1, Match::any(), vec![I::ApplyActions(vec![learn]), I::GotoTable(TableId(1))]);
     s.add(1, 0, Match::any(), vec![I::ApplyActions(vec![Action::output(PortNo::FLOOD)])]);
     s.send(1, &[&frame(2, 1)]);

@@ -1,11 +1,13 @@
-//! The Nicira extension actions that Open vSwitch and its controllers use.
+//! The Nicira extension actions that Open vSwitch and its controllers use (ovs-actions(7)).
 
 use crate::action::Action;
-use crate::ids::{MeterId, PortNo, TableId};
+use crate::ids::{Cookie, MeterId, PortNo, TableId};
 use crate::matching::{MatchField, OxmId};
 use bytes::Bytes;
 
-/// Some bits of a field: `reg0[4..7]`.
+/// Some bits of a field: `reg0[4..7]`. Bit 0 is the least significant.
+///
+/// ovs-actions(7), "Field Specifications".
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Subfield {
     /// The field.
@@ -17,6 +19,8 @@ pub struct Subfield {
 }
 
 /// What a learn flow-spec takes its bits from.
+///
+/// ovs-actions(7), "The learn action"; `NX_LEARN_SRC_*`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum LearnSource {
     /// A field of the packet.
@@ -26,6 +30,8 @@ pub enum LearnSource {
 }
 
 /// One flow-spec of a learn action.
+///
+/// ovs-actions(7), "The learn action"; `NX_LEARN_DST_*`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum LearnSpec {
     /// The new flow matches these bits.
@@ -55,7 +61,85 @@ pub enum LearnSpec {
     },
 }
 
+impl LearnSpec {
+    /// Where the bits come from, and where to: nowhere for an output.
+    pub fn ends(&self) -> (&LearnSource, Option<&Subfield>) {
+        match self {
+            Self::Match { src, dst, .. } | Self::Load { src, dst, .. } => (src, Some(dst)),
+            Self::Output { src, .. } => (src, None),
+        }
+    }
+
+    /// How many bits.
+    pub const fn n_bits(&self) -> u16 {
+        match self {
+            Self::Match { n_bits, .. } | Self::Load { n_bits, .. } | Self::Output { n_bits, .. } => *n_bits,
+        }
+    }
+}
+
+/// A learn action: the packet teaches the switch a flow. Timeouts are in seconds.
+///
+/// ovs-actions(7), "The learn action"; `struct nx_action_learn`, `struct nx_action_learn2`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Learn {
+    /// Idle timeout of the learnt flow, seconds.
+    pub idle_timeout: u16,
+    /// Hard timeout, seconds.
+    pub hard_timeout: u16,
+    /// Priority.
+    pub priority: u16,
+    /// Cookie.
+    pub cookie: Cookie,
+    /// `NX_LEARN_F_*`
+    pub flags: u16,
+    /// Table.
+    pub table: TableId,
+    /// Idle timeout after FIN or RST, seconds.
+    pub fin_idle_timeout: u16,
+    /// Hard timeout after FIN or RST, seconds.
+    pub fin_hard_timeout: u16,
+    /// Flow limit (0: none) and the bit where success is written (second form).
+    pub limit: Option<(u32, Option<Subfield>)>,
+    /// What the flow matches and does.
+    pub specs: Vec<LearnSpec>,
+}
+
+impl Learn {
+    /// `NX_LEARN_F_SEND_FLOW_REM`: the learnt flow's end is told.
+    pub const SEND_FLOW_REM: u16 = 1;
+    /// `NX_LEARN_F_DELETE_LEARNED`: the learnt flows go when the entry that taught them does.
+    pub const DELETE_LEARNED: u16 = 2;
+    /// `NX_LEARN_F_WRITE_RESULT`: whether the flow was learnt is written to a bit.
+    pub const WRITE_RESULT: u16 = 4;
+
+    /// Most flows with this cookie in that table, 0: any number.
+    pub fn most(&self) -> u32 {
+        self.limit.as_ref().map_or(0, |(n, _)| *n)
+    }
+}
+
+/// What the flow syntax means where it says nothing.
+impl Default for Learn {
+    fn default() -> Self {
+        Self {
+            idle_timeout: 0,
+            hard_timeout: 0,
+            priority: 0x8000,
+            cookie: Cookie(0),
+            flags: 0,
+            table: TableId(1),
+            fin_idle_timeout: 0,
+            fin_hard_timeout: 0,
+            limit: None,
+            specs: Vec::new(),
+        }
+    }
+}
+
 /// Network address translation of a `ct` action.
+///
+/// ovs-actions(7), "The ct action"; `struct nx_action_nat`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Nat {
     /// `NX_NAT_F_*`
@@ -74,7 +158,10 @@ pub struct Nat {
     pub proto_max: Option<u16>,
 }
 
-/// A Nicira action.
+/// A Nicira action (`NXAST_*`): Open vSwitch's extensions, in every version's experimenter (1.0: vendor) action.
+///
+/// ovs-actions(7) has a section on each; numbers and layouts are those of Open vSwitch's `nicira-ext.h` and, since
+/// 2.4, `ofp-actions.c`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum NxAction {
     /// `NXAST_RESUBMIT`, `_TABLE`, `_TABLE_CT`: search another table.
@@ -236,28 +323,7 @@ pub enum NxAction {
         direction: Option<u8>,
     },
     /// `NXAST_LEARN` (`NXAST_LEARN2` with `limit`).
-    Learn {
-        /// Idle timeout of the learnt flow.
-        idle_timeout: u16,
-        /// Hard timeout.
-        hard_timeout: u16,
-        /// Priority.
-        priority: u16,
-        /// Cookie.
-        cookie: u64,
-        /// `NX_LEARN_F_*`
-        flags: u16,
-        /// Table.
-        table: TableId,
-        /// Idle timeout after FIN.
-        fin_idle_timeout: u16,
-        /// Hard timeout after FIN.
-        fin_hard_timeout: u16,
-        /// Flow limit and where success is written (second form).
-        limit: Option<(u32, Option<Subfield>)>,
-        /// What the flow matches and does.
-        specs: Vec<LearnSpec>,
-    },
+    Learn(Box<Learn>),
     /// `NXAST_CONJUNCTION`
     Conjunction {
         /// Which clause, from 0.

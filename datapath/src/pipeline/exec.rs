@@ -109,7 +109,7 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
                 self.refuse();
                 if !self.env.dry {
                     let flow_mod = Box::new(learn::flow_mod(self.packet, l));
-                    self.sink.request(Request::Learn { flow_mod, limit: l.limit }, self.env.now);
+                    self.sink.request(Request::Learn { flow_mod, limit: l.most() }, self.env.now);
                 }
                 Flow::Go
             }

@@ -1,14 +1,13 @@
 //! The flow-mod that a learn action makes of a packet (Nicira's `NXAST_LEARN`).
 
 use crate::packet::Packet;
-use crate::program::Learn;
 use crate::program::op::mask_bits;
 use ofproto::action::{Action, MAX_LEN_NO_BUFFER};
 use ofproto::flow::{FlowMod, FlowModCommand, FlowModFlags};
 use ofproto::ids::PortNo;
 use ofproto::instruction::Instruction;
 use ofproto::matching::{Match, MatchField};
-use ofproto::nicira::{LearnSource, LearnSpec, NxAction, Subfield};
+use ofproto::nicira::{Learn, LearnSource, LearnSpec, NxAction, Subfield};
 
 fn value(p: &Packet, src: &LearnSource, n_bits: u16) -> u128 {
     let v = match src {
@@ -72,7 +71,7 @@ pub(super) fn flow_mod(p: &Packet, learn: &Learn) -> FlowMod {
             .push(Action::Nicira(NxAction::FinTimeout { idle: learn.fin_idle_timeout, hard: learn.fin_hard_timeout }));
     }
     let mut flags = FlowModFlags::empty();
-    if learn.flags & 1 != 0 {
+    if learn.flags & Learn::SEND_FLOW_REM != 0 {
         flags |= FlowModFlags::SEND_FLOW_REM;
     }
     FlowMod {

@@ -350,23 +350,19 @@ fn clone_and_group_leave_the_packet_as_it_was() {
 
 #[test]
 fn learn_makes_the_flow_that_a_mac_learner_wants() {
-    use ofproto::nicira::{LearnSource, LearnSpec};
+    use ofproto::nicira::{Learn, LearnSource, LearnSpec};
     let mut s = TestSwitch::new(Version::V13);
-    let learn = NxAction::Learn {
+    let learn = NxAction::Learn(Box::new(Learn {
         idle_timeout: 10,
-        hard_timeout: 0,
         priority: 5,
-        cookie: 7,
+        cookie: Cookie(7),
         flags: 1,
-        table: TableId(1),
-        fin_idle_timeout: 0,
-        fin_hard_timeout: 0,
-        limit: None,
         specs: vec![
             LearnSpec::Match { src: LearnSource::Field(sub(F::EthSrc, 0, 48)), dst: sub(F::EthDst, 0, 48), n_bits: 48 },
             LearnSpec::Output { src: LearnSource::Field(sub(F::InPort, 0, 32)), n_bits: 32 },
         ],
-    };
+        ..Learn::default()
+    }));
     s.apply(0, 1, Match::any(), vec![Action::Nicira(learn), out(2)]);
     let c = s.run(3, &frames::tcp(), T);
     let [Request::Learn { flow_mod, .. }] = &c.requests[..] else { panic!("{:?}", c.requests) };

@@ -1,24 +1,21 @@
 //! From the model's instructions to a [`Program`], with the specification's refusals.
 
 use super::check::Facts;
-use super::op::{Bits, Choice, Conjunction, HashFields, Learn, Op, SetOp};
+use super::op::{Bits, Choice, Conjunction, HashFields, Op, SetOp};
 use super::{Context, Learns, Place, Program, StatTrigger, Uses};
 use crate::key::slot;
 use ofproto::action::Action;
 use ofproto::field::{FieldId, Prereq};
-use ofproto::ids::{Cookie, GroupId, MeterId, PortNo, QueueId, TableId};
+use ofproto::ids::{GroupId, MeterId, PortNo, QueueId, TableId};
 use ofproto::instruction::Instruction;
 use ofproto::matching::{MatchField, OxmId};
-use ofproto::nicira::{LearnSource, LearnSpec, NxAction, Subfield};
+use ofproto::nicira::{Learn, LearnSource, NxAction, Subfield};
 use ofproto::{ErrorKind as E, OfError, Version};
 use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Most actions of one list, nested ones included.
 const MAX_ACTIONS: usize = 8192;
-/// `NX_LEARN_F_SEND_FLOW_REM` and `NX_LEARN_F_DELETE_LEARNED`
-const SEND_FLOW_REM: u16 = 1;
-const DELETE_LEARNED: u16 = 2;
 /// Deepest nesting of `clone`.
 const MAX_NESTING: usize = 8;
 
@@ -747,14 +744,14 @@ impl Compiler<'_> {
                 self.cacheable = false;
                 Op::Sample { probability: *probability, collector_set_id: *collector_set_id }
             }
-            NxAction::Learn { .. } => {
+            NxAction::Learn(learn) => {
                 self.cacheable = false;
-                let learn = self.learn(nx)?;
-                let delete = learn.flags & DELETE_LEARNED != 0;
-                if delete || learn.limit != 0 {
+                self.check_learn(learn)?;
+                let delete = learn.flags & Learn::DELETE_LEARNED != 0;
+                if delete || learn.most() != 0 {
                     self.uses.learns.push(Learns { table: learn.table, cookie: learn.cookie, delete });
                 }
-                Op::Learn(Arc::new(learn))
+                Op::Learn(Arc::new(Learn::clone(learn)))
             }
             NxAction::OutputTrunc { port, max_len } => {
                 self.out_port(*port)?;
@@ -790,71 +787,42 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    fn learn(&mut self, nx: &NxAction) -> Result<Learn, OfError> {
-        let NxAction::Learn {
-            idle_timeout,
-            hard_timeout,
-            priority,
-            cookie,
-            flags,
-            table,
-            fin_idle_timeout,
-            fin_hard_timeout,
-            limit,
-            specs,
-        } = nx
-        else {
-            return Err(err(E::BadActionBadType, "type", "not a learn action"));
-        };
-        let known = SEND_FLOW_REM | DELETE_LEARNED;
-        if *flags & !known != 0 {
-            return Err(err(E::BadActionBadArgument, "flags", format!("bits {:#x} are not supported", flags & !known)));
+    fn check_learn(&self, learn: &Learn) -> Result<(), OfError> {
+        let unknown = learn.flags & !(Learn::SEND_FLOW_REM | Learn::DELETE_LEARNED);
+        if unknown != 0 {
+            return Err(err(E::BadActionBadArgument, "flags", format!("bits {unknown:#x} are not supported")));
         }
-        if limit.as_ref().is_some_and(|(_, dst)| dst.is_some()) {
+        if learn.limit.as_ref().is_some_and(|(_, dst)| dst.is_some()) {
             // The packet would have to wait until the flow is there.
             return Err(err(E::BadActionBadArgument, "result_dst", "whether a flow was learnt isn't told"));
         }
-        if *table == TableId::ALL || table.0 >= self.ctx.n_tables {
+        let table = learn.table;
+        if table == TableId::ALL || table.0 >= self.ctx.n_tables {
             return Err(err(E::BadActionBadArgument, "table_id", format!("there is no table {table}")));
         }
-        for s in specs {
-            let (src, n) = match s {
-                LearnSpec::Match { src, n_bits, dst } | LearnSpec::Load { src, n_bits, dst } => {
-                    let kind = E::BadActionBadArgument;
-                    // The destination's prerequisites are the learnt flow's affair.
-                    let field = dst.field.field.as_ref().ok().copied().filter(|f| slot(*f).is_some());
-                    let wide =
-                        field.is_some_and(|f| u32::from(dst.offset) + u32::from(*n_bits) <= u32::from(f.info().bits));
-                    if !wide || *n_bits == 0 {
-                        return Err(err(kind, "dst", "not a field's bits"));
-                    }
-                    (src, *n_bits)
+        for spec in &learn.specs {
+            let ((src, dst), n_bits) = (spec.ends(), spec.n_bits());
+            if let Some(dst) = dst {
+                // The destination's prerequisites are the learnt flow's affair.
+                let field = dst.field.field.as_ref().ok().copied().filter(|f| slot(*f).is_some());
+                let within =
+                    field.is_some_and(|f| u32::from(dst.offset) + u32::from(n_bits) <= u32::from(f.info().bits));
+                if !within || n_bits == 0 {
+                    return Err(err(E::BadActionBadArgument, "dst", "not a field's bits"));
                 }
-                LearnSpec::Output { src, n_bits } => (src, *n_bits),
-            };
+            }
             match src {
                 LearnSource::Field(f) => {
                     self.subfield(f)?;
                 }
                 LearnSource::Immediate(bytes) => {
-                    if bytes.len() > 16 || bytes.len() * 8 < usize::from(n) {
+                    if bytes.len() > 16 || bytes.len() * 8 < usize::from(n_bits) {
                         return Err(err(E::BadActionBadLen, "src", "the constant doesn't hold the bits"));
                     }
                 }
             }
         }
-        Ok(Learn {
-            idle_timeout: *idle_timeout,
-            hard_timeout: *hard_timeout,
-            priority: *priority,
-            cookie: Cookie(*cookie),
-            flags: *flags,
-            table: *table,
-            fin_idle_timeout: *fin_idle_timeout,
-            fin_hard_timeout: *fin_hard_timeout,
-            specs: specs.clone().into(),
-            limit: limit.as_ref().map_or(0, |(n, _)| *n),
-        })
+        Ok(())
     }
 }
 

@@ -3,8 +3,8 @@
 use crate::key::{Slot, slot};
 use bytes::Bytes;
 use ofproto::field::FieldId;
-use ofproto::ids::{Cookie, GroupId, MeterId, PortNo, QueueId, TableId};
-use ofproto::nicira::LearnSpec;
+use ofproto::ids::{GroupId, MeterId, PortNo, QueueId, TableId};
+use ofproto::nicira::Learn;
 use std::sync::Arc;
 
 /// Some bits of a field.
@@ -33,23 +33,6 @@ impl Bits {
 /// `n` low bits.
 pub const fn mask_bits(n: u16) -> u128 {
     if n >= 128 { u128::MAX } else { (1 << n) - 1 }
-}
-
-/// A learn action's parameters, shared by the requests that packets raise.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the fields of `NxAction::Learn`")]
-pub struct Learn {
-    pub idle_timeout: u16,
-    pub hard_timeout: u16,
-    pub priority: u16,
-    pub cookie: Cookie,
-    pub flags: u16,
-    pub table: TableId,
-    pub fin_idle_timeout: u16,
-    pub fin_hard_timeout: u16,
-    pub specs: Box<[LearnSpec]>,
-    /// Most flows with this cookie in that table, 0: no limit.
-    pub limit: u32,
 }
 
 /// A clause of a conjunction (`NXAST_CONJUNCTION`): a packet meets the conjunction if for each of its clauses

@@ -2,10 +2,10 @@
 
 use crate::action::Action;
 use crate::field::{Code, FIELDS, FieldId, FieldInfo, Prereq};
-use crate::ids::{GroupId, MeterId, PortNo, QueueId, TableId};
+use crate::ids::{Cookie, GroupId, MeterId, PortNo, QueueId, TableId};
 use crate::instruction::Instruction;
 use crate::matching::{Match, MatchField, OxmId};
-use crate::nicira::{LearnSource, LearnSpec, Nat, NxAction, Subfield};
+use crate::nicira::{Learn, LearnSource, LearnSpec, Nat, NxAction, Subfield};
 use crate::stats::FlowStat;
 use crate::version::Version;
 use crate::wire::field_code;
@@ -304,17 +304,19 @@ fn learn() -> BoxedStrategy<NxAction> {
         (_, src) => LearnSpec::Load { src, dst, n_bits },
     });
     (any::<[u16; 5]>(), any::<u64>(), 0..4_u16, 0..254_u8, vec(spec, 0..4))
-        .prop_map(|(n, cookie, flags, table, specs)| NxAction::Learn {
-            idle_timeout: n[0],
-            hard_timeout: n[1],
-            priority: n[2],
-            cookie,
-            flags,
-            table: TableId(table),
-            fin_idle_timeout: n[3],
-            fin_hard_timeout: n[4],
-            limit: None,
-            specs,
+        .prop_map(|(n, cookie, flags, table, specs)| {
+            NxAction::Learn(Box::new(Learn {
+                idle_timeout: n[0],
+                hard_timeout: n[1],
+                priority: n[2],
+                cookie: Cookie(cookie),
+                flags,
+                table: TableId(table),
+                fin_idle_timeout: n[3],
+                fin_hard_timeout: n[4],
+                limit: None,
+                specs,
+            }))
         })
         .boxed()
 }

@@ -3,7 +3,7 @@
 use super::codec::{Json, Result, bad, object, single, tagged, wrap};
 use crate::action::Action;
 use crate::instruction::Instruction;
-use crate::nicira::{LearnSource, LearnSpec, Nat, NxAction, Subfield};
+use crate::nicira::{Learn, LearnSource, LearnSpec, Nat, NxAction, Subfield};
 use crate::stats::FlowStat;
 use serde_json::Value;
 
@@ -136,6 +136,19 @@ object!(Nat {
     "proto_max": proto_max,
 } default Nat::default());
 
+object!(Learn {
+    "idle_timeout": idle_timeout,
+    "hard_timeout": hard_timeout,
+    "priority": priority,
+    "cookie": cookie,
+    "flags": flags as hex,
+    "table_id": table,
+    "fin_idle_timeout": fin_idle_timeout,
+    "fin_hard_timeout": fin_hard_timeout,
+    "limit": limit as learn_limit,
+    "specs": specs,
+});
+
 tagged!(NxAction {
     "resubmit" = Resubmit { "in_port" in_port in_port, "table_id" table table, "ct" ct ct },
     "set_tunnel" = SetTunnel { "tun_id" id id as hex, "wide" wide wide },
@@ -182,13 +195,7 @@ tagged!(NxAction {
         "obs_domain_id" obs_domain_id obs_domain_id, "obs_point_id" obs_point_id obs_point_id,
         "sampling_port" sampling_port sampling_port, "direction" direction direction,
     },
-    "learn" = Learn {
-        "idle_timeout" idle_timeout idle_timeout, "hard_timeout" hard_timeout hard_timeout,
-        "priority" priority priority, "cookie" cookie cookie as hex, "flags" flags flags as hex,
-        "table_id" table table, "fin_idle_timeout" fin_idle_timeout fin_idle_timeout,
-        "fin_hard_timeout" fin_hard_timeout fin_hard_timeout, "limit" limit limit as learn_limit,
-        "specs" specs specs,
-    },
+    "learn" = Learn(value),
     "conjunction" = Conjunction { "clause" clause clause, "n_clauses" n_clauses n_clauses, "conj_id" id id },
     "ct" = Ct {
         "flags" flags flags as hex, "zone" zone zone as ct_zone, "recirc_table" recirc_table recirc_table,

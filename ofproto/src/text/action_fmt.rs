@@ -387,7 +387,7 @@ impl Printer<'_> {
                 }
                 f.write_str(")")
             }
-            NxAction::Learn { .. } => self.write_learn(f, action),
+            NxAction::Learn(learn) => self.write_learn(f, learn),
             NxAction::Conjunction { clause, n_clauses, id } => {
                 write!(f, "conjunction({id},{}/{n_clauses})", u16::from(*clause) + 1)
             }

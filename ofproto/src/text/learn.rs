@@ -5,65 +5,47 @@ use super::nicira::{has_own_form, parse_subfield};
 use super::scan::{Item, Sep, Src};
 use super::value::{format_action_value, hex_text, parse_value};
 use super::{ParseContext, TextError, TextErrorKind, field_text_name};
-use crate::ids::TableId;
+use crate::ids::{Cookie, TableId};
 use crate::matching::OxmId;
-use crate::nicira::{LearnSource, LearnSpec, NxAction, Subfield};
+use crate::nicira::{Learn, LearnSource, LearnSpec, NxAction, Subfield};
 use bytes::Bytes;
 use std::fmt;
 
-const SEND_FLOW_REM: u16 = 1;
-const DELETE_LEARNED: u16 = 2;
-const WRITE_RESULT: u16 = 4;
-
 pub(crate) fn parse(item: &Item<'_>, ctx: &ParseContext<'_>) -> Result<NxAction, TextError> {
-    let (mut idle_timeout, mut hard_timeout, mut fin_idle_timeout, mut fin_hard_timeout) = (0, 0, 0, 0);
-    let (mut priority, mut cookie, mut flags, mut table) = (0x8000, 0, 0, TableId(1));
+    let mut learn = Learn::default();
     let (mut limit, mut result_dst) = (None, None);
-    let mut specs = Vec::new();
     for part in item.value.items() {
         let part = part?;
         let number = || part.need("a number");
         match part.key.s {
-            "table" => table = TableId(number()?.u8()?),
-            "idle_timeout" => idle_timeout = number()?.u16()?,
-            "hard_timeout" => hard_timeout = number()?.u16()?,
-            "fin_idle_timeout" => fin_idle_timeout = number()?.u16()?,
-            "fin_hard_timeout" => fin_hard_timeout = number()?.u16()?,
-            "priority" => priority = number()?.u16()?,
-            "cookie" => cookie = number()?.u64()?,
-            "send_flow_rem" => flags |= SEND_FLOW_REM,
-            "delete_learned" => flags |= DELETE_LEARNED,
-            "flags" => flags |= number()?.u16()?,
+            "table" => learn.table = TableId(number()?.u8()?),
+            "idle_timeout" => learn.idle_timeout = number()?.u16()?,
+            "hard_timeout" => learn.hard_timeout = number()?.u16()?,
+            "fin_idle_timeout" => learn.fin_idle_timeout = number()?.u16()?,
+            "fin_hard_timeout" => learn.fin_hard_timeout = number()?.u16()?,
+            "priority" => learn.priority = number()?.u16()?,
+            "cookie" => learn.cookie = Cookie(number()?.u64()?),
+            "send_flow_rem" => learn.flags |= Learn::SEND_FLOW_REM,
+            "delete_learned" => learn.flags |= Learn::DELETE_LEARNED,
+            "flags" => learn.flags |= number()?.u16()?,
             "limit" => limit = Some(number()?.u32()?),
             "result_dst" => {
-                flags |= WRITE_RESULT;
+                learn.flags |= Learn::WRITE_RESULT;
                 result_dst = Some(parse_subfield(part.need("a field")?)?);
             }
-            "load" => specs.push(load(&part)?),
+            "load" => learn.specs.push(load(&part)?),
             "output" => {
                 let src = parse_subfield(part.need("a field")?)?;
                 let n_bits = src.n_bits;
-                specs.push(LearnSpec::Output { src: LearnSource::Field(src), n_bits });
+                learn.specs.push(LearnSpec::Output { src: LearnSource::Field(src), n_bits });
             }
-            _ => specs.push(matching(&part, ctx)?),
+            _ => learn.specs.push(matching(&part, ctx)?),
         }
     }
-    let limit = match (limit, result_dst) {
-        (None, None) => None,
-        (limit, dst) => Some((limit.unwrap_or(0), dst)),
-    };
-    Ok(NxAction::Learn {
-        idle_timeout,
-        hard_timeout,
-        priority,
-        cookie,
-        flags,
-        table,
-        fin_idle_timeout,
-        fin_hard_timeout,
-        limit,
-        specs,
-    })
+    if limit.is_some() || result_dst.is_some() {
+        learn.limit = Some((limit.unwrap_or(0), result_dst));
+    }
+    Ok(NxAction::Learn(Box::new(learn)))
 }
 
 /// A constant of `n_bits` in whole 16-bit words, as the specification of a flow-spec has it.
@@ -144,52 +126,40 @@ fn write_immediate(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
 }
 
 impl super::Printer<'_> {
-    pub(crate) fn write_learn(&self, f: &mut fmt::Formatter<'_>, learn: &NxAction) -> fmt::Result {
-        let NxAction::Learn {
-            idle_timeout,
-            hard_timeout,
-            priority,
-            cookie,
-            flags,
-            table,
-            fin_idle_timeout,
-            fin_hard_timeout,
-            limit,
-            specs,
-        } = learn
-        else {
-            return Ok(());
-        };
-        write!(f, "learn(table={table}")?;
+    pub(crate) fn write_learn(&self, f: &mut fmt::Formatter<'_>, learn: &Learn) -> fmt::Result {
+        write!(f, "learn(table={}", learn.table)?;
         for (name, n) in [
-            ("idle_timeout", idle_timeout),
-            ("hard_timeout", hard_timeout),
-            ("fin_idle_timeout", fin_idle_timeout),
-            ("fin_hard_timeout", fin_hard_timeout),
+            ("idle_timeout", learn.idle_timeout),
+            ("hard_timeout", learn.hard_timeout),
+            ("fin_idle_timeout", learn.fin_idle_timeout),
+            ("fin_hard_timeout", learn.fin_hard_timeout),
         ] {
-            if *n != 0 {
+            if n != 0 {
                 write!(f, ",{name}={n}")?;
             }
         }
-        if *priority != 0x8000 {
-            write!(f, ",priority={priority}")?;
+        if learn.priority != Learn::default().priority {
+            write!(f, ",priority={}", learn.priority)?;
         }
-        let result = limit.as_ref().and_then(|(_, dst)| dst.as_ref());
-        let said = SEND_FLOW_REM | DELETE_LEARNED | if result.is_some() { WRITE_RESULT } else { 0 };
-        if flags & SEND_FLOW_REM != 0 {
+        let result = learn.limit.as_ref().and_then(|(_, dst)| dst.as_ref());
+        let mut unsaid = learn.flags & !(Learn::SEND_FLOW_REM | Learn::DELETE_LEARNED);
+        if result.is_some() {
+            unsaid &= !Learn::WRITE_RESULT;
+        }
+        if learn.flags & Learn::SEND_FLOW_REM != 0 {
             f.write_str(",send_flow_rem")?;
         }
-        if flags & DELETE_LEARNED != 0 {
+        if learn.flags & Learn::DELETE_LEARNED != 0 {
             f.write_str(",delete_learned")?;
         }
-        if flags & !said != 0 {
-            write!(f, ",flags={:#x}", flags & !said)?;
+        if unsaid != 0 {
+            write!(f, ",flags={unsaid:#x}")?;
         }
-        if *cookie != 0 {
-            write!(f, ",cookie={cookie:#x}")?;
+        if learn.cookie != Cookie(0) {
+            write!(f, ",cookie={}", learn.cookie)?;
         }
-        if let Some((n, _)) = limit
-            && (*n != 0 || result.is_none())
+        if let Some((n, _)) = learn.limit
+            && (n != 0 || result.is_none())
         {
             write!(f, ",limit={n}")?;
         }
@@ -197,7 +167,7 @@ impl super::Printer<'_> {
             f.write_str(",result_dst=")?;
             self.write_subfield(f, dst)?;
         }
-        for spec in specs {
+        for spec in &learn.specs {
             f.write_str(",")?;
             self.write_learn_spec(f, spec)?;
         }

@@ -9,7 +9,7 @@ use crate::ids::{BucketId, Cookie, ExperimenterId, GroupId, MeterId, PortNo, Que
 use crate::instruction::Instruction;
 use crate::matching::{Match, MatchField, OxmId, UnknownField};
 use crate::meter::{Band, BandAction, MeterFlags, MeterMod, MeterModCommand};
-use crate::nicira::{LearnSource, LearnSpec, Nat, NxAction, Subfield};
+use crate::nicira::{Learn, LearnSource, LearnSpec, Nat, NxAction, Subfield};
 use crate::stats::{FlowDesc, FlowStat, FlowStats};
 use bytes::Bytes;
 use proptest::collection::vec;
@@ -207,18 +207,18 @@ fn learn() -> impl Strategy<Value = NxAction> {
     (any::<[u16; 5]>(), any::<u64>(), 0u16..4, any::<u8>(), limit, vec(spec, 0..4)).prop_map(
         |(n, cookie, flags, table, limit, specs)| {
             let result = matches!(limit, Some((_, Some(_))));
-            NxAction::Learn {
+            NxAction::Learn(Box::new(Learn {
                 idle_timeout: n[0],
                 hard_timeout: n[1],
                 priority: n[2],
-                cookie,
+                cookie: Cookie(cookie),
                 flags: flags | if result { 4 } else { 0 },
                 table: TableId(table),
                 fin_idle_timeout: n[3],
                 fin_hard_timeout: n[4],
                 limit,
                 specs,
-            }
+            }))
         },
     )
 }

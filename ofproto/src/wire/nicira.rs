@@ -69,5 +69,3 @@ const PROP_METER: u16 = 5;
 
 /// The bytes before the subtype: type, length, vendor.
 const BEFORE: usize = 8;
-/// `NX_LEARN_F_WRITE_RESULT`
-const WRITE_RESULT: u16 = 4;

@@ -62,11 +62,12 @@ fn subfield(r: &mut Reader<'_>, n_bits: u16, version: Version) -> Result<Subfiel
 /// Writes specifications; the caller pads.
 pub(super) fn encode_specs(w: &mut Writer, version: Version, specs: &[LearnSpec]) -> Result<(), EncodeError> {
     for spec in specs {
-        let (kind, src, dst, n_bits) = match spec {
-            LearnSpec::Match { src, dst, n_bits } => (DST_MATCH, src, Some(dst), *n_bits),
-            LearnSpec::Load { src, dst, n_bits } => (DST_LOAD, src, Some(dst), *n_bits),
-            LearnSpec::Output { src, n_bits } => (DST_OUTPUT, src, None, *n_bits),
+        let kind = match spec {
+            LearnSpec::Match { .. } => DST_MATCH,
+            LearnSpec::Load { .. } => DST_LOAD,
+            LearnSpec::Output { .. } => DST_OUTPUT,
         };
+        let ((src, dst), n_bits) = (spec.ends(), spec.n_bits());
         if n_bits == 0 || n_bits > N_BITS {
             return Err(EncodeError::OutOfRange { what: "flow_mod_spec n_bits", value: n_bits.into() });
         }

@@ -8,7 +8,7 @@ use ofproto::flow::{FlowMod, FlowModCommand as C};
 use ofproto::ids::{Cookie, PortNo};
 use ofproto::instruction::Instruction;
 use ofproto::matching::{Match, OxmId};
-use ofproto::nicira::{LearnSource, LearnSpec, NxAction, Subfield};
+use ofproto::nicira::{Learn, LearnSource, LearnSpec, NxAction, Subfield};
 
 const NOW: Time = Time::from_secs(1);
 
@@ -20,18 +20,14 @@ fn control() -> Control {
 fn teacher(in_port: u32, flags: u16, limit: u32) -> FlowMod {
     let sub = |f, n_bits| Subfield { field: OxmId::of(f), offset: 0, n_bits };
     let src = LearnSource::Field(sub(F::EthSrc, 48));
-    let learn = NxAction::Learn {
-        idle_timeout: 0,
-        hard_timeout: 0,
+    let learn = NxAction::Learn(Box::new(Learn {
         priority: 5,
-        cookie: 7,
+        cookie: Cookie(7),
         flags,
-        table: TableId(1),
-        fin_idle_timeout: 0,
-        fin_hard_timeout: 0,
         limit: Some((limit, None)),
         specs: vec![LearnSpec::Match { src, dst: sub(F::EthDst, 48), n_bits: 48 }],
-    };
+        ..Learn::default()
+    }));
     FlowMod {
         matching: Match::any().with(F::InPort, in_port.into()),
         instructions: vec![Instruction::ApplyActions(vec![Action::Nicira(learn)])],

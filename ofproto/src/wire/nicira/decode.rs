@@ -3,8 +3,8 @@
 use super::*;
 use crate::action::Action;
 use crate::error::{ErrorKind, OfError};
-use crate::ids::{MeterId, TableId};
-use crate::nicira::{Nat, NxAction, Subfield};
+use crate::ids::{Cookie, MeterId, TableId};
+use crate::nicira::{Learn, Nat, NxAction, Subfield};
 use crate::version::Version;
 use crate::wire::oxm::{self, Tlv};
 use crate::wire::v10::port;
@@ -269,7 +269,7 @@ fn decode_bundle(subtype: u16, r: &mut Reader<'_>, start: usize, version: Versio
 fn decode_learn(second: bool, r: &mut Reader<'_>, version: Version) -> Result<NxAction, OfError> {
     let (idle_timeout, hard_timeout) = (r.u16("idle_timeout")?, r.u16("hard_timeout")?);
     let priority = r.u16("priority")?;
-    let cookie = r.u64("cookie")?;
+    let cookie = Cookie(r.u64("cookie")?);
     let flags = r.u16("flags")?;
     let table = TableId(r.u8("table_id")?);
     r.skip(1)?;
@@ -279,7 +279,7 @@ fn decode_learn(second: bool, r: &mut Reader<'_>, version: Version) -> Result<Nx
         let n = r.u32("limit")?;
         let offset = r.u16("result_dst_ofs")?;
         r.skip(2)?;
-        let dst = if flags & WRITE_RESULT != 0 {
+        let dst = if flags & Learn::WRITE_RESULT != 0 {
             Some(Subfield { field: oxm::decode_id(r, version)?, offset, n_bits: 1 })
         } else {
             None
@@ -287,7 +287,7 @@ fn decode_learn(second: bool, r: &mut Reader<'_>, version: Version) -> Result<Nx
         limit = Some((n, dst));
     }
     let specs = nicira_learn::decode_specs(r, version)?;
-    Ok(NxAction::Learn {
+    Ok(NxAction::Learn(Box::new(Learn {
         idle_timeout,
         hard_timeout,
         priority,
@@ -298,7 +298,7 @@ fn decode_learn(second: bool, r: &mut Reader<'_>, version: Version) -> Result<Nx
         fin_hard_timeout,
         limit,
         specs,
-    })
+    })))
 }
 
 fn decode_nat(r: &mut Reader<'_>) -> Result<Nat, OfError> {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::action::Action;
 use crate::matching::{MatchField, OxmId};
-use crate::nicira::{Nat, NxAction, Subfield};
+use crate::nicira::{Learn, Nat, NxAction, Subfield};
 use crate::version::Version;
 use crate::wire::v10::put_port;
 use crate::wire::{EncodeError, Writer, action, nicira_learn, oxm, property, require, unsupported};
@@ -205,7 +205,7 @@ fn encode_body(w: &mut Writer, version: Version, nx: &NxAction) -> Result<u16, E
                 }
             }
         }
-        NxAction::Learn { .. } => encode_learn(w, version, nx)?,
+        NxAction::Learn(learn) => encode_learn(w, version, learn)?,
         NxAction::Conjunction { clause, n_clauses, id } => {
             w.u8(*clause);
             w.u8(*n_clauses);
@@ -334,34 +334,20 @@ fn encode_controller2(w: &mut Writer, nx: &NxAction) -> Result<(), EncodeError> 
     Ok(())
 }
 
-fn encode_learn(w: &mut Writer, version: Version, nx: &NxAction) -> Result<u16, EncodeError> {
-    let NxAction::Learn {
-        idle_timeout,
-        hard_timeout,
-        priority,
-        cookie,
-        flags,
-        table,
-        fin_idle_timeout,
-        fin_hard_timeout,
-        limit,
-        specs,
-    } = nx
-    else {
-        return Ok(LEARN);
-    };
-    [*idle_timeout, *hard_timeout, *priority].iter().for_each(|n| w.u16(*n));
-    w.u64(*cookie);
-    w.u16(*flags);
-    w.u8(table.0);
+fn encode_learn(w: &mut Writer, version: Version, learn: &Learn) -> Result<u16, EncodeError> {
+    [learn.idle_timeout, learn.hard_timeout, learn.priority].iter().for_each(|n| w.u16(*n));
+    w.u64(learn.cookie.0);
+    w.u16(learn.flags);
+    w.u8(learn.table.0);
     w.u8(0);
-    w.u16(*fin_idle_timeout);
-    w.u16(*fin_hard_timeout);
+    w.u16(learn.fin_idle_timeout);
+    w.u16(learn.fin_hard_timeout);
     let mut subtype = LEARN;
-    if let Some((n, dst)) = limit {
+    if let Some((n, dst)) = &learn.limit {
         subtype = LEARN2;
         w.u32(*n);
-        require(dst.is_some() == (flags & WRITE_RESULT != 0), version, "a learn result without its flag")?;
+        let flagged = learn.flags & Learn::WRITE_RESULT != 0;
+        require(dst.is_some() == flagged, version, "a learn result without its flag")?;
         match dst {
             Some(dst) => {
                 require(dst.n_bits == 1, version, "a learn result of more than one bit")?;
@@ -372,6 +358,6 @@ fn encode_learn(w: &mut Writer, version: Version, nx: &NxAction) -> Result<u16, 
             None => w.zeros(4),
         }
     }
-    nicira_learn::encode_specs(w, version, specs)?;
+    nicira_learn::encode_specs(w, version, &learn.specs)?;
     Ok(subtype)
 }
