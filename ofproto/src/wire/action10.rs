@@ -1,5 +1,5 @@
 //! Actions of 1.0 (OpenFlow 1.0.0 §5.2.4) and the set actions that 1.1 has in their place (1.1.0
-//! §A.2.6). Where a later version has one action for several, the model has that one:
+//! §A.2.5). Where a later version has one action for several, the model has that one:
 //! `SET_DL_SRC` is [`Action::SetField`] of `eth_src`.
 
 use super::fixed::Say;
@@ -171,38 +171,7 @@ pub(super) fn encode_body(w: &mut Writer, action: &Action) -> Result<u16, Encode
             w.u32(queue.0);
             ENQUEUE
         }
-        Action::SetVlanVid(vid) => {
-            w.u16(*vid);
-            SET_VLAN_VID
-        }
-        Action::SetVlanPcp(pcp) => {
-            w.u8(*pcp);
-            SET_VLAN_PCP
-        }
         Action::PopVlan => STRIP_VLAN,
-        Action::SetTpSrc(n) => {
-            w.u16(*n);
-            SET_TP_SRC
-        }
-        Action::SetTpDst(n) => {
-            w.u16(*n);
-            SET_TP_DST
-        }
-        Action::SetField(field) => match field.id {
-            FieldId::EthSrc | FieldId::EthDst => {
-                w.uint(mac(field, V10)?, 6);
-                if field.id == FieldId::EthSrc { SET_DL_SRC } else { SET_DL_DST }
-            }
-            FieldId::Ipv4Src | FieldId::Ipv4Dst => {
-                w.u32(plain(field, V10)?);
-                if field.id == FieldId::Ipv4Src { SET_NW_SRC } else { SET_NW_DST }
-            }
-            FieldId::IpTos | FieldId::IpDscp => {
-                w.u8(tos(field, V10)?);
-                SET_NW_TOS
-            }
-            id => return Err(unsupported(V10, format!("setting {}", id.info().name))),
-        },
         Action::Nicira(action) => {
             w.u32(ExperimenterId::NICIRA.0);
             experimenter::encode_nicira_action(w, V10, action)?;
@@ -217,7 +186,10 @@ pub(super) fn encode_body(w: &mut Writer, action: &Action) -> Result<u16, Encode
             w.bytes(data);
             *ty
         }
-        _ => return Err(unsupported(V10, super::action::name(action))),
+        _ => match encode_set(w, action, &SET_TYPES_10)? {
+            Some(ty) => ty,
+            None => return Err(unsupported(V10, super::action::name(action))),
+        },
     })
 }
 
@@ -275,9 +247,56 @@ pub(super) fn decode_body_11(ty: u16, body: &mut Reader<'_>) -> Result<Action, O
     Ok(action)
 }
 
+/// The types of the set actions that 1.0 and 1.1 share but for their numbers.
+struct SetTypes {
+    version: Version,
+    dl_src: u16,
+    dl_dst: u16,
+    nw_src: u16,
+    nw_dst: u16,
+    nw_tos: u16,
+}
+
+const SET_TYPES_10: SetTypes = SetTypes {
+    version: V10,
+    dl_src: SET_DL_SRC,
+    dl_dst: SET_DL_DST,
+    nw_src: SET_NW_SRC,
+    nw_dst: SET_NW_DST,
+    nw_tos: SET_NW_TOS,
+};
+const SET_TYPES_11: SetTypes = SetTypes {
+    version: Version::V11,
+    dl_src: SET_DL_SRC_11,
+    dl_dst: SET_DL_DST_11,
+    nw_src: SET_NW_SRC_11,
+    nw_dst: SET_NW_DST_11,
+    nw_tos: SET_NW_TOS_11,
+};
+
 /// Writes the body of a set action of 1.1 and says its type; `None` for an action that is none.
 pub(super) fn encode_body_11(w: &mut Writer, action: &Action) -> Result<Option<u16>, EncodeError> {
-    const V11: Version = Version::V11;
+    let Action::SetField(field) = action else { return encode_set(w, action, &SET_TYPES_11) };
+    Ok(Some(match field.id {
+        FieldId::IpEcn => {
+            w.u8(plain(field, Version::V11)?);
+            SET_NW_ECN_11
+        }
+        FieldId::MplsLabel => {
+            w.u32(plain(field, Version::V11)?);
+            SET_MPLS_LABEL_11
+        }
+        FieldId::MplsTc => {
+            w.u8(plain(field, Version::V11)?);
+            SET_MPLS_TC_11
+        }
+        _ => return encode_set(w, action, &SET_TYPES_11),
+    }))
+}
+
+/// Writes the body of a set action of both versions and says its type; `None` for an action that is none.
+fn encode_set(w: &mut Writer, action: &Action, types: &SetTypes) -> Result<Option<u16>, EncodeError> {
+    let version = types.version;
     Ok(Some(match action {
         Action::SetVlanVid(vid) => {
             w.u16(*vid);
@@ -297,30 +316,18 @@ pub(super) fn encode_body_11(w: &mut Writer, action: &Action) -> Result<Option<u
         }
         Action::SetField(field) => match field.id {
             FieldId::EthSrc | FieldId::EthDst => {
-                w.uint(mac(field, V11)?, 6);
-                if field.id == FieldId::EthSrc { SET_DL_SRC_11 } else { SET_DL_DST_11 }
+                w.uint(mac(field, version)?, 6);
+                if field.id == FieldId::EthSrc { types.dl_src } else { types.dl_dst }
             }
             FieldId::Ipv4Src | FieldId::Ipv4Dst => {
-                w.u32(plain(field, V11)?);
-                if field.id == FieldId::Ipv4Src { SET_NW_SRC_11 } else { SET_NW_DST_11 }
+                w.u32(plain(field, version)?);
+                if field.id == FieldId::Ipv4Src { types.nw_src } else { types.nw_dst }
             }
             FieldId::IpTos | FieldId::IpDscp => {
-                w.u8(tos(field, V11)?);
-                SET_NW_TOS_11
+                w.u8(tos(field, version)?);
+                types.nw_tos
             }
-            FieldId::IpEcn => {
-                w.u8(plain(field, V11)?);
-                SET_NW_ECN_11
-            }
-            FieldId::MplsLabel => {
-                w.u32(plain(field, V11)?);
-                SET_MPLS_LABEL_11
-            }
-            FieldId::MplsTc => {
-                w.u8(plain(field, V11)?);
-                SET_MPLS_TC_11
-            }
-            id => return Err(unsupported(V11, format!("setting {}", id.info().name))),
+            id => return Err(unsupported(version, format!("setting {}", id.info().name))),
         },
         _ => return Ok(None),
     }))
