@@ -286,9 +286,7 @@ fn compare(seeds: std::ops::Range<u64>, packets: usize) -> crate::cache::CacheSt
             assert_eq!(got.requests, want.requests);
         }
         assert_eq!(cached.counters(), plain.counters(), "seed {seed}");
-        stats.hits += cache.cache.stats.hits;
-        stats.misses += cache.cache.stats.misses;
-        stats.stale += cache.cache.stats.stale;
+        stats += cache.cache.stats;
     }
     stats
 }
@@ -494,15 +492,8 @@ fn passed(s: &TestSwitch, way: &mut FastPath, n: u64, mut flow: impl FnMut(u64) 
             .collect();
         s.run_burst(way, 1, &mut burst, Time::ZERO);
     }
-    let now = way.cache.stats;
-    let d = crate::cache::CacheStats {
-        hits: now.hits - before.hits,
-        misses: now.misses - before.misses,
-        stale: now.stale - before.stale,
-        inserts: now.inserts - before.inserts,
-        bypassed: now.bypassed - before.bypassed,
-    };
-    assert_eq!(d.hits + d.misses + d.stale + d.bypassed, n, "{d:?}");
+    let d = way.cache.stats.since(before);
+    assert_eq!(d.packets(), n, "{d:?}");
     d
 }
 

@@ -260,7 +260,7 @@ impl Report {
     pub fn json(&self) -> Value {
         let o = &self.outcome;
         let cache = o.cache(1);
-        let probes = cache.hits + cache.misses + cache.stale + cache.bypassed;
+        let probes = cache.packets();
         let hertz = Spread::of(o.phase(1).map(|s| s.hertz)).median;
         let stages: serde_json::Map<String, Value> =
             self.stages().into_iter().map(|(n, ns)| (n.into(), json!(round(ns)))).collect();
@@ -321,7 +321,7 @@ impl std::fmt::Display for Report {
             writeln!(f, "without a cache   {walked:.2} ns in the engine, {:.2} with", engine_ns(o))?;
         }
         let cache = o.cache(1);
-        let probes = (cache.hits + cache.misses + cache.stale + cache.bypassed).max(1);
+        let probes = cache.packets().max(1);
         let percent = |n: u64| 100.0 * n as f64 / probes as f64;
         writeln!(
             f,
