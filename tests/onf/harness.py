@@ -194,6 +194,15 @@ class Client:
                 raise Failed('no %s came within %d s; waiting were: %s' % (what, timeout, [str(i)[:200] for i in self.inbox]))
             self.inbox.append(m)
 
+    def ends(self, timeout=PATIENCE):
+        """Reads whatever comes until the switch ends the connection; fails if nothing comes for so long."""
+        try:
+            while self._read(timeout) is not None:
+                pass
+        except (EOFError, ConnectionError):
+            return
+        raise Failed('the connection stays')
+
     def kind(self, kind, timeout=PATIENCE, optional=False):
         return self.get(lambda m: m.msg_type == kind, timeout, 'message of type %d' % kind, optional)
 

@@ -173,10 +173,7 @@ def version_refused(s):
     c.send(raw(o.OFPT_HELLO, version=1))
     m = c.get(lambda m: m.msg_type == o.OFPT_ERROR)
     equal(struct.unpack_from('!HH', m.bytes, 8), (o.OFPET_HELLO_FAILED, o.OFPHFC_INCOMPATIBLE), 'error')
-    try:
-        true(c._read(PATIENCE) is None and False, 'the connection stays')
-    except (EOFError, ConnectionError):
-        pass
+    c.ends()
 
 
 @case('10.100 10.110', bench=False)
@@ -190,12 +187,7 @@ def fail_secure(s):
          flow([apply(out(o.OFPP_CONTROLLER))], priority=0))
     installed = time.monotonic()
     c.get(lambda m: m.msg_type == o.OFPT_ECHO_REQUEST, what='probe')
-    try:
-        while c._read(PATIENCE) is not None:  # more probes, or the end
-            pass
-        raise AssertionError('the connection stays although nobody answers')
-    except (EOFError, ConnectionError):
-        pass
+    c.ends()  # after more probes
     s.wires.empty()
     arp = frames.arp()
     if time.monotonic() < installed + 5:

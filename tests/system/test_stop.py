@@ -1,5 +1,6 @@
 """The end is in order: controllers get what was meant for them, and nothing stays behind."""
 
+import contextlib
 import os
 import socket
 import struct
@@ -9,15 +10,28 @@ import time
 from lab import Switch, sh, wait_for
 
 
-def test_connections_get_their_last_bytes(lab):
-    switch = Switch(lab, lab.ns('sw'))
+def header(kind, length, xid):
+    return struct.pack('!BBHI', 4, kind, length, xid)
+
+
+# More echo replies than a socket holds.
+ECHO_REQUESTS = b''.join(header(2, 60000, 100 + n) + bytes(59992) for n in range(12))
+
+
+@contextlib.contextmanager
+def greeted(switch):
+    """A connection of 1.3, of which nothing is read yet."""
     with socket.socket(socket.AF_UNIX) as s:
         s.settimeout(10)
         s.connect(switch.of_socket)
-        s.sendall(struct.pack('!BBHI', 4, 0, 8, 1))
-        # More echo replies than the socket holds, none of them read yet.
-        asked = threading.Thread(target=lambda: s.sendall(
-            b''.join(struct.pack('!BBHI', 4, 2, 60000, 100 + n) + bytes(59992) for n in range(12))))
+        s.sendall(header(0, 8, 1))
+        yield s
+
+
+def test_connections_get_their_last_bytes(lab):
+    switch = Switch(lab, lab.ns('sw'))
+    with greeted(switch) as s:
+        asked = threading.Thread(target=lambda: s.sendall(ECHO_REQUESTS))
         asked.start()
         asked.join(10)
         assert not asked.is_alive()
@@ -47,11 +61,8 @@ def test_connections_get_their_last_bytes(lab):
 
 def test_a_peer_that_does_not_read_delays_the_end_but_for_a_moment(lab):
     switch = Switch(lab, lab.ns('sw'))
-    with socket.socket(socket.AF_UNIX) as s:
-        s.settimeout(10)
-        s.connect(switch.of_socket)
-        s.sendall(struct.pack('!BBHI', 4, 0, 8, 1))
-        s.sendall(b''.join(struct.pack('!BBHI', 4, 2, 60000, 100 + n) + bytes(59992) for n in range(12)))
+    with greeted(switch) as s:
+        s.sendall(ECHO_REQUESTS)
         began = time.monotonic()
         assert switch.stop() == 0
         assert time.monotonic() - began < 8
@@ -59,12 +70,9 @@ def test_a_peer_that_does_not_read_delays_the_end_but_for_a_moment(lab):
 
 def test_refused_requests_are_logged_but_not_all(lab):
     switch = Switch(lab, lab.ns('sw'))
-    with socket.socket(socket.AF_UNIX) as s:
-        s.settimeout(10)
-        s.connect(switch.of_socket)
-        s.sendall(struct.pack('!BBHI', 4, 0, 8, 1))
+    with greeted(switch) as s:
         # Messages of a type that isn't.
-        s.sendall(b''.join(struct.pack('!BBHI', 4, 200, 8, n) for n in range(1000)))
+        s.sendall(b''.join(header(200, 8, n) for n in range(1000)))
         wait_for('the errors to be counted', lambda: any(
             c['counters']['errors_sent'] >= 1000 for c in switch.manage('connections')))
     logged = [line for line in switch.output().splitlines() if 'request refused' in line]
