@@ -1,15 +1,17 @@
-//! Actions of every version (OpenFlow 1.5.1 §7.2.6, 1.0.0 §5.2.4).
+//! Actions of every version (OpenFlow 1.3.5 §7.2.5, 1.5.1 §7.2.6, 1.0.0 §5.2.4).
 
 use crate::ids::{ExperimenterId, GroupId, MeterId, PortNo, QueueId};
 use crate::matching::{MatchField, OxmId, UnknownField};
 use crate::nicira::NxAction;
 use bytes::Bytes;
 
-/// `OFPCML_NO_BUFFER`: send the whole packet, don't buffer.
+/// `OFPCML_NO_BUFFER`: send the whole packet, don't buffer (OpenFlow 1.3.5 §7.2.5, 1.5.1 §7.2.6.1).
 pub const MAX_LEN_NO_BUFFER: u16 = 0xffff;
 
-/// One action. Version-only wire forms whose meaning another version expresses differently share a
-/// variant: 1.0's `SET_DL_SRC` is `SetField(eth_src)`, `SET_NW_TOS` is `SetField(ip_tos)`.
+/// One action. Version-only wire forms whose meaning another version expresses differently share a variant: 1.0's
+/// `SET_DL_SRC` is `SetField(eth_src)`, `SET_NW_TOS` is `SetField(ip_tos)`.
+///
+/// OpenFlow 1.3.5 §5.12, §7.2.5; 1.4.1 §7.2.4; 1.5.1 §5.8, §7.2.6; 1.0.0 §3.3, §5.2.4; 1.1.0 §A.2.5.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Send to a port; `max_len` bytes when that is the controller.

@@ -3,6 +3,8 @@
 use crate::group::OtherProp;
 
 /// One kind of asynchronous message with two reason masks.
+///
+/// OpenFlow 1.3.5 §7.3.10, 1.4.1 §7.3.10, 1.5.1 §7.3.10.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum AsyncKind {
     /// packet-in
@@ -23,7 +25,9 @@ pub enum AsyncKind {
     ControllerStatus,
 }
 
-/// One reason mask: bit n for reason n.
+/// One reason mask: bit n for reason n (1.4+: `ofp_async_config_prop_reasons`).
+///
+/// OpenFlow 1.3.5 §7.3.10, 1.4.1 §7.3.10, 1.5.1 §7.3.10.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum AsyncProp {
     /// A mask.
@@ -39,7 +43,9 @@ pub enum AsyncProp {
     Other(OtherProp),
 }
 
-/// The body of set-async and get-async-reply. 1.3 holds the first three kinds, each twice.
+/// `ofp_async_config`, the body of set-async and get-async-reply. 1.3 holds the first three kinds, each twice.
+///
+/// OpenFlow 1.3.5 §7.3.10, 1.4.1 §7.3.10, 1.5.1 §7.3.10.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct AsyncConfig {
     /// The masks, in wire order.

@@ -1,4 +1,4 @@
-//! Bundles (OpenFlow 1.4.1 §7.3.9, 1.5.1 §7.3.9-10; the 1.3 extension EXT-230).
+//! Bundles (OpenFlow 1.4.1 §6.8, §7.3.9; 1.5.1 §6.9, §7.3.9; the 1.3 extension EXT-230).
 
 use crate::group::OtherProp;
 use crate::ids::BundleId;
@@ -6,23 +6,35 @@ use crate::ids::Xid;
 use crate::message::Message;
 use bitflags::bitflags;
 
-/// `ofp_bundle_ctrl_type`
+/// `ofp_bundle_ctrl_type`: what is done with a bundle, and the answer.
+///
+/// OpenFlow 1.4.1 §7.3.9.1, 1.5.1 §7.3.9.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the specification's own words")]
 pub enum BundleCtrlType {
+    /// `OFPBCT_OPEN_REQUEST`
     OpenRequest,
+    /// `OFPBCT_OPEN_REPLY`
     OpenReply,
+    /// `OFPBCT_CLOSE_REQUEST`
     CloseRequest,
+    /// `OFPBCT_CLOSE_REPLY`
     CloseReply,
+    /// `OFPBCT_COMMIT_REQUEST`
     CommitRequest,
+    /// `OFPBCT_COMMIT_REPLY`
     CommitReply,
+    /// `OFPBCT_DISCARD_REQUEST`
     DiscardRequest,
+    /// `OFPBCT_DISCARD_REPLY`
     DiscardReply,
+    /// Not defined.
     Unknown(u16),
 }
 
 bitflags! {
     /// `ofp_bundle_flags`
+    ///
+    /// OpenFlow 1.4.1 §7.3.9.3, 1.5.1 §7.3.9.3.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct BundleFlags: u16 {
         /// `OFPBF_ATOMIC`
@@ -36,6 +48,8 @@ bitflags! {
 }
 
 /// `ofp_time` (1.5): seconds and nanoseconds since the epoch.
+///
+/// OpenFlow 1.5.1 §7.3.9.5.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OfTime {
     /// Seconds.
@@ -44,7 +58,9 @@ pub struct OfTime {
     pub nanoseconds: u32,
 }
 
-/// A bundle property.
+/// A bundle property (`ofp_bundle_prop_type`).
+///
+/// OpenFlow 1.4.1 §7.3.9.4, 1.5.1 §7.3.9.4.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum BundleProp {
     /// `OFPBPT_TIME` (1.5): when to commit.
@@ -53,7 +69,9 @@ pub enum BundleProp {
     Other(OtherProp),
 }
 
-/// `OFPT_BUNDLE_CONTROL`
+/// `OFPT_BUNDLE_CONTROL`: opens, closes, commits or discards a bundle.
+///
+/// OpenFlow 1.4.1 §6.8, §7.3.9.1; 1.5.1 §6.9, §7.3.9.1; the 1.3 extension EXT-230.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BundleCtrl {
     /// Which.
@@ -66,7 +84,9 @@ pub struct BundleCtrl {
     pub properties: Vec<BundleProp>,
 }
 
-/// `OFPT_BUNDLE_ADD_MESSAGE`
+/// `OFPT_BUNDLE_ADD_MESSAGE`: a message for a bundle.
+///
+/// OpenFlow 1.4.1 §7.3.9.2, 1.5.1 §7.3.9.2; the 1.3 extension EXT-230.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BundleAdd {
     /// Which.
@@ -81,7 +101,9 @@ pub struct BundleAdd {
     pub properties: Vec<BundleProp>,
 }
 
-/// Body of the bundle-features request and reply (1.5).
+/// `ofp_bundle_features` and `ofp_bundle_features_request` (1.5): what bundles can do, when they can be committed.
+///
+/// OpenFlow 1.5.1 §7.3.5.20.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct BundleFeatures {
     /// Request: `OFPBF_REQUEST_*` flags; reply: `OFPBF_*` capabilities.
@@ -90,7 +112,9 @@ pub struct BundleFeatures {
     pub properties: Vec<BundleFeaturesProp>,
 }
 
-/// A property of bundle features.
+/// A property of bundle features (`ofp_bundle_features_prop_type`).
+///
+/// OpenFlow 1.5.1 §7.3.5.20.3-4.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum BundleFeaturesProp {
     /// `OFPTMPBF_TIME_CAPABILITY`

@@ -16,6 +16,8 @@ const X: u16 = u16::MAX;
 macro_rules! error_types {
     ($($name:ident, $spec:literal, [$($n:expr),*];)*) => {
         /// An `ofp_error_type`.
+        ///
+        /// OpenFlow 1.3.5 §7.4.4, 1.4.1 §7.5.4, 1.5.1 §7.5.4, 1.0.0 §5.4.4.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum ErrorType { $(#[doc = $spec] $name),* }
         impl ErrorType {
@@ -28,7 +30,9 @@ macro_rules! error_types {
 
 macro_rules! error_kinds {
     ($($name:ident: $ty:ident, $spec:literal, [$($n:expr),*];)*) => {
-        /// Why a request is refused, independent of the protocol version.
+        /// Why a request is refused, independent of the protocol version: an `ofp_*_code` of some [`ErrorType`].
+        ///
+        /// OpenFlow 1.3.5 §7.4.4, 1.4.1 §7.5.4, 1.5.1 §7.5.4.1-19, 1.0.0 §5.4.4.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum ErrorKind { $(#[doc = $spec] $name),* }
         impl ErrorKind {
@@ -453,7 +457,10 @@ impl fmt::Display for ErrorKind {
 
 /// A refusal: the kind to answer with, and for people where and why.
 ///
-/// `offset` counts bytes from the start of the message's header; `field` is the specification's name.
+///
+///
+/// `offset` counts bytes from the start of the message's header; `field` is the specification's name. The answer on
+/// the wire is [`ErrorMsg::of`]: OpenFlow 1.3.5 §7.4.4, 1.5.1 §7.5.4.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{kind}: {field} at offset {offset:?}: {reason}")]
 pub struct OfError {

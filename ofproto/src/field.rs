@@ -6,7 +6,7 @@
 //!
 //! # The fields
 //!
-//! Widths, masks and prerequisites are those of OpenFlow 1.5.1 §7.2.3.8 (1.3.5 §7.2.3.7); "since" is the
+//! Widths, masks and prerequisites are those of OpenFlow 1.5.1 §7.2.3.8-11 (1.3.5 §7.2.3.8-9); "since" is the
 //! first version whose specification (or, for Nicira's fields, extension) has the field; "set" says
 //! whether set-field may write it.
 //!
@@ -14,7 +14,9 @@
 
 use crate::version::Version;
 
-/// A header form of a field.
+/// A header form of a field: an OXM class and a field number in it (`ofp_oxm_class`).
+///
+/// OpenFlow 1.3.5 §7.2.3.2-3, 1.5.1 §7.2.3.2-3; ovs-fields(7) has Nicira's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Code {
     /// `OFPXMC_OPENFLOW_BASIC` (0x8000) with this field number.
@@ -31,7 +33,9 @@ pub enum Code {
     Nsh(u8),
 }
 
-/// What must be matched before a field may be (OpenFlow 1.3.5 §7.2.3.8).
+/// What must be matched before a field may be.
+///
+/// OpenFlow 1.3.5 §7.2.3.6, §7.2.3.8; 1.5.1 §7.2.3.6, §7.2.3.8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Prereq {
     /// Nothing.
@@ -73,6 +77,8 @@ pub enum Prereq {
 }
 
 /// What the table says of one field.
+///
+/// OpenFlow 1.3.5 §7.2.3.7-9, 1.5.1 §7.2.3.7-11; Nicira's fields: ovs-fields(7).
 #[derive(Clone, Copy, Debug)]
 pub struct FieldInfo {
     /// The field.
@@ -113,7 +119,9 @@ impl FieldInfo {
 
 macro_rules! fields {
     ($($id:ident: $name:literal, $alias:literal, $bits:literal, $mask:literal, $set:literal, $pre:ident, $since:ident, [$($code:expr),*];)*) => {
-        /// A match field.
+        /// A match field (`oxm_ofb_match_fields`, and Nicira's).
+        ///
+        /// OpenFlow 1.3.5 §7.2.3.7-9, 1.5.1 §7.2.3.7-11; Nicira's fields: ovs-fields(7).
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(u8)]
         pub enum FieldId { $(#[doc = $name] $id),* }

@@ -1,4 +1,4 @@
-//! Flow entries: flow-mod and flow-removed (OpenFlow 1.3.5 §7.3.4.1, §7.4.2).
+//! Flow entries: flow-mod and flow-removed (OpenFlow 1.3.5 §7.3.4.1, §7.4.2; 1.5.1 §7.3.4.2, §7.4.2).
 
 use crate::ids::{BufferId, Cookie, GroupId, PortNo, TableId};
 use crate::instruction::Instruction;
@@ -6,7 +6,9 @@ use crate::matching::Match;
 use crate::stats::FlowStats;
 use bitflags::bitflags;
 
-/// `ofp_flow_mod_command`
+/// `ofp_flow_mod_command`: what a flow-mod does.
+///
+/// OpenFlow 1.3.5 §6.4, 1.5.1 §6.4, 1.0.0 §4.6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FlowModCommand {
     /// `OFPFC_ADD`
@@ -25,6 +27,8 @@ pub enum FlowModCommand {
 
 bitflags! {
     /// `ofp_flow_mod_flags`; unknown bits are kept and refused with `OFPFMFC_BAD_FLAGS`.
+    ///
+    /// OpenFlow 1.3.5 §7.3.4.1, 1.4.1 §7.3.4.2, 1.5.1 §7.3.4.2, 1.0.0 §5.3.3.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct FlowModFlags: u16 {
         /// `OFPFF_SEND_FLOW_REM`
@@ -43,7 +47,9 @@ bitflags! {
     }
 }
 
-/// `OFPT_FLOW_MOD`
+/// `OFPT_FLOW_MOD`: adds, changes or deletes flow entries. Timeouts are in seconds.
+///
+/// OpenFlow 1.3.5 §6.4, §7.3.4.1; 1.4.1 §7.3.4.2; 1.5.1 §7.3.4.2; 1.0.0 §4.6, §5.3.3.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FlowMod {
     /// Opaque id.
@@ -98,6 +104,8 @@ impl Default for FlowMod {
 }
 
 /// `ofp_flow_removed_reason`
+///
+/// OpenFlow 1.3.5 §7.4.2, 1.4.1 §7.4.2, 1.5.1 §7.4.2, 1.0.0 §5.4.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FlowRemovedReason {
     /// `OFPRR_IDLE_TIMEOUT`
@@ -116,7 +124,9 @@ pub enum FlowRemovedReason {
     Unknown(u8),
 }
 
-/// `OFPT_FLOW_REMOVED`
+/// `OFPT_FLOW_REMOVED`: an entry that asked for it has ended. Timeouts are in seconds.
+///
+/// OpenFlow 1.3.5 §5.5, §7.4.2; 1.5.1 §6.5, §7.4.2; 1.0.0 §4.7, §5.4.2.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FlowRemoved {
     /// Cookie.

@@ -5,7 +5,9 @@ use crate::ids::{BucketId, ExperimenterId, GroupId, PortNo};
 use bitflags::bitflags;
 use bytes::Bytes;
 
-/// `ofp_group_mod_command`
+/// `ofp_group_mod_command`: what a group-mod does.
+///
+/// OpenFlow 1.3.5 §6.5, 1.4.1 §6.6, 1.5.1 §6.7.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum GroupModCommand {
     /// `OFPGC_ADD`
@@ -24,7 +26,9 @@ pub enum GroupModCommand {
     Unknown(u16),
 }
 
-/// `ofp_group_type`
+/// `ofp_group_type`: which of the buckets act on a packet.
+///
+/// OpenFlow 1.3.5 §5.6.1, §7.3.4.2; 1.5.1 §5.10.1, §7.3.4.3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum GroupType {
     /// `OFPGT_ALL`
@@ -40,6 +44,8 @@ pub enum GroupType {
 }
 
 /// A property with an experimenter, of any structure that has properties.
+///
+/// OpenFlow 1.3.5 §7.3.5.5.2, 1.4.1 §7.2.1.2, 1.5.1 §7.2.1.2 and wherever properties are.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ExperimenterProp {
     /// The wire property type (0xffff, or 0xfffe for the second experimenter slot).
@@ -53,6 +59,8 @@ pub struct ExperimenterProp {
 }
 
 /// A property that this crate doesn't know.
+///
+/// OpenFlow 1.4.1 §7.2.1.2, 1.5.1 §7.2.1.2 and wherever properties are.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct UnknownProp {
     /// The wire property type.
@@ -62,6 +70,8 @@ pub struct UnknownProp {
 }
 
 /// What a structure's properties hold beyond the model.
+///
+/// OpenFlow 1.3.5 §7.3.5.5.2, 1.4.1 §7.2.1.2, 1.5.1 §7.2.1.2 and wherever properties are.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum OtherProp {
     /// An experimenter's.
@@ -82,7 +92,9 @@ impl BucketId {
     pub const ALL: Self = Self(0xffff_ffff);
 }
 
-/// A bucket.
+/// A bucket (`ofp_bucket`): an action set and when to choose it.
+///
+/// OpenFlow 1.3.5 §7.3.4.2, 1.4.1 §7.3.4.3, 1.5.1 §7.3.4.3.1.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Bucket {
     /// Its id (1.5); earlier versions number them by place.
@@ -106,7 +118,9 @@ impl Bucket {
     }
 }
 
-/// `OFPT_GROUP_MOD`
+/// `OFPT_GROUP_MOD`: adds, changes or deletes a group.
+///
+/// OpenFlow 1.3.5 §6.5, §7.3.4.2; 1.4.1 §7.3.4.3; 1.5.1 §6.7, §7.3.4.3.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct GroupMod {
     /// What to do.
@@ -123,7 +137,9 @@ pub struct GroupMod {
     pub properties: Vec<OtherProp>,
 }
 
-/// An entry of the group-desc multipart reply.
+/// `ofp_group_desc`, an entry of the group-desc multipart reply.
+///
+/// OpenFlow 1.3.5 §7.3.5.10, 1.4.1 §7.3.5.12, 1.5.1 §7.3.5.10.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct GroupDesc {
     /// Kind.
@@ -136,7 +152,9 @@ pub struct GroupDesc {
     pub properties: Vec<OtherProp>,
 }
 
-/// An entry of the group statistics reply.
+/// `ofp_group_stats`, an entry of the group statistics reply.
+///
+/// OpenFlow 1.3.5 §7.3.5.9, 1.4.1 §7.3.5.11, 1.5.1 §7.3.5.9.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct GroupStats {
     /// Which.
@@ -157,6 +175,8 @@ pub struct GroupStats {
 
 bitflags! {
     /// `ofp_group_capabilities`
+    ///
+    /// OpenFlow 1.3.5 §7.3.5.11, 1.4.1 §7.3.5.13, 1.5.1 §7.3.5.11.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct GroupCapabilities: u32 {
         /// `OFPGFC_SELECT_WEIGHT`
@@ -171,7 +191,9 @@ bitflags! {
     }
 }
 
-/// The group-features reply. Arrays are indexed by group type (all, select, indirect, ff).
+/// `ofp_group_features`, the group-features reply. Arrays are indexed by group type (all, select, indirect, ff).
+///
+/// OpenFlow 1.3.5 §7.3.5.11, 1.4.1 §7.3.5.13, 1.5.1 §7.3.5.11.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct GroupFeatures {
     /// Bitmap of types.

@@ -20,33 +20,72 @@ macro_rules! id {
     };
 }
 
-id!(/// A transaction id (header `xid`).
+id!(
+    /// A transaction id, the header's `xid`: a reply bears its request's.
+    ///
+    /// OpenFlow 1.3.5 §7.1.1, 1.5.1 §7.1.1, 1.0.0 §5.1.
     Xid(u32), "{:#010x}");
-id!(/// A datapath id.
+id!(
+    /// A datapath id: which switch. The lower 48 bits are for a MAC address, the upper 16 are the implementer's.
+    ///
+    /// OpenFlow 1.3.5 §7.3.1, 1.5.1 §7.3.1, 1.0.0 §5.3.1.
     Dpid(u64), "{:016x}");
-id!(/// A flow table (`table_id`).
+id!(
+    /// A flow table (`table_id`), 0 to [`TableId::MAX`]; `OFPTT_ALL` is every one.
+    ///
+    /// OpenFlow 1.3.5 §7.3.3, 1.5.1 §7.3.3.
     TableId(u8), "{}");
-id!(/// A group.
+id!(
+    /// A group (`group_id`), up to [`GroupId::MAX`]; reserved numbers (`ofp_group`) are above it.
+    ///
+    /// OpenFlow 1.3.5 §7.3.4.2, 1.5.1 §7.3.4.3.
     GroupId(u32), "{}");
-id!(/// A meter.
+id!(
+    /// A meter (`meter_id`), 1 to [`MeterId::MAX`]; virtual and reserved ones (`ofp_meter`) are above it.
+    ///
+    /// OpenFlow 1.3.5 §7.3.4.4, 1.5.1 §7.3.4.5.
     MeterId(u32), "{}");
-id!(/// A queue of a port.
+id!(
+    /// A queue of a port (`queue_id`); `OFPQ_ALL` is every one.
+    ///
+    /// OpenFlow 1.3.5 §7.2.2, 1.4.1 §7.3.5.10, 1.5.1 §7.3.5.8.
     QueueId(u32), "{}");
-id!(/// A flow entry's opaque cookie.
+id!(
+    /// A flow entry's cookie: opaque to the switch, chosen by the controller.
+    ///
+    /// OpenFlow 1.3.5 §6.4, §7.3.4.1; 1.5.1 §7.3.4.2.
     Cookie(u64), "{:#x}");
-id!(/// A packet kept by the switch for the controller.
+id!(
+    /// A packet that the switch keeps for the controller (`buffer_id`).
+    ///
+    /// OpenFlow 1.3.5 §7.4.1, 1.5.1 §7.4.1.
     BufferId(u32), "{}");
-id!(/// An experimenter (vendor) id.
+id!(
+    /// An experimenter's (1.0: a vendor's) id: an IEEE OUI in the lower 24 bits if the top byte is 0, else one that the
+    /// ONF gave out.
+    ///
+    /// OpenFlow 1.3.5 §7.5.4, 1.5.1 §7.2.8, 1.0.0 §5.5.4.
     ExperimenterId(u32), "{:#010x}");
-id!(/// A bundle.
+id!(
+    /// A bundle of one connection (`bundle_id`).
+    ///
+    /// OpenFlow 1.4.1 §7.3.9.1, 1.5.1 §7.3.9.1.
     BundleId(u32), "{}");
-id!(/// A flow monitor.
+id!(
+    /// A flow monitor of one connection (`monitor_id`).
+    ///
+    /// OpenFlow 1.4.1 §7.3.5.17.1, 1.5.1 §7.3.5.19.1.
     MonitorId(u32), "{}");
-id!(/// A group bucket (1.5).
+id!(
+    /// A bucket within its group (1.5), up to [`BucketId::MAX`]; reserved numbers (`ofp_group_bucket`) are above it.
+    ///
+    /// OpenFlow 1.5.1 §7.3.4.3.
     BucketId(u32), "{}");
 
-/// A port number in the 32-bit form of OpenFlow 1.1 and later; the 1.0 codec maps the reserved
-/// range `0xff00..=0xffff` to `0xffffff00..=0xffffffff` and back (OpenFlow 1.3.5 §7.2.1).
+/// A port number (`ofp_port_no`) in the 32-bit form of OpenFlow 1.1 and later; the 1.0 codec maps the reserved
+/// range `0xff00..=0xffff` to `0xffffff00..=0xffffffff` and back.
+///
+/// OpenFlow 1.3.5 §7.2.1, 1.5.1 §7.2.1, 1.0.0 §5.2.1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PortNo(pub u32);
 
@@ -149,7 +188,9 @@ impl ExperimenterId {
     pub const NSH: Self = Self(0x005a_d650);
 }
 
-/// An Ethernet address.
+/// An Ethernet address, bytes in the order of the wire.
+///
+/// OpenFlow 1.3.5 §7.2.1 (`hw_addr`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MacAddr(pub [u8; 6]);
 

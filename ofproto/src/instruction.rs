@@ -6,6 +6,8 @@ use crate::stats::FlowStat;
 use bytes::Bytes;
 
 /// One instruction of a flow entry. A 1.0 action list is `[ApplyActions]`.
+///
+/// OpenFlow 1.3.5 §5.9, §7.2.4; 1.4.1 §7.2.3; 1.5.1 §5.5, §7.2.5; 1.1.0 §A.2.4.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Instruction {
     /// Continue in a later table.

@@ -4,6 +4,17 @@
 //! The model ([`message`] and what it holds) says what a message *means*; [`wire`] turns it into a
 //! version's bytes and back; [`text`] and [`json`] turn it into the flow syntax and JSON-RPC-OpenFlow
 //! and back; [`field`] is the one table of match fields that everything reads.
+//!
+//! # References
+//!
+//! Each type names the sections of the specification that define it: `OpenFlow 1.3.5 §7.2.1` is that
+//! section of *OpenFlow Switch Specification* 1.3.5. The texts are 1.0.0 (its appendix A counts as §5), 1.1.0
+//! (appendix A is §A), 1.3.5, 1.4.1 and 1.5.1; no section of 1.2 is named, which stands between 1.1 and 1.3.
+//! `EXT-n` are the ONF's extensions to 1.3. What is Nicira's names a chapter of Open vSwitch's manual
+//! pages or `nicira-ext.h`.
+//!
+//! Numbers of the model are the host's; on the wire they are big-endian (OpenFlow 1.3.5 §7.1). Where a type
+//! holds bytes, they stand as on the wire.
 #![forbid(unsafe_code)]
 
 pub mod action;

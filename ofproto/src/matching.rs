@@ -1,10 +1,14 @@
-//! Matches: an ordered list of fields with values and masks (OpenFlow 1.3.5 §7.2.3).
+//! Matches: an ordered list of fields with values and masks (OpenFlow 1.3.5 §7.2.3, 1.5.1 §7.2.3).
 
 use crate::field::{Code, FieldId};
 use crate::ids::ExperimenterId;
 use bytes::Bytes;
 
-/// One field of a match, or the operand of a set-field action.
+/// One field of a match, or the operand of a set-field action: an OXM TLV's meaning. Numbers are the host's; the
+/// codec writes them big-endian in as many bytes as the field has
+/// ([`FieldInfo::bytes`](crate::field::FieldInfo::bytes)).
+///
+/// OpenFlow 1.3.5 §7.2.3.2, §7.2.3.5; 1.5.1 §7.2.3.2, §7.2.3.5.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MatchField {
     /// Which field.
@@ -35,6 +39,8 @@ impl MatchField {
 }
 
 /// A TLV whose field this crate doesn't know; kept so that decode → encode is lossless.
+///
+/// OpenFlow 1.3.5 §7.2.3.2-3, §7.2.3.10; 1.5.1 §7.2.3.2-3, §7.2.3.12.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct UnknownField {
     /// `oxm_class`
@@ -49,10 +55,12 @@ pub struct UnknownField {
     pub payload: Bytes,
 }
 
-/// A match.
+/// A match (`ofp_match`): a packet meets it if it meets every field.
 ///
-/// Invariant: none beyond order; duplicates and missing prerequisites are representable so that
-/// tools can show an invalid message. `validate` modules check them.
+/// Invariant: none beyond order; duplicates and missing prerequisites are representable so that tools can show an
+/// invalid message. [`validate`](crate::validate) checks them.
+///
+/// OpenFlow 1.3.5 §7.2.3, 1.4.1 §7.2.2, 1.5.1 §7.2.3, 1.0.0 §5.2.3, 1.1.0 §A.2.3.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Match {
     /// The known fields, in wire order.
@@ -95,7 +103,9 @@ impl Match {
     }
 }
 
-/// An OXM id: a field without a value, as in copy-field and table-features.
+/// An OXM id: a field's header without a value, as in copy-field and table-features.
+///
+/// OpenFlow 1.3.5 §7.3.5.5.2; 1.5.1 §7.2.6.8, §7.3.5.18.2.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct OxmId {
     /// The field, or the raw header (and experimenter) of one not known.

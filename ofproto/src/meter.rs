@@ -1,10 +1,12 @@
-//! Meters (OpenFlow 1.3.5 §5.7, §7.3.4.4).
+//! Meters (OpenFlow 1.3.5 §5.7, §7.3.4.4; 1.5.1 §5.11, §7.3.4.5).
 
 use crate::ids::{ExperimenterId, MeterId};
 use bitflags::bitflags;
 use bytes::Bytes;
 
-/// `ofp_meter_mod_command`
+/// `ofp_meter_mod_command`: what a meter-mod does.
+///
+/// OpenFlow 1.3.5 §6.6, 1.4.1 §6.7, 1.5.1 §6.8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MeterModCommand {
     /// `OFPMC_ADD`
@@ -18,7 +20,9 @@ pub enum MeterModCommand {
 }
 
 bitflags! {
-    /// `ofp_meter_flags`
+    /// `ofp_meter_flags`: units of a meter's rates, and what it counts.
+    ///
+    /// OpenFlow 1.3.5 §7.3.4.4, 1.5.1 §7.3.4.5.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct MeterFlags: u16 {
         /// `OFPMF_KBPS`
@@ -33,7 +37,9 @@ bitflags! {
     }
 }
 
-/// What a band does beyond its rate.
+/// What a band does beyond its rate (`ofp_meter_band_type`).
+///
+/// OpenFlow 1.3.5 §5.7.1, §7.3.4.4; 1.5.1 §5.11.1, §7.3.4.5.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum BandAction {
     /// `OFPMBT_DROP`
@@ -59,7 +65,9 @@ pub enum BandAction {
     },
 }
 
-/// A meter band.
+/// A meter band (`ofp_meter_band_header`). Units are kilobits, or packets with [`MeterFlags::PKTPS`].
+///
+/// OpenFlow 1.3.5 §5.7.1, §7.3.4.4; 1.5.1 §5.11.1, §7.3.4.5.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Band {
     /// kb/s or packets/s.
@@ -70,7 +78,9 @@ pub struct Band {
     pub action: BandAction,
 }
 
-/// `OFPT_METER_MOD`
+/// `OFPT_METER_MOD`: adds, changes or deletes a meter.
+///
+/// OpenFlow 1.3.5 §6.6, §7.3.4.4; 1.4.1 §7.3.4.5; 1.5.1 §6.8, §7.3.4.5.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MeterMod {
     /// What to do.
@@ -83,7 +93,9 @@ pub struct MeterMod {
     pub bands: Vec<Band>,
 }
 
-/// An entry of the meter-config (1.5: meter-desc) reply.
+/// `ofp_meter_config` (1.5: `ofp_meter_desc`), an entry of the meter-config (1.5: meter-desc) reply.
+///
+/// OpenFlow 1.3.5 §7.3.5.13, 1.4.1 §7.3.5.15, 1.5.1 §7.3.5.13.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MeterConfig {
     /// Flags.
@@ -94,7 +106,9 @@ pub struct MeterConfig {
     pub bands: Vec<Band>,
 }
 
-/// An entry of the meter statistics reply.
+/// `ofp_meter_stats`, an entry of the meter statistics reply.
+///
+/// OpenFlow 1.3.5 §7.3.5.12, 1.4.1 §7.3.5.14, 1.5.1 §7.3.5.12.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct MeterStats {
     /// Which.
@@ -113,7 +127,9 @@ pub struct MeterStats {
     pub bands: Vec<(u64, u64)>,
 }
 
-/// The meter-features reply.
+/// `ofp_meter_features`, the meter-features reply.
+///
+/// OpenFlow 1.3.5 §7.3.5.14, 1.4.1 §7.3.5.16, 1.5.1 §7.3.5.14.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct MeterFeatures {
     /// Most meters.

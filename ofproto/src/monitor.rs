@@ -1,4 +1,5 @@
-//! Flow monitors (OpenFlow 1.4.1 §7.3.5.14; the 1.3 extension EXT-187; Nicira's NXST_FLOW_MONITOR).
+//! Flow monitors (OpenFlow 1.4.1 §7.3.5.17, 1.5.1 §7.3.5.19; the 1.3 extension EXT-187; Nicira's
+//! `NXST_FLOW_MONITOR`).
 
 use crate::flow::FlowRemovedReason;
 use crate::ids::{Cookie, GroupId, MonitorId, PortNo, TableId, Xid};
@@ -7,7 +8,9 @@ use crate::matching::Match;
 use bitflags::bitflags;
 
 bitflags! {
-    /// `ofp_flow_monitor_flags`
+    /// `ofp_flow_monitor_flags`: what a monitor reports.
+    ///
+    /// OpenFlow 1.4.1 §7.3.5.17.1, 1.5.1 §7.3.5.19.1.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct MonitorFlags: u16 {
         /// `OFPFMF_INITIAL`
@@ -29,6 +32,8 @@ bitflags! {
 }
 
 /// `ofp_flow_monitor_command`
+///
+/// OpenFlow 1.4.1 §7.3.5.17.1, 1.5.1 §7.3.5.19.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MonitorCommand {
     /// `OFPFMC_ADD`
@@ -41,7 +46,9 @@ pub enum MonitorCommand {
     Unknown(u8),
 }
 
-/// One monitor request.
+/// `ofp_flow_monitor_request`: one monitor to add, change or delete.
+///
+/// OpenFlow 1.4.1 §7.3.5.17.1, 1.5.1 §7.3.5.19.1; Nicira's form: `nicira-ext.h`, `struct nx_flow_monitor_request`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FlowMonitorRequest {
     /// The monitor.
@@ -61,6 +68,8 @@ pub struct FlowMonitorRequest {
 }
 
 /// `ofp_flow_update_event` of a full update.
+///
+/// OpenFlow 1.4.1 §7.3.5.17.2, 1.5.1 §7.3.5.19.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FlowUpdateEvent {
     /// `OFPFME_INITIAL`
@@ -73,7 +82,9 @@ pub enum FlowUpdateEvent {
     Modified,
 }
 
-/// One update.
+/// `ofp_flow_update_*`: one update. Timeouts are in seconds.
+///
+/// OpenFlow 1.4.1 §7.3.5.17.2, 1.5.1 §7.3.5.19.2; Nicira's form: `nicira-ext.h`, `struct nx_flow_update_full`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum FlowUpdate {
     /// A flow's state.

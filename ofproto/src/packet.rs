@@ -1,11 +1,13 @@
-//! Packets to and from the controller (OpenFlow 1.3.5 §7.3.7, §7.4.1).
+//! Packets to and from the controller (OpenFlow 1.3.5 §7.3.7, §7.4.1; 1.5.1 §7.3.6, §7.4.1).
 
 use crate::action::Action;
 use crate::ids::{BufferId, Cookie, TableId};
 use crate::matching::Match;
 use bytes::Bytes;
 
-/// Why a packet goes to the controller (1.4's distinctions; earlier versions fold them).
+/// `ofp_packet_in_reason`: why a packet goes to the controller (1.4's distinctions; earlier versions fold them).
+///
+/// OpenFlow 1.3.5 §7.4.1, 1.4.1 §7.4.1, 1.5.1 §7.4.1, 1.0.0 §5.4.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PacketInReason {
     /// `OFPR_NO_MATCH`/`OFPR_TABLE_MISS`
@@ -24,7 +26,9 @@ pub enum PacketInReason {
     Other(u8),
 }
 
-/// `OFPT_PACKET_IN` (and Nicira's packet-in forms, see `nx_message`).
+/// `OFPT_PACKET_IN` (and Nicira's packet-in forms, see [`nx_message`](crate::nx_message)).
+///
+/// OpenFlow 1.3.5 §7.4.1, 1.5.1 §7.4.1, 1.0.0 §5.4.1.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PacketIn {
     /// Kept under this id.
@@ -43,7 +47,9 @@ pub struct PacketIn {
     pub data: Bytes,
 }
 
-/// `OFPT_PACKET_OUT`
+/// `OFPT_PACKET_OUT`: a packet to be sent.
+///
+/// OpenFlow 1.3.5 §7.3.7, 1.4.1 §7.3.6, 1.5.1 §7.3.6, 1.0.0 §5.3.6.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PacketOut {
     /// A kept packet, or `NONE`.

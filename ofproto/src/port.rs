@@ -1,4 +1,5 @@
-//! Ports: description, status, modification, statistics (OpenFlow 1.5.1 §7.2.2, §7.3.4.4, §7.3.5.7).
+//! Ports: description, status, modification, statistics (OpenFlow 1.3.5 §7.2.1, §7.3.4.3, §7.3.5.6-7, §7.4.3;
+//! 1.5.1 §7.2.1, §7.3.4.4, §7.3.5.5-6, §7.4.3).
 
 use crate::group::OtherProp;
 use crate::ids::{MacAddr, PortNo};
@@ -7,6 +8,8 @@ use bitflags::bitflags;
 
 bitflags! {
     /// `ofp_port_config`, all versions' bits (1.0's `NO_STP`, `NO_RECV_STP` and `NO_FLOOD` too).
+    ///
+    /// OpenFlow 1.3.5 §7.2.1, 1.5.1 §7.2.1.1, 1.0.0 §5.2.1.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct PortConfig: u32 {
         /// `OFPPC_PORT_DOWN`
@@ -29,6 +32,8 @@ bitflags! {
 
 bitflags! {
     /// `ofp_port_state` of 1.1+; 1.0's STP states travel in the same word (bits 8-9).
+    ///
+    /// OpenFlow 1.3.5 §7.2.1, 1.5.1 §7.2.1.1, 1.0.0 §5.2.1.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct PortState: u32 {
         /// `OFPPS_LINK_DOWN`
@@ -43,6 +48,8 @@ bitflags! {
 
 bitflags! {
     /// `ofp_port_features` of 1.1+; the 1.0 codec maps its own bits.
+    ///
+    /// OpenFlow 1.3.5 §7.2.1, 1.5.1 §7.2.1.2, 1.0.0 §5.2.1.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct PortFeatures: u32 {
         /// `OFPPF_10MB_HD`
@@ -82,6 +89,8 @@ bitflags! {
 }
 
 /// `ofp_port_desc_prop_ethernet`, and the same words of 1.0-1.3's port structures.
+///
+/// OpenFlow 1.3.5 §7.2.1, 1.4.1 §7.2.1.2, 1.5.1 §7.2.1.2.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct EthernetPort {
     /// Current features.
@@ -98,22 +107,35 @@ pub struct EthernetPort {
     pub max_speed: u32,
 }
 
-/// `ofp_port_desc_prop_optical`
+/// `ofp_port_desc_prop_optical` (1.4+). Frequencies are in MHz, wavelengths in hundredths of a nanometre, powers in
+/// tenths of a dBm.
+///
+/// OpenFlow 1.4.1 §7.2.1.2, 1.5.1 §7.2.1.2.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the specification's own words")]
 pub struct OpticalPort {
+    /// `OFPOPF_*`: what can be tuned, and in which domain.
     pub supported: u32,
+    /// Least transmit frequency or wavelength.
     pub tx_min_freq_lmda: u32,
+    /// Greatest transmit frequency or wavelength.
     pub tx_max_freq_lmda: u32,
+    /// Spacing of the transmit grid.
     pub tx_grid_freq_lmda: u32,
+    /// Least receive frequency or wavelength.
     pub rx_min_freq_lmda: u32,
+    /// Greatest receive frequency or wavelength.
     pub rx_max_freq_lmda: u32,
+    /// Spacing of the receive grid.
     pub rx_grid_freq_lmda: u32,
+    /// Least transmit power.
     pub tx_pwr_min: u16,
+    /// Greatest transmit power.
     pub tx_pwr_max: u16,
 }
 
-/// A property of a port's description.
+/// A property of a port's description (`ofp_port_desc_prop_type`).
+///
+/// OpenFlow 1.4.1 §7.2.1.2, 1.5.1 §7.2.1.2.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum PortDescProp {
     /// `OFPPDPT_ETHERNET`
@@ -131,6 +153,9 @@ pub enum PortDescProp {
 }
 
 /// `ofp_port` (1.0: `ofp_phy_port`). 1.0-1.3 hold exactly one `Ethernet` property.
+///
+/// OpenFlow 1.3.5 §7.2.1, 1.4.1 §7.2.1.1, 1.5.1 §7.2.1.1, 1.0.0 §5.2.1; in multipart replies 1.3.5 §7.3.5.7, 1.5.1
+/// §7.3.5.6.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Port {
     /// Number.
@@ -155,6 +180,8 @@ impl Port {
 }
 
 /// `ofp_port_reason`
+///
+/// OpenFlow 1.3.5 §7.4.3, 1.5.1 §7.4.3, 1.0.0 §5.4.3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PortReason {
     /// `OFPPR_ADD`
@@ -167,7 +194,9 @@ pub enum PortReason {
     Unknown(u8),
 }
 
-/// `OFPT_PORT_STATUS`
+/// `OFPT_PORT_STATUS`: a port was added, deleted or changed.
+///
+/// OpenFlow 1.3.5 §7.4.3, 1.5.1 §7.4.3, 1.0.0 §5.4.3.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PortStatus {
     /// What happened.
@@ -176,7 +205,9 @@ pub struct PortStatus {
     pub port: Port,
 }
 
-/// A property of port-mod (1.4+); 1.0-1.3's `advertise` is `Ethernet`.
+/// A property of port-mod (1.4+; `ofp_port_mod_prop_type`); 1.0-1.3's `advertise` is `Ethernet`.
+///
+/// OpenFlow 1.3.5 §7.3.4.3, 1.4.1 §7.3.4.4, 1.5.1 §7.3.4.4.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum PortModProp {
     /// Features to advertise.
@@ -187,18 +218,27 @@ pub enum PortModProp {
     Other(OtherProp),
 }
 
-/// `ofp_port_mod_prop_optical`
+/// `ofp_port_mod_prop_optical` (1.4+). Frequencies are in MHz, wavelengths in hundredths of a nanometre, powers in
+/// tenths of a dBm; the tuned frequency is `freq_lmda` and `fl_offset` together.
+///
+/// OpenFlow 1.4.1 §7.3.4.4, 1.5.1 §7.3.4.4.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the specification's own words")]
 pub struct OpticalPortMod {
+    /// `OFPOPF_*`: what is to be set.
     pub configure: u32,
+    /// The centre frequency or wavelength.
     pub freq_lmda: u32,
+    /// Offset from it.
     pub fl_offset: i32,
+    /// Bandwidth of the grid.
     pub grid_span: u32,
+    /// Transmit power.
     pub tx_pwr: u32,
 }
 
-/// `OFPT_PORT_MOD`
+/// `OFPT_PORT_MOD`: changes a port's configuration.
+///
+/// OpenFlow 1.3.5 §7.3.4.3, 1.4.1 §7.3.4.4, 1.5.1 §7.3.4.4, 1.0.0 §5.3.3.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PortMod {
     /// Which port.
@@ -213,7 +253,9 @@ pub struct PortMod {
     pub properties: Vec<PortModProp>,
 }
 
-/// A property of a port's statistics.
+/// A property of a port's statistics (1.4+; `ofp_port_stats_prop_type`).
+///
+/// OpenFlow 1.3.5 §7.3.5.6, 1.4.1 §7.3.5.7, 1.5.1 §7.3.5.5.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum PortStatsProp {
     /// Ethernet error counters.
@@ -225,46 +267,78 @@ pub enum PortStatsProp {
 }
 
 /// `ofp_port_stats_prop_ethernet`; `u64::MAX` where the switch doesn't count.
+///
+/// OpenFlow 1.3.5 §7.3.5.6, 1.4.1 §7.3.5.7, 1.5.1 §7.3.5.5.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the specification's own words")]
 pub struct EthernetStats {
+    /// Frames with alignment errors.
     pub rx_frame_err: u64,
+    /// Packets lost to a receiver that was overrun.
     pub rx_over_err: u64,
+    /// Frames with CRC errors.
     pub rx_crc_err: u64,
+    /// Collisions.
     pub collisions: u64,
 }
 
-/// `ofp_port_stats_prop_optical`
+/// `ofp_port_stats_prop_optical` (1.4+). Frequencies are in MHz, wavelengths in hundredths of a nanometre, powers
+/// in tenths of a dBm, the bias current in tenths of a milliampere, the temperature in tenths of a degree Celsius.
+///
+/// OpenFlow 1.4.1 §7.3.5.7, 1.5.1 §7.3.5.5.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the specification's own words")]
 pub struct OpticalStats {
+    /// `OFPOSF_*`: which values are valid.
     pub flags: u32,
+    /// Transmit frequency or wavelength.
     pub tx_freq_lmda: u32,
+    /// Offset from it.
     pub tx_offset: u32,
+    /// Spacing of the transmit grid.
     pub tx_grid_span: u32,
+    /// Receive frequency or wavelength.
     pub rx_freq_lmda: u32,
+    /// Offset from it.
     pub rx_offset: u32,
+    /// Spacing of the receive grid.
     pub rx_grid_span: u32,
+    /// Transmit power.
     pub tx_pwr: u16,
+    /// Receive power.
     pub rx_pwr: u16,
+    /// Transmitter's bias current.
     pub bias_current: u16,
+    /// Laser's temperature.
     pub temperature: u16,
 }
 
-/// An entry of the port statistics reply. 1.0-1.3 hold exactly one `Ethernet` property.
+/// `ofp_port_stats`, an entry of the port statistics reply; `u64::MAX` where the switch doesn't count. 1.0-1.3 hold
+/// exactly one `Ethernet` property.
+///
+/// OpenFlow 1.3.5 §7.3.5.6, 1.4.1 §7.3.5.7, 1.5.1 §7.3.5.5, 1.0.0 §5.3.5.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the specification's own words")]
 pub struct PortStats {
+    /// Number.
     pub port_no: PortNo,
+    /// Seconds alive (1.3+).
     pub duration_sec: u32,
+    /// And nanoseconds.
     pub duration_nsec: u32,
+    /// Packets received.
     pub rx_packets: u64,
+    /// Packets sent.
     pub tx_packets: u64,
+    /// Bytes received.
     pub rx_bytes: u64,
+    /// Bytes sent.
     pub tx_bytes: u64,
+    /// Packets dropped on the way in.
     pub rx_dropped: u64,
+    /// Packets dropped on the way out.
     pub tx_dropped: u64,
+    /// Receive errors, those of the `Ethernet` property included.
     pub rx_errors: u64,
+    /// Transmit errors.
     pub tx_errors: u64,
+    /// Properties.
     pub properties: Vec<PortStatsProp>,
 }

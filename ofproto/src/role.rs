@@ -1,8 +1,10 @@
-//! Controller roles and connection status (OpenFlow 1.3.5 §6.3.4, 1.5.1 §7.3.9, §7.4.6).
+//! Controller roles and connection status (OpenFlow 1.3.5 §6.3.7, §7.3.9; 1.5.1 §7.2.7, §7.3.8, §7.4.4, §7.4.7).
 
 use crate::group::OtherProp;
 
-/// `ofp_controller_role`
+/// `ofp_controller_role`: what a controller may do.
+///
+/// OpenFlow 1.3.5 §6.3.7, §7.3.9; 1.4.1 §7.3.8; 1.5.1 §7.3.8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// `OFPCR_ROLE_NOCHANGE`
@@ -17,7 +19,9 @@ pub enum Role {
     Unknown(u32),
 }
 
-/// The body of role-request and role-reply.
+/// `ofp_role_request`, the body of role-request and role-reply.
+///
+/// OpenFlow 1.3.5 §7.3.9, 1.4.1 §7.3.8, 1.5.1 §7.3.8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RoleMsg {
     /// The role.
@@ -28,7 +32,9 @@ pub struct RoleMsg {
     pub generation_id: u64,
 }
 
-/// `OFPT_ROLE_STATUS` (1.4+; 1.3 extension EXT-191).
+/// `OFPT_ROLE_STATUS` (1.4+; the 1.3 extension EXT-191): the switch changed the controller's role.
+///
+/// OpenFlow 1.4.1 §7.4.4, 1.5.1 §7.4.4.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RoleStatus {
     /// New role.
@@ -41,7 +47,9 @@ pub struct RoleStatus {
     pub properties: Vec<OtherProp>,
 }
 
-/// `ofp_controller_status` (1.5).
+/// `ofp_controller_status` (1.5): how one of the switch's controllers is connected.
+///
+/// OpenFlow 1.5.1 §7.2.7, §7.3.5.15, §7.4.7.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ControllerStatus {
     /// The controller's short id.
@@ -56,7 +64,9 @@ pub struct ControllerStatus {
     pub properties: Vec<ControllerStatusProp>,
 }
 
-/// A property of a controller's status.
+/// A property of a controller's status (`ofp_controller_status_prop_type`).
+///
+/// OpenFlow 1.5.1 §7.2.7.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ControllerStatusProp {
     /// `OFPCSPT_URI`

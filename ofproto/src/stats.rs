@@ -1,4 +1,4 @@
-//! Flow statistics (OpenFlow 1.5.1 §7.2.4: OXS) and the statistics requests' filters.
+//! Flow statistics (OpenFlow 1.3.5 §7.3.5.2-3; 1.5.1 §7.2.4: OXS) and the statistics requests' filters.
 
 use crate::flow::FlowModFlags;
 use crate::ids::{Cookie, GroupId, PortNo, TableId};
@@ -6,7 +6,9 @@ use crate::instruction::Instruction;
 use crate::matching::Match;
 use bytes::Bytes;
 
-/// One OXS statistic.
+/// One OXS statistic (1.5).
+///
+/// OpenFlow 1.5.1 §7.2.4.2-5.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum FlowStat {
     /// `OXS_OF_DURATION`: seconds, nanoseconds.
@@ -23,7 +25,9 @@ pub enum FlowStat {
     Unknown(u16, u8, Bytes),
 }
 
-/// The statistics of a flow, as every version counts them; 1.5's list may lack some or hold others.
+/// The statistics of a flow, as every version counts them; 1.5's list (`ofp_stats`) may lack some or hold others.
+///
+/// OpenFlow 1.3.5 §5.8, §7.3.5.2; 1.5.1 §7.2.4; 1.0.0 §5.3.5.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct FlowStats {
     /// Seconds alive.
@@ -40,7 +44,9 @@ pub struct FlowStats {
     pub oxs: Option<Vec<FlowStat>>,
 }
 
-/// Filter of flow and aggregate statistics requests.
+/// `ofp_flow_stats_request` and `ofp_aggregate_stats_request`: which entries are meant.
+///
+/// OpenFlow 1.3.5 §7.3.5.2-3, 1.4.1 §7.3.5.2-3, 1.5.1 §7.3.5.2-4, 1.0.0 §5.3.5.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FlowStatsRequest {
     /// Which table (`ALL`: every one).
@@ -70,7 +76,9 @@ impl Default for FlowStatsRequest {
     }
 }
 
-/// An entry of the flow (1.5: flow-desc) reply.
+/// `ofp_flow_stats` (1.5: `ofp_flow_desc`), an entry of the flow (1.5: flow-desc) reply. Timeouts are in seconds.
+///
+/// OpenFlow 1.3.5 §7.3.5.2, 1.4.1 §7.3.5.2, 1.5.1 §7.3.5.2, 1.0.0 §5.3.5.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FlowDesc {
     /// Table.
@@ -95,7 +103,9 @@ pub struct FlowDesc {
     pub instructions: Vec<Instruction>,
 }
 
-/// An entry of 1.5's `OFPMP_FLOW_STATS` reply: statistics without instructions.
+/// `ofp_flow_stats` of 1.5, an entry of its `OFPMP_FLOW_STATS` reply: statistics without instructions.
+///
+/// OpenFlow 1.5.1 §7.3.5.3.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FlowStatsEntry {
     /// Table.
@@ -110,7 +120,9 @@ pub struct FlowStatsEntry {
     pub stats: FlowStats,
 }
 
-/// The aggregate reply.
+/// `ofp_aggregate_stats_reply`: sums over entries.
+///
+/// OpenFlow 1.3.5 §7.3.5.3, 1.4.1 §7.3.5.3, 1.5.1 §7.3.5.4, 1.0.0 §5.3.5.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct AggregateStats {
     /// Packets.
@@ -123,7 +135,9 @@ pub struct AggregateStats {
     pub oxs: Option<Vec<FlowStat>>,
 }
 
-/// The switch's description (`OFPMP_DESC`).
+/// `ofp_desc`, the switch's description (`OFPMP_DESC`): ASCII, at most 255 bytes each, the serial number 31.
+///
+/// OpenFlow 1.3.5 §7.3.5.1, 1.5.1 §7.3.5.1, 1.0.0 §5.3.5.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct SwitchDesc {
     /// Manufacturer.

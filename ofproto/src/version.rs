@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-/// An OpenFlow protocol version that this crate speaks.
+/// An OpenFlow protocol version that this crate speaks; the numbers are the header's `version`.
+///
+/// OpenFlow 1.3.5 §7.1.1; how two sides agree on one: §6.3.3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Version {

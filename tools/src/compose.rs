@@ -22,7 +22,7 @@ pub fn frame(m: &Match) -> Result<Vec<u8>, String> {
     let mut out = Vec::with_capacity(SHORTEST);
     out.extend(mac(or(FieldId::EthDst, 0)));
     out.extend(mac(or(FieldId::EthSrc, 0)));
-    // The present bit says that there is a tag (OpenFlow 1.3.5 §7.2.3.7).
+    // The present bit says that there is a tag (OpenFlow 1.3.5 §7.2.3.8).
     let vid = or(FieldId::VlanVid, 0) as u16;
     if vid & 0x1000 != 0 {
         out.extend(eth::VLAN.to_be_bytes());

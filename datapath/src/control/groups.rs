@@ -102,7 +102,7 @@ impl Control {
     /// Statistics of a meter, or of all (`OFPM_ALL`).
     ///
     /// # Errors
-    /// `OFPMMFC_UNKNOWN_METER` (OpenFlow 1.3.5 §7.3.5.11).
+    /// `OFPMMFC_UNKNOWN_METER` (OpenFlow 1.3.5 §7.3.5.12).
     pub fn meter_stats(&self, meter: MeterId, now: Time) -> Result<Vec<MeterStats>, OfError> {
         let mut by_groups: HashMap<MeterId, u32> = HashMap::new();
         for g in self.state.groups.all() {

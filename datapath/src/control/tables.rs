@@ -16,7 +16,7 @@ const VACANCY_DOWN: u8 = 3;
 const VACANCY_UP: u8 = 4;
 
 impl Control {
-    /// Carries out a table-mod (OpenFlow 1.1.0 §A.3.4.3, 1.4.1 §7.3.4.1).
+    /// Carries out a table-mod (OpenFlow 1.1.0 §A.3.3, 1.4.1 §7.3.4.1).
     ///
     /// # Errors
     /// `OFPTMFC_BAD_TABLE`, `OFPTMFC_BAD_CONFIG`, `OFPBPC_*`; nothing is changed then.

@@ -37,7 +37,7 @@ pub const ND_NA: u8 = 136;
 const FRAG_ANY: u64 = 1;
 const FRAG_LATER: u64 = 2;
 
-/// `OFPIEH_*` (OpenFlow 1.3.5 §7.2.3.7).
+/// `OFPIEH_*` (OpenFlow 1.3.5 §7.2.3.8).
 mod exthdr {
     pub const NONEXT: u64 = 1;
     pub const ESP: u64 = 1 << 1;

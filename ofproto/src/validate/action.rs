@@ -1,4 +1,4 @@
-//! Actions and instructions (OpenFlow 1.3.5 §5.9-5.12, §7.2.4-5; 1.5.1 §7.2.5-6).
+//! Actions and instructions (OpenFlow 1.3.5 §5.9-12, §7.2.4-5; 1.5.1 §7.2.5-6).
 
 use super::matching::Known;
 use crate::action::Action;

@@ -1,4 +1,4 @@
-//! Bundles and request-forward (OpenFlow 1.4.1 §7.3.9, §7.4.5; 1.5.1 §7.3.9-10). 1.3's extension EXT-230 has
+//! Bundles and request-forward (OpenFlow 1.4.1 §7.3.9, §7.4.6; 1.5.1 §7.3.9, §7.4.6). 1.3's extension EXT-230 has
 //! the same bodies inside ONF experimenter messages.
 
 use super::{EncodeError, HEADER_LEN, Header, Reader, Writer, codes, message, property, require};

@@ -1,4 +1,4 @@
-//! Groups (OpenFlow 1.3.5 §7.3.4.2, §7.3.5.8-10; 1.5.1 §7.3.4.3, §7.3.5.9-11).
+//! Groups (OpenFlow 1.3.5 §7.3.4.2, §7.3.5.9-11; 1.5.1 §7.3.4.3, §7.3.5.9-11).
 
 use super::{EncodeError, Reader, Writer, action, codes, property, require, unsupported};
 use crate::error::{ErrorKind, OfError};

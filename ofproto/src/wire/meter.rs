@@ -1,4 +1,4 @@
-//! Meters (OpenFlow 1.3.5 §7.3.4.4, §7.3.5.11-13).
+//! Meters (OpenFlow 1.3.5 §7.3.4.4, §7.3.5.12-14; 1.5.1 §7.3.4.5, §7.3.5.12-14).
 
 use super::{EncodeError, Reader, Writer, codes};
 use crate::error::{ErrorKind, OfError};

@@ -1,4 +1,4 @@
-//! Flow monitors (OpenFlow 1.4.1 §7.3.5.14). 1.3's are in [`super::onf`].
+//! Flow monitors (OpenFlow 1.4.1 §7.3.5.17, 1.5.1 §7.3.5.19). 1.3's are in [`super::onf`].
 
 use super::{EncodeError, Reader, Writer, codes, instruction, oxm};
 use crate::error::OfError;

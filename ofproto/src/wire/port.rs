@@ -1,4 +1,4 @@
-//! Ports: description, status, modification, statistics (OpenFlow 1.3.5 §7.2.1, 1.5.1 §7.2.2).
+//! Ports: description, status, modification, statistics (OpenFlow 1.3.5 §7.2.1, 1.5.1 §7.2.1).
 
 use super::{EncodeError, Reader, Writer, codes, oxm, property, require, text, unsupported, v10};
 use crate::error::{ErrorKind, OfError};

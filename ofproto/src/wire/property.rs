@@ -1,4 +1,4 @@
-//! Properties: type, length, body, padding to eight bytes (OpenFlow 1.4.1 §7.2.1).
+//! Properties: type, length, body, padding to eight bytes (OpenFlow 1.4.1 §7.1.2, §7.2.1.2).
 
 use super::{EncodeError, Reader, Writer};
 use crate::error::{ErrorKind, OfError};

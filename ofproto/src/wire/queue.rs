@@ -1,4 +1,4 @@
-//! Queues (OpenFlow 1.3.5 §7.2.2, §7.3.6, §7.3.5.7; 1.4.1 §7.3.5.10-11).
+//! Queues (OpenFlow 1.3.5 §7.2.2, §7.3.5.8, §7.3.6; 1.4.1 §7.3.5.9-10).
 
 use super::{EncodeError, Reader, Writer, property, v10};
 use crate::error::{ErrorKind, OfError};

@@ -1,4 +1,4 @@
-//! Roles and controller status (OpenFlow 1.3.5 §7.3.9, 1.5.1 §7.3.9, §7.4.4, §7.4.6).
+//! Roles and controller status (OpenFlow 1.3.5 §7.3.9; 1.5.1 §7.3.8, §7.4.4, §7.4.7).
 
 use super::{EncodeError, Reader, Writer, codes, property};
 use crate::error::{ErrorKind, OfError};

@@ -1,5 +1,5 @@
-//! Flow tables: table-mod, table-status, descriptions, statistics, features (OpenFlow 1.3.5 §7.3.5.5,
-//! 1.5.1 §7.3.4.1, §7.3.5.17-19).
+//! Flow tables: table-mod, table-status, descriptions, statistics, features (OpenFlow 1.3.5 §7.3.3, §7.3.5.4-5;
+//! 1.5.1 §7.3.4.1, §7.3.5.16-18).
 
 use super::{EncodeError, Reader, Writer, oxm, property, require, text};
 use crate::error::{ErrorKind, OfError};

@@ -399,7 +399,7 @@ pub fn socket_path(s: &str) -> Result<PathBuf, String> {
     }
 }
 
-/// What a bridge does while no controller is connected (OpenFlow 1.3.5 §6.3.2).
+/// What a bridge does while no controller is connected (OpenFlow 1.3.5 §6.3.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FailMode {
     /// Flow entries stay, packets to the controller are dropped.

@@ -344,7 +344,7 @@ fn offered(header: &Header, elements: &[HelloElement]) -> Vec<Version> {
     }
 }
 
-/// The version to speak (OpenFlow 1.3.5 §6.3.1): the highest in both bitmaps; without the peer's,
+/// The version to speak (OpenFlow 1.3.5 §6.3.3): the highest in both bitmaps; without the peer's,
 /// the lower of the two headers' if it is ours too.
 fn agree(ours: &[Version], header: &Header, elements: &[HelloElement]) -> Option<Version> {
     let theirs = offered(header, elements);

@@ -113,7 +113,7 @@ pub fn flow_file(o: &Options, target: &Target, file: &Path, bundle: bool) -> any
     finish(&mut c, &mods, bundle)
 }
 
-/// All or nothing (OpenFlow 1.4.1 §6.9).
+/// All or nothing (OpenFlow 1.4.1 §6.8).
 fn in_bundle(c: &mut Connection, mods: &[(String, Message)]) -> anyhow::Result<Vec<Refused>> {
     if c.version() < Version::V13 {
         bail!("OpenFlow {} has no bundles", c.version());

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// OpenFlow's port (OpenFlow 1.3.3 §6.3.1).
+/// OpenFlow's port (OpenFlow 1.3.5 §6.3.1).
 const DEFAULT_PORT: u16 = 6653;
 
 /// An address to dial.
