@@ -21,7 +21,7 @@ use ofproto::instruction::Instruction as I;
 use ofproto::matching::{Match, MatchField};
 use ofproto::meter::{Band, BandAction, MeterFlags, MeterMod, MeterModCommand};
 use ofproto::packet::PacketInReason;
-use ofproto::port::{Port, PortConfig, PortState};
+use ofproto::port::{Port, PortState};
 use ofproto::stats::FlowStatsRequest;
 use std::sync::Arc;
 
@@ -82,14 +82,7 @@ impl Switch {
 }
 
 fn port(n: u32) -> Port {
-    Port {
-        port_no: PortNo(n),
-        hw_addr: MacAddr([2, 0, 0, 0, 1, n as u8]),
-        name: format!("p{n}"),
-        config: PortConfig::empty(),
-        state: PortState::LIVE,
-        properties: vec![],
-    }
+    Port::new(PortNo(n), MacAddr([2, 0, 0, 0, 1, n as u8]), format!("p{n}"))
 }
 
 fn out(n: u32) -> Action {

@@ -173,6 +173,18 @@ pub struct Port {
 }
 
 impl Port {
+    /// A port of this number, address and name: nothing configured, no bit of state, no properties.
+    pub fn new(port_no: PortNo, hw_addr: MacAddr, name: impl Into<String>) -> Self {
+        Self {
+            port_no,
+            hw_addr,
+            name: name.into(),
+            config: PortConfig::empty(),
+            state: PortState::empty(),
+            properties: Vec::new(),
+        }
+    }
+
     /// The first Ethernet property.
     pub fn ethernet(&self) -> Option<&EthernetPort> {
         self.properties.iter().find_map(|p| if let PortDescProp::Ethernet(e) = p { Some(e) } else { None })

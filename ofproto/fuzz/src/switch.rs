@@ -13,7 +13,7 @@ use datapath::worker::TxQueues;
 use ofproto::field::FieldId;
 use ofproto::ids::{MacAddr, PortNo, QueueId, TableId};
 use ofproto::message::{Message, MultipartRequest};
-use ofproto::port::{Port, PortConfig, PortState};
+use ofproto::port::Port;
 use ofproto::wire::framer::Framer;
 use ofproto::{Version, validate, wire};
 use std::sync::{Arc, Mutex};
@@ -98,14 +98,7 @@ pub fn run(data: &[u8]) {
     let mut control = Control::new(config);
     let mut now = Time(1_000_000_000);
     for port_no in (1..=4).map(PortNo) {
-        let port = Port {
-            port_no,
-            hw_addr: MacAddr([2, 0, 0, 0, 0, port_no.0 as u8]),
-            name: format!("p{port_no}"),
-            config: PortConfig::empty(),
-            state: PortState::empty(),
-            properties: Vec::new(),
-        };
+        let port = Port::new(port_no, MacAddr([2, 0, 0, 0, 0, port_no.0 as u8]), format!("p{port_no}"));
         control.add_port(port, port_no.0, now).expect("an ordinary port");
     }
     let (mut cached, mut plain) = (Worker::new(&mut control, 256), Worker::new(&mut control, 0));

@@ -11,7 +11,7 @@ use ofproto::ids::{BucketId, Cookie, GroupId, MacAddr, MeterId, PortNo, TableId}
 use ofproto::instruction::Instruction;
 use ofproto::matching::Match;
 use ofproto::meter::{Band, BandAction, MeterFlags, MeterMod, MeterModCommand};
-use ofproto::port::{Port, PortConfig, PortMod, PortState};
+use ofproto::port::{Port, PortConfig, PortMod};
 use ofproto::stats::FlowStatsRequest;
 use ofproto::table::{TableConfig, TableMod, TableModProp};
 
@@ -425,14 +425,7 @@ fn a_worker_that_goes_leaves_its_counts() {
 fn ports_change_with_the_rest_of_a_bundle() {
     let mut c = control(100);
     let mut w = c.attach_worker().unwrap();
-    let port = Port {
-        port_no: PortNo(1),
-        hw_addr: MacAddr([2, 0, 0, 0, 0, 1]),
-        name: "p1".into(),
-        config: PortConfig::empty(),
-        state: PortState::empty(),
-        properties: vec![],
-    };
+    let port = Port::new(PortNo(1), MacAddr([2, 0, 0, 0, 0, 1]), "p1");
     c.add_port(port.clone(), 0, secs(1)).unwrap();
     assert!(w.adopt().state().ports.is_live(PortNo(1)));
     let down = PortMod {

@@ -33,7 +33,7 @@ use engine::{Drain, Inner, Timed};
 use feed::{Feed, Log, Signal, Ties, copy};
 use ofproto::Version;
 use ofproto::ids::{MacAddr, PortNo};
-use ofproto::port::{Port, PortConfig, PortState};
+use ofproto::port::Port;
 use outcome::slices;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -260,12 +260,5 @@ impl Rig {
 
 fn port(no: PortNo) -> Port {
     let [_, b, c, d] = no.0.to_be_bytes();
-    Port {
-        port_no: no,
-        hw_addr: MacAddr([2, 0, 0xff, b, c, d]),
-        name: format!("m{no}"),
-        config: PortConfig::empty(),
-        state: PortState::LIVE,
-        properties: vec![],
-    }
+    Port::new(no, MacAddr([2, 0, 0xff, b, c, d]), format!("m{no}"))
 }
