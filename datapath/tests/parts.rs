@@ -180,7 +180,7 @@ fn fragments_of_a_datagram_stay_together() -> Result {
     let rig = Rig::new(2)?;
     rig.workers.add_port(PortNo(1), &port)?;
     // The first has the more-fragments bit, later ones have offsets. Ports differ as payload does.
-    let fragments = (0..40).map(|n| frame(n, u32::from(n), 1600, if n == 0 { 0x2000 } else { 0x2000 | n * 201 }));
+    let fragments = (0..40).map(|n| frame(n, u32::from(n), 1600, if n == 0 { 0x2000 } else { 0x2000 | (n * 201) }));
     send_raw(&net.h1, "h1", fragments.collect())?;
     let seen = rig.wait_for(40)?;
     let whole: Vec<u32> = seen.iter().flatten().map(|s| s.1).collect();

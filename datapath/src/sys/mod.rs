@@ -60,7 +60,7 @@ pub(crate) fn join_fanout(fd: BorrowedFd<'_>, group: Option<u16>) -> io::Result<
     /// In a group, the socket's own `PACKET_IGNORE_OUTGOING` counts for nothing.
     const IGNORE_OUTGOING: u32 = 0x4000;
     let unique = if group.is_none() { UNIQUE } else { 0 };
-    let mode = libc::PACKET_FANOUT_HASH as u32 | IGNORE_OUTGOING | unique;
+    let mode = libc::PACKET_FANOUT_HASH | IGNORE_OUTGOING | unique;
     let value = mode << 16 | u32::from(group.unwrap_or(0));
     setsockopt(fd, libc::SOL_PACKET, libc::PACKET_FANOUT, &value)?;
     let [joined] = getsockopt_u32s(fd, libc::SOL_PACKET, libc::PACKET_FANOUT)?;
