@@ -20,11 +20,15 @@
 //! Thread-safety: one writer, any number of lock-free readers (see [`publish`](crate::publish)).
 //! Readers may meet entries that their version doesn't have; visibility is checked per entry.
 
+mod arena;
 mod book;
 mod choose;
 mod group;
+mod index;
 mod linear;
 mod mask;
+mod rows;
+mod structure;
 mod tuple;
 mod vector;
 
@@ -34,11 +38,11 @@ pub(crate) use mask::{Mask, Shape, ShapeField, known_bits};
 use crate::key::FlowKey;
 use crate::publish::{Guard, Rcu, Writer};
 use crate::table::{FlowBody, FlowRef, NIL, Slab};
-use group::Arena;
+use arena::Arena;
 use linear::Linear;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use tuple::{Memory, Tuple};
+use tuple::{Memory, Query, Tuple};
 use vector::Block;
 
 /// Up to this many entries are compared directly.
@@ -170,6 +174,40 @@ fn beats(a: &FlowBody, b: &FlowBody) -> bool {
     (a.rank(), std::cmp::Reverse(a.created)) > (b.rank(), std::cmp::Reverse(b.created))
 }
 
+/// The one of two that wins.
+#[inline]
+fn better<'g>(a: Option<FlowRef<'g>>, b: Option<FlowRef<'g>>) -> Option<FlowRef<'g>> {
+    match (a, b) {
+        (Some(x), Some(y)) if beats(x.body(), y.body()) => a,
+        (_, Some(_)) => b,
+        _ => a,
+    }
+}
+
+/// The best rank that a part may hold. Raised exactly a few times, then in steps, because each time
+/// readers need a new list.
+#[derive(Clone, Copy, Default)]
+struct Bound {
+    rank: u32,
+    raised: u8,
+}
+
+impl Bound {
+    fn rank(self) -> u32 {
+        self.rank
+    }
+
+    /// Covers `rank`; whether it didn't before.
+    fn cover(&mut self, rank: u32) -> bool {
+        if rank <= self.rank && self.raised > 0 {
+            return false;
+        }
+        self.raised = self.raised.saturating_add(1);
+        self.rank = if self.raised < 64 { rank } else { rank | 0xff };
+        true
+    }
+}
+
 /// What an entry must reach to win over `best`.
 #[inline]
 fn rank_of(best: Option<FlowRef<'_>>) -> u32 {
@@ -184,33 +222,30 @@ impl Classifier {
     /// The entry that a packet with `key` matches at `version`.
     #[inline]
     pub(crate) fn lookup<'g>(
-        &self,
+        &'g self,
         slab: &'g Slab,
         version: u64,
         key: &FlowKey,
         guard: Guard<'g>,
     ) -> Option<FlowRef<'g>> {
+        let mut q = Query { version, key, floor: 0, guard };
         match self.form.load(guard)? {
-            Form::Linear(linear) => linear.lookup(slab, version, key, guard),
+            Form::Linear(linear) => linear.matches(slab, q).next(),
             Form::Parts(parts) => {
                 let memory = Memory { slab, arena: &parts.arena };
                 let mut best: Option<FlowRef<'g>> = None;
                 for r in &parts.list {
-                    if r.max_rank < rank_of(best) {
+                    if r.max_rank < q.floor {
                         break;
                     }
-                    match &r.part {
+                    best = match &r.part {
                         Part::Tuple(tuple) => {
-                            let h = hash(self.seed, &tuple.mask, key);
-                            if let Some(head) = tuple.head(h, guard)
-                                && let Some(found) = tuple.best(head, memory, version, key, rank_of(best), guard)
-                                && best.is_none_or(|b| beats(found.body(), b.body()))
-                            {
-                                best = Some(found);
-                            }
+                            let head = tuple.head(&parts.arena, hash(self.seed, &tuple.mask, key));
+                            better(best, head.and_then(|head| tuple.best(head, memory, q)))
                         }
-                        Part::Block(block) => best = block.lookup(slab, version, key, best, guard),
-                    }
+                        Part::Block(block) => block.lookup(slab, q, best),
+                    };
+                    q.floor = rank_of(best);
                 }
                 best
             }
@@ -225,7 +260,7 @@ impl Classifier {
 
     /// Every entry of at least rank `floor` that a packet with `key` matches at `version`, in no particular order.
     pub(crate) fn each_match<'g>(
-        &self,
+        &'g self,
         slab: &'g Slab,
         version: u64,
         key: &FlowKey,
@@ -233,19 +268,20 @@ impl Classifier {
         guard: Guard<'g>,
         f: &mut dyn FnMut(FlowRef<'g>),
     ) {
+        let q = Query { version, key, floor, guard };
         match self.form.load(guard) {
             None => {}
-            Some(Form::Linear(linear)) => linear.each_match(slab, version, key, floor, guard, f),
+            Some(Form::Linear(linear)) => linear.matches(slab, q).for_each(f),
             Some(Form::Parts(parts)) => {
                 let memory = Memory { slab, arena: &parts.arena };
                 for r in parts.list.iter().take_while(|r| r.max_rank >= floor) {
                     match &r.part {
                         Part::Tuple(tuple) => {
-                            if let Some(head) = tuple.head(hash(self.seed, &tuple.mask, key), guard) {
-                                tuple.each_match(head, memory, version, key, floor, guard, f);
+                            if let Some(head) = tuple.head(&parts.arena, hash(self.seed, &tuple.mask, key)) {
+                                tuple.matches(head, memory, q).for_each(&mut *f);
                             }
                         }
-                        Part::Block(block) => block.each_match(slab, version, key, floor, guard, f),
+                        Part::Block(block) => block.matches(slab, q, f),
                     }
                 }
             }
@@ -254,7 +290,7 @@ impl Classifier {
 
     /// [`lookup`](Self::lookup) for many keys, with the memory accesses of a burst overlapped.
     pub(crate) fn lookup_burst<'g>(
-        &self,
+        &'g self,
         slab: &'g Slab,
         version: u64,
         keys: &[&FlowKey],
@@ -267,7 +303,7 @@ impl Classifier {
                 None => out.iter_mut().take(keys.len()).for_each(|o| *o = None),
                 Some(Form::Linear(linear)) => {
                     for (key, o) in keys.iter().zip(out) {
-                        *o = linear.lookup(slab, version, key, guard);
+                        *o = linear.matches(slab, Query { version, key, floor: 0, guard }).next();
                     }
                 }
                 Some(Form::Parts(parts)) => self.burst(parts, slab, version, keys, out, guard),
@@ -299,32 +335,29 @@ impl Classifier {
             if open == 0 {
                 break;
             }
+            let query = |i: usize, floor: u32| Query { version, key: keys[i], floor, guard };
             match &r.part {
                 Part::Tuple(tuple) => {
                     for i in bits(open) {
                         hashes[i] = hash(self.seed, &tuple.mask, keys[i]);
-                        tuple.prefetch(hashes[i], guard);
+                        tuple.prefetch(&parts.arena, hashes[i]);
                     }
                     let mut met = 0u32;
                     for i in bits(open) {
-                        if let Some(head) = tuple.head(hashes[i], guard) {
+                        if let Some(head) = tuple.head(&parts.arena, hashes[i]) {
                             heads[i] = head;
                             met |= 1 << i;
-                            Tuple::prefetch_head(memory, head, guard);
+                            Tuple::prefetch_head(memory, head);
                         }
                     }
                     for i in bits(met) {
-                        if let Some(found) = tuple.best(heads[i], memory, version, keys[i], ranks[i], guard)
-                            && out[i].is_none_or(|b| beats(found.body(), b.body()))
-                        {
-                            ranks[i] = found.body().rank();
-                            out[i] = Some(found);
-                        }
+                        out[i] = better(out[i], tuple.best(heads[i], memory, query(i, ranks[i])));
+                        ranks[i] = rank_of(out[i]);
                     }
                 }
                 Part::Block(block) => {
                     for i in bits(open) {
-                        out[i] = block.lookup(slab, version, keys[i], out[i], guard);
+                        out[i] = block.lookup(slab, query(i, ranks[i]), out[i]);
                         ranks[i] = rank_of(out[i]);
                     }
                 }

@@ -172,7 +172,7 @@ impl Control {
     /// as many as the configuration allows.
     pub fn attach_worker(&mut self) -> Option<Reader> {
         self.take_in_gone();
-        let counters = self.counters.fresh(&mut self.writer);
+        let counters = self.counters.fresh();
         let (place, reader) = self.writer.attach(Arc::clone(&counters))?;
         self.counters.attach(place, counters);
         Some(reader)

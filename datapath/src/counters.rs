@@ -8,7 +8,9 @@
 //! worker, and by control (to zero it) only after no worker can see such an entry any more.
 
 use crate::clock::Time;
-use crate::publish::{Chunks, Guard, Writer};
+use crate::publish::{Guard, Writer};
+use crate::sys::array::{Array, Zeroed};
+use crate::sys::places::Places;
 use ofproto::ids::TableId;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -47,25 +49,23 @@ struct Cell {
     used: AtomicU64,
 }
 
-const PAGE: usize = 1024;
-
-struct Page(Box<[Cell]>);
+// SAFETY: atomics and nothing else.
+unsafe impl Zeroed for Cell {}
 
 /// One worker's counters (or control's own: what is left of workers that have gone).
 pub struct WorkerCounters {
-    pages: Chunks<Page>,
+    cells: Array<Cell>,
     tables: Box<[[AtomicU64; 2]]>,
 }
 
 impl WorkerCounters {
     pub(crate) fn new() -> Self {
-        Self { pages: Chunks::new(), tables: (0..256).map(|_| Default::default()).collect() }
+        Self { cells: Array::new(), tables: (0..256).map(|_| Default::default()).collect() }
     }
 
     #[inline]
-    fn cell<'g>(&self, id: StatsId, guard: Guard<'g>) -> Option<&'g Cell> {
-        let i = id.0 as usize;
-        self.pages.get(i / PAGE, guard)?.0.get(i % PAGE)
+    fn cell<'g>(&'g self, id: StatsId, _guard: Guard<'g>) -> Option<&'g Cell> {
+        self.cells.get(id.0)
     }
 
     /// Asks for a cell's memory.
@@ -116,14 +116,24 @@ pub(crate) struct CounterBook {
     /// Control's own cells: set at allocation, and heir of workers that have gone.
     own: WorkerCounters,
     workers: Vec<Option<Arc<WorkerCounters>>>,
-    free: Vec<u32>,
-    /// Ids in use on each page.
-    used: Vec<u32>,
+    /// What workers counted that have gone, and the first id of which it hasn't been taken in.
+    leaving: Vec<(Arc<WorkerCounters>, u32)>,
+    ids: Ids,
 }
+
+type Ids = Places<8>;
+
+/// Ids of a worker that has gone that are taken in at once.
+const TAKEN_IN: u32 = 16 * 1024;
 
 impl CounterBook {
     pub(crate) fn new() -> Self {
-        Self { own: WorkerCounters::new(), workers: Vec::new(), free: Vec::new(), used: Vec::new() }
+        Self { own: WorkerCounters::new(), workers: Vec::new(), leaving: Vec::new(), ids: Ids::default() }
+    }
+
+    fn everyone(&self) -> impl Iterator<Item = &WorkerCounters> {
+        let workers = self.workers.iter().flatten().chain(self.leaving.iter().map(|(w, _)| w));
+        std::iter::once(&self.own).chain(workers.map(|w| &**w))
     }
 
     /// Counters for a worker in `place`, with a cell for every id in use.
@@ -134,110 +144,80 @@ impl CounterBook {
         self.workers[place] = Some(counters);
     }
 
-    /// New counters that have a page wherever one is in use.
-    pub(crate) fn fresh(&self, writer: &mut Writer) -> Arc<WorkerCounters> {
+    /// New counters that have a cell wherever one is in use.
+    pub(crate) fn fresh(&self) -> Arc<WorkerCounters> {
         let counters = WorkerCounters::new();
-        for (i, n) in self.used.iter().enumerate() {
-            if *n > 0 {
-                counters.pages.set(i, Some(page()), writer);
-            }
-        }
+        self.ids.blocks_in_use().for_each(|first| counters.cells.grow(first));
         Arc::new(counters)
     }
 
-    /// Takes in what the worker of `place` counted. It must be gone.
-    pub(crate) fn detach(&mut self, place: usize, writer: &Writer) {
+    /// The worker of `place` has gone: what it counted is taken in bit by bit, and counts until then.
+    pub(crate) fn detach(&mut self, place: usize) {
         let Some(worker) = self.workers.get_mut(place).and_then(Option::take) else { return };
-        let guard = writer.guard();
-        for (p, n) in self.used.iter().enumerate() {
-            if *n == 0 {
-                continue;
-            }
-            for i in 0..PAGE {
-                let id = StatsId((p * PAGE + i) as u32);
-                let theirs = worker.read(id, guard);
-                let mine = self.own.read(id, guard);
-                self.own.write(id, add(mine, theirs), guard);
-            }
-        }
         for (mine, theirs) in self.own.tables.iter().zip(&worker.tables) {
             for (m, t) in mine.iter().zip(theirs) {
-                m.store(m.load(Ordering::Relaxed).wrapping_add(t.load(Ordering::Relaxed)), Ordering::Relaxed);
+                m.store(m.load(Ordering::Relaxed).wrapping_add(t.swap(0, Ordering::Relaxed)), Ordering::Relaxed);
             }
         }
+        self.leaving.push((worker, 0));
+    }
+
+    /// Goes on taking in what workers counted that have gone: some thousand ids. Whether there is more.
+    pub(crate) fn take_in(&mut self, writer: &Writer) -> bool {
+        let Some((worker, next)) = self.leaving.last_mut() else { return false };
+        let guard = writer.guard();
+        let end = next.saturating_add(TAKEN_IN).min(self.ids.limit());
+        for id in (*next..end).map(StatsId) {
+            let theirs = worker.read(id, guard);
+            if theirs != Count::default() {
+                self.own.write(id, add(self.own.read(id, guard), theirs), guard);
+                worker.write(id, Count::default(), guard);
+            }
+        }
+        *next = end;
+        if end == self.ids.limit() {
+            self.leaving.pop();
+        }
+        !self.leaving.is_empty()
     }
 
     /// An id whose cells are zero everywhere, last used at `used`.
-    pub(crate) fn allocate(&mut self, used: Time, writer: &mut Writer) -> StatsId {
-        if self.free.is_empty() {
-            // The first page that has nothing, or one more.
-            let p = self.used.iter().position(|n| *n == 0).unwrap_or(self.used.len());
-            if p == self.used.len() {
-                self.used.push(0);
-            }
-            for counters in std::iter::once(&self.own).chain(self.workers.iter().flatten().map(|w| &**w)) {
-                counters.pages.set(p, Some(page()), writer);
-            }
-            self.free.extend((0..PAGE).rev().map(|i| (p * PAGE + i) as u32));
-        }
-        let id = StatsId(self.free.pop().unwrap_or(0));
-        self.used[id.0 as usize / PAGE] += 1;
+    pub(crate) fn allocate(&mut self, used: Time, writer: &Writer) -> StatsId {
+        let id = StatsId(self.ids.take().unwrap_or(0));
+        self.everyone().for_each(|counters| counters.cells.grow(id.0));
         self.own.write(id, Count { packets: 0, bytes: 0, used }, writer.guard());
         id
     }
 
     /// Gives an id back; no worker may be able to count on it any more.
-    pub(crate) fn release(&mut self, id: StatsId, writer: &mut Writer) {
-        let guard = writer.guard();
-        self.own.write(id, Count::default(), guard);
-        for w in self.workers.iter().flatten() {
-            w.write(id, Count::default(), guard);
+    pub(crate) fn release(&mut self, id: StatsId, writer: &Writer) {
+        let vacant = self.ids.free(id.0);
+        for counters in self.everyone() {
+            counters.write(id, Count::default(), writer.guard());
+            if vacant {
+                counters.cells.discard(id.0 / Ids::BLOCK * Ids::BLOCK, Ids::BLOCK as usize);
+            }
         }
-        let p = id.0 as usize / PAGE;
-        self.used[p] -= 1;
-        self.free.push(id.0);
     }
 
-    /// Gives back the memory of pages that nothing uses. Costs a pass over the free ids.
-    pub(crate) fn trim(&mut self, writer: &mut Writer) {
-        let empty: Vec<bool> = self.used.iter().map(|n| *n == 0).collect();
-        if !empty.iter().any(|e| *e) {
-            return;
-        }
-        self.free.retain(|id| !empty[*id as usize / PAGE]);
-        self.free.shrink_to_fit();
-        for (p, _) in empty.iter().enumerate().filter(|(_, e)| **e) {
-            for counters in std::iter::once(&self.own).chain(self.workers.iter().flatten().map(|w| &**w)) {
-                counters.pages.set(p, None, writer);
-            }
-        }
-        while self.used.last() == Some(&0) {
-            self.used.pop();
-        }
-        if self.used.is_empty() {
-            for counters in std::iter::once(&self.own).chain(self.workers.iter().flatten().map(|w| &**w)) {
-                counters.pages.clear(writer);
-            }
-        }
+    /// Forgets the ids behind the last one in use.
+    pub(crate) fn trim(&mut self) {
+        self.ids.trim();
     }
 
     /// Everyone's counts together.
     pub(crate) fn sum(&self, id: StatsId, writer: &Writer) -> Count {
         let guard = writer.guard();
-        self.workers.iter().flatten().fold(self.own.read(id, guard), |sum, w| add(sum, w.read(id, guard)))
+        self.everyone().fold(Count::default(), |sum, w| add(sum, w.read(id, guard)))
     }
 
     /// A table's lookups and hits.
     pub(crate) fn table(&self, table: TableId) -> (u64, u64) {
-        std::iter::once(&self.own).chain(self.workers.iter().flatten().map(|w| &**w)).fold((0, 0), |(l, m), c| {
+        self.everyone().fold((0, 0), |(l, m), c| {
             let [a, b] = &c.tables[usize::from(table.0)];
             (l.wrapping_add(a.load(Ordering::Relaxed)), m.wrapping_add(b.load(Ordering::Relaxed)))
         })
     }
-}
-
-fn page() -> Arc<Page> {
-    Arc::new(Page((0..PAGE).map(|_| Cell::default()).collect()))
 }
 
 fn add(a: Count, b: Count) -> Count {

@@ -19,7 +19,6 @@ use std::marker::PhantomData;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-mod chunks;
 mod protocol;
 mod state;
 /// What [`protocol`] is made of.
@@ -27,7 +26,6 @@ mod sync {
     pub(super) use std::hint::spin_loop as spin;
     pub(super) use std::sync::atomic::{AtomicU64, Ordering, fence};
 }
-pub(crate) use chunks::Chunks;
 use protocol::Versions;
 pub use state::{CachedFlow, FragmentHandling, Published, Snapshot, SwitchSettings};
 
@@ -60,19 +58,6 @@ impl<T: Send + Sync + 'static> Rcu<T> {
         // SAFETY: the pointer is null or came from `Arc::into_raw`; `replace` hands the old Arc to
         // the writer's garbage, which keeps it until no guard that could have loaded it exists.
         unsafe { ptr.as_ref() }
-    }
-
-    /// Another owner of what is there, for the writer.
-    pub(crate) fn share(&self, _writer: &Writer) -> Option<Arc<T>> {
-        let ptr = self.ptr.load(Ordering::Acquire);
-        if ptr.is_null() {
-            return None;
-        }
-        // SAFETY: from `Arc::into_raw`, and alive: only the writer replaces it, and it is borrowed.
-        unsafe {
-            Arc::increment_strong_count(ptr);
-            Some(Arc::from_raw(ptr))
-        }
     }
 
     /// Puts `value` there and gives what was there to the garbage.

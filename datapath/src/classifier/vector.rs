@@ -11,9 +11,9 @@
 //!
 //! Thread-safety: one writer stores words of rows, any number of readers load them.
 
-use super::{beats, rank_of};
+use super::tuple::Query;
+use super::{better, rank_of};
 use crate::key::{FlowKey, WORDS, word};
-use crate::publish::Guard;
 use crate::table::{FlowBody, FlowRef, NIL, Slab};
 use std::cmp::Reverse;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -233,17 +233,10 @@ impl Block {
         out
     }
 
-    /// The better one of `best` and this block's best match.
+    /// The better one of `best`, whose rank the query asks for, and this block's best match.
     #[inline]
-    pub(super) fn lookup<'g>(
-        &self,
-        slab: &Slab,
-        version: u64,
-        key: &FlowKey,
-        best: Option<FlowRef<'g>>,
-        guard: Guard<'g>,
-    ) -> Option<FlowRef<'g>> {
-        let left = self.left(key);
+    pub(super) fn lookup<'g>(&self, slab: &'g Slab, q: Query<'_, 'g>, best: Option<FlowRef<'g>>) -> Option<FlowRef<'g>> {
+        let left = self.left(q.key);
         let (mut any, mut at) = (0, 0);
         for (i, w) in left.iter().enumerate() {
             at = if *w != 0 { i } else { at };
@@ -255,84 +248,56 @@ impl Block {
         if left[at] == any && any.is_power_of_two() && left.iter().filter(|w| **w != 0).count() == 1 {
             // Mostly one rule is left.
             let place = at * 64 + any.trailing_zeros() as usize;
-            return match self.found(place, slab, version, key, rank_of(best), guard) {
-                Some(f) if best.is_none_or(|b| beats(f.body(), b.body())) => Some(f),
-                _ => best,
-            };
+            return better(best, self.found(place, slab, q));
         }
-        self.pick(&left, slab, version, key, best, guard)
+        self.pick(&left, slab, q, best)
     }
 
-    /// Every rule of at least rank `floor` that matches.
-    pub(super) fn each_match<'g>(
-        &self,
-        slab: &Slab,
-        version: u64,
-        key: &FlowKey,
-        floor: u32,
-        guard: Guard<'g>,
-        f: &mut dyn FnMut(FlowRef<'g>),
-    ) {
-        let left = self.left(key);
-        places(&left).filter_map(|place| self.found(place, slab, version, key, floor, guard)).for_each(f);
+    /// Every rule that matches.
+    pub(super) fn matches<'g>(&self, slab: &'g Slab, q: Query<'_, 'g>, f: &mut dyn FnMut(FlowRef<'g>)) {
+        places(&self.left(q.key)).filter_map(|place| self.found(place, slab, q)).for_each(f);
     }
 
     /// The rule in a place, if it matches and may be of this rank.
     #[inline]
-    fn found<'g>(
-        &self,
-        place: usize,
-        slab: &Slab,
-        version: u64,
-        key: &FlowKey,
-        floor: u32,
-        guard: Guard<'g>,
-    ) -> Option<FlowRef<'g>> {
-        if self.ranks[place].load(Ordering::Relaxed) < floor {
+    fn found<'g>(&self, place: usize, slab: &'g Slab, q: Query<'_, 'g>) -> Option<FlowRef<'g>> {
+        if self.ranks[place].load(Ordering::Relaxed) < q.floor {
             return None;
         }
         let index = self.entries[place].load(Ordering::Acquire);
         if index == NIL {
             return None;
         }
-        let found = FlowRef::current(slab, index, version, guard)?;
-        found.body().matches(key).then_some(found)
+        let found = FlowRef::current(slab, index, q.version, q.guard)?;
+        found.body().matches(q.key).then_some(found)
     }
 
     fn pick<'g>(
         &self,
         left: &[u64; LANES],
-        slab: &Slab,
-        version: u64,
-        key: &FlowKey,
+        slab: &'g Slab,
+        mut q: Query<'_, 'g>,
         mut best: Option<FlowRef<'g>>,
-        guard: Guard<'g>,
     ) -> Option<FlowRef<'g>> {
-        let floor = rank_of(best);
         let mut first: Option<((u32, Reverse<u64>), usize)> = None;
         for place in places(left) {
             let order =
                 (self.ranks[place].load(Ordering::Relaxed), Reverse(self.created[place].load(Ordering::Relaxed)));
-            if order.0 >= floor && first.is_none_or(|(f, _)| order > f) {
+            if order.0 >= q.floor && first.is_none_or(|(f, _)| order > f) {
                 first = Some((order, place));
             }
         }
         let Some(((rank, created), place)) = first else { return best };
         // Nearly always the best by the notes is visible, and then it is the answer.
-        if let Some(f) = self.found(place, slab, version, key, floor, guard) {
-            if best.is_none_or(|b| beats(f.body(), b.body())) {
-                best = Some(f);
-            }
+        if let Some(f) = self.found(place, slab, q) {
+            best = better(best, Some(f));
             if (f.body().rank(), Reverse(f.body().created.0)) == (rank, created) {
                 return best;
             }
         }
         for p in places(left).filter(|p| *p != place) {
-            if let Some(f) = self.found(p, slab, version, key, rank_of(best), guard)
-                && best.is_none_or(|b| beats(f.body(), b.body()))
-            {
-                best = Some(f);
-            }
+            q.floor = rank_of(best).max(q.floor);
+            best = better(best, self.found(p, slab, q));
         }
         best
     }

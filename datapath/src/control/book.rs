@@ -158,10 +158,10 @@ impl TableBook {
     ) -> impl Iterator<Item = (u32, &'a FlowBody)> + 'a {
         let mut next = 0;
         std::iter::from_fn(move || {
-            while next < self.slab.limit() {
-                if self.slab.chunk_is_empty(next) {
-                    next = SlabBook::next_chunk(next);
-                    continue;
+            loop {
+                next = self.slab.next_used(next);
+                if next >= self.slab.limit() {
+                    return None;
                 }
                 let index = next;
                 next += 1;
@@ -172,7 +172,6 @@ impl TableBook {
                     return Some((index, body));
                 }
             }
-            None
         })
     }
 

@@ -200,7 +200,7 @@ impl Control {
         }
         let (stats, fresh) = match inherited {
             Some(id) => (id, false),
-            None => (self.counters.allocate(Time::ZERO, &mut self.writer), true),
+            None => (self.counters.allocate(Time::ZERO, &self.writer), true),
         };
         let body = FlowBody {
             cookie: m.cookie,
@@ -269,7 +269,7 @@ impl Control {
             let rank = body.rank();
             let body = if reset {
                 let used = self.counters.sum(body.stats, &self.writer).used;
-                let stats = self.counters.allocate(used, &mut self.writer);
+                let stats = self.counters.allocate(used, &self.writer);
                 FlowBody { stats, ..body }
             } else {
                 body
@@ -529,7 +529,7 @@ impl Control {
                     self.refer(table, index, false);
                     self.count_cookie(table, index, false);
                     if fresh_stats {
-                        self.counters.release(stats, &mut self.writer);
+                        self.counters.release(stats, &self.writer);
                     }
                     self.reclaim.free_later(self.writer.next(), table, index, None);
                 }

@@ -80,6 +80,7 @@ impl Control {
     /// A turn takes about a millisecond at most.
     pub fn tick(&mut self, now: Time) -> Tick {
         self.take_in_gone();
+        let leaving = self.counters.take_in(&self.writer);
         let expiring = self.expire(now);
         self.look_at_statistics(now);
         self.limit_dumps();
@@ -103,7 +104,7 @@ impl Control {
             self.writer.publish(None);
         }
         Tick {
-            busy: expiring || ready || placing,
+            busy: expiring || ready || placing || leaving,
             waiting: pending || garbage,
             next: (self.wheel.len() > 0)
                 .then(|| now + Duration::from_millis(50))
@@ -362,7 +363,7 @@ impl Control {
             }
             self.reclaim.unlinked.pop_front();
             if let Some(stats) = stats {
-                self.counters.release(stats, &mut self.writer);
+                self.counters.release(stats, &self.writer);
             }
             let Some(shared) = domain.table(table) else { continue };
             let book = &mut self.tables[usize::from(table.0)];
@@ -399,7 +400,7 @@ impl Control {
         match chore {
             Chore::Slab(t) => {
                 if let Some(shared) = domain.table(t) {
-                    self.tables[usize::from(t.0)].slab.trim(&shared.slab, &mut self.writer);
+                    self.tables[usize::from(t.0)].slab.trim(&shared.slab);
                 }
             }
             Chore::Index(t) => {
@@ -407,7 +408,7 @@ impl Control {
                     self.tables[usize::from(t.0)].shrink(shared, &self.writer);
                 }
             }
-            Chore::Counters => self.counters.trim(&mut self.writer),
+            Chore::Counters => self.counters.trim(),
             Chore::Queues => {
                 self.timed.shrink_to_fit();
                 self.reclaim.notices.shrink_to_fit();
@@ -430,7 +431,7 @@ impl Control {
     /// Takes in the counters of workers that have gone.
     pub(super) fn take_in_gone(&mut self) {
         for place in self.writer.take_gone() {
-            self.counters.detach(place, &self.writer);
+            self.counters.detach(place);
         }
     }
 }

@@ -92,10 +92,10 @@ impl Control {
         let Some(shared) = self.writer.domain().table(TableId(d.table)) else { return true };
         let book = &self.tables[usize::from(d.table)];
         let guard = self.writer.guard();
-        while d.next < book.slab.limit() {
-            if book.slab.chunk_is_empty(d.next) {
-                d.next = crate::table::SlabBook::next_chunk(d.next);
-                continue;
+        loop {
+            d.next = book.slab.next_used(d.next);
+            if d.next >= book.slab.limit() {
+                return true;
             }
             if out.len() >= most || *looks >= LOOKS {
                 return false;
@@ -124,7 +124,6 @@ impl Control {
                 }
             }
         }
-        true
     }
 
     /// Closes a dump before its end.

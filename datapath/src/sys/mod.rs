@@ -2,8 +2,10 @@
 //!
 //! Nothing here knows about OpenFlow; everything is called from the thread that owns the descriptor.
 
+pub(crate) mod array;
 pub mod batch;
 mod cycles;
+pub(crate) mod places;
 pub mod ring;
 pub mod vnet;
 

@@ -10,12 +10,15 @@ use crate::clock::Time;
 use crate::counters::StatsId;
 use crate::key::FlowKey;
 use crate::program::Program;
-use crate::publish::{CachedFlow, Chunks, Guard, Writer};
+use crate::publish::{CachedFlow, Guard, Writer};
+use crate::sys::array::{Array, Zeroed};
+use crate::sys::places::Places;
 use ofproto::flow::FlowModFlags;
 use ofproto::ids::{Cookie, TableId};
 use ofproto::instruction::Instruction;
 use ofproto::matching::Match;
 use std::cell::UnsafeCell;
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -23,8 +26,10 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 pub(crate) const NIL: u32 = u32::MAX;
 /// `removed` of an entry that nothing has removed.
 pub(crate) const NEVER: u64 = u64::MAX;
-/// `added` of an empty slot: later than every version.
-const EMPTY: u64 = u64::MAX;
+/// `added` of an empty slot, whose `removed` is 0, too: no version shows it. What was never used is so.
+const EMPTY: u64 = 0;
+/// `added` of a slot that is being filled: later than every version.
+const NOT_YET: u64 = u64::MAX;
 
 /// What a flow does: as it came, and compiled. Shared by flows that do the same.
 #[derive(Debug)]
@@ -139,22 +144,26 @@ pub(crate) struct Slot {
     pub(crate) home: [AtomicU32; 2],
     /// The writer's note: the hash of match and rank.
     pub(crate) identity: AtomicU32,
-    body: UnsafeCell<Option<FlowBody>>,
+    /// There unless `added` is `EMPTY`.
+    body: UnsafeCell<MaybeUninit<FlowBody>>,
 }
 
 // SAFETY: `body` is written by the single writer only, while no reader may look at it: before the
 // slot becomes visible and after the last reader that saw it has moved on. Its contents are Sync.
 unsafe impl Sync for Slot {}
 
+// SAFETY: all zero is an empty slot, whose body nobody looks at; one that holds a body is given up by `clear`.
+unsafe impl Zeroed for Slot {}
+
 impl Slot {
-    fn empty() -> Self {
-        Self {
-            added: AtomicU64::new(EMPTY),
-            removed: AtomicU64::new(0),
-            next: AtomicU32::new(NIL),
-            home: [AtomicU32::new(NIL), AtomicU32::new(NIL)],
-            identity: AtomicU32::new(0),
-            body: UnsafeCell::new(None),
+    /// Empties it; the writer only, when nobody can be looking at its body.
+    fn clear(&self) {
+        let held = self.added.load(Ordering::Relaxed) != EMPTY;
+        self.removed.store(0, Ordering::Release);
+        self.added.store(EMPTY, Ordering::Release);
+        if held {
+            // SAFETY: it held a body, and by the caller's promise nobody else looks at it.
+            unsafe { (*self.body.get()).assume_init_drop() };
         }
     }
 
@@ -179,7 +188,7 @@ impl Slot {
     pub(crate) fn body<'g>(&'g self, _guard: Guard<'g>) -> Option<&'g FlowBody> {
         // SAFETY: only the writer calls this (readers go through `FlowRef`), and only it writes the
         // body, through `Slab::put` and `Slab::take`, for which it must not hold this guard.
-        unsafe { (*self.body.get()).as_ref() }
+        (self.added.load(Ordering::Relaxed) != EMPTY).then(|| unsafe { (*self.body.get()).assume_init_ref() })
     }
 
     /// Ends the entry with version `version` (or, with [`NEVER`], takes that back).
@@ -200,19 +209,19 @@ pub struct FlowRef<'g> {
 impl<'g> FlowRef<'g> {
     /// The entry in `slot` if `version` has it.
     #[inline]
-    pub(crate) fn visible(slab: &Slab, slot: &'g Slot, index: u32, version: u64) -> Option<Self> {
+    pub(crate) fn visible(slab: &'g Slab, slot: &'g Slot, index: u32, version: u64) -> Option<Self> {
         if !slot.is_visible(version) {
             return None;
         }
         // SAFETY: visible at a version that the caller's guard holds: the body was written before
         // the version was published, and is taken out only after every guard at that version ended.
-        let body = unsafe { (*slot.body.get()).as_ref() }?;
+        let body = unsafe { (*slot.body.get()).assume_init_ref() };
         Some(Self { body, slot, table: slab.table, index })
     }
 
     /// The entry in place `index`, or the one that continues it, whichever `version` has.
     #[inline]
-    pub(crate) fn current(slab: &Slab, mut index: u32, version: u64, guard: Guard<'g>) -> Option<Self> {
+    pub(crate) fn current(slab: &'g Slab, mut index: u32, version: u64, guard: Guard<'g>) -> Option<Self> {
         loop {
             let slot = slab.slot(index, guard)?;
             if let Some(found) = Self::visible(slab, slot, index, version) {
@@ -226,7 +235,7 @@ impl<'g> FlowRef<'g> {
     }
 
     /// The writer's view of a slot in use, visible or not.
-    pub(crate) fn of_writer(slab: &Slab, index: u32, guard: Guard<'g>) -> Option<Self> {
+    pub(crate) fn of_writer(slab: &'g Slab, index: u32, guard: Guard<'g>) -> Option<Self> {
         let slot = slab.slot(index, guard)?;
         Some(Self { body: slot.body(guard)?, slot, table: slab.table, index })
     }
@@ -305,37 +314,39 @@ impl std::fmt::Debug for FlowRef<'_> {
     }
 }
 
-const CHUNK: usize = 256;
-
-/// Slots in chunks.
-struct Chunk(Box<[Slot]>);
-
 /// A table's entries by number.
 pub(crate) struct Slab {
     table: TableId,
-    chunks: Chunks<Chunk>,
+    slots: Array<Slot>,
+    /// One past the highest slot that was ever filled.
+    top: AtomicU32,
+}
+
+impl Drop for Slab {
+    fn drop(&mut self) {
+        (0..*self.top.get_mut()).filter_map(|i| self.slots.get(i)).for_each(Slot::clear);
+    }
 }
 
 impl Slab {
     pub(crate) fn new(table: TableId) -> Self {
-        Self { table, chunks: Chunks::new() }
+        Self { table, slots: Array::new(), top: AtomicU32::new(0) }
     }
 
     #[inline]
-    pub(crate) fn slot<'g>(&self, index: u32, guard: Guard<'g>) -> Option<&'g Slot> {
-        let i = index as usize;
-        self.chunks.get(i / CHUNK, guard)?.0.get(i % CHUNK)
+    pub(crate) fn slot<'g>(&'g self, index: u32, _guard: Guard<'g>) -> Option<&'g Slot> {
+        self.slots.get(index)
     }
 
-    /// One past the highest slot there may be.
-    pub(crate) fn limit(&self, guard: Guard<'_>) -> u32 {
-        (self.chunks.len(guard) * CHUNK) as u32
+    /// One past the highest slot that was ever filled since the last [trim](SlabBook::trim).
+    pub(crate) fn limit(&self) -> u32 {
+        self.top.load(Ordering::Relaxed)
     }
 
     /// Brings a slot into the cache.
     #[inline]
-    pub(crate) fn prefetch(&self, index: u32, guard: Guard<'_>) {
-        if let Some(slot) = self.slot(index, guard) {
+    pub(crate) fn prefetch(&self, index: u32) {
+        if let Some(slot) = self.slots.get(index) {
             crate::classifier::prefetch(std::ptr::from_ref(slot));
             crate::classifier::prefetch(std::ptr::from_ref(&slot.body));
         }
@@ -345,45 +356,36 @@ impl Slab {
 /// The writer's side of a slab: which slots are free.
 #[derive(Default)]
 pub(crate) struct SlabBook {
-    free: Vec<u32>,
-    /// Slots in use in each chunk.
-    used: Vec<u32>,
+    places: Places<4>,
 }
 
 impl SlabBook {
     /// One past the highest slot there may be.
     pub(crate) fn limit(&self) -> u32 {
-        (self.used.len() * CHUNK) as u32
+        self.places.limit()
     }
 
-    /// Whether the chunk that `index` is in holds anything.
-    pub(crate) fn chunk_is_empty(&self, index: u32) -> bool {
-        self.used.get(index as usize / CHUNK).is_none_or(|n| *n == 0)
-    }
-
-    /// The first slot of the chunk after the one that `index` is in.
-    pub(crate) fn next_chunk(index: u32) -> u32 {
-        (index / CHUNK as u32 + 1) * CHUNK as u32
+    /// The first slot from `index` on whose block holds anything; [`limit`](Self::limit) if there is none.
+    pub(crate) fn next_used(&self, mut index: u32) -> u32 {
+        while index < self.limit() && self.places.is_vacant(index) {
+            index = Places::<4>::next_block(index);
+        }
+        index.min(self.limit())
     }
 
     /// Puts an entry into a free slot; it becomes visible with version `added`.
     pub(crate) fn put(&mut self, slab: &Slab, body: FlowBody, added: u64, writer: &mut Writer) -> u32 {
-        if self.free.is_empty() {
-            let c = self.used.iter().position(|n| *n == 0).unwrap_or(self.used.len());
-            if c == self.used.len() {
-                self.used.push(0);
-            }
-            slab.chunks.set(c, Some(Arc::new(Chunk((0..CHUNK).map(|_| Slot::empty()).collect()))), writer);
-            self.free.extend((0..CHUNK).rev().map(|i| (c * CHUNK + i) as u32));
-        }
-        let index = self.free.pop().unwrap_or(NIL);
-        self.used[index as usize / CHUNK] += 1;
+        let Some(index) = self.places.take() else { return NIL };
+        slab.slots.grow(index);
+        slab.top.fetch_max(index + 1, Ordering::Relaxed);
         if let Some(slot) = slab.slot(index, writer.guard()) {
             // SAFETY: the slot is free: no reader may look at its body (`added` is EMPTY and has been
             // for a grace period), and this is the writer, holding no other reference to it.
-            unsafe { *slot.body.get() = Some(body) };
+            unsafe { (*slot.body.get()).write(body) };
             slot.next.store(NIL, Ordering::Relaxed);
             slot.home.iter().for_each(|h| h.store(NIL, Ordering::Relaxed));
+            // Whoever sees that it has no end sees that it hasn't begun.
+            slot.added.store(NOT_YET, Ordering::Relaxed);
             slot.removed.store(NEVER, Ordering::Release);
             slot.added.store(added, Ordering::Release);
         }
@@ -393,32 +395,16 @@ impl SlabBook {
     /// Empties a slot. The caller has made sure that no reader can still see or reach it.
     pub(crate) fn take(&mut self, slab: &Slab, index: u32, writer: &mut Writer) {
         let Some(slot) = slab.slot(index, writer.guard()) else { return };
-        slot.removed.store(0, Ordering::Release);
-        slot.added.store(EMPTY, Ordering::Release);
-        // SAFETY: by the caller's promise nobody else looks at the body; the writer holds no
-        // reference into it here (`&mut Writer` excludes its guards).
-        drop(unsafe { (*slot.body.get()).take() });
-        self.used[index as usize / CHUNK] -= 1;
-        self.free.push(index);
+        slot.clear();
+        if self.places.free(index) {
+            // At once: a table that is emptied gives its memory back as it goes.
+            slab.slots.discard(index / Places::<4>::BLOCK * Places::<4>::BLOCK, Places::<4>::BLOCK as usize);
+        }
     }
 
-    /// Gives back the memory of chunks that hold nothing. Costs a pass over the free slots.
-    pub(crate) fn trim(&mut self, slab: &Slab, writer: &mut Writer) {
-        if self.used.iter().all(|n| *n > 0) {
-            return;
-        }
-        let used = &self.used;
-        self.free.retain(|i| used[*i as usize / CHUNK] > 0);
-        self.free.shrink_to_fit();
-        for (c, _) in used.iter().enumerate().filter(|(_, n)| **n == 0) {
-            slab.chunks.set(c, None, writer);
-        }
-        while self.used.last() == Some(&0) {
-            self.used.pop();
-        }
-        if self.used.is_empty() {
-            self.used.shrink_to_fit();
-            slab.chunks.clear(writer);
-        }
+    /// Forgets what lies behind the last slot in use.
+    pub(crate) fn trim(&mut self, slab: &Slab) {
+        self.places.trim();
+        slab.top.store(self.limit(), Ordering::Relaxed);
     }
 }

@@ -1,0 +1,163 @@
+//! An array that grows without moving, on memory of its own: reached by one load, given back page by page.
+//!
+//! It consists of pieces, each twice as large as all before it, mapped when the first place in them is asked for.
+//! The kernel gives memory to pages that are written; [`Array::discard`] takes it back at once, whatever the
+//! allocator of the process keeps.
+//!
+//! Thread-safety: any number of readers; who grows it sees to it that nobody else does at the same time.
+
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+/// Places of the first piece, as a power of two.
+const FIRST_BITS: u32 = 10;
+/// Places of the first piece.
+const FIRST: usize = 1 << FIRST_BITS;
+/// Pieces at most: places have 32-bit numbers.
+const PIECES: usize = 33 - FIRST_BITS as usize;
+
+/// What may lie in an [`Array`].
+///
+/// # Safety
+/// Bytes that are all zero are a value; it may turn so at any moment while it is shared, as if by a store to each of
+/// its atomics; nothing happens when it is dropped.
+pub(crate) unsafe trait Zeroed: Sync {}
+
+// SAFETY: an atomic word.
+unsafe impl Zeroed for std::sync::atomic::AtomicU64 {}
+
+/// Places by number, all zero at first.
+pub(crate) struct Array<T: Zeroed> {
+    pieces: [AtomicPtr<T>; PIECES],
+    _owns: PhantomData<T>,
+}
+
+// SAFETY: the pieces belong to the array, and `T` is `Sync`.
+unsafe impl<T: Zeroed + Send> Send for Array<T> {}
+
+/// The piece that a place is in, and where in it.
+#[inline]
+const fn locate(i: u32) -> (usize, usize) {
+    let biased = i as u64 + FIRST as u64;
+    let top = 63 - biased.leading_zeros();
+    ((top - FIRST_BITS) as usize, (biased - (1 << top)) as usize)
+}
+
+impl<T: Zeroed> Array<T> {
+    pub(crate) const fn new() -> Self {
+        Self { pieces: [const { AtomicPtr::new(std::ptr::null_mut()) }; PIECES], _owns: PhantomData }
+    }
+
+    /// The place, if it has been [grown](Self::grow) to.
+    #[inline]
+    pub(crate) fn get(&self, i: u32) -> Option<&T> {
+        let (piece, at) = locate(i);
+        let base = NonNull::new(self.pieces[piece].load(Ordering::Acquire))?;
+        // SAFETY: a piece has `FIRST << piece` places and `at` is below that; it stays mapped as long as `self` lives,
+        // and any bytes there are a `T`: zero, or what was written as one.
+        Some(unsafe { base.add(at).as_ref() })
+    }
+
+    /// The places from `i` to the end of the piece that it is in; none if that isn't there.
+    #[inline]
+    pub(crate) fn from(&self, i: u32) -> &[T] {
+        let (piece, at) = locate(i);
+        match NonNull::new(self.pieces[piece].load(Ordering::Acquire)) {
+            // SAFETY: as in `get`, for all places from `at` on.
+            Some(base) => unsafe { std::slice::from_raw_parts(base.add(at).as_ptr(), (FIRST << piece) - at) },
+            None => &[],
+        }
+    }
+
+    /// Sees to it that place `i` is there.
+    pub(crate) fn grow(&self, i: u32) {
+        let (piece, _) = locate(i);
+        if !self.pieces[piece].load(Ordering::Acquire).is_null() {
+            return;
+        }
+        let bytes = size_of::<T>() << (FIRST_BITS as usize + piece);
+        // SAFETY: a new private mapping of memory, of no interest to anyone else.
+        let base = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                bytes,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+                -1,
+                0,
+            )
+        };
+        if base == libc::MAP_FAILED {
+            // As every other allocation here.
+            std::alloc::handle_alloc_error(std::alloc::Layout::new::<T>());
+        }
+        self.pieces[piece].store(base.cast(), Ordering::Release);
+    }
+
+    /// Zeroes `n` places from `i` on and gives their memory back, as far as it is whole pages. They are in one piece.
+    pub(crate) fn discard(&self, i: u32, n: usize) {
+        let places = self.from(i);
+        let places = &places[..n.min(places.len())];
+        let page = 4096;
+        let first = places.as_ptr().addr().next_multiple_of(page);
+        let end = (places.as_ptr().addr() + size_of_val(places)) / page * page;
+        if first < end {
+            // SAFETY: whole pages of a private anonymous mapping that is ours; they read as zero afterwards, which
+            // `Zeroed` allows for at any moment.
+            let r = unsafe {
+                libc::madvise(places.as_ptr().with_addr(first).cast_mut().cast(), end - first, libc::MADV_DONTNEED)
+            };
+            debug_assert_eq!(r, 0, "pages of 4096 bytes");
+        }
+    }
+}
+
+impl<T: Zeroed> Drop for Array<T> {
+    fn drop(&mut self) {
+        for (i, piece) in self.pieces.iter_mut().enumerate() {
+            let base = *piece.get_mut();
+            if !base.is_null() {
+                // SAFETY: mapped with this length by `grow`; nobody borrows the array any more.
+                unsafe { libc::munmap(base.cast(), size_of::<T>() << (FIRST_BITS as usize + i)) };
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicU64;
+
+    #[test]
+    fn places_keep_what_is_stored_and_lose_it_when_discarded() {
+        let array = Array::<AtomicU64>::new();
+        assert!(array.get(0).is_none() && array.from(5).is_empty());
+        let places: Vec<u32> = (0..40).map(|k| k * k * 97).chain([1023, 1024, 3071, 3072, 1 << 20]).collect();
+        for i in &places {
+            array.grow(*i);
+            assert_eq!(array.get(*i).expect("there").load(Ordering::Relaxed), 0);
+        }
+        for i in &places {
+            array.get(*i).expect("there").store(u64::from(*i) + 1, Ordering::Relaxed);
+        }
+        for i in &places {
+            assert_eq!(array.from(*i)[0].load(Ordering::Relaxed), u64::from(*i) + 1);
+        }
+        // The second piece: 2048 words are four pages.
+        assert_eq!(array.from(1024).len(), 2048);
+        array.discard(1024, 2048);
+        assert_eq!(array.get(1024).expect("there").load(Ordering::Relaxed), 0);
+        assert_eq!(array.get(3072).expect("there").load(Ordering::Relaxed), 3073);
+        assert_eq!(array.get(1023).expect("there").load(Ordering::Relaxed), 1024);
+    }
+
+    #[test]
+    fn a_place_is_in_one_piece() {
+        assert_eq!(locate(0), (0, 0));
+        assert_eq!(locate(1023), (0, 1023));
+        assert_eq!(locate(1024), (1, 0));
+        assert_eq!(locate(u32::MAX).0, PIECES - 1);
+    }
+}
