@@ -11,6 +11,9 @@
 //! placed anew, a bounded piece with each change: an access list of 10,000 rules with 1,000 masks then lies in a few
 //! tuples and a block, a million flows of one mask in one tuple, and rules whose masks have nothing in common stay in
 //! blocks, at a cost per 512 of them. No set of rules makes a tuple that few of them use.
+//! A table that holds hardly anything but prefixes of one address field gets a *tree* of them in front when it is
+//! placed anew, which answers most packets alone.
+//!
 //! Parts are looked at in the order of the best priority they may hold, until none that is left can do
 //! better. The cost of a lookup is thus bounded by the rules alone.
 //!
@@ -27,6 +30,7 @@ mod group;
 mod index;
 mod linear;
 mod mask;
+mod routes;
 mod rows;
 mod structure;
 mod tuple;
@@ -40,6 +44,7 @@ use crate::publish::{Guard, Rcu, Writer};
 use crate::table::{FlowBody, FlowRef, NIL, Slab};
 use arena::Arena;
 use linear::Linear;
+use routes::{Routes, Terms};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tuple::{Memory, Query, Tuple};
@@ -55,6 +60,8 @@ const BURST: usize = 32;
 pub struct Description {
     /// Entries compared directly, all at once.
     pub direct: usize,
+    /// Entries that a tree of prefixes finds before anything else is asked.
+    pub routes: usize,
     /// Hash tuples, by the entries in each.
     pub tuples: Vec<usize>,
     /// Bit-vector blocks, by the entries in each.
@@ -68,7 +75,8 @@ impl Description {
     /// packet: a tuple's hash and group, a block's rows, a direct comparison.
     pub fn bound_ns(&self) -> usize {
         // Measured, rounded up.
-        10 + self.direct.div_ceil(8) * 5 + self.tuples.len() * 40 + self.blocks.len() * 80
+        let tree = if self.routes > 0 { 30 } else { 0 };
+        10 + tree + self.direct.div_ceil(8) * 5 + self.tuples.len() * 40 + self.blocks.len() * 80
     }
 }
 
@@ -80,6 +88,9 @@ impl std::fmt::Display for Description {
         } else {
             let list = |of: &[usize]| of.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             let mut parts = Vec::new();
+            if self.routes > 0 {
+                parts.push(format!("a tree of {} prefixes", self.routes));
+            }
             if !self.tuples.is_empty() {
                 parts.push(format!("{} hash tuples ({} entries)", self.tuples.len(), list(&self.tuples)));
             }
@@ -142,6 +153,8 @@ pub(crate) fn prefetch<T>(at: *const T) {
 enum Part {
     Tuple(Arc<Tuple>),
     Block(Arc<Block>),
+    /// Too few for a block.
+    Few(Linear),
 }
 
 /// A part and the best rank it may hold.
@@ -152,6 +165,8 @@ struct Ranked {
 
 /// Tuples and blocks, best rank first, and what groups lie in.
 struct Parts {
+    /// Asked first.
+    routes: Option<(Arc<Routes>, Terms)>,
     arena: Arc<Arena>,
     list: Box<[Ranked]>,
 }
@@ -232,6 +247,11 @@ impl Classifier {
         match self.form.load(guard)? {
             Form::Linear(linear) => linear.matches(slab, q).next(),
             Form::Parts(parts) => {
+                if let Some((routes, terms)) = &parts.routes
+                    && let Some(found) = routes.lookup(*terms, slab, q)
+                {
+                    return Some(found);
+                }
                 let memory = Memory { slab, arena: &parts.arena };
                 let mut best: Option<FlowRef<'g>> = None;
                 for r in &parts.list {
@@ -244,6 +264,7 @@ impl Classifier {
                             better(best, head.and_then(|head| tuple.best(head, memory, q)))
                         }
                         Part::Block(block) => block.lookup(slab, q, best),
+                        Part::Few(few) => better(best, few.matches(slab, q).next()),
                     };
                     q.floor = rank_of(best);
                 }
@@ -282,6 +303,7 @@ impl Classifier {
                             }
                         }
                         Part::Block(block) => block.matches(slab, q, f),
+                        Part::Few(few) => few.matches(slab, q).for_each(&mut *f),
                     }
                 }
             }
@@ -328,6 +350,13 @@ impl Classifier {
         let mut ranks = [0u32; BURST];
         // Packets still looking, one bit each.
         let mut open = u32::MAX >> (BURST - n.max(1)) & if n == 0 { 0 } else { u32::MAX };
+        if let Some((routes, terms)) = &parts.routes {
+            keys.iter().take(n).for_each(|key| routes.prefetch(key));
+            for (i, (key, out)) in keys.iter().zip(out.iter_mut()).take(n).enumerate() {
+                *out = routes.lookup(*terms, slab, Query { version, key, floor: 0, guard });
+                open &= !(u32::from(out.is_some()) << i);
+            }
+        }
         for r in &parts.list {
             for (i, rank) in ranks.iter().enumerate() {
                 open &= !(u32::from(r.max_rank < *rank) << i);
@@ -352,6 +381,12 @@ impl Classifier {
                     }
                     for i in bits(met) {
                         out[i] = better(out[i], tuple.best(heads[i], memory, query(i, ranks[i])));
+                        ranks[i] = rank_of(out[i]);
+                    }
+                }
+                Part::Few(few) => {
+                    for i in bits(open) {
+                        out[i] = better(out[i], few.matches(slab, query(i, ranks[i])).next());
                         ranks[i] = rank_of(out[i]);
                     }
                 }

@@ -147,10 +147,4 @@ impl ArenaBook {
             self.free[class(lines as usize)].push(at);
         }
     }
-
-    /// Whether runs wait for readers to move on.
-    #[cfg(test)]
-    pub(super) fn is_waiting(&self) -> bool {
-        !self.waiting.is_empty()
-    }
 }

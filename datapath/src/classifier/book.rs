@@ -2,8 +2,10 @@
 
 use super::choose::{Chooser, SAMPLE};
 use super::linear::Linear;
-use super::structure::{BEHIND, Site, Structure, TAKES};
-use super::{Classifier, Description, Form, LINEAR_MAX, Unchained, beats, unchain};
+use super::routes::{Plan, RoutesBook, Terms};
+use super::structure::{BEHIND, Site, Structure, TAKES, order};
+use super::{Classifier, Description, Form, LINEAR_MAX, Shape, Unchained, beats, unchain};
+use crate::key::FlowKey;
 use crate::publish::Writer;
 use crate::table::{FlowBody, FlowRef, NIL, Slab};
 use std::sync::Arc;
@@ -19,7 +21,22 @@ const PLACED_PER_CHANGE: usize = 8;
 /// A structure that will take the place of the one that readers walk.
 struct Build {
     structure: Structure,
+    /// The tree in front of it, if it will have one.
+    routes: Option<RoutesBook>,
     phase: Phase,
+}
+
+impl Build {
+    /// Whether the slot is one that was placed already, so that what comes there must be.
+    fn is_past(&self, index: u32) -> bool {
+        matches!(self.phase, Phase::Placing(cursor) if index < cursor)
+    }
+
+    /// Places an entry with those that continue it.
+    fn place(&mut self, index: u32, site: Site<'_>) {
+        self.structure.place_all(index, site);
+        self.routes.take_if(|r| !r.insert(index, site));
+    }
 }
 
 enum Phase {
@@ -37,6 +54,8 @@ pub(crate) struct ClassifierBook {
     linear: Vec<u32>,
     form: Option<Arc<Form>>,
     mixed: Option<Structure>,
+    /// The tree in front of that, and what readers know of it.
+    routes: Option<(RoutesBook, Terms)>,
     next: Option<Box<Build>>,
     entries: usize,
     /// How many entries there were when all of it was placed last.
@@ -70,16 +89,14 @@ impl ClassifierBook {
         });
         now.place(index, site);
         now.gather(site);
-        if let Some(next) = &mut self.next
-            && let Phase::Placing(cursor) = next.phase
-            && index < cursor
-        {
-            next.structure.place(index, site);
+        now.changed |= self.routes.take_if(|(r, _)| !r.insert(index, site)).is_some();
+        if let Some(next) = self.next.as_mut().filter(|n| n.is_past(index)) {
+            next.place(index, site);
         }
         if self.has_work(false) {
             self.work(c, slab, PLACED_PER_CHANGE, writer);
         }
-        self.refresh(c, writer);
+        self.refresh(c, slab, writer);
     }
 
     /// Links an entry that goes on where `old` ends, with the same match, rank and age: readers find it where they
@@ -133,8 +150,14 @@ impl ClassifierBook {
         // The structure in preparation first: its removal leaves the link as it is, too.
         let heads = site.note(index, now.lane) & BEHIND == 0;
         let unlinked = now.remove(index, site);
+        if let Some((routes, _)) = self.routes.as_mut().filter(|_| heads) {
+            routes.remove(index, follower, site);
+        }
         if let Some(next) = &mut self.next {
             next.structure.remove(index, site);
+            if let Some(routes) = next.routes.as_mut().filter(|_| heads) {
+                routes.remove(index, follower, site);
+            }
         }
         if !unlinked {
             return;
@@ -148,12 +171,10 @@ impl ClassifierBook {
                     site.set_note(follower, lane, home & !BEHIND);
                 }
             }
-            if let Some(next) = &mut self.next
-                && let Phase::Placing(cursor) = next.phase
-                && follower < cursor
+            if let Some(next) = self.next.as_mut().filter(|n| n.is_past(follower))
                 && site.note(follower, next.structure.lane) == NIL
             {
-                next.structure.place_all(follower, site);
+                next.place(follower, site);
             }
         }
         if self.entries == 0 {
@@ -163,11 +184,11 @@ impl ClassifierBook {
     }
 
     /// After a batch of removals: readers stop looking at parts that hold nothing.
-    pub(crate) fn flush(&mut self, c: &Classifier, writer: &mut Writer) {
+    pub(crate) fn flush(&mut self, c: &Classifier, slab: &Slab, writer: &mut Writer) {
         if let Some(now) = &mut self.mixed {
             now.settle(writer);
         }
-        self.refresh(c, writer);
+        self.refresh(c, slab, writer);
     }
 
     /// Goes back to direct comparison if few entries are left. `live` lists every entry linked.
@@ -175,16 +196,11 @@ impl ClassifierBook {
         if !self.wants_relaxing() {
             return;
         }
-        let guard = writer.guard();
         let mut all: Vec<u32> = live.collect();
         if all.len() != self.entries {
             return;
         }
-        all.sort_by(|a, b| match (FlowRef::of_writer(slab, *a, guard), FlowRef::of_writer(slab, *b, guard)) {
-            (Some(a), Some(b)) if beats(a.body(), b.body()) => std::cmp::Ordering::Less,
-            (Some(a), Some(b)) if beats(b.body(), a.body()) => std::cmp::Ordering::Greater,
-            _ => std::cmp::Ordering::Equal,
-        });
+        all.sort_by(|a, b| order(*a, *b, Site { slab, writer }));
         *self = Self { linear: all, entries: self.entries, clauses: self.clauses, ..Self::default() };
         for i in &self.linear {
             (0..2).for_each(|lane| Site { slab, writer }.set_note(*i, lane, NIL));
@@ -210,7 +226,7 @@ impl ClassifierBook {
         let Some(now) = &self.mixed else { return false };
         let grown = if idle { self.built + self.built / 4 } else { 3 * self.built };
         let shrunk = if idle { self.built / 2 } else { self.built / 4 };
-        now.parts() > 1
+        now.cost() > 1
             && (self.entries >= FIRST_BUILD.max(grown) || self.entries < shrunk && self.entries > LINEAR_BACK)
     }
 
@@ -221,7 +237,8 @@ impl ClassifierBook {
         let (site, clauses, lane) = (Site { slab, writer }, self.clauses, now.lane);
         let next = self.next.get_or_insert_with(|| {
             self.built = self.entries;
-            Box::new(Build { structure: Structure::new(c.seed, lane ^ 1), phase: Phase::Clearing(0) })
+            let structure = Structure::new(c.seed, lane ^ 1);
+            Box::new(Build { structure, routes: None, phase: Phase::Clearing(0) })
         });
         match &mut next.phase {
             Phase::Clearing(cursor) => {
@@ -231,7 +248,10 @@ impl ClassifierBook {
                 }
                 *cursor = end;
                 if end == limit {
-                    next.phase = Phase::Choosing(Box::new(chooser(c, site, self.entries, limit, (lane, clauses))));
+                    let sample = sample(site, limit, (lane, clauses));
+                    next.routes = Plan::of(&sample).map(RoutesBook::new);
+                    let scale = self.entries / sample.len().max(1);
+                    next.phase = Phase::Choosing(Box::new(Chooser::new(c.seed, sample, scale, TAKES, Vec::new())));
                 }
             }
             Phase::Choosing(chooser) => {
@@ -244,26 +264,27 @@ impl ClassifierBook {
                 }
             }
             Phase::Placing(cursor) => {
-                let mut left = n;
-                while *cursor < limit && left > 0 {
-                    let i = *cursor;
-                    *cursor += 1;
-                    left -= 1;
+                let range = *cursor..limit.min(cursor.saturating_add(n as u32));
+                *cursor = range.end;
+                let complete = range.end >= limit;
+                for i in range {
                     if site.is_ours(i, lane, clauses)
                         && site.note(i, lane) & BEHIND == 0
                         && site.note(i, lane ^ 1) == NIL
                     {
-                        next.structure.place_all(i, site);
+                        next.place(i, site);
                     }
                 }
-                if *cursor >= limit
-                    && let Some(next) = self.next.take()
-                {
+                if complete && let Some(next) = self.next.take() {
                     let mut structure = next.structure;
                     structure.complete(writer);
                     self.mixed = Some(structure);
+                    self.routes = next.routes.map(|r| {
+                        let terms = r.terms();
+                        (r, terms)
+                    });
                     self.built = self.entries;
-                    self.refresh(c, writer);
+                    self.refresh(c, slab, writer);
                 }
             }
         }
@@ -272,7 +293,8 @@ impl ClassifierBook {
     /// What the lookup structure consists of now.
     pub(crate) fn describe(&self) -> Description {
         let (tuples, blocks) = self.mixed.as_ref().map(|s| (s.tuples(), s.blocks())).unwrap_or_default();
-        Description { direct: self.linear.len(), tuples, blocks, placing: self.next.is_some() }
+        let routes = self.routes.as_ref().map_or(0, |(r, _)| r.len());
+        Description { direct: self.linear.len(), routes, tuples, blocks, placing: self.next.is_some() }
     }
 
     /// Entries by tuples, and entries in blocks, for tests.
@@ -288,24 +310,29 @@ impl ClassifierBook {
     }
 
     /// Gives readers the list of parts if it has changed.
-    fn refresh(&mut self, c: &Classifier, writer: &mut Writer) {
-        if let Some(now) = &mut self.mixed
-            && std::mem::take(&mut now.changed)
+    fn refresh(&mut self, c: &Classifier, slab: &Slab, writer: &mut Writer) {
+        let Some(now) = &mut self.mixed else { return };
+        if let Some((routes, terms)) = &mut self.routes
+            && let Some(new) = routes.news().filter(|n| n != terms)
         {
-            c.form.replace(Some(Arc::new(Form::Parts(now.list()))), writer);
+            *terms = new;
+            now.changed = true;
+        }
+        if std::mem::take(&mut now.changed) {
+            let mut parts = now.list(Site { slab, writer });
+            parts.routes = self.routes.as_ref().map(|(r, terms)| (r.readers(), *terms));
+            c.form.replace(Some(Arc::new(Form::Parts(parts))), writer);
         }
     }
 }
 
-/// Chooses masks for a table of so many entries in slots below `limit`: those of this lane and kind.
-fn chooser(c: &Classifier, site: Site<'_>, entries: usize, limit: u32, (lane, clauses): (usize, bool)) -> Chooser {
+/// Rules of a table in slots below `limit`, of this lane and kind: all of them, or some from everywhere.
+fn sample(site: Site<'_>, limit: u32, (lane, clauses): (usize, bool)) -> Vec<(Arc<Shape>, FlowKey)> {
     let step = (limit as usize).div_ceil(SAMPLE).max(1);
-    let sample: Vec<_> = (0..limit)
+    (0..limit)
         .step_by(step)
         .filter_map(|first| (first..limit.min(first + 8.min(step as u32))).find(|i| site.is_ours(*i, lane, clauses)))
         .filter_map(|i| site.rule(i))
         .map(|r| (r.shape, r.value))
-        .collect();
-    let scale = entries / sample.len().max(1);
-    Chooser::new(c.seed, sample, scale, TAKES, Vec::new())
+        .collect()
 }

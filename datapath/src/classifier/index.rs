@@ -263,8 +263,7 @@ impl IndexBook {
                 self.swap(index, h, cell, &[new], ground);
             } else if depth < self.bits {
                 let half = |b: u64| live(old).filter(move |w| (w >> 32 >> (31 - depth)) & 1 == b);
-                let new =
-                    [ground.segment(depth + 1, size, half(0))?, ground.segment(depth + 1, size, half(1))?];
+                let new = [ground.segment(depth + 1, size, half(0))?, ground.segment(depth + 1, size, half(1))?];
                 self.swap(index, h, cell, &new, ground);
             } else {
                 self.resize(index, self.bits + 1, ground)?;

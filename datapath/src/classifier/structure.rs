@@ -4,6 +4,7 @@ use super::arena::{Arena, ArenaBook};
 use super::choose::{Chooser, SAMPLE};
 use super::group::MOST_WORDS;
 use super::index::Ground;
+use super::linear::Linear;
 use super::tuple::TupleBook;
 use super::vector::{Block, Nibbles, RULES};
 use super::{Bound, LINEAR_MAX, Mask, Part, Parts, Ranked, Seed, Shape, Unchained, hash, unchain};
@@ -37,6 +38,26 @@ struct BlockBook {
     first: Option<Box<(FlowKey, FlowKey)>>,
     bound: Bound,
     entries: usize,
+}
+
+impl BlockBook {
+    /// Its entries, for direct comparison: few are compared faster so than by the rows.
+    fn direct(&self, site: Site<'_>) -> Linear {
+        let mut entries: Vec<u32> = self.block.rules().map(|(_, i)| i).collect();
+        entries.sort_by(|a, b| order(*a, *b, site));
+        Linear::new(site.slab, &entries, site.writer.guard())
+    }
+
+    /// Readers' list holds its entries themselves.
+    fn is_direct(&self) -> bool {
+        self.entries <= LINEAR_MAX
+    }
+}
+
+/// Best first.
+pub(super) fn order(a: u32, b: u32, site: Site<'_>) -> std::cmp::Ordering {
+    let key = |i: u32| site.body(i).map(|b| (b.rank(), std::cmp::Reverse(b.created)));
+    key(b).cmp(&key(a))
 }
 
 /// A table's slots, and the one who may change what is noted there.
@@ -122,25 +143,24 @@ impl Structure {
     }
 
     /// What readers walk.
-    pub(super) fn list(&self) -> Parts {
+    pub(super) fn list(&self, site: Site<'_>) -> Parts {
         let tuples = self
             .tuples
             .iter()
             .flatten()
             .map(|t| Ranked { max_rank: t.bound.rank(), part: Part::Tuple(Arc::clone(&t.tuple)) });
-        let blocks = self
-            .blocks
-            .iter()
-            .filter(|b| b.entries > 0)
-            .map(|b| Ranked { max_rank: b.bound.rank(), part: Part::Block(Arc::clone(&b.block)) });
+        let blocks = self.blocks.iter().filter(|b| b.entries > 0).map(|b| Ranked {
+            max_rank: b.bound.rank(),
+            part: if b.is_direct() { Part::Few(b.direct(site)) } else { Part::Block(Arc::clone(&b.block)) },
+        });
         let mut list: Vec<Ranked> = tuples.chain(blocks).collect();
         list.sort_by_key(|r| std::cmp::Reverse(r.max_rank));
-        Parts { arena: Arc::clone(&self.arena), list: list.into() }
+        Parts { routes: None, arena: Arc::clone(&self.arena), list: list.into() }
     }
 
-    /// How many parts there are.
-    pub(super) fn parts(&self) -> usize {
-        self.by_mask.len() + self.blocks.len()
+    /// What a lookup costs at most, in tuples.
+    pub(super) fn cost(&self) -> usize {
+        self.by_mask.len() + 2 * self.blocks.len()
     }
 
     /// Entries of each tuple.
@@ -286,8 +306,8 @@ impl Structure {
         let (Some(place), Some(b)) = (book.block.vacant(), site.body(rule.index)) else { return };
         book.block.put(place, rule.index, b);
         site.set_note(rule.index, self.lane, IN_BLOCK | (at * RULES + place) as u32);
-        // An empty block isn't in the readers' list.
-        self.changed |= book.entries == 0;
+        // Of an empty block nothing is in the readers' list, of a small one the entries.
+        self.changed |= book.is_direct();
         book.entries += 1;
         self.residue += 1;
         self.changed |= book.bound.cover(rule.rank);
@@ -321,12 +341,14 @@ impl Structure {
             Unchained::Head(NIL) => {}
             Unchained::Head(next) => {
                 book.block.renew(place, next);
+                self.changed |= book.is_direct();
                 return true;
             }
         }
         if book.block.remove(place, index) {
             book.entries -= 1;
             self.residue -= 1;
+            self.changed |= book.is_direct();
             self.close_last_blocks();
         }
         true

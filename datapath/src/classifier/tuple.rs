@@ -150,7 +150,8 @@ impl TupleBook {
             index
         } else {
             let Some(new) = FlowRef::of_writer(slab, index, guard) else { return false };
-            let worse = |i: &u32| FlowRef::of_writer(slab, *i, guard).is_none_or(|e| super::beats(new.body(), e.body()));
+            let worse =
+                |i: &u32| FlowRef::of_writer(slab, *i, guard).is_none_or(|e| super::beats(new.body(), e.body()));
             let at = entries.iter().position(worse).unwrap_or(entries.len());
             entries.insert(at, index);
             let Some(at) = ground.make_group(slab, &entries, &self.tuple.words) else { return false };

@@ -235,7 +235,12 @@ impl Block {
 
     /// The better one of `best`, whose rank the query asks for, and this block's best match.
     #[inline]
-    pub(super) fn lookup<'g>(&self, slab: &'g Slab, q: Query<'_, 'g>, best: Option<FlowRef<'g>>) -> Option<FlowRef<'g>> {
+    pub(super) fn lookup<'g>(
+        &self,
+        slab: &'g Slab,
+        q: Query<'_, 'g>,
+        best: Option<FlowRef<'g>>,
+    ) -> Option<FlowRef<'g>> {
         let left = self.left(q.key);
         let (mut any, mut at) = (0, 0);
         for (i, w) in left.iter().enumerate() {

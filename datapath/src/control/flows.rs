@@ -525,7 +525,7 @@ impl Control {
                     }
                     let (structure, readers) = book.structure(shared, clause);
                     structure.remove(readers, &shared.slab, index, &mut self.writer);
-                    structure.flush(readers, &mut self.writer);
+                    structure.flush(readers, &shared.slab, &mut self.writer);
                     self.refer(table, index, false);
                     self.count_cookie(table, index, false);
                     if fresh_stats {

@@ -342,8 +342,8 @@ impl Control {
         for table in touched {
             let Some(shared) = domain.table(table) else { continue };
             let book = &mut self.tables[usize::from(table.0)];
-            book.classifier.flush(&shared.classifier, &mut self.writer);
-            book.clauses.flush(&shared.clauses, &mut self.writer);
+            book.classifier.flush(&shared.classifier, &shared.slab, &mut self.writer);
+            book.clauses.flush(&shared.clauses, &shared.slab, &mut self.writer);
             // Every record linked: current ones, and those ended but not yet unlinked, are few here.
             if book.classifier.wants_relaxing() && book.classifier.len() == book.live as usize {
                 let live: Vec<u32> = book.current(shared, self.writer.guard()).map(|(i, _)| i).collect();

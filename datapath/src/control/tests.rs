@@ -3,5 +3,6 @@
 mod features;
 mod learnt;
 mod model;
+mod prefixes;
 mod semantics;
 mod triggers;

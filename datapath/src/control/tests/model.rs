@@ -100,16 +100,16 @@ impl Random {
 }
 
 #[derive(Clone, Debug)]
-struct Flow {
-    m: FlowMod,
+pub(super) struct Flow {
+    pub(super) m: FlowMod,
     c: Compiled,
     order: u64,
 }
 
 /// The specification, read literally.
 #[derive(Clone, Default)]
-struct Model {
-    flows: Vec<Flow>,
+pub(super) struct Model {
+    pub(super) flows: Vec<Flow>,
     order: u64,
 }
 
@@ -130,7 +130,7 @@ fn outputs_to(m: &FlowMod, port: PortNo) -> bool {
 }
 
 impl Model {
-    fn apply(&mut self, m: &FlowMod, max: usize) -> Result<(), ErrorKind> {
+    pub(super) fn apply(&mut self, m: &FlowMod, max: usize) -> Result<(), ErrorKind> {
         let c = compile(&m.matching, Version::V13).map_err(|e| e.kind)?;
         let same = |f: &Flow| f.c.value == c.value && f.c.mask == c.mask && f.m.priority == m.priority;
         let cookie = |f: &Flow| (f.m.cookie.0 ^ m.cookie.0) & m.cookie_mask == 0;
@@ -176,7 +176,7 @@ impl Model {
         Ok(())
     }
 
-    fn lookup(&self, key: &FlowKey) -> Option<&Flow> {
+    pub(super) fn lookup(&self, key: &FlowKey) -> Option<&Flow> {
         self.flows
             .iter()
             .filter(|f| key.matches(&f.c.value, &f.c.mask))
