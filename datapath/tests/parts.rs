@@ -227,6 +227,16 @@ fn a_tap_in_parts_keeps_every_flow_in_order() -> Result {
 }
 
 #[test]
+fn the_speed_of_an_interface_is_its_drivers() -> Result {
+    let Some(_net) = Net::two_veths()? else { return Ok(()) };
+    // In this namespace, though /sys still shows another one's interfaces.
+    assert_eq!(datapath::port::link_speed("s1"), Some((10_000, true)));
+    assert_eq!(datapath::port::link_speed("lo"), None);
+    assert_eq!(datapath::port::link_speed("nowhere"), None);
+    Ok(())
+}
+
+#[test]
 fn sending_from_several_threads_counts_every_frame() -> Result {
     let Some(_net) = Net::two_veths()? else { return Ok(()) };
     let port = af_packet("s1", true, 2)?;

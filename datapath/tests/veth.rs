@@ -9,7 +9,7 @@ mod net;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,97 +17,16 @@ use std::time::{Duration, Instant};
 use datapath::clock::Time;
 use datapath::frame::Frame;
 use datapath::port::af_packet::{AfPacket, AfPacketOptions};
-use datapath::port::pcap::PcapReader;
 use datapath::port::tap::{Tap, TapOptions};
-use datapath::port::{FramePool, LinkState, Port};
+use datapath::port::{LinkState, Port};
 use datapath::worker::{Engine, TxQueues, Worker, WorkerConfig, Workers};
-use net::{Events, Net, PATIENCE, Result, ip, ip_output, send_raw, tagged, within};
+use net::{Capture, Net, PATIENCE, Result, forward, ip, ip_output, send_raw, tagged, within};
 use ofproto::ids::{MacAddr, PortNo, QueueId};
-
-struct Cross;
-
-impl Engine for Cross {
-    fn process(&mut self, in_port: PortNo, frames: &mut Vec<Frame>, tx: &mut TxQueues, _now: Time) {
-        for frame in frames.drain(..) {
-            tx.push(PortNo(3 - in_port.0), QueueId(0), frame);
-        }
-    }
-}
-
-fn forward(ports: [&dyn Port; 2]) -> Result<(Workers<Cross>, Events)> {
-    let start = Instant::now();
-    let mut config = WorkerConfig::new("test", Arc::new(move || Time(start.elapsed().as_nanos() as u64)));
-    let events = Events::default();
-    let sink = events.clone();
-    config.events = Arc::new(move |e| {
-        if let Ok(mut seen) = sink.0.lock() {
-            seen.push(e);
-        }
-    });
-    let workers = Workers::new(vec![Worker::start(config, || Cross)?]);
-    for (no, port) in (1..).zip(ports) {
-        workers.add_port(PortNo(no), port)?;
-    }
-    Ok((workers, events))
-}
 
 fn af_packet(name: &str, ring: bool) -> Result<AfPacket> {
     let default = AfPacketOptions::default();
     let ring_bytes = if ring { default.ring_bytes } else { 0 };
     Ok(AfPacket::new(name, AfPacketOptions { ring_bytes, ..default })?)
-}
-
-/// tcpdump in a namespace.
-struct Capture(Child);
-
-impl Capture {
-    fn start(ns: &str, interface: &str) -> Result<Self> {
-        let mut child = Command::new("ip")
-            .args(["netns", "exec", ns, "tcpdump", "-i", interface, "-s", "0", "-U", "-Q", "in", "-w", "-"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?;
-        let mut said = Vec::new();
-        let stderr = child.stderr.as_mut().ok_or("no stderr")?;
-        let mut byte = [0];
-        while !said.ends_with(b"listening on") {
-            if stderr.read(&mut byte)? == 0 {
-                return Err(String::from_utf8_lossy(&said).into_owned().into());
-            }
-            said.push(byte[0]);
-        }
-        Ok(Self(child))
-    }
-
-    /// The next `n` frames.
-    fn frames(&mut self, n: usize) -> Result<Vec<Vec<u8>>> {
-        let stdout = self.0.stdout.take().ok_or("no stdout")?;
-        let reader = thread::spawn(move || -> std::io::Result<Vec<Vec<u8>>> {
-            let mut pool = FramePool::default();
-            let mut pcap = PcapReader::new(stdout)?;
-            let mut got = Vec::new();
-            while got.len() < n {
-                match pcap.next_frame(&mut pool)? {
-                    Some((_, f)) => got.push(f.bytes().to_vec()),
-                    None => break,
-                }
-            }
-            Ok(got)
-        });
-        let start = Instant::now();
-        while !reader.is_finished() && start.elapsed() < PATIENCE {
-            thread::sleep(Duration::from_millis(5));
-        }
-        self.0.kill()?;
-        Ok(reader.join().map_err(|_| "reader panicked")??)
-    }
-}
-
-impl Drop for Capture {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 fn every_kind() -> Vec<Vec<u8>> {

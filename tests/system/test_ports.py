@@ -1,9 +1,10 @@
 """Interfaces come and go; ports keep their numbers and nothing dies."""
 
 import os
+import socket
 
 import pytest
-from lab import Switch, binary, sh, wait_for
+from lab import Switch, binary, ping_all, sh, wait_for
 
 
 def ports(switch):
@@ -171,3 +172,59 @@ def test_workers_run_where_they_are_pinned(lab):
     assert {name: cpus for name, cpus in threads.items() if name in wanted} == wanted
     done = sh([binary('switchd'), '--worker-cpus', '1000', '--port', 'lo'], check=False, timeout=20)
     assert done.returncode != 0 and '1000' in done.stderr
+
+
+def xdp_lab(lab, count=2):
+    """A star whose links leave XDP room, or a skip where the kernel has no AF_XDP."""
+    try:
+        socket.socket(44, socket.SOCK_RAW).close()
+    except OSError as e:
+        pytest.skip('this kernel has no AF_XDP: %s' % e)
+    return lab.star(count)
+
+
+def test_af_xdp_ports_forward_between_hosts_with_offloads(lab):
+    sw, hosts = xdp_lab(lab, 3)
+    switch = Switch(lab, sw, ports=['1=s1,type=af_xdp', '2=s2,type=af_xdp', '3=s3'])
+    assert ping_all(hosts) == []
+    for a, b in ((0, 1), (1, 2), (2, 0)):
+        assert hosts[a].iperf(hosts[b], 1) > 0.01
+    assert all(ports(switch)[n]['tx_errors'] == 0 for n in (1, 2, 3))
+    # The interface goes and another one comes; then the port goes and comes.
+    sh(['ip', '-n', sw, 'link', 'del', 's2'])
+    wait_for('no interface', lambda: ports(switch)[2]['link'] == 'down')
+    lab.link(sw, 's2', hosts[1].ns, 'eth0')
+    hosts[1].run('ip link set eth0 address %s' % hosts[1].mac)
+    hosts[1].run('ip addr add 10.0.0.2/24 dev eth0')
+    wait_for('forwarding', lambda: hosts[0].ping(hosts[1], 1, 1) == 1, 30)
+    switch.manage('del-port', {'port': '1'})
+    assert 'xdp' not in sh(['ip', '-n', sw, 'link', 'show', 's1']).stdout
+    switch.manage('add-port', {'port': '1=s1,type=af_xdp'})
+    wait_for('forwarding', lambda: hosts[0].ping(hosts[1], 1, 1) == 1, 30)
+    assert switch.process.poll() is None
+
+
+def test_af_xdp_that_cannot_be_had_is_an_error_and_nothing_else_is_taken(lab):
+    sw, hosts = xdp_lab(lab)
+    sh(['ip', '-n', sw, 'link', 'set', 's1', 'mtu', '9000'])
+    hosts[0].run('ip link set eth0 mtu 9000')
+    done = sh(['ip', 'netns', 'exec', sw, binary('switchd'), '--management', 'none', '--port', 's1,type=af_xdp'],
+              check=False, timeout=20)
+    assert done.returncode != 0
+    assert 's1' in done.stderr and 'MTU' in done.stderr and 'type=af_packet' in done.stderr, done.stderr
+    switch = Switch(lab, sw, ports=['1=s2,type=af_xdp'])
+    with pytest.raises(AssertionError, match='MTU|BPF_LINK_CREATE'):
+        switch.manage('add-port', {'port': '2=s1,type=af_xdp'})
+    assert list(ports(switch)) == [1]
+    with pytest.raises(AssertionError, match='queue'):
+        switch.manage('add-queue', {'queue': '1:1,max-rate=10M'})
+
+
+def test_a_port_without_its_interface_keeps_its_address(lab):
+    sw, hosts = lab.star(2)
+    switch = Switch(lab, sw, ports=['1=s1', '2=s2'])
+    known = ports(switch)[2]['hw_addr']
+    assert known != '00:00:00:00:00:00'
+    sh(['ip', '-n', sw, 'link', 'del', 's2'])
+    wait_for('no interface', lambda: ports(switch)[2]['link'] == 'down')
+    assert ports(switch)[2]['hw_addr'] == known

@@ -9,6 +9,7 @@
 //! resumes when an interface of that name is back.
 
 pub mod af_packet;
+pub mod af_xdp;
 pub mod counters;
 pub mod memory;
 pub mod pcap;
@@ -17,7 +18,7 @@ pub mod tap;
 
 use std::fmt;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use ofproto::ids::QueueId;
 
@@ -176,6 +177,13 @@ pub trait PortTx: Send {
     /// Sends all `frames` in order, emptying the vector; what can't be sent is counted and dropped.
     /// Never blocks. Buffers go back to `pool`.
     fn transmit(&mut self, queue: QueueId, frames: &mut Vec<Frame>, pool: &mut FramePool) -> Transmitted;
+}
+
+/// Speed in Mb/s of an interface of the calling thread's network namespace, and whether duplex is full;
+/// `None` if there is no such interface or its driver doesn't know.
+pub fn link_speed(name: &str) -> Option<(u32, bool)> {
+    let control = crate::sys::control_socket().ok()?;
+    crate::sys::ethtool::speed(control.as_fd(), &InterfaceName::new(name).ok()?)
 }
 
 /// A checked interface name.

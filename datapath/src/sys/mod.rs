@@ -4,10 +4,13 @@
 
 pub(crate) mod array;
 pub mod batch;
+pub mod bpf;
 mod cycles;
+pub mod ethtool;
 pub(crate) mod places;
 pub mod ring;
 pub mod vnet;
+pub mod xdp;
 
 pub use cycles::cycles;
 
@@ -190,6 +193,14 @@ pub(crate) fn set_interface_up(fd: BorrowedFd<'_>, name: &InterfaceName, up: boo
     interface_ioctl(fd, libc::SIOCSIFFLAGS as _, &mut r)
 }
 
+/// Reads an interface's MTU.
+pub(crate) fn interface_mtu(fd: BorrowedFd<'_>, name: &InterfaceName) -> io::Result<u32> {
+    let mut r = name.request();
+    interface_ioctl(fd, libc::SIOCGIFMTU as _, &mut r)?;
+    // SAFETY: SIOCGIFMTU filled the MTU.
+    u32::try_from(unsafe { r.ifr_ifru.ifru_mtu }).map_err(io::Error::other)
+}
+
 /// Sets an interface's MTU.
 pub(crate) fn set_interface_mtu(fd: BorrowedFd<'_>, name: &InterfaceName, mtu: u32) -> io::Result<()> {
     let mut r = name.request();
@@ -217,22 +228,6 @@ pub(crate) fn set_interface_mac(fd: BorrowedFd<'_>, name: &InterfaceName, mac: [
     }
     r.ifr_ifru.ifru_hwaddr = address;
     interface_ioctl(fd, libc::SIOCSIFHWADDR as _, &mut r)
-}
-
-/// Switches generic receive offload of an interface (`ETHTOOL_SGRO`).
-pub(crate) fn set_interface_gro(fd: BorrowedFd<'_>, name: &InterfaceName, on: bool) -> io::Result<()> {
-    /// `struct ethtool_value`
-    #[repr(C)]
-    struct Value {
-        command: u32,
-        data: u32,
-    }
-    const ETHTOOL_SGRO: u32 = 0x2c;
-    let mut value = Value { command: ETHTOOL_SGRO, data: u32::from(on) };
-    let mut r = name.request();
-    r.ifr_ifru.ifru_data = (&raw mut value).cast();
-    // The request points to value, which outlives the call.
-    interface_ioctl(fd, libc::SIOCETHTOOL as _, &mut r)
 }
 
 /// Makes `fd`, an open `/dev/net/tun`, the TAP device `name`.

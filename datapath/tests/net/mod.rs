@@ -1,16 +1,19 @@
 //! Network namespaces around a port: what the tests on real interfaces share.
 #![allow(dead_code, reason = "each test program uses its own part")]
 
-use std::io::Write;
-use std::process::Command;
+use std::io::{Read, Write};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use datapath::port::LinkState;
-use datapath::worker::{PortEvent, PortEventKind};
-use ofproto::ids::PortNo;
+use datapath::clock::Time;
+use datapath::frame::Frame;
+use datapath::port::pcap::PcapReader;
+use datapath::port::{FramePool, LinkState, Port};
+use datapath::worker::{Engine, PortEvent, PortEventKind, TxQueues, Worker, WorkerConfig, Workers};
+use ofproto::ids::{PortNo, QueueId};
 
 pub type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -64,8 +67,14 @@ impl Net {
     }
 
     pub fn veth(&self, host: &str, host_if: &str, switch_if: &str) -> Result {
+        self.veth_with(host, host_if, switch_if, 9000, 1)
+    }
+
+    pub fn veth_with(&self, host: &str, host_if: &str, switch_if: &str, mtu: u32, queues: u32) -> Result {
         let sw = &self.sw;
-        ip(&format!("-n {sw} link add {switch_if} mtu 9000 type veth peer name {host_if} mtu 9000 netns {host}"))?;
+        let (own, peer) = (format!("mtu {mtu} numrxqueues {queues} numtxqueues {queues}"), format!("mtu {mtu}"));
+        let peer = format!("{peer} numrxqueues {queues} numtxqueues {queues}");
+        ip(&format!("-n {sw} link add {switch_if} {own} type veth peer name {host_if} {peer} netns {host}"))?;
         ip(&format!("-n {sw} link set {switch_if} up"))?;
         ip(&format!("-n {host} link set {host_if} up"))
     }
@@ -154,4 +163,84 @@ pub fn tagged(tags: &[(u16, u16)], ethertype: u16, payload: usize) -> Vec<u8> {
     f.extend(ethertype.to_be_bytes());
     f.extend((0..payload).map(|i| (i * 7) as u8));
     f
+}
+
+pub struct Cross;
+
+impl Engine for Cross {
+    fn process(&mut self, in_port: PortNo, frames: &mut Vec<Frame>, tx: &mut TxQueues, _now: Time) {
+        for frame in frames.drain(..) {
+            tx.push(PortNo(3 - in_port.0), QueueId(0), frame);
+        }
+    }
+}
+
+pub fn forward(ports: [&dyn Port; 2]) -> Result<(Workers<Cross>, Events)> {
+    let start = Instant::now();
+    let mut config = WorkerConfig::new("test", Arc::new(move || Time(start.elapsed().as_nanos() as u64)));
+    let events = Events::default();
+    let sink = events.clone();
+    config.events = Arc::new(move |e| {
+        if let Ok(mut seen) = sink.0.lock() {
+            seen.push(e);
+        }
+    });
+    let workers = Workers::new(vec![Worker::start(config, || Cross)?]);
+    for (no, port) in (1..).zip(ports) {
+        workers.add_port(PortNo(no), port)?;
+    }
+    Ok((workers, events))
+}
+
+/// tcpdump in a namespace.
+pub struct Capture(Child);
+
+impl Capture {
+    pub fn start(ns: &str, interface: &str) -> Result<Self> {
+        let mut child = Command::new("ip")
+            .args(["netns", "exec", ns, "tcpdump", "-i", interface, "-s", "0", "-U", "-Q", "in", "-w", "-"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let mut said = Vec::new();
+        let stderr = child.stderr.as_mut().ok_or("no stderr")?;
+        let mut byte = [0];
+        while !said.ends_with(b"listening on") {
+            if stderr.read(&mut byte)? == 0 {
+                return Err(String::from_utf8_lossy(&said).into_owned().into());
+            }
+            said.push(byte[0]);
+        }
+        Ok(Self(child))
+    }
+
+    /// The next `n` frames.
+    pub fn frames(&mut self, n: usize) -> Result<Vec<Vec<u8>>> {
+        let stdout = self.0.stdout.take().ok_or("no stdout")?;
+        let reader = thread::spawn(move || -> std::io::Result<Vec<Vec<u8>>> {
+            let mut pool = FramePool::default();
+            let mut pcap = PcapReader::new(stdout)?;
+            let mut got = Vec::new();
+            while got.len() < n {
+                match pcap.next_frame(&mut pool)? {
+                    Some((_, f)) => got.push(f.bytes().to_vec()),
+                    None => break,
+                }
+            }
+            Ok(got)
+        });
+        let start = Instant::now();
+        while !reader.is_finished() && start.elapsed() < PATIENCE {
+            thread::sleep(Duration::from_millis(5));
+        }
+        self.0.kill()?;
+        Ok(reader.join().map_err(|_| "reader panicked")??)
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }

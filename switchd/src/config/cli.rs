@@ -36,11 +36,12 @@ pub struct Cli {
     #[arg(long, value_name = "HEX16", value_parser = value::dpid, help_heading = "Bridge")]
     dpid: Option<Dpid>,
 
-    /// A port: [NO=]IFNAME[,type=af_packet|tap][,workers=N] (repeatable)
+    /// A port: [NO=]IFNAME[,type=af_packet|tap|af_xdp][,workers=N] (repeatable)
     ///
     /// NO is its OpenFlow port number, 1 to 65279; without it the lowest free one is taken. The
     /// interface may come later, go away and come back: its port keeps the number. `type=tap` makes
-    /// the interface and takes it away at the end. With `workers=N` the kernel shares its frames out over
+    /// the interface and takes it away at the end. `type=af_xdp` takes an interface's frames by XDP before the
+    /// host's stack sees them (needs CAP_BPF, too; no queues). With `workers=N` the kernel shares its frames out over
     /// N of the worker threads, by flow, so that each flow keeps its order.
     #[arg(long = "port", value_name = "PORT", value_parser = PortSpec::from_str, help_heading = "Bridge")]
     port: Vec<PortSpec>,

@@ -63,6 +63,8 @@ pub enum PortKind {
     AfPacket,
     /// A TAP interface that the switch makes and takes away again.
     Tap,
+    /// AF_XDP sockets on an interface that somebody else made.
+    AfXdp,
 }
 
 impl PortKind {
@@ -71,6 +73,7 @@ impl PortKind {
         match self {
             Self::AfPacket => "af_packet",
             Self::Tap => "tap",
+            Self::AfXdp => "af_xdp",
         }
     }
 }
@@ -81,7 +84,8 @@ impl FromStr for PortKind {
         match s {
             "af_packet" => Ok(Self::AfPacket),
             "tap" => Ok(Self::Tap),
-            _ => Err(format!("unknown port type `{s}`; expected `af_packet` or `tap`")),
+            "af_xdp" => Ok(Self::AfXdp),
+            _ => Err(format!("unknown port type `{s}`; expected `af_packet`, `tap` or `af_xdp`")),
         }
     }
 }
@@ -101,7 +105,7 @@ pub struct PortSpec {
 
 impl PortSpec {
     /// What may follow the name.
-    const OPTIONS: &str = "`type=af_packet|tap` or `workers=N`";
+    const OPTIONS: &str = "`type=af_packet|tap|af_xdp` or `workers=N`";
 
     /// A port as `--port IFNAME` makes it.
     pub fn new(name: IfName) -> Self {
@@ -555,6 +559,7 @@ mod tests {
         let p: PortSpec = "s1-eth1,workers=3".parse().unwrap();
         assert_eq!((p.kind, p.workers), (PortKind::AfPacket, 3));
         assert_eq!(p.to_string(), "s1-eth1,type=af_packet,workers=3");
+        assert_eq!("e,type=af_xdp".parse::<PortSpec>().map(|p| p.kind), Ok(PortKind::AfXdp));
     }
 
     #[test]
@@ -567,7 +572,7 @@ mod tests {
             ("1=", "missing"),
             ("1=a234567890123456", "15 at most"),
             ("a/b", "'/'"),
-            ("eth0,type=dpdk", "expected `af_packet` or `tap`"),
+            ("eth0,type=dpdk", "expected `af_packet`, `tap` or `af_xdp`"),
             ("eth0,speed=10", "unknown port option `speed`"),
             ("eth0,tap", "expected `type="),
             ("eth0,workers=0", "expected 1 to 64"),

@@ -233,6 +233,23 @@ fn add(ports: &PortControl, bridge: &str, spec: PortSpec) -> Result<()> {
     }
 }
 
+/// What to do when AF_XDP can't be had. Another kind of port is never taken in its place.
+fn xdp_advice(e: &std::io::Error) -> Option<&'static str> {
+    use rustix::io::Errno;
+    match Errno::from_io_error(e)? {
+        Errno::PERM | Errno::ACCESS => Some("AF_XDP needs CAP_BPF beside CAP_NET_ADMIN; type=af_packet does not"),
+        Errno::BUSY | Errno::EXIST => Some("another XDP program is attached there; see `ip link`"),
+        Errno::RANGE | Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSPC => Some(
+            "the interface can't take an XDP program as it is: its MTU or its peer's may be too large (3500 at most              on veth), or its peer sends through more queues than it has; type=af_packet can do without",
+        ),
+        Errno::NOSYS | Errno::AFNOSUPPORT => Some("this kernel has no AF_XDP: use type=af_packet"),
+        Errno::NOBUFS | Errno::NOMEM | Errno::OVERFLOW => {
+            Some("each queue of the interface locks 12 MiB of memory: raise the limit (LimitMEMLOCK=, `ulimit -l`)")
+        }
+        _ => None,
+    }
+}
+
 fn with_advice(name: &IfName, e: AddPortError) -> anyhow::Error {
     let advice = match &e {
         AddPortError::Port(PortError::Open { what: "/dev/net/tun", source, .. })
@@ -244,6 +261,9 @@ fn with_advice(name: &IfName, e: AddPortError) -> anyhow::Error {
             if source.kind() == std::io::ErrorKind::InvalidInput =>
         {
             Some("an interface of that name exists and is no TAP: choose another name, or leave out type=tap")
+        }
+        AddPortError::Port(PortError::Open { what, source, .. }) if what.contains("BPF_") || what.contains("XDP") => {
+            xdp_advice(source)
         }
         AddPortError::Port(PortError::Open { source, .. }) => service::advice(source),
         AddPortError::Port(_) | AddPortError::Table(_) | AddPortError::Elsewhere(..) => None,

@@ -1,7 +1,6 @@
 //! Speed and duplex.
 
 use ofproto::port::PortFeatures;
-use std::path::Path;
 
 /// How fast an interface is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,26 +35,9 @@ impl Speed {
     }
 }
 
-/// What `/sys/class/net` says of an interface.
-///
-/// sysfs shows the network namespace it was mounted in, which needn't be ours (`mnexec` and `nsenter -n`
-/// don't mount it again): an entry counts only if it has our interface's number and address.
-pub fn speed_of(name: &str, ifindex: u32, mac: ofproto::ids::MacAddr) -> Option<Speed> {
-    if name.contains('/') {
-        return None;
-    }
-    let dir = Path::new("/sys/class/net").join(name);
-    let read = |file: &str| std::fs::read_to_string(dir.join(file)).ok().map(|s| s.trim().to_owned());
-    if read("ifindex")? != ifindex.to_string() || read("address")? != mac.to_string() {
-        return None;
-    }
-    from_text(&read("speed")?, &read("duplex")?)
-}
-
-/// Drivers without a speed say -1 (or fail to answer, which the caller sees as no text).
-fn from_text(speed: &str, duplex: &str) -> Option<Speed> {
-    let mbps = speed.parse::<u32>().ok().filter(|n| *n > 0 && *n < u32::MAX)?;
-    Some(Speed { mbps, full_duplex: duplex != "half" })
+/// What the driver of an interface says, if it says anything.
+pub fn speed_of(name: &str) -> Option<Speed> {
+    datapath::port::link_speed(name).map(|(mbps, full_duplex)| Speed { mbps, full_duplex })
 }
 
 #[cfg(test)]
@@ -63,13 +45,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_of_the_kernel() {
-        assert_eq!(from_text("10000", "full"), Some(Speed { mbps: 10_000, full_duplex: true }));
-        assert_eq!(from_text("100", "half").map(Speed::features), Some(PortFeatures::MB100_HD));
-        assert_eq!(from_text("2500", "full").map(Speed::features), Some(PortFeatures::OTHER));
-        for unknown in ["-1", "0", "4294967295", ""] {
-            assert_eq!(from_text(unknown, "unknown"), None);
-        }
+    fn speeds_have_their_bits() {
+        let bits = |mbps, full_duplex| Speed { mbps, full_duplex }.features();
+        assert_eq!(bits(10_000, true), PortFeatures::GB10_FD);
+        assert_eq!(bits(100, false), PortFeatures::MB100_HD);
+        assert_eq!(bits(2500, true), PortFeatures::OTHER);
         assert_eq!(Speed { mbps: 5_000_000, full_duplex: true }.kbps(), u32::MAX);
+        assert_eq!((speed_of("no-such-link"), speed_of("a/b"), speed_of("")), (None, None, None));
     }
 }

@@ -142,9 +142,9 @@ async fn follow(
 
 fn take(table: &mut LinkTable, message: &netlink_packet_route::link::LinkMessage) -> Option<LinkEvent> {
     let mut link = Link::from_message(message)?;
-    // Speeds are asked for only of what can have one; a tick of sysfs reads per change is cheap.
+    // Asked for only of what can have one; two calls of the driver per change are cheap.
     if link.running {
-        link.speed = speed_of(&link.name, link.ifindex, link.mac);
+        link.speed = speed_of(&link.name);
     }
     table.update(link)
 }

@@ -9,6 +9,7 @@ use crate::config::{IfName, PortKind, PortSpec, QueueSpec};
 use crate::netlink::{Link, LinkEvent};
 use crate::queues::{Place, PortQueues, QueueError, Shaper};
 use datapath::port::af_packet::{AfPacket, AfPacketOptions};
+use datapath::port::af_xdp::{AfXdp, AfXdpOptions};
 use datapath::port::tap::{Tap, TapOptions};
 use datapath::port::{Port, PortError};
 use datapath::worker::{Engine, Workers};
@@ -73,6 +74,7 @@ pub fn opener() -> Opener {
                 let options = AfPacketOptions { parts: spec.workers, ..AfPacketOptions::default() };
                 Arc::new(AfPacket::new(spec.name.as_str(), options)?)
             }
+            PortKind::AfXdp => Arc::new(AfXdp::new(spec.name.as_str(), &AfXdpOptions { parts: spec.workers })?),
             PortKind::Tap => {
                 let options = TapOptions { up: true, queues: spec.workers, ..TapOptions::default() };
                 Arc::new(Tap::create(spec.name.as_str(), &options)?)
@@ -194,7 +196,7 @@ impl BridgePorts {
         }
         match present {
             Some(link) => self.up(no, &link),
-            None if spec.kind == PortKind::AfPacket => {
+            None if spec.kind != PortKind::Tap => {
                 warn!(bridge = self.name, port = %no, interface = %spec.name, "no such interface yet; the port waits for it");
             }
             None => {}

@@ -7,7 +7,7 @@
 use crate::config::value::MAX_PORT_NO;
 use crate::config::{IfName, PortSpec};
 use crate::netlink::{Link, LinkEvent};
-use ofproto::ids::PortNo;
+use ofproto::ids::{MacAddr, PortNo};
 use ofproto::port::{EthernetPort, Port, PortConfig, PortDescProp, PortFeatures, PortState};
 use std::collections::{BTreeMap, HashMap};
 
@@ -29,6 +29,8 @@ pub struct Entry {
     pub spec: PortSpec,
     /// The interface behind it now.
     pub link: Option<Link>,
+    /// The address of the last one: the port keeps it while it has none.
+    mac: MacAddr,
     /// The interface as it was when it left for another network namespace, where it carries frames still.
     /// Its state can't be seen there.
     pub away: Option<Link>,
@@ -80,7 +82,7 @@ impl PortTable {
             None => self.choose(&spec.name).ok_or(AddError::Full)?,
         };
         self.given.insert(spec.name.clone(), number);
-        self.entries.insert(number, Entry { spec, link: None, away: None });
+        self.entries.insert(number, Entry { spec, link: None, mac: MacAddr::default(), away: None });
         Ok(number)
     }
 
@@ -145,15 +147,17 @@ impl PortTable {
         // One that stands behind a port stays there whatever its name becomes.
         for (n, e) in &mut self.entries {
             if let Some(old) = e.link.as_mut().filter(|l| l.ifindex == link.ifindex) {
-                let before = described(&e.spec, Some(old), *n);
+                let before = described(&e.spec, Some(old), e.mac, *n);
                 *old = link.clone();
-                let after = described(&e.spec, Some(link), *n);
+                e.mac = link.mac;
+                let after = described(&e.spec, Some(link), e.mac, *n);
                 return if before == after { Vec::new() } else { vec![Change::Described(*n)] };
             }
         }
         for (n, e) in &mut self.entries {
             if e.link.is_none() && e.spec.name.as_str() == link.name {
                 e.link = Some(link.clone());
+                e.mac = link.mac;
                 e.away = None;
                 return vec![Change::Attached(*n)];
             }
@@ -163,7 +167,7 @@ impl PortTable {
 
     /// The port's description for OpenFlow; its configuration bits are the bridge's business.
     pub fn describe(&self, number: PortNo) -> Option<Port> {
-        self.entries.get(&number).map(|e| described(&e.spec, e.link.as_ref().or(e.away.as_ref()), number))
+        self.entries.get(&number).map(|e| described(&e.spec, e.link.as_ref().or(e.away.as_ref()), e.mac, number))
     }
 
     /// The port's interface left for another network namespace and lives there; or no longer (`None`).
@@ -175,14 +179,14 @@ impl PortTable {
     }
 }
 
-fn described(spec: &PortSpec, link: Option<&Link>, number: PortNo) -> Port {
+fn described(spec: &PortSpec, link: Option<&Link>, mac: MacAddr, number: PortNo) -> Port {
     let up = link.is_some_and(|l| l.up && l.running);
     let speed = link.filter(|_| up).and_then(|l| l.speed);
     let curr = speed.map_or(PortFeatures::empty(), |s| s.features() | PortFeatures::COPPER);
     let kbps = speed.map_or(0, |s| s.kbps());
     Port {
         port_no: number,
-        hw_addr: link.map(|l| l.mac).unwrap_or_default(),
+        hw_addr: link.map_or(mac, |l| l.mac),
         name: link.map_or_else(|| spec.name.to_string(), |l| l.name.clone()),
         config: PortConfig::empty(),
         state: if up { PortState::LIVE } else { PortState::LINK_DOWN },
@@ -199,7 +203,6 @@ fn described(spec: &PortSpec, link: Option<&Link>, number: PortNo) -> Port {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ofproto::ids::MacAddr;
 
     fn spec(s: &str) -> PortSpec {
         s.parse().unwrap()
@@ -236,7 +239,8 @@ mod tests {
         assert_eq!(t.apply(&down), [Change::Described(n)]);
         assert_eq!(t.apply(&down), [], "the same again is no news");
         assert_eq!(t.apply(&LinkEvent::Removed(link(8, "eth1", false))), [Change::Detached(n)]);
-        assert_eq!(t.describe(n).unwrap().hw_addr, MacAddr::default());
+        let gone = t.describe(n).unwrap();
+        assert_eq!((gone.state, gone.hw_addr), (PortState::LINK_DOWN, link(8, "eth1", false).mac));
         assert_eq!(t.apply(&LinkEvent::Added(link(9, "eth1", true))), [Change::Attached(n)]);
     }
 

@@ -164,7 +164,7 @@ fn interface(shared: &Shared) -> Result<u32, PortError> {
     let control = sys::control_socket().map_err(PortError::open(name, "control socket"))?;
     let index = sys::interface_index(control.as_fd(), name).map_err(PortError::open(name, "interface"))?;
     if let Some(on) = shared.options.gro {
-        sys::set_interface_gro(control.as_fd(), name, on).map_err(PortError::open(name, "receive offload"))?;
+        sys::ethtool::set_gro(control.as_fd(), name, on).map_err(PortError::open(name, "receive offload"))?;
     }
     Ok(index)
 }
