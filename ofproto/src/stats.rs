@@ -1,6 +1,6 @@
 //! Flow statistics (OpenFlow 1.3.5 §7.3.5.2-3; 1.5.1 §7.2.4: OXS) and the statistics requests' filters.
 
-use crate::flow::FlowModFlags;
+use crate::flow::{FlowMod, FlowModFlags};
 use crate::ids::{Cookie, GroupId, PortNo, TableId};
 use crate::instruction::Instruction;
 use crate::matching::Match;
@@ -101,6 +101,24 @@ pub struct FlowDesc {
     pub matching: Match,
     /// Instructions.
     pub instructions: Vec<Instruction>,
+}
+
+impl FlowDesc {
+    /// The entry that a flow-mod adds, with these statistics.
+    pub fn added(m: FlowMod, stats: FlowStats) -> Self {
+        Self {
+            table: m.table,
+            priority: m.priority,
+            idle_timeout: m.idle_timeout,
+            hard_timeout: m.hard_timeout,
+            flags: m.flags,
+            importance: m.importance,
+            cookie: m.cookie,
+            stats,
+            matching: m.matching,
+            instructions: m.instructions,
+        }
+    }
 }
 
 /// `ofp_flow_stats` of 1.5, an entry of its `OFPMP_FLOW_STATS` reply: statistics without instructions.

@@ -455,20 +455,7 @@ fn flow_request(version: Version) -> BoxedStrategy<FlowStatsRequest> {
 }
 
 fn flow_desc(version: Version) -> BoxedStrategy<FlowDesc> {
-    (flow_mod(version), flow_stats(version))
-        .prop_map(|(m, stats)| FlowDesc {
-            table: m.table,
-            priority: m.priority,
-            idle_timeout: m.idle_timeout,
-            hard_timeout: m.hard_timeout,
-            flags: m.flags,
-            importance: m.importance,
-            cookie: m.cookie,
-            stats,
-            matching: m.matching,
-            instructions: m.instructions,
-        })
-        .boxed()
+    (flow_mod(version), flow_stats(version)).prop_map(|(m, stats)| FlowDesc::added(m, stats)).boxed()
 }
 
 fn flow_stats_entry(version: Version) -> BoxedStrategy<FlowStatsEntry> {

@@ -17,9 +17,13 @@
 mod action;
 mod basic;
 mod codec;
+mod control;
+mod group;
 mod matching;
 mod message;
+mod port;
 mod structures;
+mod table;
 
 #[cfg(test)]
 mod tests;

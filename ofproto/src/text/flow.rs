@@ -56,18 +56,6 @@ struct Parsed {
     stats: FlowStats,
 }
 
-fn command_prefix(src: Src<'_>) -> (Option<FlowModCommand>, Src<'_>) {
-    let t = src.trim();
-    for (name, command) in COMMANDS {
-        if let Some(rest) = t.strip_prefix(name)
-            && (rest.is_empty() || rest.s.starts_with(|c: char| c.is_ascii_whitespace()))
-        {
-            return (Some(command), rest);
-        }
-    }
-    (None, t)
-}
-
 fn parse(src: Src<'_>, ctx: &ParseContext<'_>) -> Result<Parsed, TextError> {
     let mut m = FlowMod::default();
     let mut stats = FlowStats::default();
@@ -128,8 +116,8 @@ fn parse(src: Src<'_>, ctx: &ParseContext<'_>) -> Result<Parsed, TextError> {
 }
 
 fn flow_mod(src: Src<'_>, command: FlowModCommand, ctx: &ParseContext<'_>) -> Result<FlowMod, TextError> {
-    let (prefix, body) = command_prefix(src);
-    let command = prefix.unwrap_or(command);
+    let (said, body) = src.command(&COMMANDS);
+    let command = said.unwrap_or(command);
     let Parsed { mods: mut m, table, has_actions, .. } = parse(body, ctx)?;
     let delete = matches!(command, FlowModCommand::Delete | FlowModCommand::DeleteStrict);
     if !delete && !has_actions {
@@ -178,18 +166,7 @@ pub fn parse_flow_mods(text: &str, command: FlowModCommand, ctx: &ParseContext<'
 /// As [`parse_flow_mod`].
 pub fn parse_flow_desc(text: &str, ctx: &ParseContext<'_>) -> Result<FlowDesc, TextError> {
     let Parsed { mods: m, table, stats, .. } = parse(Src::new(text), ctx)?;
-    Ok(FlowDesc {
-        table: table.unwrap_or(TableId(0)),
-        priority: m.priority,
-        idle_timeout: m.idle_timeout,
-        hard_timeout: m.hard_timeout,
-        flags: m.flags,
-        importance: m.importance,
-        cookie: m.cookie,
-        stats,
-        matching: m.matching,
-        instructions: m.instructions,
-    })
+    Ok(FlowDesc { table: table.unwrap_or(TableId(0)), ..FlowDesc::added(m, stats) })
 }
 
 /// Reads the filter of a flow or aggregate statistics request: `table=1,cookie=0x1/-1,ip`.

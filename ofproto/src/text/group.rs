@@ -59,16 +59,8 @@ pub fn parse_group_mods(
 }
 
 fn group_mod(src: Src<'_>, command: GroupModCommand, ctx: &ParseContext<'_>) -> Result<GroupMod, TextError> {
-    let mut body = src.trim();
-    let mut command = command;
-    for (name, c) in COMMANDS {
-        if let Some(rest) = body.strip_prefix(name)
-            && (rest.is_empty() || rest.s.starts_with(|c: char| c.is_ascii_whitespace()))
-        {
-            (command, body) = (c, rest);
-            break;
-        }
-    }
+    let (said, body) = src.command(&COMMANDS);
+    let command = said.unwrap_or(command);
     let (mut group, mut ty, mut command_bucket) = (None, None, None);
     let mut properties = Vec::new();
     let mut bucket_texts: Vec<Src<'_>> = Vec::new();

@@ -26,16 +26,8 @@ const FLAGS: [(&str, MeterFlags); 4] = [
 /// # Errors
 /// Unknown keys, malformed values, a missing `meter` (deletes: all meters), bands without a rate.
 pub fn parse_meter_mod(text: &str, command: MeterModCommand, _: &ParseContext<'_>) -> Result<MeterMod, TextError> {
-    let mut body = Src::new(text).trim();
-    let mut command = command;
-    for (name, c) in COMMANDS {
-        if let Some(rest) = body.strip_prefix(name)
-            && (rest.is_empty() || rest.s.starts_with(|c: char| c.is_ascii_whitespace()))
-        {
-            (command, body) = (c, rest);
-            break;
-        }
-    }
+    let (said, body) = Src::new(text).command(&COMMANDS);
+    let command = said.unwrap_or(command);
     let (mut meter, mut flags, mut explicit) = (None, MeterFlags::empty(), false);
     let mut bands: Vec<PartialBand<'_>> = Vec::new();
     for item in body.items() {

@@ -32,6 +32,7 @@ mod matching;
 mod meter;
 mod names;
 mod nicira;
+mod nicira_fmt;
 mod scan;
 mod value;
 

@@ -545,25 +545,15 @@ proptest! {
 
     #[test]
     fn a_flow_entry_survives((v, m) in flow_mod(), n in any::<(u32, u64, u64)>(), nsec in 0u32..1_000_000_000, idle in any::<Option<u32>>()) {
-        let desc = FlowDesc {
-            table: m.table,
-            priority: m.priority,
-            idle_timeout: m.idle_timeout,
-            hard_timeout: m.hard_timeout,
-            flags: m.flags,
-            importance: m.importance,
-            cookie: m.cookie,
-            stats: FlowStats {
-                duration_sec: n.0,
-                duration_nsec: nsec,
-                packet_count: n.1,
-                byte_count: n.2,
-                idle: idle.map(|s| (s, nsec)),
-                oxs: None,
-            },
-            matching: m.matching,
-            instructions: m.instructions,
+        let stats = FlowStats {
+            duration_sec: n.0,
+            duration_nsec: nsec,
+            packet_count: n.1,
+            byte_count: n.2,
+            idle: idle.map(|s| (s, nsec)),
+            oxs: None,
         };
+        let desc = FlowDesc::added(m, stats);
         let text = Printer { version: v, ports: &() }.flow(&desc).to_string();
         prop_assert_eq!(parse_flow_desc(&text, &ParseContext::new(v)), Ok(desc), "{}", text);
     }

@@ -70,6 +70,17 @@ impl<'a> Src<'a> {
         self.s.starts_with(prefix).then(|| self.from(prefix.len()))
     }
 
+    /// The command word that the text begins with, and what follows; without one, the whole text.
+    pub fn command<C: Copy>(self, commands: &[(&str, C)]) -> (Option<C>, Self) {
+        let text = self.trim();
+        let found = commands.iter().find_map(|(name, command)| {
+            let rest = text.strip_prefix(name)?;
+            let ends = rest.is_empty() || rest.s.starts_with(|c: char| c.is_ascii_whitespace());
+            ends.then_some((Some(*command), rest))
+        });
+        found.unwrap_or((None, text))
+    }
+
     pub fn err(self, kind: TextErrorKind, expected: impl Into<String>) -> TextError {
         let mut end = self.s.len().min(FOUND_MAX);
         while !self.s.is_char_boundary(end) {

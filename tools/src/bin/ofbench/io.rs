@@ -5,12 +5,12 @@
 //! to the other and back). Rounds are interleaved (switchd, bridge, OVS, switchd, …), so that a change
 //! of the machine's mood meets all of them.
 
-use crate::net::{Namespace, Process, installed, output};
-use crate::peers::{Dir, OVS_BRIDGE, OVS_PROGRAMS, load_average, start_ovs, text};
+use crate::net::{Namespace, Process, output};
+use crate::peers::{Common, Network, OVS_BRIDGE, OVS_PROGRAMS, Programs, start_ovs, text};
 use crate::plot::Plot;
 use crate::report::{self, Figure};
 use crate::stats::Spread;
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -32,15 +32,11 @@ pub struct IoArgs {
     /// Only through these switches
     #[arg(long, value_delimiter = ',')]
     through: Vec<Peer>,
-    /// The switchd to measure; beside this program unless given
-    #[arg(long, value_name = "PATH")]
-    switchd: Option<PathBuf>,
     /// Draw the round trips' distribution into latency.svg in this directory
     #[arg(long, value_name = "DIR")]
     svg: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    common: Common,
 }
 
 /// What is measured.
@@ -112,33 +108,10 @@ fn names(peers: &[Peer]) -> Vec<&'static str> {
 
 /// `io`
 pub fn run(args: &IoArgs) -> anyhow::Result<()> {
-    if !rustix::process::geteuid().is_root() {
-        bail!("needs root for network namespaces");
-    }
-    let me = std::env::current_exe()?;
-    let beside = |name: &str| me.parent().unwrap_or(Path::new(".")).join(name);
-    let tools = Tools {
-        bench: me.clone(),
-        ofctl: beside("ofctl"),
-        switchd: args.switchd.clone().unwrap_or_else(|| beside("switchd")),
-    };
-    if cfg!(debug_assertions) {
-        eprintln!("ofbench: this is a debug build; its figures mean little");
-    }
-    if let Some(load) = load_average().filter(|load| *load > 0.5) {
-        eprintln!("ofbench: the machine is busy (load {load}); its figures mean little");
-    }
-    let mut peers =
-        if args.through.is_empty() { vec![Peer::Switchd, Peer::Bridge, Peer::Ovs] } else { args.through.clone() };
-    if peers.contains(&Peer::Switchd) && !tools.switchd.is_file() {
-        bail!("there is no {}: build it with `cargo build --release`", tools.switchd.display());
-    }
-    if let Some(missing) = OVS_PROGRAMS.iter().chain(&["ovs-ofctl"]).find(|p| !installed(p))
-        && peers.contains(&Peer::Ovs)
-    {
-        eprintln!("ofbench: Open vSwitch is left out: no {missing} here");
-        peers.retain(|p| *p != Peer::Ovs);
-    }
+    let programs = args.common.programs()?;
+    let all = [Peer::Switchd, Peer::Bridge, Peer::Ovs];
+    let needed: Vec<&str> = OVS_PROGRAMS.into_iter().chain(["ovs-ofctl"]).collect();
+    let peers = programs.peers(&args.through, &all, [Peer::Switchd, Peer::Ovs], &needed)?;
     let measures: Vec<Measure> =
         if args.only.is_empty() { Measure::value_variants().to_vec() } else { args.only.clone() };
     let mut samples: Vec<Figures> = vec![Vec::new(); peers.len()];
@@ -146,7 +119,7 @@ pub fn run(args: &IoArgs) -> anyhow::Result<()> {
     for round in 1..=args.runs {
         for ((peer, out), all) in peers.iter().zip(&mut samples).zip(&mut round_trips) {
             eprintln!("ofbench: round {round} of {}: {}", args.runs, peer.name());
-            let lab = Lab::new(*peer, &tools).with_context(|| peer.name().to_owned())?;
+            let lab = Lab::new(*peer, &programs).with_context(|| peer.name().to_owned())?;
             for m in &measures {
                 if *m == Measure::Latency {
                     let (got, shares) = lab.round_trips().with_context(|| format!("through {}", peer.name()))?;
@@ -166,7 +139,7 @@ pub fn run(args: &IoArgs) -> anyhow::Result<()> {
         std::fs::write(&path, distribution(&names, &round_trips).svg())
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
-    if args.json {
+    if args.common.json {
         println!(
             "{:#}",
             json!({ "runs": args.runs, "seconds": args.seconds, "results": report::summary(&FIGURES, &names, &samples) })
@@ -180,38 +153,23 @@ pub fn run(args: &IoArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-struct Tools {
-    bench: PathBuf,
-    ofctl: PathBuf,
-    switchd: PathBuf,
-}
-
 /// A network with a switch in it. What is dropped first is declared first.
 struct Lab {
     _switch: Vec<Process>,
-    h1: Namespace,
-    h2: Namespace,
-    _sw: Namespace,
-    _dir: Dir,
+    net: Network,
     bench: String,
 }
 
 impl Lab {
-    fn new(peer: Peer, tools: &Tools) -> anyhow::Result<Self> {
-        let id = format!("ofb{}", std::process::id());
-        let dir = Dir(std::env::temp_dir().join(&id));
-        std::fs::create_dir_all(&dir.0)?;
-        let (h1, h2) = (Namespace::new(&format!("{id}-h1"))?, Namespace::new(&format!("{id}-h2"))?);
-        let sw = Namespace::new(&format!("{id}-sw"))?;
-        for (i, host) in [&h1, &h2].into_iter().enumerate() {
-            let port = format!("s{}", i + 1);
-            sw.ip(&format!("link add {port} type veth peer name eth0 netns {}", host.0))?;
-            sw.ip(&format!("link set {port} up"))?;
+    fn new(peer: Peer, programs: &Programs) -> anyhow::Result<Self> {
+        let net = Network::new()?;
+        for (i, host) in [&net.h1, &net.h2].into_iter().enumerate() {
             host.ip(&format!("link set eth0 address {}", MAC[i]))?;
             host.ip("link set eth0 up")?;
             host.ip(&format!("addr add {}/24 dev eth0", IP[i]))?;
             host.ip(&format!("neigh replace {} lladdr {} dev eth0 nud permanent", IP[1 - i], MAC[1 - i]))?;
         }
+        let (sw, dir) = (&net.sw, &net.dir.0);
         let switch = match peer {
             Peer::Bridge => {
                 sw.ip("link add br0 type bridge")?;
@@ -220,20 +178,21 @@ impl Lab {
                 sw.ip("link set s2 master br0")?;
                 Vec::new()
             }
-            Peer::Switchd => start_switchd(&sw, &dir.0, tools)?,
+            Peer::Switchd => start_switchd(sw, dir, programs)?,
             Peer::Ovs => {
-                let processes = start_ovs(&sw, &dir.0, None)?;
-                let target = format!("unix:{}", dir.0.join(OVS_BRIDGE).display());
+                let processes = start_ovs(sw, dir, None)?;
+                let target = format!("unix:{}", dir.join(OVS_BRIDGE).display());
                 for flow in FLOWS {
                     output(&["ovs-ofctl", "-O", "OpenFlow13", "add-flow", &target, flow])?;
                 }
                 processes
             }
         };
-        let lab = Self { _switch: switch, h1, h2, _sw: sw, _dir: dir, bench: text(&tools.bench)?.to_owned() };
+        let lab = Self { _switch: switch, net, bench: text(&programs.bench)?.to_owned() };
         // A learning switch must know where the sink is.
-        lab.h2.run(&[&lab.bench, "flood", "eth0", "--src", SINK, "--dst", MAC[0], "--count", "1"])?;
-        lab.h1
+        lab.net.h2.run(&[&lab.bench, "flood", "eth0", "--src", SINK, "--dst", MAC[0], "--count", "1"])?;
+        lab.net
+            .h1
             .run(&["ping", "-q", "-c", "3", "-i", "0.1", "-W", "2", IP[1]])
             .context("the hosts don't reach each other")?;
         Ok(lab)
@@ -241,7 +200,7 @@ impl Lab {
 
     fn bench_json(&self, words: &[&str]) -> anyhow::Result<Value> {
         let all: Vec<&str> = [self.bench.as_str()].into_iter().chain(words.iter().copied()).collect();
-        Ok(serde_json::from_str(&self.h1.run(&all)?)?)
+        Ok(serde_json::from_str(&self.net.h1.run(&all)?)?)
     }
 
     fn measure(&self, m: Measure, seconds: f64) -> anyhow::Result<Figures> {
@@ -250,7 +209,7 @@ impl Lab {
             Measure::Tcp1 | Measure::Tcp4 => {
                 let (key, streams) = if m == Measure::Tcp1 { ("tcp1", "1") } else { ("tcp4", "4") };
                 let server = format!("{}:5001", IP[1]);
-                let _sink = self.h2.spawn(&[&self.bench, "tcp-server", &server], &[])?;
+                let _sink = self.net.h2.spawn(&[&self.bench, "tcp-server", &server], &[])?;
                 sleep(Duration::from_millis(200));
                 let got =
                     self.bench_json(&["tcp-client", &server, "--seconds", &time, "--streams", streams, "--json"])?;
@@ -259,11 +218,11 @@ impl Lab {
             Measure::Pps => {
                 let longer = (seconds + 0.6).to_string();
                 let words = [&self.bench, "flood", "eth0", "--src", MAC[0], "--dst", SINK, "--seconds", &longer];
-                let _source = self.h1.spawn(&words, &[])?;
+                let _source = self.net.h1.spawn(&words, &[])?;
                 sleep(Duration::from_millis(300));
-                let (before, start) = (self.h2.received("eth0")?, Instant::now());
+                let (before, start) = (self.net.h2.received("eth0")?, Instant::now());
                 sleep(Duration::from_secs_f64(seconds));
-                let (after, time) = (self.h2.received("eth0")?, start.elapsed());
+                let (after, time) = (self.net.h2.received("eth0")?, start.elapsed());
                 Ok(vec![("pps", after.saturating_sub(before) as f64 / time.as_secs_f64() / 1e6)])
             }
             Measure::LossFree => {
@@ -277,7 +236,7 @@ impl Lab {
     /// The figures of small datagrams' round trips, and how they are distributed.
     fn round_trips(&self) -> anyhow::Result<(Figures, Vec<(f64, f64)>)> {
         let server = format!("{}:5002", IP[1]);
-        let _echo = self.h2.spawn(&[&self.bench, "echo-server", &server], &[])?;
+        let _echo = self.net.h2.spawn(&[&self.bench, "echo-server", &server], &[])?;
         sleep(Duration::from_millis(200));
         let got = self.bench_json(&["echo-client", &server, "--count", "5000", "--json"])?;
         let pair = |v: &Value| Some((v.get(0)?.as_f64()?, v.get(1)?.as_f64()?));
@@ -288,11 +247,11 @@ impl Lab {
     /// What part of 64-byte frames is lost at this rate; `None` if the sender doesn't reach it.
     fn lost(&self, rate: u64, seconds: f64) -> anyhow::Result<Option<f64>> {
         let (rate_text, time) = (rate.to_string(), seconds.to_string());
-        let before = self.h2.received("eth0")?;
+        let before = self.net.h2.received("eth0")?;
         let words = ["flood", "eth0", "--src", MAC[0], "--dst", SINK, "--seconds", &time, "--rate", &rate_text];
         let sent = number(&self.bench_json(&words)?, "sent")?;
         sleep(Duration::from_millis(200));
-        let received = self.h2.received("eth0")?.saturating_sub(before) as f64;
+        let received = self.net.h2.received("eth0")?.saturating_sub(before) as f64;
         Ok((sent >= 0.95 * rate as f64 * seconds).then(|| (1.0 - received / sent.max(1.0)).max(0.0)))
     }
 }
@@ -334,11 +293,11 @@ fn number(v: &Value, key: &str) -> anyhow::Result<f64> {
     v.get(key).and_then(Value::as_f64).with_context(|| format!("no `{key}` in {v}"))
 }
 
-fn start_switchd(sw: &Namespace, dir: &Path, tools: &Tools) -> anyhow::Result<Vec<Process>> {
+fn start_switchd(sw: &Namespace, dir: &Path, programs: &Programs) -> anyhow::Result<Vec<Process>> {
     let socket = dir.join("of.sock");
     let listen = format!("punix:{}", socket.display());
     let words = [
-        text(&tools.switchd)?,
+        text(&programs.switchd)?,
         "--port",
         "1=s1",
         "--port",
@@ -356,7 +315,7 @@ fn start_switchd(sw: &Namespace, dir: &Path, tools: &Tools) -> anyhow::Result<Ve
     switchd.until("switchd", || socket.exists())?;
     let target = format!("unix:{}", socket.display());
     for flow in FLOWS {
-        output(&[text(&tools.ofctl)?, "add-flow", &target, flow])?;
+        output(&[text(&programs.ofctl)?, "add-flow", &target, flow])?;
     }
     Ok(vec![switchd])
 }
@@ -364,6 +323,7 @@ fn start_switchd(sw: &Namespace, dir: &Path, tools: &Tools) -> anyhow::Result<Ve
 #[cfg(test)]
 mod tests {
     use super::*;
+    use anyhow::bail;
 
     #[test]
     fn the_rate_without_loss_is_found_by_halving() {

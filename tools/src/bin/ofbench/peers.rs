@@ -1,7 +1,9 @@
-//! What the measurements share: a directory, the state of the machine, a private Open vSwitch.
+//! What the measurements beside peers share: their programs, the state of the machine, a network, a private Open
+//! vSwitch.
 
-use crate::net::{Namespace, Process, output};
+use crate::net::{Namespace, Process, installed, output};
 use anyhow::{Context as _, bail};
+use clap::Args;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,8 +13,113 @@ pub const OVS_PROGRAMS: [&str; 4] = ["ovsdb-tool", "ovsdb-server", "ovs-vswitchd
 /// The socket of the bridge that [`start_ovs`] makes, in its directory.
 pub const OVS_BRIDGE: &str = "br0.mgmt";
 
+/// Options of both comparisons.
+#[derive(Args)]
+pub struct Common {
+    /// The switchd to measure; beside this program unless given
+    #[arg(long, value_name = "PATH")]
+    switchd: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The programs that are run.
+pub struct Programs {
+    /// This one.
+    pub bench: PathBuf,
+    /// Beside it.
+    pub ofctl: PathBuf,
+    /// The switch.
+    pub switchd: PathBuf,
+}
+
+impl Common {
+    /// Says what of the build and the machine spoils figures, and where the programs are.
+    ///
+    /// # Errors
+    /// No right to make namespaces.
+    pub fn programs(&self) -> anyhow::Result<Programs> {
+        if !rustix::process::geteuid().is_root() {
+            bail!("needs root for network namespaces");
+        }
+        if cfg!(debug_assertions) {
+            eprintln!("ofbench: this is a debug build; its figures mean little");
+        }
+        if let Some(load) = load_average().filter(|load| *load > 0.5) {
+            eprintln!("ofbench: the machine is busy (load {load}); its figures mean little");
+        }
+        let bench = std::env::current_exe()?;
+        let beside = |name: &str| bench.parent().unwrap_or(Path::new(".")).join(name);
+        let switchd = self.switchd.clone().unwrap_or_else(|| beside("switchd"));
+        Ok(Programs { ofctl: beside("ofctl"), switchd, bench })
+    }
+}
+
+impl Programs {
+    /// Of the peers that were asked for (all, unless any were) those that can be measured here: Open vSwitch only
+    /// where `ovs_programs` are installed.
+    ///
+    /// # Errors
+    /// No switchd, or nothing is left.
+    pub fn peers<P: Copy + PartialEq>(
+        &self,
+        asked: &[P],
+        all: &[P],
+        [switchd, ovs]: [P; 2],
+        ovs_programs: &[&str],
+    ) -> anyhow::Result<Vec<P>> {
+        let mut peers = if asked.is_empty() { all.to_vec() } else { asked.to_vec() };
+        if peers.contains(&switchd) && !self.switchd.is_file() {
+            bail!("there is no {}: build it with `cargo build --release`", self.switchd.display());
+        }
+        if let Some(missing) = ovs_programs.iter().find(|p| !installed(p))
+            && peers.contains(&ovs)
+        {
+            eprintln!("ofbench: Open vSwitch is left out: no {missing} here");
+            peers.retain(|p| *p != ovs);
+        }
+        if peers.is_empty() {
+            bail!("there is nothing to measure");
+        }
+        Ok(peers)
+    }
+}
+
+/// Two hosts and a switch, each in a namespace: `eth0` of the hosts leads to `s1` and `s2` of the switch. What is
+/// dropped first is declared first.
+pub struct Network {
+    /// The first host; its interface is down.
+    pub h1: Namespace,
+    /// The second host; its interface is down.
+    pub h2: Namespace,
+    /// The switch.
+    pub sw: Namespace,
+    /// For sockets and files.
+    pub dir: Dir,
+}
+
+impl Network {
+    /// With names of this process's own.
+    ///
+    /// # Errors
+    /// What `ip` refuses.
+    pub fn new() -> anyhow::Result<Self> {
+        let id = format!("ofb{}", std::process::id());
+        let dir = Dir(std::env::temp_dir().join(&id));
+        std::fs::create_dir_all(&dir.0)?;
+        let (h1, h2) = (Namespace::new(&format!("{id}-h1"))?, Namespace::new(&format!("{id}-h2"))?);
+        let sw = Namespace::new(&format!("{id}-sw"))?;
+        for (port, host) in [("s1", &h1), ("s2", &h2)] {
+            sw.ip(&format!("link add {port} type veth peer name eth0 netns {}", host.0))?;
+            sw.ip(&format!("link set {port} up"))?;
+        }
+        Ok(Self { h1, h2, sw, dir })
+    }
+}
+
 /// Processes that wanted to run within the last minute, on average.
-pub fn load_average() -> Option<f64> {
+fn load_average() -> Option<f64> {
     std::fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
 }
 

@@ -8,13 +8,12 @@ mod flows;
 mod packets;
 
 use crate::client::{self, Client};
-use crate::net::{Namespace, Process, installed};
-use crate::peers::{Dir, OVS_PROGRAMS, load_average, start_ovs, text};
+use crate::net::Process;
+use crate::peers::{Common, Network, OVS_PROGRAMS, Programs, start_ovs, text};
 use crate::report::{self, Figure};
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use serde_json::json;
-use std::path::{Path, PathBuf};
 
 #[derive(Args)]
 pub struct ControlArgs {
@@ -36,12 +35,8 @@ pub struct ControlArgs {
     /// Rounds that measure a large table, at most
     #[arg(long, value_name = "N", default_value_t = 3)]
     large_runs: u16,
-    /// The switchd to measure; beside this program unless given
-    #[arg(long, value_name = "PATH")]
-    switchd: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    common: Common,
 }
 
 /// What is measured.
@@ -119,30 +114,9 @@ type Samples = Vec<(&'static str, f64)>;
 
 /// `control`
 pub fn run(args: &ControlArgs) -> anyhow::Result<()> {
-    if !rustix::process::geteuid().is_root() {
-        bail!("needs root for network namespaces");
-    }
-    let me = std::env::current_exe()?;
-    let switchd = args.switchd.clone().unwrap_or_else(|| me.parent().unwrap_or(Path::new(".")).join("switchd"));
-    if cfg!(debug_assertions) {
-        eprintln!("ofbench: this is a debug build; its figures mean little");
-    }
-    if let Some(load) = load_average().filter(|load| *load > 0.5) {
-        eprintln!("ofbench: the machine is busy (load {load}); its figures mean little");
-    }
-    let mut peers = if args.through.is_empty() { vec![Peer::Switchd, Peer::Ovs] } else { args.through.clone() };
-    if peers.contains(&Peer::Switchd) && !switchd.is_file() {
-        bail!("there is no {}: build it with `cargo build --release`", switchd.display());
-    }
-    if let Some(missing) = OVS_PROGRAMS.iter().find(|p| !installed(p))
-        && peers.contains(&Peer::Ovs)
-    {
-        eprintln!("ofbench: Open vSwitch is left out: no {missing} here");
-        peers.retain(|p| *p != Peer::Ovs);
-    }
-    if peers.is_empty() {
-        bail!("there is nothing to measure");
-    }
+    let programs = args.common.programs()?;
+    let all = [Peer::Switchd, Peer::Ovs];
+    let peers = programs.peers(&args.through, &all, all, &OVS_PROGRAMS)?;
     let measures: Vec<Measure> =
         if args.only.is_empty() { Measure::value_variants().to_vec() } else { args.only.clone() };
     let mut samples: Vec<Samples> = vec![Vec::new(); peers.len()];
@@ -150,7 +124,7 @@ pub fn run(args: &ControlArgs) -> anyhow::Result<()> {
         for m in measures.iter().filter(|m| **m != Measure::Large || round <= args.large_runs) {
             for (peer, out) in peers.iter().zip(&mut samples) {
                 eprintln!("ofbench: round {round} of {}: {m:?} of {}", args.runs, peer.name());
-                let mut lab = Lab::new(*peer, &switchd, &me).with_context(|| peer.name().to_owned())?;
+                let mut lab = Lab::new(*peer, &programs).with_context(|| peer.name().to_owned())?;
                 let got = match m {
                     Measure::Latency => flows::latency(&mut lab),
                     Measure::Flows => flows::flows(&mut lab, args.flows),
@@ -163,7 +137,7 @@ pub fn run(args: &ControlArgs) -> anyhow::Result<()> {
         }
     }
     let names: Vec<&str> = peers.iter().map(|p| p.name()).collect();
-    if args.json {
+    if args.common.json {
         let results = report::summary(&FIGURES, &names, &samples);
         println!("{:#}", json!({ "runs": args.runs, "flows": args.flows, "large": args.large, "results": results }));
     } else {
@@ -180,40 +154,30 @@ pub fn run(args: &ControlArgs) -> anyhow::Result<()> {
 struct Lab {
     client: Client,
     switch: Vec<Process>,
-    h1: Namespace,
-    h2: Namespace,
-    _sw: Namespace,
-    _dir: Dir,
+    net: Network,
     bench: String,
 }
 
 impl Lab {
-    fn new(peer: Peer, switchd: &Path, bench: &Path) -> anyhow::Result<Self> {
-        let id = format!("ofb{}", std::process::id());
-        let dir = Dir(std::env::temp_dir().join(&id));
-        std::fs::create_dir_all(&dir.0)?;
-        let (h1, h2) = (Namespace::new(&format!("{id}-h1"))?, Namespace::new(&format!("{id}-h2"))?);
-        let sw = Namespace::new(&format!("{id}-sw"))?;
-        for (i, host) in [&h1, &h2].into_iter().enumerate() {
-            let port = format!("s{}", i + 1);
-            sw.ip(&format!("link add {port} type veth peer name eth0 netns {}", host.0))?;
-            sw.ip(&format!("link set {port} up"))?;
+    fn new(peer: Peer, programs: &Programs) -> anyhow::Result<Self> {
+        let net = Network::new()?;
+        for host in [&net.h1, &net.h2] {
             host.ip("link set eth0 up")?;
         }
-        let listener = client::listen(&sw)?;
+        let listener = client::listen(&net.sw)?;
         let target = format!("tcp:{}", client::CONTROLLER);
         let switch = match peer {
             Peer::Switchd => {
                 let words = ["--port", "1=s1", "--port", "2=s2", "--fail-mode", "secure", "--controller", &target];
                 // Open vSwitch limits neither rate nor burst by default.
                 let rest = ["--protocol", "1.3", "--packet-in-rate", "0", "--management", "none", "--log", "error"];
-                let all: Vec<&str> = [text(switchd)?].into_iter().chain(words).chain(rest).collect();
-                vec![sw.spawn(&all, &[])?]
+                let all: Vec<&str> = [text(&programs.switchd)?].into_iter().chain(words).chain(rest).collect();
+                vec![net.sw.spawn(&all, &[])?]
             }
-            Peer::Ovs => start_ovs(&sw, &dir.0, Some(&target))?,
+            Peer::Ovs => start_ovs(&net.sw, &net.dir.0, Some(&target))?,
         };
         let client = Client::accept(&listener)?;
-        Ok(Self { client, switch, h1, h2, _sw: sw, _dir: dir, bench: text(bench)?.to_owned() })
+        Ok(Self { client, switch, net, bench: text(&programs.bench)?.to_owned() })
     }
 
     /// The switch's resident memory in bytes.

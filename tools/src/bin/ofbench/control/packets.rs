@@ -91,8 +91,8 @@ pub fn packets(lab: &mut Lab) -> anyhow::Result<Samples> {
     lab.client.run(&b)?;
 
     // One frame at a time, first: a flood may leave packets waiting.
-    let tx = lab.h1.within(|| flood::socket("eth0"))?;
-    let rx = lab.h2.within(|| flood::socket("eth0"))?;
+    let tx = lab.net.h1.within(|| flood::socket("eth0"))?;
+    let rx = lab.net.h2.within(|| flood::socket("eth0"))?;
     let (mut ins, mut loops) = (Vec::new(), Vec::new());
     let nothing = crate::client::Batch::default();
     for i in 0..u64::from(FRAMES) {
@@ -122,7 +122,7 @@ pub fn packets(lab: &mut Lab) -> anyhow::Result<Samples> {
     drop((tx, rx));
 
     let words = [lab.bench.as_str(), "flood", "eth0", "--seconds", "2.6", "--flows", "1000"];
-    let source = lab.h1.spawn(&words, &[])?;
+    let source = lab.net.h1.spawn(&words, &[])?;
     thread::sleep(Duration::from_millis(300));
     let mut packet_ins = 0u64;
     let time = lab.client.listen_for(Duration::from_secs(2), |h, _| packet_ins += u64::from(h.ty == ty::PACKET_IN))?;
@@ -132,10 +132,10 @@ pub fn packets(lab: &mut Lab) -> anyhow::Result<Samples> {
     lab.client.run(&b)?;
 
     let b = lab.client.batch((0..PACKET_OUTS).map(|i| packet_out(frame(i.into()))))?;
-    let before = lab.h2.received("eth0")?;
+    let before = lab.net.h2.received("eth0")?;
     let time = lab.client.run(&b)?;
     thread::sleep(Duration::from_millis(300));
-    let arrived = lab.h2.received("eth0")?.saturating_sub(before) as f64;
+    let arrived = lab.net.h2.received("eth0")?.saturating_sub(before) as f64;
     out.push(("pout", arrived / time.as_secs_f64() / 1e3));
     out.push(("pout_lost", (1.0 - arrived / f64::from(PACKET_OUTS)).max(0.0) * 100.0));
     Ok(out)
@@ -182,8 +182,8 @@ fn receive_on(rx: &OwnedFd, t: &Traffic) {
 /// From a flow-mod to the first frame that it lets through, under traffic; and whether the barrier's
 /// reply keeps its word: every frame sent after it must meet the new entry (OpenFlow 1.3.5 §7.3.8).
 pub fn effect(lab: &mut Lab) -> anyhow::Result<Samples> {
-    let tx = lab.h1.within(|| flood::socket("eth0"))?;
-    let rx = lab.h2.within(|| flood::socket("eth0"))?;
+    let tx = lab.net.h1.within(|| flood::socket("eth0"))?;
+    let rx = lab.net.h2.within(|| flood::socket("eth0"))?;
     rustix::net::sockopt::set_socket_timeout(
         &rx,
         rustix::net::sockopt::Timeout::Recv,
