@@ -7,7 +7,7 @@
 //!
 //! A walk is remembered as a sequence of [segments](Segments): a lookup and the effects ([`Step`]) up to the next.
 //! Segments are kept once, however many flows share them, and an entry holds their numbers, so that
-//! an entry is one cache line whatever the pipeline does. For packets of the common shapes ([`kind`]
+//! an entry is half a cache line, or one, whatever the pipeline does. For packets of the common shapes ([`kind`]
 //! with [`FAST`]) the edits of a segment are compiled to a few stores; every other packet and every
 //! other effect goes through [`replay`], which does step by step what the interpreter did.
 //!
@@ -20,10 +20,12 @@
 //! deleted flow makes its own entries invalid and no others.
 //!
 //! A set has two places. A walk takes what is empty or stale at once; from others that hold it takes one seldom. A
-//! [judge](judge::Judge) has packets go past a cache that doesn't pay; a cache that fills isn't judged by it.
+//! [judge](judge::Judge) has packets go past a cache that doesn't pay; a cache that fills isn't judged by it. One whose sets are crowded
+//! grows, up to a bound.
 //!
 //! One cache belongs to one worker.
 
+mod entry;
 mod judge;
 mod key;
 mod micro;
@@ -32,11 +34,11 @@ mod replay;
 mod segment;
 mod store;
 
+pub(crate) use entry::{Found, PACKED, Packing};
 pub(crate) use key::{COMPACT, LONGEST, extract, project};
 pub use key::{FAST, kind};
 pub(crate) use record::Recorder;
 pub use record::{CachedHit, PuntStep, Step};
 pub(crate) use replay::replay;
 pub(crate) use segment::{Fate, GONE, LEAVE, way_out};
-pub(crate) use store::Found;
 pub use store::{Cache, CacheStats, Validity};

@@ -37,6 +37,9 @@ use std::sync::Arc;
 /// Entries of a worker's cache unless told otherwise.
 pub const CACHE_ENTRIES: usize = 131_072;
 
+/// How many times as many they become if so many flows come.
+const GROWTH: usize = 8;
+
 /// One thread's way through the pipeline.
 pub struct PipelineEngine<S> {
     source: S,
@@ -51,7 +54,11 @@ impl<S: Source> PipelineEngine<S> {
     /// An engine for the thread that will own `source`; without cache entries it always walks.
     pub fn new(mut source: S, shared: Arc<Shared>, cache_entries: usize) -> Self {
         let writer = source.writer();
-        let way = FastPath::new(cache_entries, shared.seed().wrapping_add(u64::from(writer.0)));
+        let way = FastPath::new(
+            cache_entries,
+            cache_entries.saturating_mul(GROWTH),
+            shared.seed().wrapping_add(u64::from(writer.0)),
+        );
         Self { source, way, caching: cache_entries > 0, shared, writer }
     }
 

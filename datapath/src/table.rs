@@ -53,6 +53,7 @@ pub(crate) struct FlowTable {
     /// Entries that are clauses of conjunctions: looked at only if there are any.
     pub(crate) clauses: Classifier,
     last_add: AtomicU64,
+    last_change: AtomicU64,
 }
 
 impl FlowTable {
@@ -62,6 +63,7 @@ impl FlowTable {
             classifier: Classifier::new(seed),
             clauses: Classifier::new(seed),
             last_add: AtomicU64::new(0),
+            last_change: AtomicU64::new(0),
         }
     }
 
@@ -101,8 +103,19 @@ impl FlowTable {
         self.last_add.load(Ordering::Acquire)
     }
 
+    #[inline]
+    pub(crate) fn last_change(&self) -> u64 {
+        self.last_change.load(Ordering::Acquire)
+    }
+
     /// Before the version that adds is published.
     pub(crate) fn note_add(&self, version: u64) {
         self.last_add.store(version, Ordering::Release);
+        self.note_change(version);
+    }
+
+    /// Before the version is published by which an entry comes or ends.
+    pub(crate) fn note_change(&self, version: u64) {
+        self.last_change.store(version, Ordering::Release);
     }
 }

@@ -6,10 +6,23 @@ const WINDOW: u32 = 4096;
 const PAST: u32 = 65_536;
 /// One hit in so many probes is the least that pays.
 const LEAST: u32 = 8;
+/// One probe in so many that fails for want of places makes a cache grow.
+const CROWDED: u32 = 64;
 /// Out of 2^32, how often a walk replaces another that holds: one in sixteen while the cache pays; every second one
 /// while it is on trial, as there is nothing to lose then, and flows that last must get in among what a flood left.
 const SELDOM: u32 = u32::MAX / 16;
 const OFTEN: u32 = u32::MAX / 2;
+
+/// What is to be done with the next packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// They should be looked up.
+    Pays,
+    /// They should, in a larger cache if there can be one.
+    TooSmall,
+    /// They should go past it.
+    Past,
+}
 
 /// Decides from what probes find whether packets should be looked up at all.
 ///
@@ -26,6 +39,9 @@ pub(super) struct Judge {
     kept: u32,
     replaced: u32,
     places: u32,
+    /// Failed probes that would not have, had there been more places.
+    crowded: u32,
+    can_grow: bool,
     /// Packets still to be sent past it.
     past: u32,
     /// Whether the last window failed.
@@ -36,12 +52,12 @@ impl Judge {
     /// Of a cache with so many places.
     pub(super) fn new(places: usize) -> Self {
         let places = u32::try_from(places).unwrap_or(u32::MAX / 2).max(WINDOW);
-        Self { hits: 0, failed: 0, kept: 0, replaced: 0, places, past: 0, trial: false }
+        Self { hits: 0, failed: 0, kept: 0, replaced: 0, places, crowded: 0, can_grow: true, past: 0, trial: false }
     }
 
     /// Everything was forgotten.
     pub(super) fn reset(&mut self) {
-        *self = Self::new(self.places as usize);
+        *self = Self { can_grow: self.can_grow, ..Self::new(self.places as usize) };
     }
 
     #[inline]
@@ -62,38 +78,52 @@ impl Judge {
         }
     }
 
+    /// There are twice as many places now, or there can't be more.
+    pub(super) fn grown(&mut self, grown: bool) {
+        if grown {
+            self.places = self.places.saturating_mul(2);
+        }
+        self.can_grow = grown;
+    }
+
     /// The walk can't be remembered.
     pub(super) fn refused(&mut self) {
         self.failed += 1;
     }
 
-    /// The set is full of others. How often, out of 2^32, to replace one.
-    pub(super) fn full(&mut self) -> u32 {
+    /// The set is full of others, and may not be with more of them if `sparser`. How often, out of 2^32, to replace one.
+    pub(super) fn full(&mut self, sparser: bool) -> u32 {
         self.failed += 1;
+        self.crowded += u32::from(sparser && self.can_grow);
         if self.trial { OFTEN } else { SELDOM }
     }
 
-    /// Whether the next `n` packets should be looked up.
+    /// What to do with the next `n` packets.
     #[inline]
-    pub(super) fn pays(&mut self, n: usize) -> bool {
+    pub(super) fn pays(&mut self, n: usize) -> Verdict {
         if self.past > 0 {
             self.past = self.past.saturating_sub(n as u32);
-            return false;
+            return Verdict::Past;
         }
-        if self.hits.saturating_add(self.failed) >= WINDOW {
-            self.close();
-        }
-        self.past == 0
+        if self.hits.saturating_add(self.failed) < WINDOW { Verdict::Pays } else { self.close() }
     }
 
     #[cold]
-    fn close(&mut self) {
+    fn close(&mut self) -> Verdict {
+        let crowded = self.crowded > WINDOW / CROWDED;
+        self.crowded = 0;
         self.kept = self.kept.saturating_add(self.hits);
         let failed = self.hits < (self.hits + self.failed) / LEAST;
         (self.hits, self.failed) = (0, 0);
         self.trial = failed;
-        if failed {
+        if crowded {
+            self.trial = false;
+            Verdict::TooSmall
+        } else if failed {
             self.past = PAST;
+            Verdict::Past
+        } else {
+            Verdict::Pays
         }
     }
 }

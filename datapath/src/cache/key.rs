@@ -20,6 +20,17 @@ pub(crate) const LONGEST: usize = MAX_FRAME - MOST_PUSHES * 18;
 pub const FAST: u32 = 1 << 24;
 const ONE_TAG: u32 = 1;
 
+/// Whether a packet of this kind, a [`FAST`] one, has a tag: 0 or 1.
+pub(super) const fn tag_bit(kind: u32) -> u32 {
+    kind & ONE_TAG
+}
+
+/// Whether a word of the flow key differs among received packets. What no header and no port is in begins every walk
+/// as zero.
+pub(super) const fn is_received(w: usize) -> bool {
+    w <= word::IN_PORT || word::FLABEL_MPLS <= w && w <= word::PBB_PTYPE
+}
+
 /// Which headers a packet has, beyond what its fields say: an IP header that is cut off leaves its fields
 /// zero, and a set-field then does nothing where it would act on a whole header of zeros.
 ///
@@ -113,6 +124,55 @@ mod tests {
             assert_eq!(key[..], want, "{bytes:02x?}");
         }
         fast
+    }
+
+    #[test]
+    fn packed_keys_differ_where_the_masked_keys_do() {
+        use crate::cache::Packing;
+        use ofproto::ids::PortNo;
+        let mut x = 7u64;
+        let mut draw = |n: u64| {
+            x = x.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+            (x >> 33) % n
+        };
+        let part = |d: u64, all: u64| [0, all, all & 0x0f0f_0f0f_0f0f_0f0f][d as usize];
+        let (mut same, mut different, mut unfit) = (0, 0, 0);
+        for _ in 0..4000 {
+            let mut mask = [0, 0, 0, 0, u64::MAX];
+            mask[word::IP4] = part(draw(3), u64::MAX);
+            mask[word::L4] = part(draw(3), 0xffff_00ff_ffff_ffff);
+            mask[word::ETH_SRC_VLAN] = part(draw(3), 0xffff);
+            mask[word::ETH_DST_TYPE] = part(draw(3), 0xffff);
+            match draw(12) {
+                0 => mask[word::L4] |= 1 << (40 + draw(8)),
+                1 => mask[word::ETH_DST_TYPE] |= 1 << (16 + draw(48)),
+                2 => mask[word::ETH_SRC_VLAN] |= 1 << (16 + draw(48)),
+                _ => {}
+            }
+            let Some(packing) = Packing::new(&mask) else {
+                unfit += 1;
+                continue;
+            };
+            let mut frame = |port: u32| {
+                let proto = [6u8, 17, 1][draw(3) as usize];
+                let (src, dst, tos) = (draw(3) as u32, draw(3) as u32, draw(2) as u8);
+                let mut f = frames::ipv4(proto, src, dst, tos, 64, draw(2) as u16, 80);
+                f[5] = draw(2) as u8;
+                if draw(2) == 0 {
+                    f = frames::tagged(&f, (draw(2) << 13 | draw(3)) as u16);
+                }
+                let mut key = [0; COMPACT];
+                assert!(extract(&f, port, &mut key));
+                let packed = packing.of_port(PortNo(port)).map(|p| p.pack(&key));
+                key.iter_mut().zip(mask).for_each(|(k, m)| *k &= m);
+                (key, packed.expect("a low port"))
+            };
+            let [(a, p), (b, q)] = [frame(1 + (mask[0] & 1) as u32), frame(1)];
+            assert_eq!(a == b, p == q, "{mask:x?} {a:x?} {b:x?}");
+            if a == b { same += 1 } else { different += 1 }
+        }
+        assert!(same > 20 && different > 1000 && unfit > 500, "{same} {different} {unfit}");
+        assert!(Packing::new(&[0; COMPACT]).and_then(|p| p.of_port(PortNo(4096))).is_none());
     }
 
     #[test]

@@ -132,47 +132,68 @@ fn put<const N: usize>(b: &mut [u8], at: usize, value: [u8; N]) {
 }
 
 /// Carries out compiled edits on a frame of the kind that they were compiled for. `l4` is that kind's upper
-/// layer; no checksum is left to hardware.
+/// layer; no checksum that they change is left to hardware.
 #[inline]
 pub(crate) fn execute(frame: &mut Frame, l4: u8, micros: &[Micro]) {
-    for &m in micros {
-        let value = m & low_bits(48);
-        let l3 = (m >> 48) as u8 as usize;
+    let mut rest = micros;
+    while let Some((&m, behind)) = rest.split_first() {
+        rest = behind;
         match (m >> 56) as u8 {
-            ETH_DST => put(frame.bytes_mut(), 0, mac(value)),
-            ETH_SRC => put(frame.bytes_mut(), 6, mac(value)),
-            IPV4_SRC => set_ipv4(frame.bytes_mut(), l3, l3 + 12, l4, value),
-            IPV4_DST => set_ipv4(frame.bytes_mut(), l3, l3 + 16, l4, value),
-            DEC_TTL => {
-                let b = frame.bytes_mut();
-                let old = get16(b, l3 + 8);
-                let new = old.wrapping_sub(0x100);
-                put(b, l3 + 8, new.to_be_bytes());
-                let sum = get16(b, l3 + 10);
-                put(b, l3 + 10, update(sum, delta(old, new)).to_be_bytes());
-            }
-            TP_SRC => set_port(frame.bytes_mut(), l3 + 20, l3 + 20, l4, value as u16),
-            TP_DST => set_port(frame.bytes_mut(), l3 + 20, l3 + 22, l4, value as u16),
             POP_VLAN => frame.remove(12, 4),
             PUSH_VLAN => {
+                let value = m & low_bits(48);
                 let tci = if value >> 16 != 0 { get16(frame.bytes(), 14) & !0x1000 } else { 0 };
                 frame.insert(12, 4);
                 let b = frame.bytes_mut();
                 put(b, 12, (value as u16).to_be_bytes());
                 put(b, 14, tci.to_be_bytes());
             }
-            VLAN_VID => {
+            _ => {
+                // As long as nothing moves, the bytes are looked for once.
                 let b = frame.bytes_mut();
-                let tci = get16(b, 14) & !0xfff | value as u16;
-                put(b, 14, tci.to_be_bytes());
+                in_place(b, l4, m);
+                while let Some((&m, behind)) = rest.split_first()
+                    && !matches!((m >> 56) as u8, POP_VLAN | PUSH_VLAN)
+                {
+                    in_place(b, l4, m);
+                    rest = behind;
+                }
             }
-            VLAN_PCP => {
-                let b = frame.bytes_mut();
-                let tci = get16(b, 14) & 0x1fff | (value as u16) << 13;
-                put(b, 14, tci.to_be_bytes());
-            }
-            _ => {}
         }
+    }
+}
+
+/// An edit that moves nothing.
+#[inline(always)]
+fn in_place(b: &mut [u8], l4: u8, m: Micro) {
+    let value = m & low_bits(48);
+    let l3 = (m >> 48) as u8 as usize;
+    match (m >> 56) as u8 {
+        ETH_DST => put(b, 0, mac(value)),
+        ETH_SRC => put(b, 6, mac(value)),
+        IPV4_SRC => set_ipv4(b, l3, l3 + 12, l4, value),
+        IPV4_DST => set_ipv4(b, l3, l3 + 16, l4, value),
+        DEC_TTL => {
+            if let Some(h) = b.get_mut(l3 + 8..).and_then(<[u8]>::first_chunk_mut::<4>) {
+                let [ttl, protocol, sum @ ..] = *h;
+                let old = u16::from_be_bytes([ttl, protocol]);
+                let new = old.wrapping_sub(0x100);
+                let [ttl, protocol] = new.to_be_bytes();
+                let [high, low] = update(u16::from_be_bytes(sum), delta(old, new)).to_be_bytes();
+                *h = [ttl, protocol, high, low];
+            }
+        }
+        TP_SRC => set_port(b, l3 + 20, l3 + 20, l4, value as u16),
+        TP_DST => set_port(b, l3 + 20, l3 + 22, l4, value as u16),
+        VLAN_VID => {
+            let tci = get16(b, 14) & !0xfff | value as u16;
+            put(b, 14, tci.to_be_bytes());
+        }
+        VLAN_PCP => {
+            let tci = get16(b, 14) & 0x1fff | (value as u16) << 13;
+            put(b, 14, tci.to_be_bytes());
+        }
+        _ => {}
     }
 }
 

@@ -66,7 +66,7 @@ pub struct PuntStep {
 }
 
 /// Longest walk that is remembered.
-const MAX_STEPS: usize = 64;
+pub(super) const MOST_STEPS: usize = 64;
 
 /// Takes notes during a walk.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ impl<'m> Recorder<'m> {
         if self.refused {
             return;
         }
-        if self.steps.len() >= MAX_STEPS {
+        if self.steps.len() >= MOST_STEPS {
             self.refused = true;
             return;
         }

@@ -1,8 +1,10 @@
 //! Parts of walks, kept once however many walks have them.
 //!
 //! A segment is a lookup and what was done until the next one. Its hot part is what a hit touches: what to count,
-//! compiled edits, the output. Counts are gathered there during a burst and written at its end.
+//! compiled edits, the output, and the segment that follows if the cache's entry has no room to name it. Counts are
+//! gathered there during a burst and written at its end.
 
+use super::entry::{Ids, MOST_SEGMENTS};
 use super::micro::{self, Compiled, Micro, Runner};
 use super::record::{PuntStep, Step};
 use super::store::Validity;
@@ -60,6 +62,8 @@ struct Hot {
     micros_used: u8,
     drop: Option<DropReason>,
     table: Option<TableId>,
+    /// The segment that follows, or 0.
+    next: u32,
 }
 
 const _: () = assert!(size_of::<Hot>() == 64);
@@ -68,10 +72,11 @@ struct Cold {
     start: Option<Runner>,
     end: Option<Runner>,
     steps: Box<[Step]>,
+    /// Of this segment alone.
     traits: Traits,
 }
 
-/// What a walk made of segments must know of one.
+/// What must be known of a segment, or of several in a row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Traits {
     /// Its edits are compiled, and it does nothing else but send or drop at its end.
@@ -82,6 +87,40 @@ pub(crate) struct Traits {
     pub(crate) covered: bool,
     /// It sends or drops, so nothing may follow it.
     pub(crate) ends: bool,
+}
+
+impl Traits {
+    /// Of no segment at all, for a packet of this shape.
+    const fn none(start: Option<Runner>) -> Self {
+        Self { plain: start.is_some(), decrements: false, covered: false, ends: false }
+    }
+
+    /// Of this and what follows.
+    const fn then(self, next: Self) -> Self {
+        Self {
+            plain: self.plain && next.plain && !self.ends,
+            decrements: self.decrements || next.decrements,
+            covered: self.covered || next.covered,
+            ends: self.ends || next.ends,
+        }
+    }
+}
+
+/// Steps, and the shape of the packet before them.
+#[derive(Clone, Copy)]
+struct Part<'s> {
+    start: Option<Runner>,
+    steps: &'s [Step],
+}
+
+impl<'s> Part<'s> {
+    /// The steps up to the next lookup, and those from there on; `None` if there are none at all.
+    fn split(self) -> Option<(Self, &'s [Step])> {
+        let (_, others) = self.steps.split_first()?;
+        let next = others.iter().position(|s| matches!(s, Step::Lookup(..)));
+        let (first, behind) = self.steps.split_at(next.map_or(self.steps.len(), |i| i + 1));
+        Some((Self { steps: first, ..self }, behind))
+    }
 }
 
 /// A worker's segments. Number 0 is none.
@@ -122,16 +161,51 @@ impl Segments {
         self.hot.len()
     }
 
-    /// The number of a segment that begins with a packet of shape `start`; the shape it ends with.
-    pub(crate) fn intern(&mut self, start: Option<Runner>, steps: &[Step]) -> (u32, Option<Runner>, Traits) {
+    /// The segments of a walk, and what they are like together; `None` if it has no steps. `start` is the packet's shape.
+    pub(crate) fn chain(&mut self, start: Option<Runner>, steps: &[Step]) -> Option<(Ids, Traits)> {
+        let mut ids = Ids::default();
+        let mut rest = Part { start, steps };
+        let mut all = Traits::none(start);
+        for place in 0..MOST_SEGMENTS - 1 {
+            let Some((first, behind)) = rest.split() else { break };
+            let (id, end, traits) = self.intern(first, 0);
+            ids[place] = id;
+            all = all.then(traits);
+            rest = Part { start: end, steps: behind };
+        }
+        if !rest.steps.is_empty() {
+            let (id, traits) = self.tail(rest);
+            ids[MOST_SEGMENTS - 1] = id;
+            all = all.then(traits);
+        }
+        (ids[0] != 0).then_some((ids, all))
+    }
+
+    /// Segments that hang on each other: the first one's number, and what they are like together. A walk has few steps,
+    /// so this doesn't go deep.
+    fn tail(&mut self, part: Part<'_>) -> (u32, Traits) {
+        let Some((first, behind)) = part.split() else { return (0, Traits::none(part.start)) };
+        if behind.is_empty() {
+            let (id, _, traits) = self.intern(first, 0);
+            return (id, traits);
+        }
+        let (_, end, _) = Hot::of(first.steps, first.start);
+        let (next, rest) = self.tail(Part { start: end, steps: behind });
+        let (id, _, traits) = self.intern(first, next);
+        (id, traits.then(rest))
+    }
+
+    /// The number of a segment that is followed by `next`, the shape that a packet then has, and what it is like.
+    fn intern(&mut self, Part { start, steps }: Part<'_>, next: u32) -> (u32, Option<Runner>, Traits) {
         let mut h = self.hasher.build_hasher();
-        start.hash(&mut h);
+        (start, next).hash(&mut h);
         steps.iter().for_each(|s| hash_step(s, &mut h));
         let h = h.finish();
         if let Some(ids) = self.index.get(&h) {
             for id in ids {
                 let c = &self.cold[*id as usize];
                 if c.start == start
+                    && self.hot[*id as usize].next == next
                     && c.steps.len() == steps.len()
                     && c.steps.iter().zip(steps).all(|(a, b)| same(a, b))
                 {
@@ -139,7 +213,8 @@ impl Segments {
                 }
             }
         }
-        let (hot, end, traits) = Hot::of(steps, start);
+        let (mut hot, end, traits) = Hot::of(steps, start);
+        hot.next = next;
         let id = self.hot.len() as u32;
         self.hot.push(hot);
         self.cold.push(Cold { start, end, steps: steps.into(), traits });
@@ -147,9 +222,15 @@ impl Segments {
         (id, end, traits)
     }
 
-    /// A segment's steps.
-    pub(crate) fn steps(&self, id: u32) -> &[Step] {
-        self.cold.get(id as usize).map_or(&[], |c| &c.steps)
+    /// A segment and those that hang on it.
+    fn from(&self, id: u32) -> impl Iterator<Item = u32> {
+        let next = |id: &u32| self.hot.get(*id as usize).map(|h| h.next).filter(|id| *id != 0);
+        std::iter::successors(Some(id), next)
+    }
+
+    /// The steps of a segment and of those that hang on it.
+    pub(crate) fn steps(&self, id: u32) -> impl Iterator<Item = &Step> {
+        self.from(id).filter_map(|id| self.cold.get(id as usize)).flat_map(|c| &c.steps)
     }
 
     /// Asks for a segment's line.
@@ -158,52 +239,66 @@ impl Segments {
         crate::classifier::prefetch(self.hot.as_ptr().wrapping_add(id as usize));
     }
 
-    /// Whether what the segment found is still so at generation `now`, when it was so at `then`. `added` says
-    /// the generation of the latest add to a table.
+    /// Whether what the segment found, and those that hang on it, is still so at generation `now`, when it was so at
+    /// `then`. `added` says the generation of the latest add to a table.
     pub(crate) fn holds(&mut self, id: u32, then: u32, now: u32, added: &[u32; 256], view: &impl Validity) -> bool {
-        let Some(hot) = self.hot.get_mut(id as usize) else { return false };
-        if hot.table.is_some_and(|t| added[usize::from(t.0)] > then) {
-            return false;
-        }
-        let cold = &self.cold[id as usize];
-        // More than one lookup in a segment is rare.
-        let ok = cold.steps.iter().all(|s| match s {
-            Step::Lookup(t, hit) => {
-                added[usize::from(t.0)] <= then && (hot.checked == now || hit.is_none_or(|h| view.holds(h)))
+        let mut id = id;
+        while id != 0 {
+            let (Some(hot), Some(cold)) = (self.hot.get_mut(id as usize), self.cold.get(id as usize)) else {
+                return false;
+            };
+            if hot.table.is_some_and(|t| added[usize::from(t.0)] > then) {
+                return false;
             }
-            _ => true,
-        });
-        if ok {
+            // More than one lookup in a segment is rare.
+            let ok = cold.steps.iter().all(|s| match s {
+                Step::Lookup(t, hit) => {
+                    added[usize::from(t.0)] <= then && (hot.checked == now || hit.is_none_or(|h| view.holds(h)))
+                }
+                _ => true,
+            });
+            if !ok {
+                return false;
+            }
             hot.checked = now;
+            id = hot.next;
         }
-        ok
+        true
     }
 
     /// Asks for the counter that a segment will be counted on.
     #[inline]
     pub(crate) fn prefetch_counter<'v>(&self, id: u32, view: impl View<'v>) {
-        if let Some(hot) = self.hot.get(id as usize)
-            && hot.stats != NO_STATS
-        {
+        let Some(hot) = self.hot.get(id as usize) else { return };
+        if hot.stats != NO_STATS {
             view.prefetch_count(hot.stats);
+        }
+        if hot.next != 0 {
+            self.prefetch(hot.next);
         }
     }
 
-    /// Carries out a plain segment on frames of one kind, whose upper layer is `l4`: counts, edits. Where they go if
-    /// this is their walk's end, else [`LEAVE`].
+    /// Carries out a plain segment and those that hang on it on frames of one kind, whose upper layer is `l4`: counts,
+    /// edits. Where the frames go if this is their walk's end, else [`LEAVE`].
     #[inline]
     pub(crate) fn run(&mut self, id: u32, frames: &mut [Frame], l4: u8) -> Fate {
-        let Some(hot) = self.hot.get_mut(id as usize) else { return LEAVE };
-        if hot.packets == 0 {
-            self.dirty.push(id);
+        let mut id = id;
+        loop {
+            let Some(hot) = self.hot.get_mut(id as usize) else { return LEAVE };
+            if hot.packets == 0 {
+                self.dirty.push(id);
+            }
+            hot.packets += frames.len() as u32;
+            hot.bytes += frames.iter().map(|f| f.len() as u32).sum::<u32>();
+            if hot.micros_used > 0 {
+                let micros = hot.micros.get(..usize::from(hot.micros_used)).unwrap_or(&[]);
+                frames.iter_mut().for_each(|f| micro::execute(f, l4, micros));
+            }
+            if hot.next == 0 {
+                return hot.fate;
+            }
+            id = hot.next;
         }
-        hot.packets += frames.len() as u32;
-        hot.bytes += frames.iter().map(|f| f.len() as u32).sum::<u32>();
-        if hot.micros_used > 0 {
-            let micros = hot.micros.get(..usize::from(hot.micros_used)).unwrap_or(&[]);
-            frames.iter_mut().for_each(|f| micro::execute(f, l4, micros));
-        }
-        hot.fate
     }
 
     /// Writes what was gathered.
@@ -238,6 +333,7 @@ impl Hot {
             micros_used: 0,
             drop: None,
             table: None,
+            next: 0,
         };
         let mut traits = Traits { plain: start.is_some(), decrements: false, covered: false, ends: false };
         let mut runner = start;

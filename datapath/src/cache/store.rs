@@ -1,15 +1,17 @@
-//! The cache's storage: one line for an entry whose mask touches the first words of the key only.
+//! The cache itself: what it holds for whom, and for how long.
 
-use super::judge::Judge;
-use super::key::COMPACT;
+use super::entry::{Found, Ids, PACKED, Packing, Places, SEGMENTS};
+use super::judge::{Judge, Verdict};
+use super::key::{COMPACT, is_received};
 use super::micro::Runner;
-use super::record::{CachedHit, Step};
+use super::record::{CachedHit, MOST_STEPS, Step};
 use super::segment::Segments;
-use crate::checksum::SCTP_OFFSET;
-use crate::frame::PartialChecksum;
 use crate::key::{FlowKey, word};
-use ofproto::ids::TableId;
+use ofproto::ids::{PortNo, TableId};
 use smallvec::SmallVec;
+
+/// The generation of an entry that was found stale.
+const VOID: u32 = 0;
 
 /// How a cache fares.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,85 +64,28 @@ pub trait Validity {
     fn epoch(&self) -> u64;
     /// The version of the latest add to a table.
     fn last_add(&self, table: TableId) -> u64;
+    /// The version of the latest change of a table's entries, adds included.
+    fn last_change(&self, table: TableId) -> u64;
     /// Whether the entry is still what this version holds.
     fn holds(&self, hit: CachedHit) -> bool;
-}
-
-/// Segments of a walk, 0 behind the last one.
-pub(crate) type Ids = [u32; MOST_SEGMENTS];
-/// Segments that an entry has room for; what follows is part of the last one.
-pub(crate) const MOST_SEGMENTS: usize = 5;
-
-/// Words of an entry before its key: generation and first segment, then two segments each.
-const HEAD: usize = 3;
-/// Words of a cache line.
-const LINE: usize = 8;
-/// Bit of the first segment's number: the walk must be replayed step by step.
-const STEPWISE: u32 = 1 << 31;
-/// The walk decrements a TTL.
-const DECREMENTS: u32 = 1 << 30;
-/// It changes what the upper layer's checksum covers.
-const COVERED: u32 = 1 << 29;
-/// Bits of the first segment's number.
-const NUMBER: u32 = COVERED - 1;
-/// A TTL above this survives every walk that is compiled.
-const LIVELY: u8 = 32;
-/// What is left of the first word of an entry that was found stale.
-const VOID: u64 = 0xffff_ffff;
-
-/// A walk that the cache knew: the entry's words as they stand there, taken apart when they are used. Built from parts
-/// it would wait, at each move, for the narrow stores.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Found([u64; HEAD]);
-
-impl Found {
-    /// Nothing was found: an entry's generation is never 0.
-    pub(crate) const NOT: Self = Self([0; HEAD]);
-
-    /// Whether something was found.
-    #[inline]
-    pub(crate) const fn is_some(&self) -> bool {
-        self.0[0] != 0
-    }
-
-    /// The walk's segments.
-    #[inline]
-    pub(crate) const fn ids(&self) -> Ids {
-        let [a, b, c] = self.0;
-        [a as u32 & NUMBER, (b >> 32) as u32, b as u32, (c >> 32) as u32, c as u32]
-    }
-
-    /// Whether its segments can be run on a frame with this offload work and this TTL.
-    #[inline]
-    pub(crate) fn runs(&self, checksum: Option<PartialChecksum>, ttl: impl FnOnce() -> u8) -> bool {
-        let first = self.0[0] as u32;
-        first & STEPWISE == 0
-            && (first & DECREMENTS == 0 || ttl() > LIVELY)
-            // A packet's SCTP checksum, or what looks like one, is finished at once.
-            && checksum.is_none_or(|c| first & COVERED == 0 && c.offset != SCTP_OFFSET)
-    }
 }
 
 /// A worker's cache.
 #[derive(Debug)]
 pub struct Cache {
-    words: Box<[u64]>,
-    /// Words to skip so that entries begin with a line.
-    skip: usize,
-    /// Lines in all, a power of two.
-    lines: usize,
-    /// Entries of a set stand behind each other; so many words each.
-    stride: usize,
-    /// Sets less one.
-    set_mask: usize,
+    /// Entries of packed keys, and of others.
+    packed: Places,
+    wide: Places,
+    /// Segments that are kept.
+    most_segments: usize,
     /// The words of the key that the mask touches, and the mask's bits there.
     touched: Vec<(usize, u64)>,
     /// The same of a compact key.
     compact: Option<[u64; COMPACT]>,
+    packing: Option<Packing>,
     mask: FlowKey,
     /// What the pipeline's rules look at beyond their matches, as far as packets met them.
     extra: FlowKey,
-    seeds: [u64; 4],
     draws: u64,
     generation: u32,
     /// Counts how often everything was forgotten: what was found before is void.
@@ -149,9 +94,11 @@ pub struct Cache {
     floor: u32,
     version: u64,
     epoch: u64,
-    /// Per table the generation of the latest add, the version it had, and whether a walk came through.
+    /// Per table the generation of the latest add, the versions that it and the latest change had, and whether a walk
+    /// came through.
     added: Box<[u32; 256]>,
     last_add: Box<[u64; 256]>,
+    last_change: Box<[u64; 256]>,
     used: Vec<TableId>,
     pub(crate) segments: Segments,
     /// Whether it pays, as far as the current windows tell.
@@ -160,31 +107,25 @@ pub struct Cache {
     pub stats: CacheStats,
 }
 
-#[inline]
-fn fold(a: u64, b: u64) -> u64 {
-    let p = u128::from(a) * u128::from(b);
-    p as u64 ^ (p >> 64) as u64
-}
-
 impl Cache {
-    /// A cache of at least `entries` entries of compact keys. `seed` keys its hash.
-    pub fn new(entries: usize, seed: u64) -> Self {
+    /// A cache of at least `entries` entries of packed keys, which become up to `most` if more are needed, and as many
+    /// of others. `seed` keys its hash.
+    pub fn new(entries: usize, most: usize, seed: u64) -> Self {
         let lines = entries.next_power_of_two().max(64);
-        let words = vec![0u64; lines * LINE + LINE].into_boxed_slice();
-        let skip = words.as_ptr().align_offset(64).min(LINE);
-        crate::sys::huge_pages(&words);
-        let s = |n: u64| fold(seed ^ 0x9e37_79b9_7f4a_7c15, 0xd6e8_feb8_6659_fd93 ^ n << 17) | 1;
+        let most = most.next_power_of_two().clamp(lines, SEGMENTS / 2);
+        let stride = Places::stride_for(PACKED);
+        let mut packed = Places::new(most * stride, stride, seed);
+        packed.limit(lines / 2);
+        let stride = Places::stride_for(COMPACT);
         Self {
-            words,
-            skip,
-            lines,
-            stride: LINE,
-            set_mask: lines / 2 - 1,
+            packed,
+            wide: Places::new(lines * stride, stride, !seed),
+            most_segments: (2 * lines + 1024).min(SEGMENTS - MOST_STEPS),
             touched: Vec::new(),
             compact: Some([0; COMPACT]),
+            packing: Packing::new(&[0; COMPACT]),
             mask: FlowKey::default(),
             extra: FlowKey::default(),
-            seeds: [s(1), s(2), s(3), s(4)],
             draws: seed | 1,
             generation: 1,
             era: 0,
@@ -193,6 +134,7 @@ impl Cache {
             epoch: 0,
             added: Box::new([0; 256]),
             last_add: Box::new([0; 256]),
+            last_change: Box::new([0; 256]),
             used: Vec::new(),
             segments: Segments::new(seed),
             judge: Judge::new(lines),
@@ -206,8 +148,14 @@ impl Cache {
             return;
         }
         self.version = now.version();
+        let other = self.epoch != now.epoch();
+        let changed = (0..self.used.len()).fold(false, |any, i| self.has_changed(self.used[i], now) | any);
+        if !(other || changed) {
+            // All that was remembered holds as it did.
+            return;
+        }
         self.next_generation();
-        if self.epoch != now.epoch() {
+        if other {
             self.epoch = now.epoch();
             self.floor = self.generation;
             self.set_mask(&mask());
@@ -217,11 +165,21 @@ impl Cache {
         }
     }
 
+    /// Takes note of a table's changes. Whether there were any since the last look.
+    fn has_changed(&mut self, table: TableId, now: &impl Validity) -> bool {
+        let last = now.last_change(table);
+        // That of a version to come is noted before that is published: it is looked at again.
+        let seen = if last > self.version { u64::MAX } else { last };
+        let before = std::mem::replace(&mut self.last_change[usize::from(table.0)], seen);
+        before != seen || seen == u64::MAX
+    }
+
     fn next_generation(&mut self) {
         self.generation = self.generation.wrapping_add(1);
         if self.generation == 0 {
             // Four thousand million versions on: begin anew.
-            self.words.fill(0);
+            self.packed.forget();
+            self.wide.forget();
             self.added.fill(0);
             self.generation = 1;
             self.floor = 1;
@@ -250,22 +208,16 @@ impl Cache {
             return;
         }
         self.mask = mask;
-        self.touched = mask.0.iter().enumerate().filter(|(_, m)| **m != 0).map(|(i, m)| (i, *m)).collect();
+        let touched = mask.0.into_iter().enumerate().filter(|(w, m)| *m != 0 && is_received(*w));
+        self.touched = touched.collect();
         self.compact = self
             .touched
             .iter()
             .all(|(w, _)| *w < COMPACT)
             .then(|| [mask.0[0], mask.0[1], mask.0[2], mask.0[3], mask.0[4]]);
+        self.packing = self.compact.as_ref().and_then(Packing::new);
         let n = if self.compact.is_some() { COMPACT } else { self.touched.len() };
-        let stride = (HEAD + n).next_multiple_of(LINE);
-        if stride != self.stride {
-            // Old entries would be read at the wrong places.
-            self.words.fill(0);
-            self.stride = stride;
-            let sets = self.lines / (2 * stride / LINE);
-            let sets = if sets.is_power_of_two() { sets } else { sets.next_power_of_two() / 2 };
-            self.set_mask = sets.max(1) - 1;
-        }
+        self.wide.set_stride(Places::stride_for(n));
         self.clear();
     }
 
@@ -289,6 +241,12 @@ impl Cache {
         self.compact
     }
 
+    /// How keys of packets from a port are packed, if they can be.
+    #[inline]
+    pub(crate) fn packing(&self, port: PortNo) -> Option<Packing> {
+        self.packing?.of_port(port)
+    }
+
     /// The words of the key, and the mask there, of keys that aren't compact.
     pub(crate) fn touched(&self) -> &[(usize, u64)] {
         &self.touched
@@ -306,11 +264,18 @@ impl Cache {
     /// Whether the next `n` packets should be looked up at all.
     #[inline]
     pub(crate) fn pays(&mut self, n: usize) -> bool {
-        let pays = self.judge.pays(n);
-        if !pays {
-            self.stats.bypassed += n as u64;
+        match self.judge.pays(n) {
+            Verdict::Pays => true,
+            Verdict::TooSmall => {
+                let grown = self.packed.grow();
+                self.judge.grown(grown);
+                true
+            }
+            Verdict::Past => {
+                self.stats.bypassed += n as u64;
+                false
+            }
         }
-        pays
     }
 
     /// A packet's walk could not be remembered, however much room there is.
@@ -318,55 +283,42 @@ impl Cache {
         self.judge.refused();
     }
 
-    /// Where a key's set begins.
+    #[inline]
+    const fn places<const N: usize>(&self) -> &Places {
+        if N == PACKED { &self.packed } else { &self.wide }
+    }
+
+    #[inline]
+    const fn places_mut<const N: usize>(&mut self) -> &mut Places {
+        if N == PACKED { &mut self.packed } else { &mut self.wide }
+    }
+
+    /// Where a key's set begins. `N`, here and below, is the length of the key, or 0 for one of any length that is not
+    /// compact.
     #[inline]
     pub(crate) fn place<const N: usize>(&self, key: &[u64]) -> usize {
-        let [a, b, c, d] = self.seeds;
-        let h = if N == COMPACT && key.len() == COMPACT {
-            let x = fold(key[0] ^ a, key[1] ^ b);
-            let y = fold(key[2] ^ c, key[3] ^ d);
-            fold(x ^ key[4], y ^ b)
-        } else {
-            key.iter().fold(a, |h, k| fold(h ^ k, b).wrapping_add(c))
-        };
-        self.skip + (h as usize & self.set_mask) * 2 * self.stride
+        self.places::<N>().place::<N>(key)
     }
 
     /// Asks for a set's lines.
     #[inline]
-    pub(crate) fn prefetch(&self, place: usize) {
-        let at = self.words.as_ptr().wrapping_add(place);
-        crate::classifier::prefetch(at);
-        crate::classifier::prefetch(at.wrapping_add(self.stride));
-    }
-
-    #[inline]
-    fn way<const N: usize>(&self, place: usize, key: &[u64]) -> Option<usize> {
-        for at in [place, place + self.stride] {
-            let Some(entry) = self.words.get(at..at + HEAD + key.len()) else { continue };
-            let same = if N == COMPACT && key.len() == COMPACT {
-                (0..COMPACT).fold(0, |d, i| d | entry[HEAD + i] ^ key[i]) == 0
-            } else {
-                entry[HEAD..] == *key
-            };
-            if same && (entry[0] >> 32) as u32 >= self.floor {
-                return Some(at);
-            }
-        }
-        None
+    pub(crate) fn prefetch<const N: usize>(&self, place: usize) {
+        self.places::<N>().prefetch::<N>(place);
     }
 
     /// What was remembered for this key, if it still holds.
     #[inline(always)]
     pub(crate) fn find<const N: usize>(&mut self, place: usize, key: &[u64], now: &impl Validity) -> Found {
-        let Some(at) = self.way::<N>(place, key) else { return Found::NOT };
-        let entry = &self.words[at..at + HEAD];
-        let found = Found([entry[0], entry[1], entry[2]]);
-        let made = (entry[0] >> 32) as u32;
-        if made != self.generation && !self.renew(at, made, &found.ids(), now) {
-            return Found::NOT;
+        for at in self.places::<N>().ways::<N>(place) {
+            let (same, found) = self.places::<N>().entry::<N>(at, key);
+            if same && found.generation() >= self.floor {
+                if found.generation() != self.generation && !self.renew::<N>(at, found, now) {
+                    return Found::NOT;
+                }
+                return found;
+            }
         }
-        found
+        Found::NOT
     }
 
     /// Counts packets that were served from here.
@@ -379,15 +331,13 @@ impl Cache {
     /// Whether an entry of an earlier generation still holds; it is then of this one.
     #[cold]
     #[inline(never)]
-    fn renew(&mut self, at: usize, made: u32, ids: &Ids, now: &impl Validity) -> bool {
+    fn renew<const N: usize>(&mut self, at: usize, found: Found, now: &impl Validity) -> bool {
+        let made = found.generation();
         let (added, generation) = (&self.added, self.generation);
         let segments = &mut self.segments;
+        let ids = found.ids();
         let ok = ids.iter().take_while(|id| **id != 0).all(|id| segments.holds(*id, made, generation, added, now));
-        if ok {
-            self.words[at] = u64::from(generation) << 32 | self.words[at] & 0xffff_ffff;
-        } else {
-            self.words[at] &= VOID;
-        }
+        self.places_mut::<N>().renew(at, if ok { generation } else { VOID });
         ok
     }
 
@@ -397,20 +347,22 @@ impl Cache {
     #[cold]
     #[inline(never)]
     pub(crate) fn room<const N: usize>(&mut self, place: usize, key: &[u64], now: &impl Validity) -> Option<usize> {
-        let ways = [place, place + self.stride];
+        let ways = self.places::<N>().ways::<N>(place);
         let (mut fresh, mut stale) = (None, None);
         let mut known = false;
         for at in ways {
-            let Some(entry) = self.words.get(at..at + HEAD + key.len()) else { continue };
-            let (first, same) = (entry[0], entry[HEAD..] == *key);
-            let made = (first >> 32) as u32;
+            let (same, found) = self.places::<N>().entry::<N>(at, key);
+            let made = found.generation();
             if made >= self.floor {
-                let ids = Found([first, entry[1], entry[2]]).ids();
-                if made == self.generation || self.renew(at, made, &ids, now) {
+                if self.places::<N>().is_lost::<N>(at, place, key.len()) {
+                    fresh = Some(at);
+                    continue;
+                }
+                if made == self.generation || self.renew::<N>(at, found, now) {
                     continue;
                 }
                 stale = Some(at);
-            } else if made == 0 && first != 0 {
+            } else if made == VOID && found.is_some() {
                 // Two entries of one key may not be.
                 known |= same;
                 stale = if same { Some(at) } else { stale.or(Some(at)) };
@@ -431,7 +383,7 @@ impl Cache {
             return fresh;
         }
         self.draws = self.draws.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
-        let chance = self.judge.full();
+        let chance = self.judge.full(N == PACKED);
         ((self.draws >> 32) as u32 <= chance).then(|| ways[(self.draws >> 31 & 1) as usize])
     }
 
@@ -441,49 +393,29 @@ impl Cache {
     }
 
     /// Remembers a walk at a place that [`room`](Self::room) gave.
-    pub(crate) fn insert(&mut self, at: usize, key: &[u64], kind: u32, steps: &[Step], now: &impl Validity) {
-        if self.segments.len() > self.lines + 1024 {
+    pub(crate) fn insert<const N: usize>(
+        &mut self,
+        at: usize,
+        key: &[u64],
+        kind: u32,
+        steps: &[Step],
+        now: &impl Validity,
+    ) {
+        if self.segments.len() > self.most_segments {
             self.clear();
         }
-        let mut runner = Runner::new(kind);
-        let (mut ids, mut n) = ([0u32; MOST_SEGMENTS], 0);
-        let (mut plain, mut decrements, mut covered, mut ended) = (runner.is_some(), false, false, false);
-        let mut from = 0;
-        while from < steps.len() {
-            // The next lookup, unless this is the last place.
-            let to = if n + 1 == MOST_SEGMENTS {
-                steps.len()
-            } else {
-                let next = steps[from + 1..].iter().position(|s| matches!(s, Step::Lookup(..)));
-                next.map_or(steps.len(), |i| from + 1 + i)
-            };
-            let (id, end, traits) = self.segments.intern(runner, &steps[from..to]);
-            plain &= traits.plain && !ended;
-            ended |= traits.ends;
-            decrements |= traits.decrements;
-            covered |= traits.covered;
-            (runner, ids[n]) = (end, id);
-            n += 1;
-            from = to;
-        }
-        if n == 0 {
-            return;
-        }
+        let Some((ids, traits)) = self.segments.chain(Runner::new(kind), steps) else { return };
         for s in steps {
             if let Step::Lookup(table, _) = s
                 && !self.used.contains(table)
             {
                 self.used.push(*table);
+                self.has_changed(*table, now);
                 self.look_at(*table, now);
             }
         }
-        let bit = |set, bit| if set { bit } else { 0 };
-        let first = ids[0] | bit(!plain, STEPWISE) | bit(decrements, DECREMENTS) | bit(covered, COVERED);
-        let Some(entry) = self.words.get_mut(at..at + HEAD + key.len()) else { return };
-        entry[0] = u64::from(self.generation) << 32 | u64::from(first);
-        entry[1] = u64::from(ids[1]) << 32 | u64::from(ids[2]);
-        entry[2] = u64::from(ids[3]) << 32 | u64::from(ids[4]);
-        entry[HEAD..].copy_from_slice(key);
+        let found = Found::new(self.generation, ids, traits.plain, traits.decrements, traits.covered);
+        self.places_mut::<N>().put(at, found, key);
         self.stats.inserts += 1;
     }
 

@@ -496,6 +496,7 @@ impl Control {
         if let Some(slot) = shared.slab.slot(index, self.writer.guard()) {
             slot.set_removed(version);
         }
+        shared.note_change(version);
         if clause {
             // What was found by it is found no longer, though the entries found are still there.
             shared.note_add(version);

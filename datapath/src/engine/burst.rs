@@ -3,7 +3,9 @@
 //! Frames leave in the order in which they came: what a hit sends waits until the packets before it are done,
 //! and what is counted is written before anything is sent.
 
-use crate::cache::{COMPACT, Cache, FAST, Fate, Found, GONE, LEAVE, LONGEST, Recorder, Validity};
+use crate::cache::{
+    COMPACT, Cache, FAST, Fate, Found, GONE, LEAVE, LONGEST, PACKED, Packing, Recorder, Step, Validity,
+};
 use crate::cache::{extract, kind, project, replay, way_out};
 use crate::classifier::prefetch;
 use crate::frame::Frame;
@@ -38,19 +40,31 @@ pub(crate) struct FastPath {
     pub(crate) compiled: u64,
 }
 
-/// The keys of a burst: compact, or else so many words each.
+/// The keys of a burst: packed or, where that can't be, compact; or else so many words each.
 #[derive(Debug)]
 struct Keys {
+    packed: [[u64; PACKED]; BURST],
+    /// Bit by bit the packets that have a compact key though others have packed ones.
+    loose: u32,
     compact: [[u64; COMPACT]; BURST],
     wide: Vec<u64>,
     words: usize,
 }
 
 impl Keys {
-    /// The key of a packet; `N` is [`COMPACT`], or 0 for keys of other lengths.
+    /// The key of a packet; `N` is its length, or 0 for keys of lengths that change.
     #[inline]
     fn get<const N: usize>(&self, i: usize) -> &[u64] {
-        if N == COMPACT { &self.compact[i] } else { &self.wide[i * self.words..(i + 1) * self.words] }
+        match N {
+            PACKED => &self.packed[i],
+            COMPACT => &self.compact[i],
+            _ => &self.wide[i * self.words..(i + 1) * self.words],
+        }
+    }
+
+    #[inline]
+    const fn is_loose(&self, i: usize) -> bool {
+        self.loose >> i & 1 != 0
     }
 }
 
@@ -86,11 +100,14 @@ fn port_key(in_port: PortNo) -> FlowKey {
 }
 
 impl FastPath {
-    pub(crate) fn new(entries: usize, seed: u64) -> Self {
+    /// With a cache of at least `entries` entries, which become up to `most`.
+    pub(crate) fn new(entries: usize, most: usize, seed: u64) -> Self {
+        let keys =
+            Keys { packed: [[0; PACKED]; BURST], loose: 0, compact: [[0; COMPACT]; BURST], wide: Vec::new(), words: 0 };
         Self {
-            cache: Cache::new(entries, seed),
+            cache: Cache::new(entries, most, seed),
             packet: Packet::new(Frame::default()),
-            keys: Keys { compact: [[0; COMPACT]; BURST], wide: Vec::new(), words: 0 },
+            keys,
             kinds: [0; BURST],
             places: [0; BURST],
             found: [Found::NOT; BURST],
@@ -147,9 +164,15 @@ impl FastPath {
                 continue;
             }
             (self.decided, self.settled) = (0, 0);
-            if self.cache.compact().is_some() {
+            self.twins = 0;
+            if let Some(packing) = self.cache.packing(around.in_port) {
+                self.packed_keys(packing, &mut frames[..n], around.in_port);
+                self.chunk::<PACKED, V, S>(around, &mut frames[..n]);
+            } else if self.cache.compact().is_some() {
+                self.compact_keys(&mut frames[..n], around.in_port);
                 self.chunk::<COMPACT, V, S>(around, &mut frames[..n]);
             } else {
+                self.wide_keys(&mut frames[..n], around.in_port);
                 self.chunk::<0, V, S>(around, &mut frames[..n]);
             }
             self.cache.segments.flush(around.view, around.in_port, around.env.now, around.sink);
@@ -189,36 +212,63 @@ impl FastPath {
         self.settled = self.decided;
     }
 
-    /// Makes the keys of compact length, and looks where in the cache they belong.
+    /// Makes packed keys, and looks where in the cache they belong.
     #[inline]
-    fn compact_keys(&mut self, frames: &mut [Frame], in_port: PortNo) {
-        let mask = self.cache.compact().unwrap_or_default();
-        let mut last = [0; COMPACT];
-        let mut place = 0;
+    fn packed_keys(&mut self, packing: Packing, frames: &mut [Frame], in_port: PortNo) {
+        for frame in &*frames {
+            prefetch(frame.bytes().as_ptr());
+        }
+        self.keys.loose = 0;
+        let (mut last, mut comparable, mut place) = ([0; PACKED], false, 0);
         for (i, frame) in frames.iter_mut().enumerate().take(BURST) {
-            let mut key = [0; COMPACT];
-            if extract(frame.bytes(), in_port.0, &mut key) {
-                self.kinds[i] = (key[word::IN_PORT] >> 32) as u32;
-            } else {
-                let kind = self.parse(frame, in_port);
-                self.kinds[i] = kind;
-                key = std::array::from_fn(|w| project(&self.packet.key, kind, w));
+            let mut whole = [0; COMPACT];
+            if !extract(frame.bytes(), in_port.0, &mut whole) {
+                self.compact_key(i, frame, in_port);
+                self.keys.loose |= 1 << i;
+                comparable = false;
+                continue;
             }
-            let mut differs = 0;
-            for ((k, m), l) in key.iter_mut().zip(mask).zip(last) {
-                *k &= m;
-                differs |= *k ^ l;
-            }
-            if differs == 0 && i > 0 {
+            let key = packing.pack(&whole);
+            self.kinds[i] = (whole[word::IN_PORT] >> 32) as u32;
+            if comparable && key == last {
                 self.twins |= 1 << i;
             } else {
-                place = self.cache.place::<COMPACT>(&key);
-                self.cache.prefetch(place);
-                last = key;
+                place = self.cache.place::<PACKED>(&key);
+                self.cache.prefetch::<PACKED>(place);
+                (last, comparable) = (key, true);
             }
             self.places[i] = place;
-            self.keys.compact[i] = key;
+            self.keys.packed[i] = key;
         }
+    }
+
+    /// Makes the keys of compact length, and looks where in the cache they belong.
+    fn compact_keys(&mut self, frames: &mut [Frame], in_port: PortNo) {
+        for (i, frame) in frames.iter_mut().enumerate().take(BURST) {
+            self.compact_key(i, frame, in_port);
+            if i > 0 && self.keys.compact[i] == self.keys.compact[i - 1] {
+                self.twins |= 1 << i;
+            }
+        }
+    }
+
+    fn compact_key(&mut self, i: usize, frame: &mut Frame, in_port: PortNo) {
+        let mask = self.cache.compact().unwrap_or_default();
+        let mut key = [0; COMPACT];
+        if extract(frame.bytes(), in_port.0, &mut key) {
+            self.kinds[i] = (key[word::IN_PORT] >> 32) as u32;
+        } else {
+            let kind = self.parse(frame, in_port);
+            self.kinds[i] = kind;
+            key = std::array::from_fn(|w| project(&self.packet.key, kind, w));
+        }
+        for (k, m) in key.iter_mut().zip(mask) {
+            *k &= m;
+        }
+        let place = self.cache.place::<COMPACT>(&key);
+        self.cache.prefetch::<COMPACT>(place);
+        self.places[i] = place;
+        self.keys.compact[i] = key;
     }
 
     /// Makes the keys of other lengths, and looks where in the cache they belong.
@@ -231,7 +281,7 @@ impl FastPath {
             let from = self.keys.wide.len();
             self.keys.wide.extend(self.cache.touched().iter().map(|(w, m)| project(&self.packet.key, kind, *w) & m));
             self.places[i] = self.cache.place::<0>(&self.keys.wide[from..]);
-            self.cache.prefetch(self.places[i]);
+            self.cache.prefetch::<0>(self.places[i]);
         }
     }
 
@@ -244,29 +294,51 @@ impl FastPath {
         kind | if frame.len() > LONGEST { TOO_LONG } else { 0 }
     }
 
+    /// What the cache knows of packet `i`.
+    #[inline(always)]
+    fn find<const N: usize>(&mut self, i: usize, now: &impl Validity) -> Found {
+        if N == PACKED && self.keys.is_loose(i) {
+            return self.find_loose(i, now);
+        }
+        self.cache.find::<N>(self.places[i], self.keys.get::<N>(i), now)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn find_loose(&mut self, i: usize, now: &impl Validity) -> Found {
+        self.cache.find::<COMPACT>(self.places[i], self.keys.get::<COMPACT>(i), now)
+    }
+
+    /// Where the walk of packet `i`, which the cache doesn't know, should be remembered.
+    fn room<const N: usize>(&mut self, i: usize, now: &impl Validity) -> Option<usize> {
+        if N == PACKED && self.keys.is_loose(i) {
+            return self.cache.room::<COMPACT>(self.places[i], self.keys.get::<COMPACT>(i), now);
+        }
+        self.cache.room::<N>(self.places[i], self.keys.get::<N>(i), now)
+    }
+
+    /// Remembers the walk of packet `i`.
+    fn insert<const N: usize>(&mut self, i: usize, at: usize, steps: &[Step], now: &impl Validity) {
+        let kind = self.kinds[i];
+        if N == PACKED && self.keys.is_loose(i) {
+            return self.cache.insert::<COMPACT>(at, self.keys.get::<COMPACT>(i), kind, steps, now);
+        }
+        self.cache.insert::<N>(at, self.keys.get::<N>(i), kind, steps, now);
+    }
+
     fn chunk<'v, const N: usize, V: View<'v> + Validity, S: Sink>(
         &mut self,
         around: &mut Around<'_, 'v, V, S>,
         frames: &mut [Frame],
     ) {
         let view = around.view;
-        for frame in &*frames {
-            prefetch(frame.bytes().as_ptr());
-        }
-        self.twins = 0;
-        if N == COMPACT {
-            self.compact_keys(frames, around.in_port);
-        } else {
-            self.wide_keys(frames, around.in_port);
-        }
         let era = self.cache.era;
         for i in 0..frames.len() {
             if self.twins >> i & 1 != 0 {
                 self.found[i] = self.found[i - 1];
                 continue;
             }
-            let key = self.keys.get::<N>(i);
-            self.found[i] = self.cache.find::<N>(self.places[i], key, &view);
+            self.found[i] = self.find::<N>(i, &view);
             for id in self.found[i].ids().into_iter().take_while(|id| *id != 0) {
                 self.cache.segments.prefetch(id);
             }
@@ -292,8 +364,7 @@ impl FastPath {
             }
             if !found.is_some() && walked {
                 // An earlier packet of this burst may have been the first of its flow.
-                let key = self.keys.get::<N>(i);
-                found = self.cache.find::<N>(self.places[i], key, &view);
+                found = self.find::<N>(i, &view);
             }
             if found.is_some() {
                 let n = self.hit(around, frames, i, found);
@@ -301,8 +372,7 @@ impl FastPath {
                 i += n;
             } else {
                 walked = true;
-                let key = self.keys.get::<N>(i);
-                let at = self.cache.room::<N>(self.places[i], key, &view);
+                let at = self.room::<N>(i, &view);
                 self.walk::<N, V, S>(around, frames, i, at);
                 i += 1;
             }
@@ -372,7 +442,7 @@ impl FastPath {
                 let outcome = execute_recorded(view, env, packet, Start::Received, *sink, &mut Unobserved, recording);
                 let (steps, wants) = recorder.finish();
                 if let Some(steps) = steps {
-                    self.cache.insert(at, self.keys.get::<N>(i), kind, &steps, &view);
+                    self.insert::<N>(i, at, &steps, &view);
                 } else if let Some(wants) = wants {
                     self.cache.widen(&wants);
                 } else {

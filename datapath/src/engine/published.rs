@@ -149,6 +149,11 @@ impl Validity for Snapshot<'_> {
     }
 
     #[inline]
+    fn last_change(&self, table: TableId) -> u64 {
+        Snapshot::last_change(self, table)
+    }
+
+    #[inline]
     fn holds(&self, hit: CachedHit) -> bool {
         self.resolve(named(hit)).is_some()
     }

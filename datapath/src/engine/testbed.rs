@@ -47,6 +47,7 @@ pub(crate) struct TestSwitch {
     pub version: u64,
     pub epoch: u64,
     pub last_add: Vec<u64>,
+    pub last_change: Vec<u64>,
     pub lookups: Vec<Counter>,
     /// What each port dropped; there for every port from the start.
     pub port_drops: BTreeMap<PortNo, PortDrops>,
@@ -72,6 +73,7 @@ impl TestSwitch {
             version: 1,
             epoch: 1,
             last_add: vec![0; usize::from(TABLES)],
+            last_change: vec![0; usize::from(TABLES)],
             lookups: (0..TABLES).map(|_| Counter::new(2)).collect(),
             of,
             shared: Shared::new(SharedConfig::default()),
@@ -118,6 +120,7 @@ impl TestSwitch {
             counter: Counter::new(2),
         };
         self.last_add[usize::from(table)] = self.version;
+        self.last_change[usize::from(table)] = self.version;
         self.tables[usize::from(table)].push(entry);
         self.tables[usize::from(table)].sort_by_key(|e| (std::cmp::Reverse(e.priority), e.index));
         Ok(index)
@@ -130,8 +133,12 @@ impl TestSwitch {
 
     pub fn remove(&mut self, index: u32) {
         self.version += 1;
-        for t in &mut self.tables {
+        for (t, last) in self.tables.iter_mut().zip(&mut self.last_change) {
+            let before = t.len();
             t.retain(|e| e.index != index);
+            if t.len() != before {
+                *last = self.version;
+            }
         }
     }
 
@@ -273,6 +280,9 @@ impl Validity for &TestSwitch {
     }
     fn last_add(&self, table: TableId) -> u64 {
         self.last_add[usize::from(table.0)]
+    }
+    fn last_change(&self, table: TableId) -> u64 {
+        self.last_change[usize::from(table.0)]
     }
     fn holds(&self, hit: CachedHit) -> bool {
         self.tables[usize::from(hit.table.0)].iter().any(|e| e.index == hit.index && e.added == hit.added)

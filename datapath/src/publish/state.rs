@@ -147,6 +147,13 @@ impl<'r> Snapshot<'r> {
         self.domain.table(table).map_or(0, |t| t.last_add())
     }
 
+    /// The version of the latest change to `table`: what held in it at that version holds still. Or a later version, of
+    /// which this view is too early.
+    #[inline]
+    pub fn last_change(&self, table: TableId) -> u64 {
+        self.domain.table(table).map_or(0, |t| t.last_change())
+    }
+
     /// Counts packets and bytes on an entry. Call before transmitting.
     #[inline]
     pub fn count(&self, stats: StatsId, packets: u64, bytes: u64, now: Time) {
