@@ -10,6 +10,7 @@
 mod book;
 mod bundle;
 mod events;
+mod feature_limits;
 mod features;
 mod flows;
 mod groups;

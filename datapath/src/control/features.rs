@@ -5,13 +5,10 @@ use super::{Cause, Control, Op};
 use crate::clock::Time;
 use crate::key::slot;
 use ofproto::Version;
-use ofproto::action::Action;
 use ofproto::error::{ErrorKind, OfError};
 use ofproto::field::{Code, FIELDS, FieldId, FieldInfo};
-use ofproto::flow::FlowMod;
 use ofproto::group::OtherProp;
 use ofproto::ids::TableId;
-use ofproto::instruction::Instruction;
 use ofproto::matching::OxmId;
 use ofproto::table::{FeatureId, TableConfig, TableFeatureProp, TableFeatures};
 use std::sync::Arc;
@@ -206,10 +203,10 @@ impl Control {
                         new.properties =
                             book.features.as_ref().map_or_else(|| able.properties.clone(), |s| s.properties.clone());
                     }
-                    let same = match &self.tables[i].configuration.features {
-                        Some(old) => old.properties == new.properties && old.name == new.name,
-                        None => able.properties == new.properties && able.name == new.name,
-                    };
+                    let old = self.tables[i].configuration.features.as_deref().unwrap_or(&able);
+                    let same = old.properties == new.properties
+                        && old.name == new.name
+                        && (old.metadata_match, old.metadata_write) == (new.metadata_match, new.metadata_write);
                     if !same {
                         let before = Box::new(self.tables[i].configuration.clone());
                         self.tables[i].configuration.features = Some(Arc::new(new));
@@ -322,151 +319,9 @@ impl Control {
         }
         Ok(())
     }
-
-    /// Refuses what a controller has taken from the table's abilities.
-    pub(super) fn check_features(&self, m: &FlowMod) -> Result<(), OfError> {
-        let Some(set) = &self.tables[usize::from(m.table.0)].configuration.features else { return Ok(()) };
-        let miss = m.priority == 0 && m.matching.fields.is_empty();
-        // The `_MISS` twin if it is given, else the plain property.
-        let find = |of: fn(&TableFeatureProp) -> bool| {
-            let plain = set.properties.iter().find(|p| of(p) && !is_miss(p));
-            if miss { set.properties.iter().find(|p| of(p) && is_miss(p)).or(plain) } else { plain }
-        };
-        if let Some(TableFeatureProp::Match(fields)) = find(|p| matches!(p, TableFeatureProp::Match(_))) {
-            for f in &m.matching.fields {
-                // A field that is only there as another's prerequisite need not be listed.
-                let listed = fields.iter().find(|o| o.field == Ok(f.id));
-                let prerequisite = matches!(f.id, FieldId::EthType | FieldId::IpProto | FieldId::VlanVid);
-                if listed.is_none() && !prerequisite {
-                    return Err(OfError::new(
-                        ErrorKind::BadMatchBadField,
-                        f.id.info().name,
-                        format!("table {} does not match on it", m.table),
-                    ));
-                }
-                if f.mask.is_some() && listed.is_some_and(|o| !o.has_mask) {
-                    return Err(OfError::new(
-                        ErrorKind::BadMatchBadMask,
-                        f.id.info().name,
-                        format!("table {} does not match on it with a mask", m.table),
-                    ));
-                }
-            }
-        }
-        for i in &m.instructions {
-            let (ty, actions, apply): (u16, &[Action], bool) = match i {
-                Instruction::GotoTable(t) => {
-                    if let Some(TableFeatureProp::NextTables { tables, .. }) =
-                        find(|p| matches!(p, TableFeatureProp::NextTables { .. }))
-                        && !tables.contains(t)
-                    {
-                        return Err(OfError::new(
-                            ErrorKind::BadInstructionBadTableId,
-                            "table_id",
-                            format!("table {} does not lead to table {t}", m.table),
-                        ));
-                    }
-                    (1, &[], false)
-                }
-                Instruction::WriteMetadata { metadata, mask } => {
-                    if metadata & !set.metadata_write != 0 {
-                        return Err(OfError::new(
-                            ErrorKind::BadInstructionUnsupMetadata,
-                            "metadata",
-                            "bits that the table does not write",
-                        ));
-                    }
-                    if mask & !set.metadata_write != 0 {
-                        return Err(OfError::new(
-                            ErrorKind::BadInstructionUnsupMetadataMask,
-                            "metadata_mask",
-                            "bits that the table does not write",
-                        ));
-                    }
-                    (2, &[], false)
-                }
-                Instruction::WriteActions(l) => (3, l, false),
-                Instruction::ApplyActions(l) => (4, l, true),
-                Instruction::ClearActions => (5, &[], false),
-                Instruction::Meter(_) => (6, &[], false),
-                Instruction::StatTrigger { .. } => (7, &[], false),
-                Instruction::Experimenter { .. } | Instruction::Unknown { .. } => continue,
-            };
-            if let Some(TableFeatureProp::Instructions { ids, .. }) =
-                find(|p| matches!(p, TableFeatureProp::Instructions { .. }))
-                && !ids.iter().any(|i| i.ty == ty)
-            {
-                return Err(OfError::new(
-                    ErrorKind::BadInstructionUnsupInst,
-                    "type",
-                    format!("table {} does not take instruction {ty}", m.table),
-                ));
-            }
-            let types = if apply {
-                find(|p| matches!(p, TableFeatureProp::ApplyActions { .. }))
-            } else {
-                find(|p| matches!(p, TableFeatureProp::WriteActions { .. }))
-            };
-            let fields = if apply {
-                find(|p| matches!(p, TableFeatureProp::ApplySetfield { .. }))
-            } else {
-                find(|p| matches!(p, TableFeatureProp::WriteSetfield { .. }))
-            };
-            for a in actions {
-                if let Some(TableFeatureProp::ApplyActions { ids, .. } | TableFeatureProp::WriteActions { ids, .. }) =
-                    types
-                    && let Some(ty) = action_type(a)
-                    && !ids.iter().any(|i| i.ty == ty)
-                {
-                    return Err(OfError::new(
-                        ErrorKind::BadActionBadType,
-                        "type",
-                        format!("table {} does not take action {ty} there", m.table),
-                    ));
-                }
-                if let Action::SetField(f) = a
-                    && let Some(
-                        TableFeatureProp::ApplySetfield { fields, .. } | TableFeatureProp::WriteSetfield { fields, .. },
-                    ) = fields
-                    && !fields.iter().any(|o| o.field == Ok(f.id))
-                {
-                    return Err(OfError::new(
-                        ErrorKind::BadActionBadSetType,
-                        f.id.info().name,
-                        format!("table {} does not set it there", m.table),
-                    ));
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
-fn action_type(a: &Action) -> Option<u16> {
-    Some(match a {
-        Action::Output { .. } => 0,
-        Action::CopyTtlOut => 11,
-        Action::CopyTtlIn => 12,
-        Action::SetMplsTtl(_) => 15,
-        Action::DecMplsTtl => 16,
-        Action::PushVlan(_) => 17,
-        Action::PopVlan => 18,
-        Action::PushMpls(_) => 19,
-        Action::PopMpls(_) => 20,
-        Action::SetQueue(_) => 21,
-        Action::Group(_) => 22,
-        Action::SetNwTtl(_) => 23,
-        Action::DecNwTtl => 24,
-        Action::SetField(_) => 25,
-        Action::PushPbb(_) => 26,
-        Action::PopPbb => 27,
-        Action::CopyField { .. } => 28,
-        Action::Meter(_) => 29,
-        _ => return None,
-    })
-}
-
-fn is_miss(p: &TableFeatureProp) -> bool {
+pub(super) fn is_miss(p: &TableFeatureProp) -> bool {
     use TableFeatureProp as P;
     match p {
         P::Instructions { miss, .. }
@@ -504,7 +359,8 @@ fn beyond(p: &TableFeatureProp, able: &TableFeatures) -> Option<String> {
         (P::Instructions { ids: a, .. }, P::Instructions { ids: c, .. })
         | (P::WriteActions { ids: a, .. }, P::WriteActions { ids: c, .. })
         | (P::ApplyActions { ids: a, .. }, P::ApplyActions { ids: c, .. }) => ids(a, c),
-        (P::Match(a), P::Match(c)) | (P::Wildcards(a), P::Wildcards(c)) => fields(a, c),
+        // Wildcards may be the same list as the match, masks included (1.3.5 §7.3.5.5.2).
+        (P::Match(a) | P::Wildcards(a), P::Match(c)) => fields(a, c),
         (P::WriteSetfield { fields: a, .. }, P::WriteSetfield { fields: c, .. })
         | (P::ApplySetfield { fields: a, .. }, P::ApplySetfield { fields: c, .. })
         | (P::WriteCopyfield { fields: a, .. }, P::WriteCopyfield { fields: c, .. })

@@ -1,5 +1,6 @@
 //! Control against a naive model, with real threads, and case by case.
 
+mod feature_limits;
 mod features;
 mod learnt;
 mod model;

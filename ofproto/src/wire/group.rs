@@ -2,7 +2,7 @@
 
 use super::{EncodeError, Reader, Writer, action, codes, property, require, unsupported};
 use crate::error::{ErrorKind, OfError};
-use crate::group::{Bucket, GroupCapabilities, GroupDesc, GroupFeatures, GroupMod, GroupStats};
+use crate::group::{Bucket, GroupCapabilities, GroupDesc, GroupFeatures, GroupMod, GroupStats, GroupType};
 use crate::ids::{BucketId, GroupId, PortNo};
 use crate::version::Version;
 
@@ -44,13 +44,13 @@ pub(super) fn encode_group_mod(w: &mut Writer, version: Version, m: &GroupMod) -
             require(bucket.id.is_none(), version, "bucket_id")?;
             require(bucket.other.is_empty(), version, "bucket properties")?;
         }
-        return encode_buckets(w, version, &m.buckets);
+        return encode_buckets(w, version, m.ty, &m.buckets);
     }
     let len_at = w.len();
     w.zeros(4);
     w.u32(m.command_bucket.0);
     let start = w.len();
-    encode_buckets(w, version, &m.buckets)?;
+    encode_buckets(w, version, m.ty, &m.buckets)?;
     super::set_length(w, len_at, start, "bucket array")?;
     property::encode_others(w, &m.properties)
 }
@@ -102,9 +102,9 @@ fn decode_bucket(r: &mut Reader<'_>, version: Version) -> Result<Bucket, OfError
     Ok(bucket)
 }
 
-/// Writes buckets. 1.5's get ids from their places where the model has none, and a property for what
-/// differs from its absence (weight 0, nothing watched).
-fn encode_buckets(w: &mut Writer, version: Version, buckets: &[Bucket]) -> Result<(), EncodeError> {
+/// Writes buckets. 1.5's get ids from their places where the model has none, a weight in select groups, which
+/// live by it, and elsewhere a property for what differs from its absence (weight 0, nothing watched).
+fn encode_buckets(w: &mut Writer, version: Version, ty: GroupType, buckets: &[Bucket]) -> Result<(), EncodeError> {
     for (place, bucket) in buckets.iter().enumerate() {
         let start = w.len();
         w.u16(0);
@@ -120,15 +120,15 @@ fn encode_buckets(w: &mut Writer, version: Version, buckets: &[Bucket]) -> Resul
             let actions = w.len();
             action::encode_list(w, version, &bucket.actions)?;
             super::set_length(w, start + 2, actions, "bucket actions")?;
-            encode_bucket_props(w, bucket)?;
+            encode_bucket_props(w, ty, bucket)?;
         }
         super::set_length(w, start, start, "bucket")?;
     }
     Ok(())
 }
 
-fn encode_bucket_props(w: &mut Writer, bucket: &Bucket) -> Result<(), EncodeError> {
-    if bucket.weight != 0 {
+fn encode_bucket_props(w: &mut Writer, ty: GroupType, bucket: &Bucket) -> Result<(), EncodeError> {
+    if bucket.weight != 0 || ty == GroupType::Select {
         property::encode(w, WEIGHT, |w| {
             w.u16(bucket.weight);
             w.zeros(2);
@@ -176,12 +176,12 @@ pub(super) fn encode_desc(w: &mut Writer, version: Version, m: &GroupDesc) -> Re
     w.u8(0);
     w.u32(m.group.0);
     if version < Version::V15 {
-        encode_buckets(w, version, &m.buckets)?;
+        encode_buckets(w, version, m.ty, &m.buckets)?;
     } else {
         let len_at = w.len();
         w.zeros(8);
         let buckets = w.len();
-        encode_buckets(w, version, &m.buckets)?;
+        encode_buckets(w, version, m.ty, &m.buckets)?;
         super::set_length(w, len_at, buckets, "bucket array")?;
         property::encode_others(w, &m.properties)?;
     }

@@ -241,3 +241,24 @@ fn a_flow_monitor_s_match_is_read_with_and_without_ofp_match_s_head() {
     assert_eq!(request(4, &[0, 1, 0, 4, 0, 0, 0, 0]), Match::any());
     assert_eq!(request(0, &[]), Match::any());
 }
+
+/// In a select group weight 0 (never taken) is said, as the other weights are; elsewhere there is no weight.
+#[test]
+fn a_select_bucket_of_weight_0_says_so() {
+    use crate::group::{Bucket, GroupMod, GroupModCommand, GroupType};
+    use crate::ids::{BucketId, GroupId};
+    for (ty, expected) in [(GroupType::Select, 8), (GroupType::All, 0)] {
+        let m = Message::GroupMod(GroupMod {
+            command: GroupModCommand::Add,
+            ty,
+            group: GroupId(1),
+            command_bucket: BucketId::ALL,
+            buckets: vec![Bucket { id: Some(BucketId(3)), ..Bucket::new(Vec::new()) }],
+            properties: Vec::new(),
+        });
+        let bytes = encode(Version::V15, Xid(1), &m).unwrap();
+        assert_eq!(usize::from(bytes[25]), 8 + expected, "bucket length");
+        assert_eq!(bytes.len(), 24 + 8 + expected);
+        assert_eq!(decode(&bytes).unwrap().1, m);
+    }
+}
