@@ -248,6 +248,29 @@ fields! {
 }
 
 impl FieldId {
+    /// Whether it belongs to the packet's way through the pipeline and not to its headers: only such fields may a
+    /// packet-out of 1.5 say (OpenFlow 1.5.1 §7.3.6).
+    pub const fn is_pipeline(self) -> bool {
+        use FieldId::*;
+        matches!(
+            self,
+            InPort
+                | InPhyPort
+                | Metadata
+                | TunnelId
+                | ActsetOutput
+                | PacketType
+                | PktMark
+                | TunIpv4Src
+                | TunIpv4Dst
+                | TunIpv6Src
+                | TunIpv6Dst
+                | TunFlags
+                | TunGbpId
+                | TunGbpFlags
+        ) || (Reg0 as u8 <= self as u8 && self as u8 <= Xxreg3 as u8)
+    }
+
     /// The table's row for this field.
     pub fn info(self) -> &'static FieldInfo {
         &FIELDS[self as usize]

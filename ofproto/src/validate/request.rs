@@ -213,32 +213,10 @@ pub(super) fn table_mod(m: &TableMod, version: Version) -> Result<(), OfError> {
     Ok(())
 }
 
-/// Pipeline fields of 1.5, which alone a packet-out may say.
-fn is_pipeline_field(id: FieldId) -> bool {
-    use FieldId::*;
-    matches!(
-        id,
-        InPort
-            | InPhyPort
-            | Metadata
-            | TunnelId
-            | ActsetOutput
-            | PacketType
-            | PktMark
-            | TunIpv4Src
-            | TunIpv4Dst
-            | TunIpv6Src
-            | TunIpv6Dst
-            | TunFlags
-            | TunGbpId
-            | TunGbpFlags
-    ) || (Reg0 as u8..=Xxreg3 as u8).contains(&(id as u8))
-}
-
 pub(super) fn packet_out(m: &PacketOut, version: Version) -> Result<(), OfError> {
     if version >= Version::V15 {
         matching(&m.matching, version)?;
-        if let Some(field) = m.matching.fields.iter().find(|f| !is_pipeline_field(f.id)) {
+        if let Some(field) = m.matching.fields.iter().find(|f| !f.id.is_pipeline()) {
             return Err(fault(
                 ErrorKind::BadRequestPipelineFieldsOnly,
                 field.id.info().name,

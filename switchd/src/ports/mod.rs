@@ -175,7 +175,11 @@ impl Drop for PortThread {
 pub fn start() -> io::Result<PortThread> {
     let (commands, inbox) = unbounded();
     let (tell_synced, synced) = bounded(1);
-    let thread = std::thread::Builder::new().name("ports".into()).spawn(move || run(&inbox, &tell_synced))?;
+    let thread = std::thread::Builder::new().name("ports".into()).spawn(move || {
+        // A link's loss is on its way to the fast-failover groups.
+        datapath::worker::wake_promptly();
+        run(&inbox, &tell_synced);
+    })?;
     Ok(PortThread { control: PortControl(commands), synced, thread: Some(thread) })
 }
 

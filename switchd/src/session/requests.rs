@@ -397,17 +397,7 @@ pub(super) fn unknown_experimenter(e: &Experimenter) -> OfError {
 /// A packet-out's pipeline fields: where it came in, and nothing of its headers.
 pub(super) fn check_pipeline(version: Version, pipeline: &Match, host: &dyn Host) -> Result<(), OfError> {
     for field in &pipeline.fields {
-        let pipeline_field = matches!(
-            field.id,
-            FieldId::InPort
-                | FieldId::InPhyPort
-                | FieldId::Metadata
-                | FieldId::TunnelId
-                | FieldId::ActsetOutput
-                | FieldId::PacketType
-        ) || field.id.info().name.starts_with("reg")
-            || field.id.info().name.starts_with("tun_");
-        if !pipeline_field {
+        if !field.id.is_pipeline() {
             return Err(err(
                 ErrorKind::BadRequestPipelineFieldsOnly,
                 field.id.info().name,

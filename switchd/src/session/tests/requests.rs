@@ -189,6 +189,11 @@ fn packet_outs_are_judged_before_they_are_sent() {
     let mut po = packet_out(PortNo(1), BufferId::NONE, FRAME);
     po.matching = po.matching.with(FieldId::EthType, 0x800);
     assert_eq!(b.refused(3, &Message::PacketOut(po)), ErrorKind::BadRequestPipelineFieldsOnly);
+    for field in [FieldId::Metadata, FieldId::TunnelId, FieldId::Xreg4, FieldId::Reg0, FieldId::PktMark] {
+        let mut po = packet_out(PortNo(1), BufferId::NONE, FRAME);
+        po.matching = po.matching.with(field, 9);
+        assert_eq!(b.ask(3, &Message::PacketOut(po)), [], "{field:?}");
+    }
     let mut po = packet_out(PortNo(1), BufferId::NONE, FRAME);
     po.matching = Match::any();
     assert_eq!(b.refused(4, &Message::PacketOut(po)), ErrorKind::BadRequestBadPort);

@@ -1,0 +1,147 @@
+"""How long packets are lost when the port of a fast-failover group's first bucket goes down.
+
+What is judged is that every loss is followed; how fast is printed and written to tests/out/failover.json:
+kernel time stamps of the frames that come out, against the moment of the call that takes the link down, the
+moment it returns, and the moment at which a netlink listener like the switch's hears of it.
+"""
+
+import fcntl
+import json
+import os
+import socket
+import statistics
+import struct
+import sys
+import threading
+import time
+
+import pytest
+from lab import ROOT, Switch, inside, wait_for
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
+LOSSES = 40
+TYPE = 0x88b5
+SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
+SO_TIMESTAMPNS = 35
+
+# Sends numbered frames by eth0, one each 50 us as near as it can.
+SENDER = '''
+import socket, struct, time
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+s.bind(("eth0", 0))
+n, due = 0, time.perf_counter()
+while True:
+    s.send(b"\\x02\\0\\0\\0\\0\\x09\\x02\\0\\0\\0\\0\\x01\\x88\\xb5" + struct.pack("!Q", n) + bytes(40))
+    n += 1
+    due = max(due + 50e-6, time.perf_counter() - 1e-3)
+    while time.perf_counter() < due:
+        pass
+'''
+
+
+class Tap:
+    """The numbered frames that arrive at a host: their numbers and the kernel's time stamps."""
+
+    def __init__(self, host):
+        with inside(host.ns):
+            self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(TYPE))
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        self.socket.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)  # SO_RCVBUFFORCE
+        self.last, self.at, self.first = -1, 0.0, None
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self):
+        while True:
+            try:
+                data, more, _, _ = self.socket.recvmsg(128, 64)
+            except OSError:
+                return
+            number, = struct.unpack_from('!Q', data, 14)
+            at = time.time()
+            for _, kind, value in more:
+                if kind == SO_TIMESTAMPNS:
+                    s, ns = struct.unpack('qq', value)
+                    at = s + ns * 1e-9
+            if self.first is None:
+                self.first = (number, at)
+            self.last, self.at = number, at
+
+
+class Hears:
+    """When the interfaces' netlink group told that a link went down."""
+
+    def __init__(self, ns, index):
+        with inside(ns):
+            self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+            self.socket.bind((0, 1))  # RTMGRP_LINK
+        self.index, self.down = index, None
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self):
+        while True:
+            try:
+                data = self.socket.recv(65536)
+            except OSError:
+                return
+            now, (kind,), (index, flags) = time.time(), struct.unpack_from('H', data, 4), struct.unpack_from('iI', data, 20)
+            # Not running any more (IFF_RUNNING).
+            if kind == 16 and index == self.index and not flags & 0x40 and self.down is None:
+                self.down = now
+
+
+def set_up(control, name, up):
+    """Takes an interface up or down; when the call began and returned."""
+    request = struct.pack('16sH22x', name.encode(), 0)
+    flags, = struct.unpack_from('H', fcntl.ioctl(control, SIOCGIFFLAGS, request), 16)
+    flags = flags | IFF_UP if up else flags & ~IFF_UP
+    began = time.time()
+    fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack('16sH22x', name.encode(), flags))
+    return began, time.time()
+
+
+@pytest.mark.parametrize('whose', ['own', 'peer'])
+def test_fast_failover_follows_every_link_loss(lab, whose):
+    sw, hosts = lab.star(3, addresses=False)
+    for h in hosts:
+        h.run('sysctl -qw net.ipv6.conf.all.disable_ipv6=1')
+    switch = Switch(lab, sw, '--fail-mode', 'secure', ports=['1=s1', '2=s2', '3=s3'])
+    switch.ofctl('add-group', 'group_id=1,type=fast_failover,bucket=watch_port:2,actions=output:2,'
+                 'bucket=watch_port:3,actions=output:3')
+    switch.ofctl('add-flow', 'in_port=1,actions=group:1')
+    two, three = Tap(hosts[1]), Tap(hosts[2])
+    ns, name = (sw, 's2') if whose == 'own' else (hosts[1].ns, 'eth0')
+    with inside(ns):
+        control = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    index = int(lab_index(sw, 's2'))
+    hears = Hears(sw, index)
+    lab.spawn(hosts[0].ns, [sys.executable, '-c', SENDER])
+    rows = []
+    for _ in range(LOSSES):
+        before = two.last
+        wait_for('frames by way of port 2', lambda: two.last > before + 200, 30, 0.005)
+        time.sleep(0.05)
+        three.first = hears.down = None
+        began, returned = set_up(control, name, False)
+        wait_for('frames by way of port 3', lambda: three.first and hears.down, 30, 0.005)
+        number, at = three.first
+        rows.append({'call': returned - began, 'heard': hears.down - began, 'out': at - began,
+                     'gap': at - two.at, 'lost': number - two.last - 1})
+        set_up(control, name, True)
+    figures = {}
+    for key, scale in (('call', 1e3), ('heard', 1e3), ('out', 1e3), ('gap', 1e3), ('lost', 1)):
+        values = sorted(r[key] * scale for r in rows)
+        figures[key] = {'median': round(statistics.median(values), 3), 'max': round(values[-1], 3), 'min': round(values[0], 3)}
+    after = sorted((r['out'] - r['heard']) * 1e3 for r in rows)
+    figures['out - heard'] = {'median': round(statistics.median(after), 3), 'max': round(after[-1], 3), 'min': round(after[0], 3)}
+    print('\n%s interface goes down, %d times, in ms (lost: frames, one each 50 us):' % (whose, LOSSES))
+    for key, value in figures.items():
+        print('  %-12s median %7.3f, %7.3f to %7.3f' % (key, value['median'], value['min'], value['max']))
+    os.makedirs(os.path.join(ROOT, 'tests', 'out'), exist_ok=True)
+    with open(os.path.join(ROOT, 'tests', 'out', 'failover-%s.json' % whose), 'w') as f:
+        json.dump(figures, f, indent=1)
+    assert len(rows) == LOSSES and switch.process.poll() is None
+
+
+def lab_index(ns, name):
+    with inside(ns):
+        return socket.if_nametoindex(name)
