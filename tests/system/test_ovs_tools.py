@@ -112,8 +112,7 @@ def test_bundles_are_all_or_nothing(net, version, tmp_path):
     assert ofctl(version, 'dump-flows').count('priority=') == 2
 
 
-# In 1.3 it expects updates in a form of its own, see ARCHITECTURE.md.
-@pytest.mark.parametrize('version', ['OpenFlow10', 'OpenFlow14'])
+@pytest.mark.parametrize('version', ['OpenFlow10', 'OpenFlow13', 'OpenFlow14'])
 def test_monitor_tells_packets_and_changes(lab, net, version):
     hosts, switch, ofctl = net
     out = os.path.join(lab.dir, 'monitor.log')

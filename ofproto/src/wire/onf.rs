@@ -26,6 +26,8 @@ const BUNDLE_ADD_MESSAGE: u32 = 2301;
 const REQUESTFORWARD: u32 = 2350;
 /// `ONFMP_FLOW_MONITOR`
 const FLOW_MONITOR: u32 = 1870;
+/// `OFPMT_OXM`
+const OFPMT_OXM: u16 = 1;
 
 const ADDED: u16 = 0;
 const DELETED: u16 = 1;
@@ -122,8 +124,8 @@ pub(super) fn decode_bare_match(r: &mut Reader<'_>, length: u16, version: Versio
     Ok(matching)
 }
 
-/// Reads EXT-187's match of a request, which Open vSwitch begins with the type and length of
-/// `ofp_match`. No list of TLVs begins with these bytes and has this length.
+/// Reads EXT-187's match, which Open vSwitch begins with the type and length of `ofp_match`. No list of
+/// TLVs begins with these bytes and has this length.
 fn decode_either_match(r: &mut Reader<'_>, length: u16, version: Version) -> Result<Match, OfError> {
     let [hi, lo] = length.to_be_bytes();
     if length < 4 || !r.rest().starts_with(&[0, 1, hi, lo]) {
@@ -137,7 +139,21 @@ fn decode_either_match(r: &mut Reader<'_>, length: u16, version: Version) -> Res
     Ok(matching)
 }
 
-/// Writes such a match; its length goes into the field at `len_at`.
+/// Writes EXT-187's match of an update as a whole `ofp_match`: so Open vSwitch writes it, and everybody who
+/// is known to read it expects it. The length, without the padding, goes into the field at `len_at`.
+fn encode_whole_match(w: &mut Writer, version: Version, len_at: usize, matching: &Match) -> Result<(), EncodeError> {
+    let start = w.len();
+    w.u16(OFPMT_OXM);
+    let own_len_at = w.len();
+    w.u16(0);
+    oxm::encode_fields(w, version, matching)?;
+    super::set_length(w, own_len_at, start, "match")?;
+    super::set_length(w, len_at, start, "match")?;
+    w.pad8(start);
+    Ok(())
+}
+
+/// Writes a bare match; its length goes into the field at `len_at`.
 pub(super) fn encode_bare_match(
     w: &mut Writer,
     version: Version,
@@ -215,7 +231,7 @@ pub(super) fn decode_updates(r: &mut Reader<'_>, version: Version) -> Result<Vec
     decode_update_list(r, version)
 }
 
-/// Reads updates to the end of `r`. Nicira's have the same layout.
+/// Reads updates to the end of `r`. Nicira's have the same layout, with a bare match.
 pub(super) fn decode_update_list(r: &mut Reader<'_>, version: Version) -> Result<Vec<FlowUpdate>, OfError> {
     let mut list = Vec::new();
     while !r.is_empty() {
@@ -258,7 +274,7 @@ fn decode_update(r: &mut Reader<'_>, version: Version) -> Result<FlowUpdate, OfE
         hard_timeout,
         priority,
         cookie: Cookie(r.u64("cookie")?),
-        matching: decode_bare_match(r, match_len, version)?,
+        matching: decode_either_match(r, match_len, version)?,
         instructions: instruction::decode_list(r, version)?,
     })
 }
@@ -284,7 +300,11 @@ pub(super) fn encode_update(w: &mut Writer, version: Version, m: &FlowUpdate) ->
             w.u8(table.0);
             w.u8(0);
             w.u64(cookie.0);
-            encode_bare_match(w, version, len_at, matching)?;
+            if version == Version::V13 {
+                encode_whole_match(w, version, len_at, matching)?;
+            } else {
+                encode_bare_match(w, version, len_at, matching)?;
+            }
             instruction::encode_list(w, version, instructions)?;
         }
         FlowUpdate::Abbrev(xid) => {
@@ -300,4 +320,47 @@ pub(super) fn encode_update(w: &mut Writer, version: Version, m: &FlowUpdate) ->
         }
     }
     super::set_length(w, start, start, "flow update")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::field::FieldId;
+
+    fn full(matching: Match) -> FlowUpdate {
+        FlowUpdate::Full {
+            event: FlowUpdateEvent::Added,
+            table: TableId(3),
+            idle_timeout: 1,
+            hard_timeout: 2,
+            priority: 5,
+            cookie: Cookie(7),
+            matching,
+            instructions: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn an_update_has_a_whole_ofp_match_and_is_read_with_bare_fields_too() {
+        for (matching, fields) in
+            [(Match::any(), &[][..]), (Match::any().with(FieldId::InPort, 9), &[0x80, 0, 0, 4, 0, 0, 0, 9])]
+        {
+            let update = full(matching);
+            let mut w = Writer::new();
+            encode_update(&mut w, Version::V13, &update).unwrap();
+            let whole = w.into_vec();
+            let len = 4 + fields.len() as u8;
+            assert_eq!(whole[12..14], [0, len], "the length of the match, without its padding");
+            let mut expected = [&[0, 1, 0, len], fields].concat();
+            expected.resize(expected.len().next_multiple_of(8), 0);
+            assert_eq!(whole[24..], expected);
+            let mut bare = [&whole[..24], fields].concat();
+            bare[1] = bare.len() as u8;
+            bare[13] = fields.len() as u8;
+            for bytes in [whole, bare] {
+                let mut r = Reader::new(&bytes);
+                assert_eq!(decode_update_list(&mut r, Version::V13).unwrap(), [update.clone()]);
+            }
+        }
+    }
 }
