@@ -25,7 +25,7 @@ pub fn output(port: u32) -> Vec<Instruction> {
 }
 
 /// The entry of a number: protocol, both addresses and both ports of TCP.
-fn flow(i: u32, command: FlowModCommand, port: u32) -> FlowMod {
+pub(super) fn flow(i: u32, command: FlowModCommand, port: u32) -> FlowMod {
     // Spreads the numbers, as hosts and ports of real traffic are spread.
     let h = i.wrapping_mul(2_654_435_761);
     let matching = Match::any()

@@ -4,6 +4,7 @@
 //! program, which speaks OpenFlow 1.3 through [`ofproto`]. Requests are encoded before the clock starts
 //! and answers are read as headers, so that the switch is what takes the time. Rounds are interleaved.
 
+mod churn;
 mod flows;
 mod packets;
 
@@ -52,6 +53,8 @@ enum Measure {
     Packets,
     /// From a flow-mod to the first packet that it forwards
     Effect,
+    /// Frames lost while 100,000 flow-mods a second are carried out
+    Churn,
 }
 
 /// Which switch.
@@ -80,7 +83,7 @@ const fn less(key: &'static str, title: &'static str, unit: &'static str) -> Fig
     Figure { key, title, unit, more: false }
 }
 
-const FIGURES: [Figure; 26] = [
+const FIGURES: [Figure; 32] = [
     less("echo", "echo, median", "µs"),
     less("barrier", "barrier, median", "µs"),
     less("add_barrier", "add and barrier, median", "µs"),
@@ -99,14 +102,20 @@ const FIGURES: [Figure; 26] = [
     less("large_delete", "delete of all, large table", "ms"),
     less("large_left", "memory left after the delete", "MB"),
     more("pin", "packet-ins", "k/s"),
+    less("pin_cpu", "processor time of a packet-in, drops included", "µs"),
     less("pin_latency", "frame to packet-in, median", "µs"),
     less("react", "frame, packet-in, packet-out, frame", "µs"),
     more("pout", "packet-outs that arrive", "k/s"),
+    less("pout_cpu", "processor time of a packet-out", "µs"),
     less("pout_lost", "packet-outs lost", "%"),
     less("effect", "flow-mod to first frame, median", "µs"),
     less("effect_max", "flow-mod to first frame, most", "µs"),
     less("effect_barrier", "barrier's reply meanwhile, median", "µs"),
     less("stale", "adds not in effect at the barrier", "%"),
+    more("churn", "flow-mods of 100 k/s while forwarding", "k/s"),
+    more("churn_frames", "frames sent meanwhile", "k/s"),
+    less("churn_lost", "of them lost", "frames"),
+    less("churn_late", "of them out of order", "frames"),
 ];
 
 /// One measurement's figures.
@@ -131,6 +140,7 @@ pub fn run(args: &ControlArgs) -> anyhow::Result<()> {
                     Measure::Large => flows::large(&mut lab, args.large),
                     Measure::Packets => packets::packets(&mut lab),
                     Measure::Effect => packets::effect(&mut lab),
+                    Measure::Churn => churn::churn(&mut lab),
                 };
                 out.extend(got.with_context(|| format!("{m:?} of {}", peer.name()))?);
             }

@@ -33,7 +33,7 @@ const PACE: Duration = Duration::from_micros(20);
 const NUMBER_AT: usize = 42;
 
 /// A 60-byte UDP frame with a number in its payload and source port.
-fn frame(number: u64) -> Vec<u8> {
+pub(super) fn frame(number: u64) -> Vec<u8> {
     let mut f = vec![2, 0x99, 0, 0, 2, 0x99, 2, 0x99, 0, 0, 0, 1, 8, 0];
     let mut ip = vec![0x45, 0, 0, 46, 0, 0, 0x40, 0, 64, 17, 0, 0, 10, 99, 0, 1, 10, 99, 0, 2];
     let sum = tools::packet::checksum(&ip);
@@ -46,7 +46,7 @@ fn frame(number: u64) -> Vec<u8> {
 }
 
 /// The number in a frame of [`frame`].
-fn number(frame: &[u8]) -> Option<u64> {
+pub(super) fn number(frame: &[u8]) -> Option<u64> {
     if frame.get(..2)? != [2, 0x99] {
         return None;
     }
@@ -125,18 +125,24 @@ pub fn packets(lab: &mut Lab) -> anyhow::Result<Samples> {
     let source = lab.net.h1.spawn(&words, &[])?;
     thread::sleep(Duration::from_millis(300));
     let mut packet_ins = 0u64;
+    let processor = lab.processor()?;
     let time = lab.client.listen_for(Duration::from_secs(2), |h, _| packet_ins += u64::from(h.ty == ty::PACKET_IN))?;
+    let processor = lab.processor()? - processor;
     drop(source);
     out.push(("pin", packet_ins as f64 / time.as_secs_f64() / 1e3));
+    out.push(("pin_cpu", processor * 1e6 / packet_ins.max(1) as f64));
     let b = lab.client.batch([all(FlowModCommand::Delete, Vec::new())])?;
     lab.client.run(&b)?;
 
     let b = lab.client.batch((0..PACKET_OUTS).map(|i| packet_out(frame(i.into()))))?;
     let before = lab.net.h2.received("eth0")?;
+    let processor = lab.processor()?;
     let time = lab.client.run(&b)?;
     thread::sleep(Duration::from_millis(300));
+    let processor = lab.processor()? - processor;
     let arrived = lab.net.h2.received("eth0")?.saturating_sub(before) as f64;
     out.push(("pout", arrived / time.as_secs_f64() / 1e3));
+    out.push(("pout_cpu", processor * 1e6 / f64::from(PACKET_OUTS)));
     out.push(("pout_lost", (1.0 - arrived / f64::from(PACKET_OUTS)).max(0.0) * 100.0));
     Ok(out)
 }
