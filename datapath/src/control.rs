@@ -31,6 +31,7 @@ pub use stats::DumpId;
 
 use crate::clock::Time;
 use crate::counters::CounterBook;
+use crate::engine::InBand;
 use crate::group::GroupTable;
 use crate::key::FlowKey;
 use crate::meter::MeterTable;
@@ -141,6 +142,7 @@ impl Control {
             config: SwitchSettings { n_tables: n, ..SwitchSettings::default() },
             union_mask: Arc::new(FlowKey::default()),
             union_epoch: 0,
+            in_band: None,
         };
         Self {
             writer: Writer::new(state.clone(), shared, workers),
@@ -212,6 +214,15 @@ impl Control {
         self.state_changed |= before != self.state.config;
         self.behaviours.forget();
         self.finish(now);
+    }
+
+    /// Lets what carries the OpenFlow channel pass beside the flow tables, or nothing any more.
+    pub fn set_in_band(&mut self, now: Time, rules: Option<InBand>) {
+        if self.state.in_band.as_deref() != rules.as_ref() {
+            self.state.in_band = rules.map(Arc::new);
+            self.state_changed = true;
+            self.finish(now);
+        }
     }
 
     /// Carries out everything that `work` does as one change: all of it becomes visible to workers at

@@ -6,6 +6,7 @@
 
 mod burst;
 pub mod counter;
+mod in_band;
 mod port_drops;
 mod published;
 mod shared;
@@ -16,6 +17,7 @@ pub(crate) mod testbed;
 #[cfg(test)]
 mod tests;
 
+pub use in_band::InBand;
 pub use shared::{DropCounts, FailMode, Shared, SharedConfig};
 pub use sink::{Collected, TxSink};
 pub use source::Source;
@@ -25,7 +27,7 @@ use crate::clock::Time;
 use crate::frame::Frame;
 use crate::key::FlowKey;
 use crate::packet::Packet;
-use crate::pipeline::{Env, Outcome, Start, Unobserved, execute};
+use crate::pipeline::{Env, Outcome, Start, Unobserved, View, execute};
 use crate::program::Program;
 use crate::worker::{Engine, TxQueues};
 use burst::{Around, FastPath};
@@ -77,6 +79,9 @@ impl<S: Source> PipelineEngine<S> {
         let view = self.source.adopt();
         let env = Env { now, writer: self.writer, normal: self.shared.normal(), dry: false };
         let mut sink = TxSink { tx: &mut *tx, shared: &self.shared, writer: self.writer };
+        if let Some(rules) = view.in_band() {
+            rules.divert(view, env, in_port, frames, &mut sink);
+        }
         let mut around = Around { view, env, in_port, sink: &mut sink };
         if self.shared.is_standalone() {
             self.way.standalone(&mut around, frames);
@@ -115,7 +120,9 @@ impl<S: Source> PipelineEngine<S> {
     pub fn trace(&mut self, key: FlowKey, frame: Frame, start: Start<'_>, now: Time) -> crate::trace::Trace {
         let view = self.source.adopt();
         let env = Env { now, writer: self.writer, normal: self.shared.normal(), dry: true };
-        crate::trace::trace(view, env, &mut Packet::with_key(frame, with_phy_port(key)), start)
+        let mut packet = Packet::with_key(frame, with_phy_port(key));
+        let aside = matches!(start, Start::Received) && view.in_band().is_some_and(|rules| rules.admits(&packet.key));
+        crate::trace::trace(view, env, &mut packet, if aside { Start::Normal } else { start })
     }
 }
 

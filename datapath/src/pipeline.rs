@@ -25,6 +25,7 @@ pub(crate) use walk::{execute_recorded, metered, remark};
 
 use crate::cache::CachedHit;
 use crate::clock::Time;
+use crate::engine::InBand;
 use crate::engine::counter::Writer;
 use crate::frame::Frame;
 use crate::group::{GroupTable, Liveness};
@@ -192,6 +193,10 @@ pub trait View<'v>: Copy {
     fn miss(self, table: TableId) -> Miss;
     /// Settings.
     fn settings(self) -> Settings;
+    /// What passes beside the tables, if anything does.
+    fn in_band(self) -> Option<&'v InBand> {
+        None
+    }
     /// Groups.
     fn groups(self) -> &'v GroupTable;
     /// Meters.

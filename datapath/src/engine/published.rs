@@ -1,5 +1,6 @@
 //! The real thing: versions published by control, read through [`publish::Reader`](crate::publish::Reader).
 
+use super::InBand;
 use super::source::Source;
 use crate::cache::{CachedHit, Validity};
 use crate::clock::Time;
@@ -62,6 +63,11 @@ impl<'r> View<'r> for Snapshot<'r> {
                 *out = found.map(hit);
             }
         }
+    }
+
+    #[inline]
+    fn in_band(self) -> Option<&'r InBand> {
+        self.state().in_band.as_deref()
     }
 
     fn miss(self, table: TableId) -> Miss {

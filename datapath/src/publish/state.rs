@@ -4,6 +4,7 @@ use super::{Domain, Guard};
 use crate::clock::Time;
 use crate::control::ports::PortTable;
 use crate::counters::{StatsId, WorkerCounters};
+use crate::engine::InBand;
 use crate::engine::counter::Writer;
 use crate::group::GroupTable;
 use crate::key::FlowKey;
@@ -32,6 +33,8 @@ pub struct Published {
     pub union_mask: Arc<FlowKey>,
     /// Counts changes of `union_mask`: a cache keyed by an older mask must be emptied.
     pub union_epoch: u64,
+    /// What passes beside the tables, if the controllers are reached through the switch's own ports.
+    pub in_band: Option<Arc<InBand>>,
 }
 
 /// `OFPC_FRAG_*` (OpenFlow 1.3.5 §7.3.2).

@@ -194,8 +194,10 @@ struct Wake {
 
 impl Wake {
     fn signal(&self) {
-        self.pending.store(true, Ordering::Release);
-        self.event.signal();
+        // Whoever set it before wakes the worker, if it hasn't yet, and the worker then finds all that was sent.
+        if !self.pending.swap(true, Ordering::AcqRel) {
+            self.event.signal();
+        }
     }
 }
 

@@ -186,6 +186,10 @@ impl<E: Engine> State<E> {
         if self.poll.wait(timeout) == 0 {
             return;
         }
+        if self.poll.result(0).readable {
+            // The ring may come after what it announced was taken; unless cleared it would end every wait.
+            self.wake.pending.store(true, Ordering::Release);
+        }
         let mut from = 1;
         for i in 0..self.ports.len() {
             let port = &mut self.ports[i];

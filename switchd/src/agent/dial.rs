@@ -2,13 +2,14 @@
 
 use super::backoff::Backoff;
 use super::identity::explain;
+use super::outbox::Direct;
 use super::tls::{TlsFiles, server_name};
-use super::{DIAL, DialStatus, Standing, note, serve, without_tls};
-use crate::bridge::Handle;
+use super::{DIAL, DialStatus, Introduction, Standing, note, serve, without_tls};
+use crate::bridge::{Event, Handle};
 use crate::config::{ControllerSpec, Target};
 use crate::session::Purpose;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -32,6 +33,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Bytes for T {}
 /// A connection just made.
 struct Dialled {
     stream: Box<dyn Bytes>,
+    /// The socket itself, unless TLS is in between.
+    direct: Option<Direct>,
     /// Our end and the other's, where they have addresses.
     ends: Option<(SocketAddr, SocketAddr)>,
 }
@@ -39,6 +42,7 @@ struct Dialled {
 /// Dials a controller for ever.
 pub(super) async fn keep(
     spec: ControllerSpec,
+    in_band: bool,
     bridge: Handle,
     tls: Option<Arc<TlsFiles>>,
     status: Arc<Mutex<DialStatus>>,
@@ -48,9 +52,13 @@ pub(super) async fn keep(
     loop {
         note(&status, |s| s.attempts += 1);
         let began = Instant::now();
+        if let Some((controller, own)) = spec.in_band().filter(|_| in_band).and_then(|c| Some((c, own_address(c)?))) {
+            // A bridge that has stopped is met below, too.
+            let _ = bridge.send(Event::Way(controller, own)).await;
+        }
         let ended = match dial(&spec, tls.as_deref(), None).await {
             Err(e) => explain(&e),
-            Ok(Dialled { stream, ends }) => {
+            Ok(Dialled { stream, direct, ends }) => {
                 info!(controller = %target, "connected");
                 note(&status, |s| {
                     s.connected = true;
@@ -59,6 +67,8 @@ pub(super) async fn keep(
                 let began = Instant::now();
                 let (tell, told) = oneshot::channel();
                 let standing = Standing { introduced: (spec.auxiliary > 0).then_some(tell), ..Standing::default() };
+                let (peer, purpose) = (target.to_string(), Purpose::Controller);
+                let introduction = Introduction { peer, purpose, standing, direct };
                 let (r, w) = tokio::io::split(stream);
                 let auxiliaries = async {
                     let Ok(main) = told.await else { return std::future::pending().await };
@@ -72,7 +82,7 @@ pub(super) async fn keep(
                     std::future::pending().await
                 };
                 tokio::select! {
-                    () = serve(r, w, target.to_string(), Purpose::Controller, standing, &bridge) => {}
+                    () = serve(r, w, introduction, &bridge) => {}
                     () = auxiliaries => {}
                 }
                 if began.elapsed() >= LASTING {
@@ -105,9 +115,10 @@ async fn keep_auxiliary(
         let began = Instant::now();
         let ended = match dial(&spec, tls.as_deref(), ends).await {
             Err(e) => explain(&e),
-            Ok(Dialled { stream, .. }) => {
+            Ok(Dialled { stream, direct, .. }) => {
                 let (r, w) = tokio::io::split(stream);
-                serve(r, w, spec.target.to_string(), purpose, Standing::default(), &bridge).await;
+                let (peer, standing) = (spec.target.to_string(), Standing::default());
+                serve(r, w, Introduction { peer, purpose, standing, direct }, &bridge).await;
                 if began.elapsed() >= LASTING {
                     backoff.reset();
                 }
@@ -117,6 +128,16 @@ async fn keep_auxiliary(
         let wait = backoff.wait();
         info!(controller = %spec.target, ?purpose, reason = ended, ?wait, "no auxiliary connection; dialling again");
         tokio::time::sleep(wait).await;
+    }
+}
+
+/// The address from which the kernel would send to a controller now; sends nothing.
+fn own_address(controller: SocketAddrV4) -> Option<Ipv4Addr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    socket.connect(controller).ok()?;
+    match socket.local_addr().ok()? {
+        SocketAddr::V4(own) => Some(*own.ip()),
+        SocketAddr::V6(_) => None,
     }
 }
 
@@ -145,7 +166,7 @@ async fn dial_on(
     let at = match &spec.target {
         Target::Unix(path) => {
             let stream = UnixStream::connect(path).await?;
-            return Ok(Dialled { stream: Box::new(stream), ends: None });
+            return Ok(Dialled { direct: Direct::of(&stream), stream: Box::new(stream), ends: None });
         }
         Target::Tcp(at) | Target::Tls(at) => at,
     };
@@ -161,10 +182,10 @@ async fn dial_on(
     stream.set_nodelay(true)?;
     let ends = Some((stream.local_addr()?, stream.peer_addr()?));
     if matches!(spec.target, Target::Tcp(_)) {
-        return Ok(Dialled { stream: Box::new(stream), ends });
+        return Ok(Dialled { direct: Direct::of(&stream), stream: Box::new(stream), ends });
     }
     let tls = tls.ok_or_else(|| without_tls(&spec.target))?;
     let stream = tls.connector().connect(server_name(&at.host), stream).await?;
     tls.admit(stream.get_ref().1.peer_certificates(), spec.name.as_ref())?;
-    Ok(Dialled { stream: Box::new(stream), ends })
+    Ok(Dialled { direct: None, stream: Box::new(stream), ends })
 }

@@ -1,9 +1,10 @@
 //! Listeners: whoever comes is a visitor until it behaves as a controller.
 
 use super::identity::explain;
+use super::outbox::Direct;
 use super::places::{MAX_ACCEPTED, Places, Seldom};
 use super::tls::TlsFiles;
-use super::{DIAL, Standing, serve, without_tls};
+use super::{DIAL, Introduction, Standing, serve, without_tls};
 use crate::bridge::Handle;
 use crate::config::Listen;
 use crate::management::socket;
@@ -53,8 +54,9 @@ pub(super) async fn start(
                     let bridge = bridge.clone();
                     match tls.clone() {
                         None => door.places.spawn(greeted, async move {
+                            let direct = Direct::of(&stream);
                             let (r, w) = stream.into_split();
-                            serve(r, w, format!("tcp:{from}"), Purpose::Visitor, standing, &bridge).await;
+                            serve(r, w, visitor(format!("tcp:{from}"), standing, direct), &bridge).await;
                         }),
                         Some(tls) => {
                             let said = Arc::clone(&door.handshakes);
@@ -62,7 +64,7 @@ pub(super) async fn start(
                                 match secure(&tls, stream).await {
                                     Ok(stream) => {
                                         let (r, w) = tokio::io::split(stream);
-                                        serve(r, w, format!("tls:{from}"), Purpose::Visitor, standing, &bridge).await;
+                                        serve(r, w, visitor(format!("tls:{from}"), standing, None), &bridge).await;
                                     }
                                     Err(e) => {
                                         let said =
@@ -103,14 +105,19 @@ pub(super) async fn start(
                     let standing = Standing { greeted: Arc::clone(&greeted), ..Standing::default() };
                     let (bridge, peer) = (bridge.clone(), peer.clone());
                     door.places.spawn(greeted, async move {
+                        let direct = Direct::of(&stream);
                         let (r, w) = stream.into_split();
-                        serve(r, w, peer, Purpose::Visitor, standing, &bridge).await;
+                        serve(r, w, visitor(peer, standing, direct), &bridge).await;
                     });
                 }
             });
             Ok(name)
         }
     }
+}
+
+fn visitor(peer: String, standing: Standing, direct: Option<Direct>) -> Introduction {
+    Introduction { peer, purpose: Purpose::Visitor, standing, direct }
 }
 
 /// The TLS handshake of a visitor, and whether it is somebody to talk to.

@@ -23,7 +23,7 @@ use crate::bridge::{Event, Handle};
 use crate::config::{ControllerSpec, Listen, Target, Tls};
 use crate::session::{ConnId, Purpose, Received, Session};
 use ofproto::ids::Dpid;
-use outbox::Outbox;
+use outbox::{Direct, Outbox};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -97,6 +97,8 @@ pub struct AgentConfig {
     pub tls: Option<Tls>,
     /// The datapath that certificates may be bound to.
     pub dpid: Dpid,
+    /// Whether the bridge is to be told from where each controller is dialled.
+    pub in_band: bool,
 }
 
 /// All connection tasks of one bridge. Dropping it ends them.
@@ -132,7 +134,7 @@ impl Agent {
                 last_error: None,
             }));
             dials.push(Arc::clone(&status));
-            tasks.spawn(dial::keep(spec.clone(), bridge.clone(), tls.clone(), status));
+            tasks.spawn(dial::keep(spec.clone(), config.in_band, bridge.clone(), tls.clone(), status));
         }
         Ok(Self { tasks, dials, listening })
     }
@@ -156,14 +158,24 @@ fn note(status: &Mutex<DialStatus>, change: impl FnOnce(&mut DialStatus)) {
     change(&mut status.lock().unwrap_or_else(PoisonError::into_inner));
 }
 
+/// Who a connection is with, for the bridge.
+struct Introduction {
+    peer: String,
+    purpose: Purpose,
+    standing: Standing,
+    /// The socket, where it carries what is written as it is.
+    direct: Option<Direct>,
+}
+
 /// Introduces a connection to the bridge and moves its bytes until it ends.
-async fn serve<R, W>(reader: R, writer: W, peer: String, purpose: Purpose, standing: Standing, bridge: &Handle)
+async fn serve<R, W>(reader: R, writer: W, introduction: Introduction, bridge: &Handle)
 where
     R: AsyncRead + Unpin + Send,
     W: AsyncWrite + Unpin + Send,
 {
+    let Introduction { peer, purpose, standing, direct } = introduction;
     let (sender, inbound) = mpsc::channel(connection::INBOUND);
-    let outbox = Arc::new(Outbox::default());
+    let outbox = Arc::new(Outbox::direct(direct));
     let opened = Opened { peer, purpose, inbound, outbox: Arc::clone(&outbox), standing };
     if bridge.send(Event::Opened(opened)).await.is_err() {
         return;

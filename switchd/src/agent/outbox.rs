@@ -4,10 +4,17 @@
 //! pusher's to keep: it looks at [`Outbox::queued`] before it makes more (see `session::limits`), so
 //! that a peer that doesn't read costs a known amount of memory and no time of anybody else's.
 //!
-//! Thread-safety: any thread may call anything; the lock is held to move pointers only.
+//! What is small and meets an empty queue the bridge's thread writes to the socket itself, where the
+//! connection's bytes are the socket's ([`Direct`]): waking the task up would cost more than the write,
+//! and the answer would leave later. Whatever the socket doesn't take at once goes to the task.
+//!
+//! Thread-safety: any thread may call anything; the lock is held to move pointers, and for one write
+//! that doesn't wait.
 
 use bytes::Bytes;
+use rustix::net::{SendFlags, send};
 use std::collections::VecDeque;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
@@ -21,9 +28,30 @@ pub enum Close {
     AfterFlush,
 }
 
+/// Most bytes that the bridge's thread writes at once: larger pieces are copied by the task, beside it.
+const DIRECT_MOST: usize = 16 << 10;
+
+/// A socket to be written to without going through its task: a descriptor of its own for the same socket.
+#[derive(Debug)]
+pub struct Direct(OwnedFd);
+
+impl Direct {
+    /// For a connection whose bytes go to the socket as they are. `None` if there is no descriptor left:
+    /// the task then writes everything.
+    pub fn of(socket: &impl AsFd) -> Option<Self> {
+        socket.as_fd().try_clone_to_owned().ok().map(Self)
+    }
+
+    /// Writes as much as there is room for; faults are left for the task to meet.
+    fn write(&self, bytes: &[u8]) -> usize {
+        send(&self.0, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL).unwrap_or(0)
+    }
+}
+
 /// The queue.
 #[derive(Debug)]
 pub struct Outbox {
+    direct: Option<Direct>,
     chunks: Mutex<VecDeque<Bytes>>,
     close: watch::Sender<Option<Close>>,
     /// Bytes pushed and not yet written to the socket.
@@ -45,6 +73,7 @@ pub enum Work {
 impl Default for Outbox {
     fn default() -> Self {
         Self {
+            direct: None,
             chunks: Mutex::default(),
             close: watch::Sender::new(None),
             queued: AtomicUsize::new(0),
@@ -55,18 +84,36 @@ impl Default for Outbox {
 }
 
 impl Outbox {
+    /// A queue in front of a socket that may be written to directly.
+    pub fn direct(direct: Option<Direct>) -> Self {
+        Self { direct, ..Self::default() }
+    }
+
     fn lock(&self) -> MutexGuard<'_, VecDeque<Bytes>> {
         // A panic while the lock was held leaves a queue of whole chunks all the same.
         self.chunks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Appends bytes. After [`close`](Self::close) they are dropped.
-    pub fn push(&self, bytes: Bytes) {
-        if bytes.is_empty() || self.closing().is_some() {
+    /// Takes the bytes of a buffer and leaves it empty. After [`close`](Self::close) they are dropped.
+    pub fn push(&self, buffer: &mut Vec<u8>) {
+        if buffer.is_empty() || self.closing().is_some() {
+            buffer.clear();
             return;
         }
-        self.queued.fetch_add(bytes.len(), Ordering::Relaxed);
-        self.lock().push_back(bytes);
+        let mut chunks = self.lock();
+        // Nothing waits and nothing is being written: `queued` falls only once the task has written.
+        if let Some(direct) = self.direct.as_ref().filter(|_| buffer.len() <= DIRECT_MOST && self.queued() == 0) {
+            let n = direct.write(buffer);
+            self.written.fetch_add(n as u64, Ordering::Relaxed);
+            if n == buffer.len() {
+                buffer.clear();
+                return;
+            }
+            buffer.drain(..n);
+        }
+        self.queued.fetch_add(buffer.len(), Ordering::Relaxed);
+        chunks.push_back(Bytes::from(std::mem::take(buffer)));
+        drop(chunks);
         self.wake.notify_one();
     }
 
@@ -141,9 +188,9 @@ mod tests {
     #[tokio::test]
     async fn bytes_come_out_in_order_and_are_counted_until_written() {
         let o = Outbox::default();
-        o.push(Bytes::from_static(b"abc"));
-        o.push(Bytes::new());
-        o.push(Bytes::from_static(b"de"));
+        o.push(&mut b"abc".to_vec());
+        o.push(&mut Vec::new());
+        o.push(&mut b"de".to_vec());
         assert_eq!(o.queued(), 5);
         assert_eq!(o.take().await, Work::Write(vec![Bytes::from_static(b"abc"), Bytes::from_static(b"de")]));
         assert_eq!(o.queued(), 5, "being written counts");
@@ -154,9 +201,11 @@ mod tests {
     #[tokio::test]
     async fn a_flush_ends_after_the_last_byte_and_takes_no_more() {
         let o = Outbox::default();
-        o.push(Bytes::from_static(b"last words"));
+        o.push(&mut b"last words".to_vec());
         o.close(Close::AfterFlush);
-        o.push(Bytes::from_static(b"too late"));
+        let mut late = b"too late".to_vec();
+        o.push(&mut late);
+        assert!(late.is_empty());
         assert_eq!(o.take().await, Work::Write(vec![Bytes::from_static(b"last words")]));
         assert_eq!(o.take().await, Work::End);
     }
@@ -164,10 +213,47 @@ mod tests {
     #[tokio::test]
     async fn a_cut_ends_at_once_and_is_not_softened() {
         let o = Outbox::default();
-        o.push(Bytes::from_static(b"x"));
+        o.push(&mut b"x".to_vec());
         o.close(Close::Now);
         o.close(Close::AfterFlush);
         o.cut().await;
         assert_eq!(o.take().await, Work::End);
+    }
+
+    #[tokio::test]
+    async fn a_direct_write_takes_what_fits_and_overtakes_nothing() {
+        use std::io::Read;
+        let (near, mut far) = std::os::unix::net::UnixStream::pair().unwrap();
+        let o = Outbox::direct(Direct::of(&near));
+        let mut said = Vec::new();
+        let mut say = |byte: u8, len: usize| {
+            let mut piece = vec![byte; len];
+            said.extend_from_slice(&piece);
+            o.push(&mut piece);
+            assert!(piece.is_empty());
+        };
+        say(1, 10);
+        assert_eq!((o.queued(), o.written()), (0, 10), "it went out at once");
+        for byte in 2..=255 {
+            say(byte, DIRECT_MOST);
+        }
+        assert!(o.queued() > 0, "the socket takes no more");
+        // The peer reads, but what came later must not overtake what waits.
+        let mut heard = vec![0; usize::try_from(o.written()).unwrap()];
+        far.read_exact(&mut heard).unwrap();
+        say(0, 1);
+        let Work::Write(chunks) = o.take().await else { panic!("nothing to write") };
+        say(0, 1);
+        for chunk in chunks {
+            heard.extend_from_slice(&chunk);
+            o.wrote(chunk.len());
+        }
+        let Work::Write(chunks) = o.take().await else { panic!("nothing to write") };
+        assert_eq!(chunks.len(), 1);
+        heard.extend_from_slice(&chunks[0]);
+        o.wrote(1);
+        assert_eq!(heard, said);
+        o.push(&mut vec![7; DIRECT_MOST + 1]);
+        assert_eq!(o.queued(), DIRECT_MOST + 1, "a large piece is the task's");
     }
 }

@@ -34,11 +34,11 @@ use crate::agent::{DialStatus, Opened, Standing};
 use crate::management;
 use crate::ports::PortEvent;
 use crate::session::{ConnId, Purpose, Received, limits};
-use bytes::Bytes;
 use crossbeam::channel::{self, RecvTimeoutError};
 use datapath::clock::Time;
 use hub::{Backend, Hub};
 use std::collections::VecDeque;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -69,6 +69,8 @@ pub enum Event {
     Call(management::Call),
     /// The controllers that are dialled, for management to show.
     Dials(Vec<Arc<Mutex<DialStatus>>>),
+    /// A controller is dialled through the bridge's own ports, from this address.
+    Way(SocketAddrV4, Ipv4Addr),
     /// The end.
     Stop,
 }
@@ -133,6 +135,8 @@ pub fn channel() -> (Handle, Inbox) {
 pub trait Instance: Backend {
     /// Something happened to a port.
     fn port_event(&mut self, now: Time, event: PortEvent);
+    /// A controller is dialled through the switch's own ports, from the address `own`.
+    fn way(&mut self, now: Time, controller: SocketAddrV4, own: Ipv4Addr);
     /// The end: what is to outlast it is kept.
     fn ending(&mut self, now: Time);
     /// Writes what is to outlast the process, and answers when it is safe.
@@ -231,8 +235,9 @@ impl<S: Instance> Runner<S> {
         for i in 0..self.links.len() {
             busy |= self.serve(now, i);
         }
-        busy |= self.hub.punts(now, PUNTS_PER_ROUND) > 0;
+        // Packet-outs first: they are on their way while packet-ins are written.
         self.hub.attend(now);
+        busy |= self.hub.punts(now, PUNTS_PER_ROUND) > 0;
         if self.awaits_barrier() || self.hub.deadline(now).is_some_and(|at| at <= now) {
             self.hub.tick(now);
         }
@@ -275,6 +280,7 @@ impl<S: Instance> Runner<S> {
                 self.hub.switch.port_event(now, event);
                 self.hub.spread(None);
             }
+            Event::Way(controller, own) => self.hub.switch.way(now, controller, own),
             Event::Call(management::Call { request, reply }) => {
                 if request == management::Request::SaveState {
                     // Answered when it is on disk; until then everybody else is served.
@@ -355,7 +361,7 @@ impl<S: Instance> Runner<S> {
                 link.outbox.close(Close::AfterFlush);
                 return false;
             };
-            link.outbox.push(Bytes::from(session.take_output()));
+            session.pour_output(|bytes| link.outbox.push(bytes));
             link.standing.follow(session);
             let written = link.outbox.written();
             if written != link.progress.0 || link.outbox.queued() == 0 {

@@ -21,7 +21,7 @@ use bytes::Bytes;
 use datapath::clock::Time;
 use datapath::control::ports::PortEntry;
 use datapath::control::{BarrierToken, Control, DumpId, Event, FlowChange, FlowChangeKind, Modification, Tick};
-use datapath::engine::Shared;
+use datapath::engine::{InBand, Shared};
 use datapath::frame::Frame;
 use datapath::key::FlowKey;
 use datapath::port::{PortCounters, QueueCounters};
@@ -46,15 +46,27 @@ use ofproto::stats::{FlowDesc, FlowStats, SwitchDesc};
 use ofproto::table::TableMod;
 use ofproto::{ErrorKind, OfError, Version};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
+/// A packet to be sent through a compiled action list.
+#[derive(Debug)]
+pub struct OutPacket {
+    /// What happens to it.
+    pub program: Program,
+    /// Its pipeline fields.
+    pub key: FlowKey,
+    /// The packet.
+    pub frame: Frame,
+}
+
 /// Carries out what has to happen where packets are: on a worker.
 pub trait Packets: Send {
-    /// Sends a frame through a compiled action list; `done` is raised by one when that has happened.
-    fn packet_out(&self, program: Program, key: FlowKey, frame: Frame, done: Arc<AtomicU64>);
+    /// Sends packets, in order; `done` is raised by their number when that has happened.
+    fn packet_outs(&self, packets: Vec<OutPacket>, done: Arc<AtomicU64>);
     /// Explains what the pipeline would do with a frame that comes in on a port.
     fn trace(&self, key: FlowKey, frame: Frame) -> Option<datapath::trace::Trace>;
     /// A port's counters, if it has a backend.
@@ -82,6 +94,8 @@ pub struct SwitchConfig {
     pub fail_mode: FailMode,
     /// Where flows, groups and meters are kept over a restart.
     pub state: Option<std::path::PathBuf>,
+    /// The controllers that are reached through the switch's own ports; none: they aren't.
+    pub in_band: Vec<SocketAddrV4>,
 }
 
 /// The switch.
@@ -97,6 +111,8 @@ pub struct Switch<P> {
     by: Option<ConnId>,
     controllers: Vec<ControllerStatus>,
     packet_outs: u64,
+    /// Compiled and not yet handed to a worker: one hand-over each would cost more than they do.
+    outgoing: Vec<OutPacket>,
     packet_outs_done: Arc<AtomicU64>,
     due: Option<Time>,
     wall: Duration,
@@ -108,6 +124,8 @@ pub struct Switch<P> {
     kept_ports: BTreeMap<String, PortConfig>,
     /// A snapshot under way.
     pub(super) saving: Option<Saving>,
+    /// From which address each controller is dialled.
+    ways: BTreeMap<SocketAddrV4, Ipv4Addr>,
 }
 
 /// Wishes of the pipeline carried out at a time.
@@ -130,6 +148,7 @@ impl<P: Packets> Switch<P> {
             by: None,
             controllers: Vec::new(),
             packet_outs: 0,
+            outgoing: Vec::new(),
             packet_outs_done: Arc::default(),
             due: None,
             wall: Duration::ZERO,
@@ -138,8 +157,10 @@ impl<P: Packets> Switch<P> {
             down: BTreeSet::new(),
             kept_ports: BTreeMap::new(),
             saving: None,
+            ways: BTreeMap::new(),
         };
         switch.note_queues();
+        switch.note_in_band(now);
         switch.set_demand(now, Demand::default());
         switch
     }
@@ -189,7 +210,27 @@ impl<P: Packets> Switch<P> {
             key.set(field.id, field.value);
         }
         self.packet_outs += 1;
-        self.packets.packet_out(program, key, Frame::from_bytes(frame), Arc::clone(&self.packet_outs_done));
+        self.outgoing.push(OutPacket { program, key, frame: Frame::from_bytes(frame) });
+    }
+
+    /// Lets pass what reaching the controllers takes, as far as it is known.
+    fn note_in_band(&mut self, now: Time) {
+        if self.config.in_band.is_empty() {
+            return;
+        }
+        let mut own: Vec<Ipv4Addr> = self.ways.values().copied().collect();
+        own.sort_unstable();
+        own.dedup();
+        let local = self.control.ports().get(PortNo::LOCAL).map(|p| p.desc.hw_addr.0);
+        let controllers = self.config.in_band.clone();
+        self.control.set_in_band(now, Some(InBand { local, own, controllers }));
+    }
+
+    /// Hands packet-outs to a worker.
+    fn hand_over(&mut self) {
+        if !self.outgoing.is_empty() {
+            self.packets.packet_outs(std::mem::take(&mut self.outgoing), Arc::clone(&self.packet_outs_done));
+        }
     }
 
     fn note_tick(&mut self, now: Time, tick: Tick) {
@@ -579,6 +620,7 @@ impl<P: Packets> Backend for Switch<P> {
     }
 
     fn attend(&mut self, now: Time) {
+        self.hand_over();
         for _ in 0..WISHES_PER_ROUND {
             let Some(request) = self.shared.next_request() else { return };
             self.wish(now, request);
@@ -655,6 +697,12 @@ impl<P: Packets> Instance for Switch<P> {
                 self.note_queues();
             }
         }
+        self.note_in_band(now);
+    }
+
+    fn way(&mut self, now: Time, controller: SocketAddrV4, own: Ipv4Addr) {
+        self.ways.insert(controller, own);
+        self.note_in_band(now);
     }
 
     fn ending(&mut self, now: Time) {

@@ -1,7 +1,7 @@
 //! A bridge as its controllers see it: the real control, no sockets; then with sockets.
 
 use super::hub::Hub;
-use super::switch::{Packets, Switch, SwitchConfig};
+use super::switch::{OutPacket, Packets, Switch, SwitchConfig};
 use super::{Event, Instance, Runner, channel};
 use crate::agent::{Agent, AgentConfig};
 use crate::config::FailMode;
@@ -16,7 +16,6 @@ use datapath::engine::{Shared, SharedConfig};
 use datapath::frame::Frame;
 use datapath::key::FlowKey;
 use datapath::port::PortCounters;
-use datapath::program::Program;
 use datapath::publish::Reader;
 use ofproto::action::Action;
 use ofproto::async_config::{AsyncConfig, AsyncKind, AsyncProp};
@@ -46,9 +45,9 @@ pub(super) struct NoPackets {
 }
 
 impl Packets for NoPackets {
-    fn packet_out(&self, _: Program, _: FlowKey, frame: Frame, done: Arc<AtomicU64>) {
-        self.sent.lock().unwrap().push(frame.len());
-        done.fetch_add(1, Ordering::Release);
+    fn packet_outs(&self, packets: Vec<OutPacket>, done: Arc<AtomicU64>) {
+        self.sent.lock().unwrap().extend(packets.iter().map(|p| p.frame.len()));
+        done.fetch_add(packets.len() as u64, Ordering::Release);
     }
     fn trace(&self, _: FlowKey, _: Frame) -> Option<datapath::trace::Trace> {
         None
@@ -79,7 +78,13 @@ fn parts_of(max_entries: u32) -> (Switch<NoPackets>, NoPackets, Reader) {
     });
     let worker = control.attach_worker().unwrap();
     let packets = NoPackets::default();
-    let config = SwitchConfig { name: "br0".into(), dpid: Dpid(0xd1), fail_mode: FailMode::Standalone, state: None };
+    let config = SwitchConfig {
+        name: "br0".into(),
+        dpid: Dpid(0xd1),
+        fail_mode: FailMode::Standalone,
+        state: None,
+        in_band: Vec::new(),
+    };
     let shared = Arc::new(Shared::new(SharedConfig::default()));
     let mut switch = Switch::new(Time::ZERO, control, shared, packets.clone(), config);
     for n in 1..=3 {
@@ -125,6 +130,7 @@ impl Bench {
         let header = Header::decode(&bytes).unwrap();
         let message = wire::decode(&bytes).map(|(_, m)| m);
         self.hub.receive(self.now, id, Received { header, message, bytes: bytes.into() });
+        self.hub.attend(self.now);
     }
 
     pub fn hear(&mut self, id: ConnId) -> Vec<(Header, Message)> {

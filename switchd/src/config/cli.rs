@@ -65,6 +65,14 @@ pub struct Cli {
     #[arg(long, value_name = "MODE", value_parser = FailMode::from_str, help_heading = "Bridge")]
     fail_mode: Option<FailMode>,
 
+    /// Reach the controllers through the bridge's own ports
+    ///
+    /// What carries the OpenFlow channel passes beside the flow tables: ARP of the LOCAL port and for the
+    /// controllers, DHCP of LOCAL, TCP to and from the controllers' addresses. Needs `--local-port`, whose
+    /// interface has the switch's address, and controllers given by IPv4 address.
+    #[arg(long, help_heading = "OpenFlow channel")]
+    in_band: bool,
+
     /// Keep flows, groups, meters and configurations in this directory over a restart
     ///
     /// They are written when the switch stops and when management says `save-state`, and read at the
@@ -196,6 +204,7 @@ impl Cli {
                 queues: list(self.queue, "--queue"),
                 local_port: self.local_port.then(|| one(true, "--local-port")),
                 fail_mode: self.fail_mode.map(|v| one(v, "--fail-mode")),
+                in_band: self.in_band.then(|| one(true, "--in-band")),
                 controllers: list(self.controller, "--controller"),
                 listen: list(self.listen, "--listen"),
                 protocols: list(self.protocol, "--protocol"),

@@ -16,13 +16,14 @@ const MAX_FILE: u64 = 1 << 20;
 /// Most bridges of one process.
 pub const MAX_BRIDGES: usize = 64;
 
-const BRIDGE_KEYS: [&str; 18] = [
+const BRIDGE_KEYS: [&str; 19] = [
     "name",
     "dpid",
     "port",
     "queue",
     "local-port",
     "fail-mode",
+    "in-band",
     "controller",
     "listen",
     "protocol",
@@ -167,6 +168,7 @@ impl File<'_> {
             "queue" => b.queues = Some(self.queues(value, key)?),
             "local-port" => b.local_port = Some(self.boolean(value, key)?),
             "fail-mode" => b.fail_mode = Some(self.parsed(value, key)?),
+            "in-band" => b.in_band = Some(self.boolean(value, key)?),
             "controller" => b.controllers = Some(self.list(value, key, false, |s| s.parse())?),
             "listen" => b.listen = Some(self.list(value, key, false, |s| s.parse())?),
             "protocol" => b.protocols = Some(self.list(value, key, true, value::version)?),

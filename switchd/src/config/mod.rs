@@ -92,6 +92,7 @@ pub struct BridgeOptions {
     pub queues: Option<Vec<Sourced<QueueSpec>>>,
     pub local_port: Option<Sourced<bool>>,
     pub fail_mode: Option<Sourced<FailMode>>,
+    pub in_band: Option<Sourced<bool>>,
     pub controllers: Option<Vec<Sourced<ControllerSpec>>>,
     pub listen: Option<Vec<Sourced<Listen>>>,
     pub protocols: Option<Vec<Sourced<Version>>>,
@@ -116,6 +117,7 @@ impl BridgeOptions {
             queues: self.queues.or(other.queues),
             local_port: self.local_port.or(other.local_port),
             fail_mode: self.fail_mode.or(other.fail_mode),
+            in_band: self.in_band.or(other.in_band),
             controllers: self.controllers.or(other.controllers),
             listen: self.listen.or(other.listen),
             protocols: self.protocols.or(other.protocols),
@@ -177,6 +179,8 @@ pub struct BridgeConfig {
     pub local_port: bool,
     /// Without a controller.
     pub fail_mode: FailMode,
+    /// Whether the controllers are reached through the bridge's own ports.
+    pub in_band: bool,
     /// Controllers to dial.
     pub controllers: Vec<ControllerSpec>,
     /// Listeners.
@@ -341,6 +345,8 @@ fn bridge(b: BridgeOptions, several: bool, seen: &mut Seen) -> Result<BridgeConf
     for c in &controllers {
         unique(&mut targets, c.value.target.clone(), &c.origin, "controller")?;
     }
+    let local_port = b.local_port.is_some_and(|l| l.value);
+    check_in_band(b.in_band.as_ref(), local_port, &controllers)?;
     let listen = b.listen.unwrap_or_default();
     for l in &listen {
         unique(&mut seen.listeners, l.value.clone(), &l.origin, "listener")?;
@@ -384,8 +390,9 @@ fn bridge(b: BridgeOptions, several: bool, seen: &mut Seen) -> Result<BridgeConf
         dpid: b.dpid.map(|d| d.value),
         ports: ports.into_iter().map(|p| p.value).collect(),
         queues: queues.into_iter().map(|q| q.value).collect(),
-        local_port: b.local_port.is_some_and(|l| l.value),
+        local_port,
         fail_mode: b.fail_mode.map_or(default_mode, |m| m.value),
+        in_band: b.in_band.is_some_and(|i| i.value),
         controllers: controllers.into_iter().map(|c| c.value).collect(),
         listen: listen.into_iter().map(|l| l.value).collect(),
         protocols,
@@ -398,6 +405,27 @@ fn bridge(b: BridgeOptions, several: bool, seen: &mut Seen) -> Result<BridgeConf
         state: b.state.map(|s| s.value),
         tls,
     })
+}
+
+/// In-band control needs LOCAL, through which the switch itself talks, and controllers' addresses: a name can't be
+/// looked up before there is a way.
+fn check_in_band(
+    in_band: Option<&Sourced<bool>>,
+    local_port: bool,
+    controllers: &[Sourced<ControllerSpec>],
+) -> Result<(), ConfigError> {
+    let Some(in_band) = in_band.filter(|i| i.value) else { return Ok(()) };
+    if !local_port {
+        return Err(in_band.wrong("needs `local-port`, the interface through which the switch itself talks".into()));
+    }
+    let mut remote = controllers.iter().filter(|c| !matches!(c.value.target, Target::Unix(_))).peekable();
+    if remote.peek().is_none() {
+        return Err(in_band.wrong("needs a `controller` at a `tcp:` or `tls:` address".into()));
+    }
+    match remote.find(|c| c.value.in_band().is_none()) {
+        Some(c) => Err(c.wrong(format!("`in-band` needs an IPv4 address as controller, not `{}`", c.value.target))),
+        None => Ok(()),
+    }
 }
 
 /// A datapath id for a bridge that was given none: the same at every start, another one on another

@@ -153,6 +153,12 @@ fn mistakes_in_a_file_name_line_key_and_expectation() {
             "s.toml, line 1: tls-key: TLS needs a key, a certificate and an authority; missing: tls-cert, tls-ca",
         ),
         ("controller = \"tls:c\"", "s.toml, line 1: controller: TLS needs"),
+        ("in-band = true", "s.toml, line 1: in-band: needs `local-port`"),
+        ("local-port = true\nin-band = true", "s.toml, line 2: in-band: needs a `controller` at"),
+        (
+            "local-port = true\nin-band = true\ncontroller = [\"tcp:10.0.0.1\",\n\"tcp:ctl\"]",
+            "s.toml, line 4: controller: `in-band` needs an IPv4 address as controller, not `tcp:ctl:6653`",
+        ),
         (
             "port = [\n\"eth1\",\n\"2=eth1\"]",
             "s.toml, line 3: port: interface `eth1` is taken already (s.toml, line 2: port)",
@@ -205,6 +211,16 @@ fn mistakes_on_the_command_line_name_the_option() {
         let e = cli(args).unwrap_err();
         assert!(e.contains(expected), "{args:?}\n got: {e}\nwant: {expected}");
     }
+}
+
+#[test]
+fn in_band_control_is_a_bridge_s_choice() {
+    let out = cli(&["--local-port", "--controller", "tcp:10.0.0.1"]).unwrap();
+    assert!(!out.bridges[0].in_band);
+    let c = cli(&["--local-port", "--in-band", "--controller", "tcp:10.0.0.1", "--controller", "unix:/c"]).unwrap();
+    assert!(c.bridges[0].in_band);
+    let at: Vec<_> = c.bridges[0].controllers.iter().map(|c| c.in_band().map(|a| a.to_string())).collect();
+    assert_eq!(at, [Some("10.0.0.1:6653".to_owned()), None]);
 }
 
 #[test]

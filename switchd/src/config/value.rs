@@ -6,7 +6,7 @@ use crate::session::channel::MAX_AUXILIARY;
 use ofproto::Version;
 use ofproto::ids::{Dpid, PortNo};
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -258,6 +258,16 @@ pub struct ControllerSpec {
     pub auxiliary: u8,
     /// The name that its certificate must bear.
     pub name: Option<CertName>,
+}
+
+impl ControllerSpec {
+    /// Where it is, if in-band control can reach it there.
+    pub fn in_band(&self) -> Option<SocketAddrV4> {
+        match &self.target {
+            Target::Tcp(at) | Target::Tls(at) => Some(SocketAddrV4::new(at.host.parse().ok()?, at.port)),
+            Target::Unix(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for ControllerSpec {

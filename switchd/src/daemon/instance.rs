@@ -7,7 +7,7 @@ use crate::agent::{Agent, AgentConfig};
 use crate::bridge::hub::Hub;
 use crate::bridge::switch::{Switch, SwitchConfig};
 use crate::bridge::{self, Event, Handle, Runner};
-use crate::config::{BridgeConfig, IfName, PortKind, PortSpec};
+use crate::config::{BridgeConfig, ControllerSpec, IfName, PortKind, PortSpec};
 use crate::ports::PortControl;
 use crate::ports::manager::{AddPortError, Backends, BridgePorts, opener};
 use crate::queues::KernelShaper;
@@ -75,6 +75,11 @@ impl Instance {
             dpid,
             fail_mode: config.fail_mode,
             state: config.state.as_ref().map(|dir| dir.join(format!("{}.state", config.name))),
+            in_band: if config.in_band {
+                config.controllers.iter().filter_map(ControllerSpec::in_band).collect()
+            } else {
+                Vec::new()
+            },
         };
         let mut switch = Switch::new(clock(), control, parts, packets, switch_config);
 
@@ -105,6 +110,7 @@ impl Instance {
             listen: config.listen.clone(),
             tls: config.tls.clone(),
             dpid,
+            in_band: config.in_band,
         };
         let agent = Agent::start(&agent_config, &instance.handle).await.map_err(|e| {
             let advice = service::advice(&e).map(|a| format!(" ({a})")).unwrap_or_default();

@@ -1,6 +1,6 @@
 //! A bridge's workers: started here, reached from the bridge's thread through [`Packets`].
 
-use crate::bridge::switch::Packets;
+use crate::bridge::switch::{OutPacket, Packets};
 use crate::ports::PortControl;
 use crate::ports::manager::Backends;
 use datapath::control::Control;
@@ -10,7 +10,6 @@ use datapath::frame::Frame;
 use datapath::key::FlowKey;
 use datapath::pipeline::Start;
 use datapath::port::{PortCounters, QueueCounters};
-use datapath::program::Program;
 use datapath::publish::{Reader, Snapshot};
 use datapath::trace::Trace;
 use datapath::worker::{Clock, Worker, WorkerConfig, WorkerCounters, Workers};
@@ -111,13 +110,13 @@ pub(super) fn start_workers(
     Ok(Workers::new(workers))
 }
 
-/// Raises a counter when a task has run, or has been dropped without running: a barrier that waits for
+/// Raises a counter by a number when a task has run, or has been dropped without running: a barrier that waits for
 /// it must not wait for ever.
-struct Done(Arc<AtomicU64>);
+struct Done(Arc<AtomicU64>, u64);
 
 impl Drop for Done {
     fn drop(&mut self) {
-        self.0.fetch_add(1, Ordering::Release);
+        self.0.fetch_add(self.1, Ordering::Release);
     }
 }
 
@@ -131,12 +130,14 @@ pub(super) struct WorkerPackets {
 
 impl Packets for WorkerPackets {
     /// All go through the first worker, so that they keep their order.
-    fn packet_out(&self, program: Program, key: FlowKey, frame: Frame, done: Arc<AtomicU64>) {
-        let done = Done(done);
+    fn packet_outs(&self, packets: Vec<OutPacket>, done: Arc<AtomicU64>) {
+        let done = Done(done, packets.len() as u64);
         if let Some(worker) = self.workers.all().first() {
             // If the worker has stopped the task is dropped, which is its end, too.
             let _ = worker.run(move |engine, tx, now| {
-                engine.packet_out(&program, key, frame, tx, now);
+                for OutPacket { program, key, frame } in packets {
+                    engine.packet_out(&program, key, frame, tx, now);
+                }
                 tx.flush();
                 drop(done);
             });

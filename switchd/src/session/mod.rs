@@ -381,10 +381,18 @@ impl Session {
 
     /// The bytes to send since the last call.
     pub fn take_output(&mut self) -> Vec<u8> {
-        let out = std::mem::take(&mut self.out);
-        self.queued += out.len();
-        self.counters.bytes_sent += out.len() as u64;
+        let mut out = Vec::new();
+        self.pour_output(|bytes| std::mem::swap(&mut out, bytes));
         out
+    }
+
+    /// Hands out the bytes to send since the last call: `take` empties the buffer, whose memory is used again
+    /// if it is left there.
+    pub fn pour_output(&mut self, take: impl FnOnce(&mut Vec<u8>)) {
+        let len = self.out.len();
+        take(&mut self.out);
+        self.queued += len - self.out.len();
+        self.counters.bytes_sent += (len - self.out.len()) as u64;
     }
 
     /// Tells how many of the bytes handed out are still unsent.
