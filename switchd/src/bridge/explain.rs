@@ -3,6 +3,7 @@
 
 use datapath::key::{FlowKey, VLAN_PRESENT};
 use datapath::program::Op;
+use datapath::trace::conjunction::{self, Standing};
 use datapath::trace::{Matched, Mismatch, Trace, What, mismatch, passed_over};
 use ofproto::field::FieldId as F;
 use ofproto::ids::PortNo;
@@ -93,6 +94,40 @@ pub fn because(m: &Mismatch) -> String {
     }
 }
 
+/// Why an entry that wants a conjunction wasn't it, in words and as JSON. Clauses count from 1, as in
+/// `conjunction(1,2/3)`.
+fn unmet(wants: &Match, standings: &[Standing]) -> (String, Value) {
+    // Of several priorities that which comes nearest.
+    let Some(s) = standings.iter().min_by_key(|s| s.missing.len()) else {
+        let id = conjunction::wanted(wants).unwrap_or_default();
+        return (format!("no entry is a clause of conjunction {id}"), json!({ "id": id, "clauses": 0 }));
+    };
+    let number = |clause: u8| u32::from(clause) + 1;
+    let met: Vec<u32> = s.met.iter().map(|c| number(*c)).collect();
+    let mut missing = Vec::new();
+    let mut told = Vec::new();
+    for m in &s.missing {
+        let (n, of) = (number(m.clause), s.n_clauses);
+        let why = match &m.nearest {
+            Some((entry, differs)) => {
+                format!("nothing matches clause {n}/{of} (as {}: {})", MatchText(entry), because(differs))
+            }
+            None => format!("clause {n}/{of} has no entry"),
+        };
+        missing.push(json!({ "clause": n, "because": why }));
+        told.push(why);
+    }
+    let why = if told.is_empty() {
+        format!("conjunction {} is met, but what matched comes first", s.id)
+    } else {
+        format!("of conjunction {} {}", s.id, told.join(", "))
+    };
+    let clauses = json!({
+        "id": s.id, "priority": s.priority, "clauses": s.n_clauses, "met": met, "missing": missing,
+    });
+    (why, clauses)
+}
+
 fn tell(what: &What, flows: &[FlowDesc]) -> (String, Value) {
     match what {
         What::Lookup { table, key, hit } => {
@@ -109,10 +144,18 @@ fn tell(what: &What, flows: &[FlowDesc]) -> (String, Value) {
             let passed: Vec<Value> = passed_over(what, flows, MOST_PASSED_OVER)
                 .iter()
                 .filter_map(|r| {
-                    let why = because(&r.because?);
+                    let (why, clauses) = match &r.conjunction {
+                        Some(standings) => unmet(&r.matching, standings),
+                        None => (because(&r.because?), Value::Null),
+                    };
                     let matching = MatchText(&r.matching).to_string();
                     text += &format!("\n  not {}: {why}", prioritised(r.priority, &r.matching));
-                    Some(json!({ "priority": r.priority, "cookie": r.cookie.0, "match": matching, "because": why }))
+                    let mut value =
+                        json!({ "priority": r.priority, "cookie": r.cookie.0, "match": matching, "because": why });
+                    if !clauses.is_null() {
+                        value["conjunction"] = clauses;
+                    }
+                    Some(value)
                 })
                 .collect();
             let value = json!({
@@ -183,7 +226,9 @@ fn entry<'a>(
     flows: &'a [FlowDesc],
 ) -> Option<&'a FlowDesc> {
     flows.iter().find(|f| {
-        f.table == table && f.priority == hit.priority && f.cookie == hit.cookie && mismatch(key, &f.matching).is_none()
+        // Only what met a conjunction was looked up with its number.
+        let differs = mismatch(key, &f.matching).is_some_and(|m| m.field != F::ConjId);
+        f.table == table && f.priority == hit.priority && f.cookie == hit.cookie && !differs
     })
 }
 
@@ -262,6 +307,57 @@ mod tests {
             matching,
             instructions: vec![Instruction::ApplyActions(Vec::<Action>::new())],
         }
+    }
+
+    #[test]
+    fn a_conjunction_that_is_not_met_names_the_clause_that_is_missing() {
+        use ofproto::nicira::NxAction;
+        let clause = |matching, clause| {
+            let conjunction = NxAction::Conjunction { id: 7, clause, n_clauses: 3 };
+            FlowDesc {
+                instructions: vec![Instruction::ApplyActions(vec![Action::Nicira(conjunction)])],
+                ..flow(5, matching)
+            }
+        };
+        let tcp = Match::any().with(F::EthType, 0x800).with(F::IpProto, 6);
+        let mut flows = vec![
+            clause(tcp.clone().with(F::Ipv4Src, 0x0a00_0001), 0),
+            clause(tcp.clone().with(F::TcpDst, 443), 1),
+            clause(tcp.clone().with(F::TcpDst, 80), 1),
+            flow(2, Match::any().with(F::ConjId, 7)),
+            flow(1, Match::any()),
+        ];
+        let (_, key) =
+            datapath::compose::compose(&tcp.clone().with(F::Ipv4Src, 0x0a00_0001).with(F::TcpDst, 22)).unwrap();
+        let entry = CachedHit { table: TableId(0), index: 0, added: 1, stats: 0 };
+        let told = |key: &FlowKey, priority: u16, flows: &[FlowDesc]| {
+            let key = datapath::packet::Packet::with_key(datapath::compose::compose(&packet(key)).unwrap().0, *key).key;
+            let hit = Some(Matched { entry, priority, cookie: Cookie(priority.into()) });
+            let what = What::Lookup { table: TableId(0), key: Box::new(key), hit };
+            explain(&Trace { steps: vec![Step { depth: 0, what }], result: Collected::default() }, flows)
+        };
+        let mut packet_key = key;
+        for (id, value) in [(F::EthType, 0x800), (F::IpProto, 6), (F::Ipv4Src, 0x0a00_0001), (F::TcpDst, 22)] {
+            packet_key.set(id, value);
+        }
+        let t = told(&packet_key, 1, &flows);
+        let text = t["text"].as_str().unwrap();
+        let line = "  not priority=2,conj_id=7: of conjunction 7 nothing matches clause 2/3 (as tcp,tp_dst=443: wants \
+                    tcp_dst=443, has tcp_dst=22), clause 3/3 has no entry";
+        assert!(text.lines().any(|l| l == line), "{line}\nin\n{text}");
+        let told_json = &t["steps"][0]["passed_over"][0]["conjunction"];
+        assert_eq!(told_json["met"], json!([1]));
+        assert_eq!(told_json["missing"][0]["clause"], json!(2));
+        assert_eq!(told_json["clauses"], json!(3));
+        // Met: the entry is what matched, and says so.
+        flows.push(clause(tcp.clone().with(F::TcpDst, 22), 1));
+        flows.push(clause(Match::any(), 2));
+        let t = told(&packet_key, 2, &flows);
+        assert!(t["text"].as_str().unwrap().contains("matched: priority=2,conj_id=7"), "{}", t["text"]);
+        assert_eq!(t["steps"][0]["passed_over"], json!([]));
+        // No clause at all.
+        let t = told(&packet_key, 1, &[flow(2, Match::any().with(F::ConjId, 7)), flow(1, Match::any())]);
+        assert!(t["text"].as_str().unwrap().contains("no entry is a clause of conjunction 7"), "{}", t["text"]);
     }
 
     #[test]
