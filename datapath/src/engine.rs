@@ -28,7 +28,7 @@ use crate::frame::Frame;
 use crate::key::FlowKey;
 use crate::packet::Packet;
 use crate::pipeline::{Env, Outcome, Start, Unobserved, View, execute};
-use crate::program::Program;
+use crate::program::{Program, Resumption};
 use crate::worker::{Engine, TxQueues};
 use burst::{Around, FastPath};
 use counter::Writer;
@@ -93,24 +93,27 @@ impl<S: Source> PipelineEngine<S> {
     /// Carries out a packet-out: `program` by [`crate::program::compile_packet_out`], `key` with the pipeline
     /// fields that the message gave, at least `in_port`.
     pub fn packet_out(&mut self, program: &Program, key: FlowKey, frame: Frame, tx: &mut TxQueues, now: Time) {
-        let view = self.source.adopt();
-        let env = Env { now, writer: self.writer, normal: self.shared.normal(), dry: false };
-        let mut packet = Packet::with_key(frame, with_phy_port(key));
-        let mut sink = TxSink { tx: &mut *tx, shared: &self.shared, writer: self.writer };
-        let outcome = execute(view, env, &mut packet, Start::PacketOut(program), &mut sink, &mut Unobserved);
-        if let Outcome::Left(frame) = outcome {
-            tx.pool().put(frame);
-        }
+        self.walk(Start::PacketOut(program), key, frame, tx, now);
+    }
+
+    /// Lets a paused packet go on: `rest` by [`crate::program::compile_resumption`], `key` with its pipeline
+    /// fields.
+    pub fn resume(&mut self, rest: &Resumption, key: FlowKey, frame: Frame, tx: &mut TxQueues, now: Time) {
+        self.walk(Start::Resume(rest), key, frame, tx, now);
     }
 
     /// Sends a packet through the tables as if it had come in on the key's `in_port`: a packet that a
     /// flow-mod took from a buffer.
     pub fn inject(&mut self, key: FlowKey, frame: Frame, tx: &mut TxQueues, now: Time) {
+        self.walk(Start::Received, key, frame, tx, now);
+    }
+
+    fn walk(&mut self, start: Start<'_>, key: FlowKey, frame: Frame, tx: &mut TxQueues, now: Time) {
         let view = self.source.adopt();
         let env = Env { now, writer: self.writer, normal: self.shared.normal(), dry: false };
         let mut packet = Packet::with_key(frame, with_phy_port(key));
         let mut sink = TxSink { tx: &mut *tx, shared: &self.shared, writer: self.writer };
-        let outcome = execute(view, env, &mut packet, Start::Received, &mut sink, &mut Unobserved);
+        let outcome = execute(view, env, &mut packet, start, &mut sink, &mut Unobserved);
         if let Outcome::Left(frame) = outcome {
             tx.pool().put(frame);
         }

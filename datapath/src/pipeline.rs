@@ -10,6 +10,9 @@
 
 mod edit;
 mod exec;
+mod freeze;
+#[cfg(test)]
+mod freeze_tests;
 mod hash;
 mod learn;
 mod set;
@@ -120,6 +123,19 @@ impl DropReason {
             Self::Malformed => "malformed",
         }
     }
+}
+
+/// A packet, or a copy of it, that went nowhere, and where that was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// Why.
+    pub reason: DropReason,
+    /// Where it came in.
+    pub in_port: PortNo,
+    /// The table that was asked last, if any was.
+    pub table: Option<TableId>,
+    /// The port that it was to leave through, if that was to blame.
+    pub out_port: Option<PortNo>,
 }
 
 /// What a table does with a packet that nothing matches.
@@ -235,6 +251,8 @@ pub enum Request {
         flow_mod: Box<FlowMod>,
         /// Most flows with its cookie in its table; 0: no limit.
         limit: u32,
+        /// A packet that goes on when that is done.
+        waiting: Option<Box<Waiting>>,
     },
     /// A FIN or RST passed an entry with `fin_timeout`: shorten its timeouts.
     FinTimeout {
@@ -245,6 +263,19 @@ pub enum Request {
         /// New hard timeout, 0: as it is.
         hard: u16,
     },
+}
+
+/// A packet that waits for a learn action's outcome (Nicira's `result_dst`).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Waiting {
+    /// Which bit takes whether the flow is there.
+    pub result: crate::program::Bits,
+    /// Its fields, the pipeline's among them.
+    pub key: FlowKey,
+    /// Its bytes, checksums finished.
+    pub frame: bytes::Bytes,
+    /// What it still has to do.
+    pub rest: ofproto::continuation::Continuation,
 }
 
 /// Where what leaves the pipeline goes.
@@ -263,10 +294,10 @@ pub trait Sink {
     }
     /// A packet for the controllers; false if there was no room.
     fn punt(&mut self, punt: Punt) -> bool;
-    /// A wish for control, made at `now`.
-    fn request(&mut self, request: Request, now: Time);
+    /// A wish for control, made at `now`; false if there was no room.
+    fn request(&mut self, request: Request, now: Time) -> bool;
     /// A packet or a copy went nowhere.
-    fn dropped(&mut self, reason: DropReason, in_port: PortNo);
+    fn dropped(&mut self, lost: Lost);
     /// A frame that nothing was left to do with.
     fn left(&mut self, frame: Frame) {
         drop(frame);

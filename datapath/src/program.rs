@@ -10,12 +10,15 @@
 pub mod check;
 mod compile;
 pub mod op;
+mod resume;
 #[cfg(test)]
 mod tests;
 mod trigger;
 
 pub use compile::{compile, compile_bucket, compile_packet_out};
 pub use op::{Bits, Conjunction, Op, SetKey, SetOp};
+pub(crate) use resume::said;
+pub use resume::{Rest, ResumedPart, Resumption, Source, compile_resumption};
 pub use trigger::{StatTrigger, Statistic, Threshold};
 
 use crate::control::ports::PortTable;
@@ -43,6 +46,8 @@ pub enum Place<'a> {
     Bucket,
     /// In a packet-out.
     PacketOut,
+    /// The rest of an entry of this table, or of a packet-out (`TableId::ALL`), after a pause.
+    Resumed(TableId),
 }
 
 /// What a list is checked against.

@@ -15,6 +15,7 @@ use crate::key::FlowKey;
 use bytes::Bytes;
 use hashbrown::HashMap;
 use limiter::Limiter;
+use ofproto::continuation::Continuation;
 use ofproto::ids::{Cookie, PortNo, TableId};
 use ofproto::packet::PacketInReason;
 use std::collections::VecDeque;
@@ -40,6 +41,8 @@ pub struct Punt {
     pub controller_id: u16,
     /// What a Nicira action attached.
     pub userdata: Option<Bytes>,
+    /// The packet waits: what it still has to do (Nicira's `controller(pause)`).
+    pub paused: Option<Box<Continuation>>,
 }
 
 impl Punt {
@@ -256,6 +259,7 @@ mod tests {
             max_len: 128,
             controller_id: 0,
             userdata: None,
+            paused: None,
         }
     }
 

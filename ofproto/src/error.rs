@@ -279,6 +279,9 @@ error_kinds! {
     BundleFailedSchedNotSupported: BundleFailed, "OFPBFC_SCHED_NOT_SUPPORTED", [X, X, X, X, X, 16];
     BundleFailedSchedFuture: BundleFailed, "OFPBFC_SCHED_FUTURE", [X, X, X, X, X, 17];
     BundleFailedSchedPast: BundleFailed, "OFPBFC_SCHED_PAST", [X, X, X, X, X, 18];
+
+    // Nicira's, written as its own errors.
+    NxResumeStale: BadRequest, "NXR_STALE", [X, X, X, X, X, X];
 }
 
 /// Kinds that the ONF extensions give an experimenter code: kind, first and last version, code.
@@ -312,6 +315,13 @@ static ONF_CODES: &[(ErrorKind, Version, Version, u16)] = {
         (BundleFailedBundleInProgress, V13, V13, 2315),
     ]
 };
+
+/// Nicira's error type that holds an error of a vendor in 1.0 and 1.1 (`NXET_VENDOR`).
+const NXET_VENDOR: u16 = 0xb0c2;
+
+/// Nicira's own errors: kind, `exp_type` of an `OFPET_EXPERIMENTER` error (1.2+), type and code in an
+/// `nx_vendor_error` (1.0, 1.1).
+static NICIRA_CODES: &[(ErrorKind, u16, [u16; 2])] = &[(ErrorKind::NxResumeStale, 35, [1, 534])];
 
 impl ErrorKind {
     /// The `(type, code)` pair on the wire of `version`, or `None` where that version has no such code.
@@ -511,6 +521,15 @@ impl ErrorMsg {
         {
             return Self { ty: EXPERIMENTER_ERROR, code: exp_type, experimenter: Some(ExperimenterId::ONF), data };
         }
+        if let Some((_, exp_type, [ty, code])) = NICIRA_CODES.iter().find(|row| row.0 == kind) {
+            if version >= Version::V12 {
+                let experimenter = Some(ExperimenterId::NICIRA);
+                return Self { ty: EXPERIMENTER_ERROR, code: *exp_type, experimenter, data };
+            }
+            let vendor = ExperimenterId::NICIRA.0.to_be_bytes();
+            let data = [&vendor[..], &ty.to_be_bytes(), &code.to_be_bytes(), &data].concat().into();
+            return Self { ty: NXET_VENDOR, code: 0, experimenter: None, data };
+        }
         let (ty, code) = kind.wire(version);
         Self { ty, code, experimenter: None, data }
     }
@@ -524,8 +543,15 @@ impl ErrorMsg {
     /// The kind that this message means in `version`, if it is one of the specification's or the ONF's.
     pub fn kind(&self, version: Version) -> Option<ErrorKind> {
         match self.experimenter {
+            None if self.ty == NXET_VENDOR && version < Version::V12 => {
+                let number = |at: usize| Some(u16::from_be_bytes(*self.data.get(at..)?.first_chunk()?));
+                let ours = self.data.starts_with(&ExperimenterId::NICIRA.0.to_be_bytes());
+                let found = NICIRA_CODES.iter().find(|row| ours && row.2.map(Some) == [number(4), number(6)]);
+                found.map(|row| row.0)
+            }
             None => ErrorKind::from_wire(version, self.ty, self.code),
             Some(ExperimenterId::ONF) => ErrorKind::from_onf(version, self.code),
+            Some(ExperimenterId::NICIRA) => NICIRA_CODES.iter().find(|row| row.1 == self.code).map(|row| row.0),
             Some(_) => None,
         }
     }
@@ -568,6 +594,16 @@ mod tests {
         assert_eq!((e.ty, e.code, e.experimenter), (0xffff, 2313, Some(ExperimenterId::ONF)));
         assert_eq!(e.kind(Version::V13), Some(ErrorKind::BundleFailedMsgFailed));
         assert_eq!(ErrorMsg::of(ErrorKind::BundleFailedMsgFailed, Version::V14, &[]).ty, 17);
+    }
+
+    #[test]
+    fn nicira_s_own_errors_are_written_as_its_own() {
+        for version in Version::ALL {
+            let e = ErrorMsg::of(ErrorKind::NxResumeStale, version, &[4, 4, 0, 8, 0, 0, 0, 1]);
+            assert_eq!(e.kind(version), Some(ErrorKind::NxResumeStale), "{version}");
+            let expected = if version < Version::V12 { (0xb0c2, 0, 16) } else { (0xffff, 35, 8) };
+            assert_eq!((e.ty, e.code, e.data.len()), expected);
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub mod action;
 pub mod arbitrary;
 pub mod async_config;
 pub mod bundle;
+pub mod continuation;
 pub mod error;
 pub mod field;
 pub mod flow;

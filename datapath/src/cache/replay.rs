@@ -6,7 +6,7 @@ use crate::engine::counter::Writer;
 use crate::key::word;
 use crate::meter::Verdict;
 use crate::packet::Packet;
-use crate::pipeline::{DropReason, Outcome, PuntWhat, Sink, View, apply_edit, metered, punt, remark};
+use crate::pipeline::{DropReason, Lost, Outcome, PuntWhat, Sink, View, apply_edit, metered, punt, remark};
 use crate::program::Op;
 use ofproto::ids::{MeterId, PortNo, QueueId};
 use ofproto::packet::PacketInReason;
@@ -24,14 +24,17 @@ pub(crate) fn replay<'v, V: View<'v>, S: Sink>(
     packet.key.set(ofproto::field::FieldId::ActsetOutput, u128::from(PortNo::UNSET.0));
     let mut saved: SmallVec<[Packet; 2]> = SmallVec::new();
     let mut pending: Option<(PortNo, Option<QueueId>)> = None;
+    let mut asked = None;
     let mut i = 0;
     while let Some(step) = steps.get(i) {
         i += 1;
         let len = packet.frame.len() as u64;
         let in_port = PortNo(packet.key.0[word::IN_PORT] as u32);
+        let lost = |reason, asked| Lost { reason, in_port, table: asked, out_port: None };
         let mut stop = false;
         match step {
             Step::Lookup(table, hit) => {
+                asked = Some(*table);
                 view.count_table(*table, 1, u64::from(hit.is_some()));
                 if let Some(hit) = hit {
                     view.count(hit.stats, 1, len, now);
@@ -42,7 +45,7 @@ pub(crate) fn replay<'v, V: View<'v>, S: Sink>(
             Step::Edit(op, table, cookie) => {
                 flush(&mut pending, packet, sink);
                 if apply_edit(packet, op).is_err() {
-                    sink.dropped(DropReason::InvalidTtl, in_port);
+                    sink.dropped(lost(DropReason::InvalidTtl, asked));
                     let ids: &[u16] = match op {
                         Op::DecNwTtl(ids) if !ids.is_empty() => ids,
                         _ => &[0],
@@ -56,8 +59,11 @@ pub(crate) fn replay<'v, V: View<'v>, S: Sink>(
                             controller_id: *id,
                             userdata: None,
                             meter: None,
+                            paused: None,
                         };
-                        send(view, packet, what, writer, now, sink);
+                        if !send(view, packet, what, writer, now, sink) {
+                            sink.dropped(lost(DropReason::ControllerQueue, asked));
+                        }
                     }
                     stop = true;
                 }
@@ -67,7 +73,7 @@ pub(crate) fn replay<'v, V: View<'v>, S: Sink>(
                 match meter.charge(writer, packets, bytes, now) {
                     Verdict::Pass => {}
                     Verdict::Drop => {
-                        sink.dropped(DropReason::Meter, in_port);
+                        sink.dropped(lost(DropReason::Meter, asked));
                         stop = true;
                     }
                     Verdict::Remark(levels) => {
@@ -89,8 +95,11 @@ pub(crate) fn replay<'v, V: View<'v>, S: Sink>(
                     controller_id: p.controller_id,
                     userdata: p.userdata.clone(),
                     meter: p.meter.clone(),
+                    paused: None,
                 };
-                send(view, packet, what, writer, now, sink);
+                if !send(view, packet, what, writer, now, sink) {
+                    sink.dropped(lost(DropReason::ControllerQueue, asked));
+                }
             }
             Step::Save => {
                 flush(&mut pending, packet, sink);
@@ -104,10 +113,11 @@ pub(crate) fn replay<'v, V: View<'v>, S: Sink>(
                     }
                 }
             }
-            Step::Drop(reason) => sink.dropped(*reason, in_port),
+            Step::Drop(reason) => sink.dropped(lost(*reason, asked)),
             Step::DropAtPort(reason, port, sending) => {
                 view.port_dropped(*port, *sending);
-                sink.dropped(*reason, in_port);
+                let out_port = sending.then_some(*port);
+                sink.dropped(Lost { out_port, ..lost(*reason, asked) });
             }
         }
         if stop {
@@ -141,9 +151,13 @@ fn flush<S: Sink>(pending: &mut Option<(PortNo, Option<QueueId>)>, packet: &Pack
     }
 }
 
-fn send<'v, V: View<'v>, S: Sink>(view: V, packet: &Packet, what: PuntWhat, writer: Writer, now: Time, sink: &mut S) {
-    let in_port = PortNo(packet.key.0[word::IN_PORT] as u32);
-    if !punt(packet, what, view.meters().get(MeterId::CONTROLLER), writer, now, sink) {
-        sink.dropped(DropReason::ControllerQueue, in_port);
-    }
+fn send<'v, V: View<'v>, S: Sink>(
+    view: V,
+    packet: &Packet,
+    what: PuntWhat,
+    writer: Writer,
+    now: Time,
+    sink: &mut S,
+) -> bool {
+    punt(packet, what, view.meters().get(MeterId::CONTROLLER), writer, now, sink)
 }

@@ -10,7 +10,7 @@ use super::record::{PuntStep, Step};
 use super::store::Validity;
 use crate::clock::Time;
 use crate::frame::Frame;
-use crate::pipeline::{DropReason, Sink, View};
+use crate::pipeline::{DropReason, Lost, Sink, View};
 use crate::program::Op;
 use hashbrown::HashMap;
 use ofproto::ids::{PortNo, QueueId, TableId};
@@ -315,7 +315,8 @@ impl Segments {
                 view.count(hot.stats, packets, bytes, now);
             }
             if let Some(reason) = hot.drop {
-                (0..packets).for_each(|_| sink.dropped(reason, in_port));
+                let lost = Lost { reason, in_port, table: hot.table, out_port: None };
+                (0..packets).for_each(|_| sink.dropped(lost));
             }
         }
     }

@@ -1,10 +1,11 @@
-//! Packets that went nowhere, by the port they came in on and the reason.
+//! Packets that went nowhere, by the reason and the port they came in on, the one they were to leave through,
+//! or the table.
 //!
 //! Each thread that counts has places of its own and writes them with plain loads and stores; a place is a
 //! port's from the first drop on. Ports beyond the places are counted together.
 
 use crate::pipeline::DropReason;
-use ofproto::ids::PortNo;
+use ofproto::ids::{PortNo, TableId};
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -31,6 +32,34 @@ impl Place {
     }
 }
 
+/// One thread's drops by the table that was asked last. Written by that thread alone.
+#[derive(Debug, Default)]
+pub(super) struct TableDrops {
+    /// Made at the first drop, one for each table number.
+    tables: OnceLock<Box<[[AtomicU64; DropReason::COUNT]]>>,
+}
+
+impl TableDrops {
+    /// Counts a packet that was lost in `table`.
+    pub(super) fn count(&self, table: TableId, reason: DropReason) {
+        let tables = self.tables.get_or_init(|| (0..=u8::MAX).map(|_| Default::default()).collect());
+        if let Some(drops) = tables.get(usize::from(table.0)) {
+            let n: &AtomicU64 = &drops[reason as usize];
+            n.store(n.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        }
+    }
+
+    /// Adds what was counted to `sum`.
+    pub(super) fn add_to(&self, sum: &mut BTreeMap<TableId, [u64; DropReason::COUNT]>) {
+        for (table, drops) in (0..=u8::MAX).zip(self.tables.get().into_iter().flatten()) {
+            if drops.iter().any(|n| n.load(Ordering::Relaxed) > 0) {
+                let all = sum.entry(TableId(table)).or_default();
+                all.iter_mut().zip(drops).for_each(|(a, n)| *a = a.wrapping_add(n.load(Ordering::Relaxed)));
+            }
+        }
+    }
+}
+
 /// One thread's drops. Written by that thread alone.
 #[derive(Debug, Default)]
 pub(super) struct PortDrops {
@@ -39,7 +68,7 @@ pub(super) struct PortDrops {
 }
 
 impl PortDrops {
-    /// Counts a packet that came in on `port`.
+    /// Counts a packet of `port`.
     pub(super) fn count(&self, port: PortNo, reason: DropReason) {
         let places = self.places.get_or_init(|| (0..=PLACES).map(|_| Place::default()).collect());
         let first = port.0.wrapping_mul(0x9e37_79b1) as usize >> 16;

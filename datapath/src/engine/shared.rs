@@ -1,15 +1,15 @@
 //! What the threads of one switch share beside the published state.
 
 use super::counter::Writer;
-use super::port_drops::PortDrops;
+use super::port_drops::{PortDrops, TableDrops};
 use crate::clock::Time;
 use crate::normal::MacTable;
-use crate::pipeline::{DropReason, Request};
+use crate::pipeline::{DropReason, Lost, Request};
 use crate::punt::{PuntLimits, PuntQueue};
 use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
 use crossbeam::utils::CachePadded;
 use ofproto::flow::FlowMod;
-use ofproto::ids::PortNo;
+use ofproto::ids::{PortNo, TableId};
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -67,7 +67,9 @@ pub struct Shared {
     normal: MacTable,
     mode: AtomicU8,
     drops: Box<[CachePadded<[AtomicU64; DropReason::COUNT]>]>,
-    port_drops: Box<[CachePadded<PortDrops>]>,
+    /// By the port where a packet came in, and by the one that it couldn't leave through.
+    port_drops: Box<[CachePadded<[PortDrops; 2]>]>,
+    table_drops: Box<[CachePadded<TableDrops>]>,
     seed: u64,
     /// Marks of flows taught lately.
     recent: Box<[AtomicU64]>,
@@ -85,6 +87,7 @@ impl Shared {
             mode: AtomicU8::new(0),
             drops: (0..config.writers.max(1)).map(|_| CachePadded::default()).collect(),
             port_drops: (0..config.writers.max(1)).map(|_| CachePadded::default()).collect(),
+            table_drops: (0..config.writers.max(1)).map(|_| CachePadded::default()).collect(),
             seed: config.seed,
             recent: (0..256).map(|_| AtomicU64::new(0)).collect(),
         }
@@ -143,29 +146,59 @@ impl Shared {
     pub fn port_drops(&self) -> BTreeMap<PortNo, DropCounts> {
         let mut sum = BTreeMap::new();
         for d in &self.port_drops {
+            d[0].add_to(&mut sum);
+        }
+        sum
+    }
+
+    /// Drops so far by the port that the packet was to leave through and couldn't.
+    pub fn out_port_drops(&self) -> BTreeMap<PortNo, DropCounts> {
+        let mut sum = BTreeMap::new();
+        for d in &self.port_drops {
+            d[1].add_to(&mut sum);
+        }
+        sum
+    }
+
+    /// Drops so far by the table that was asked last; those before any table aren't among them.
+    pub fn table_drops(&self) -> BTreeMap<TableId, DropCounts> {
+        let mut sum = BTreeMap::new();
+        for d in &self.table_drops {
             d.add_to(&mut sum);
         }
         sum
     }
 
-    pub(super) fn count_drop(&self, reason: DropReason, in_port: PortNo, writer: Writer) {
+    pub(super) fn count_drop(&self, lost: Lost, writer: Writer) {
+        let Lost { reason, in_port, table, out_port } = lost;
         let i = usize::from(writer.0).min(self.drops.len() - 1);
-        self.port_drops[i].count(in_port, reason);
+        self.port_drops[i][0].count(in_port, reason);
+        if let Some(port) = out_port {
+            self.port_drops[i][1].count(port, reason);
+        }
+        if let Some(table) = table {
+            self.table_drops[i].count(table, reason);
+        }
         let n = &self.drops[i][reason as usize];
         n.store(n.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 
-    pub(super) fn request(&self, request: Request, now: Time) {
-        if let Request::Learn { flow_mod, .. } = &request
+    pub(super) fn request(&self, request: Request, now: Time) -> bool {
+        if let Request::Learn { flow_mod, waiting: None, .. } = &request
             && self.is_recent(flow_mod, now)
         {
-            return;
+            return true;
         }
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.requests.0.try_send(request) {
-            self.lost_requests.fetch_add(1, Ordering::Relaxed);
-        }
+        let sent = match self.requests.0.try_send(request) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                self.lost_requests.fetch_add(1, Ordering::Relaxed);
+                false
+            }
+        };
         // Control sleeps where it waits for packets.
         self.punts.wake();
+        sent
     }
 
     /// Whether the same flow was taught a moment ago: every packet of a connection teaches it again,

@@ -4,7 +4,7 @@ use super::counter::Writer;
 use super::shared::Shared;
 use crate::clock::Time;
 use crate::frame::Frame;
-use crate::pipeline::{DropReason, Request, Sink};
+use crate::pipeline::{DropReason, Lost, Request, Sink};
 use crate::punt::Punt;
 use crate::worker::TxQueues;
 use ofproto::ids::{PortNo, QueueId, TableId};
@@ -39,12 +39,12 @@ impl Sink for TxSink<'_> {
         self.shared.punts().push(punt)
     }
 
-    fn request(&mut self, request: Request, now: Time) {
-        self.shared.request(request, now);
+    fn request(&mut self, request: Request, now: Time) -> bool {
+        self.shared.request(request, now)
     }
 
-    fn dropped(&mut self, reason: DropReason, in_port: PortNo) {
-        self.shared.count_drop(reason, in_port, self.writer);
+    fn dropped(&mut self, lost: Lost) {
+        self.shared.count_drop(lost, self.writer);
     }
 
     #[inline]
@@ -68,6 +68,8 @@ pub struct Collected {
     pub requests: Vec<Request>,
     /// Drops.
     pub drops: Vec<DropReason>,
+    /// The same, with where they were.
+    pub lost: Vec<Lost>,
 }
 
 impl Sink for Collected {
@@ -80,11 +82,13 @@ impl Sink for Collected {
         true
     }
 
-    fn request(&mut self, request: Request, _now: Time) {
+    fn request(&mut self, request: Request, _now: Time) -> bool {
         self.requests.push(request);
+        true
     }
 
-    fn dropped(&mut self, reason: DropReason, _in_port: PortNo) {
-        self.drops.push(reason);
+    fn dropped(&mut self, lost: Lost) {
+        self.drops.push(lost.reason);
+        self.lost.push(lost);
     }
 }

@@ -12,8 +12,9 @@ use crate::key::{FlowKey, flag, word};
 use crate::meter::MeterTable;
 use crate::packet::Packet;
 use crate::pipeline::{Env, Hit, Miss, PortFacts, Settings, Start, Unobserved, View, execute};
-use crate::program::{Context, Place, Program, compile, compile_packet_out};
+use crate::program::{Context, Place, Program, compile, compile_packet_out, compile_resumption};
 use ofproto::action::Action;
+use ofproto::continuation::Continuation;
 use ofproto::field::FieldId;
 use ofproto::group::GroupMod;
 use ofproto::ids::{Cookie, PortNo, TableId};
@@ -205,6 +206,15 @@ impl TestSwitch {
         Ok(out)
     }
 
+    /// Lets a paused packet go on; what it was when it was paused is in `punt`.
+    pub fn resume(&self, punt: &crate::punt::Punt, rest: &Continuation) -> Result<Collected, OfError> {
+        let rest = compile_resumption(rest, &self.context(Place::PacketOut))?;
+        let mut packet = Packet::with_key(Frame::from_bytes(punt.frame.bytes()), *punt.key);
+        let mut out = Collected::default();
+        execute(self, self.env(Time::ZERO), &mut packet, Start::Resume(&rest), &mut out, &mut Unobserved);
+        Ok(out)
+    }
+
     /// Every counter there is, to compare two switches.
     pub fn counters(&self) -> Vec<(u64, u64)> {
         let mut all: Vec<_> = self.tables.iter().flatten().map(|e| e.counter.sum()).collect();
@@ -302,7 +312,7 @@ impl Source for TestSwitch {
 type SentFrame = (u32, Option<u32>, Vec<u8>);
 
 /// The outcome of one packet in a comparable form.
-pub(crate) fn digest(c: &Collected) -> (Vec<SentFrame>, Vec<String>, Vec<crate::pipeline::DropReason>) {
+pub(crate) fn digest(c: &Collected) -> (Vec<SentFrame>, Vec<String>, Vec<crate::pipeline::Lost>) {
     let sent = c.sent.iter().map(|(p, q, f)| (p.0, q.map(|q| q.0), f.bytes().to_vec())).collect();
     let punts = c
         .punts
@@ -322,7 +332,7 @@ pub(crate) fn digest(c: &Collected) -> (Vec<SentFrame>, Vec<String>, Vec<crate::
             )
         })
         .collect();
-    (sent, punts, c.drops.clone())
+    (sent, punts, c.lost.clone())
 }
 
 /// Frames.

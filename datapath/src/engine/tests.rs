@@ -324,6 +324,7 @@ fn a_burst_does_what_its_packets_do_one_by_one() {
                 want.sent.extend(one.sent);
                 want.punts.extend(one.punts);
                 want.drops.extend(one.drops);
+                want.lost.extend(one.lost);
                 want.requests.extend(one.requests);
             }
             let mut frames: Vec<_> = burst.iter().map(|f| Frame::from_bytes(f)).collect();
@@ -332,8 +333,8 @@ fn a_burst_does_what_its_packets_do_one_by_one() {
             let ((sent, punts, mut drops), (got_sent, got_punts, mut got_drops)) = (digest(&want), digest(&got));
             assert_eq!(got_sent, sent, "seed {seed} burst {n}");
             assert_eq!(got_punts, punts, "seed {seed} burst {n}");
-            drops.sort_unstable_by_key(|d| *d as u8);
-            got_drops.sort_unstable_by_key(|d| *d as u8);
+            drops.sort_unstable_by_key(|d| (d.reason as u8, d.in_port, d.table, d.out_port));
+            got_drops.sort_unstable_by_key(|d| (d.reason as u8, d.in_port, d.table, d.out_port));
             assert_eq!(got_drops, drops, "seed {seed} burst {n}");
             assert_eq!(got.requests, want.requests);
         }

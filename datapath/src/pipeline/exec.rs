@@ -9,11 +9,12 @@ use crate::group::{Group, flow_hash};
 use crate::key::{FlowKey, word};
 use crate::meter::{Meter, Verdict};
 use crate::normal::Where;
-use crate::program::Op;
 use crate::program::op::{Bits, mask_bits};
+use crate::program::{Op, Rest};
 use crate::punt::Punt;
 use bytes::Bytes;
 use ofproto::action::MAX_LEN_NO_BUFFER;
+use ofproto::continuation::{Continuation, Ending, MAX_STACK};
 use ofproto::field::FieldId;
 use ofproto::group::GroupType;
 use ofproto::ids::{Cookie, GroupId, MacAddr, MeterId, PortNo, QueueId, TableId};
@@ -53,12 +54,16 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
                 Flow::Go
             }
             Op::Meter(id) => self.meter(*id),
-            Op::Controller { max_len, controller_id, reason, userdata, meter } => {
+            Op::Controller { max_len, controller_id, reason, userdata, meter, pause, rest } => {
                 let meter = meter.and_then(|m| self.view.meters().get(m)).cloned();
-                self.punt_by(*max_len, *controller_id, Some(*reason), userdata.clone(), meter);
+                let (reason, userdata) = (Some(*reason), userdata.clone());
+                if *pause {
+                    return self.pause_for_controller(*controller_id, reason, userdata, meter, rest.as_deref());
+                }
+                self.punt_by(*max_len, *controller_id, reason, userdata, meter);
                 Flow::Go
             }
-            Op::Resubmit { in_port, table } => self.resubmit(*in_port, *table),
+            Op::Resubmit { in_port, table, rest } => self.resubmit(*in_port, *table, rest.as_deref()),
             Op::Multipath { fields, basis, choice, links, dst } => {
                 self.refuse();
                 let link = hash::choose(&self.packet.key, *fields, *basis, *choice, *links);
@@ -82,17 +87,17 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
             Op::StackPush(src) => {
                 // What is popped later lands in some field; where from is no longer told.
                 self.refuse();
-                if self.stack.len() >= 1024 {
+                if self.stack.len() >= MAX_STACK {
                     return self.drop(DropReason::TooComplex);
                 }
                 let v = self.packet.field(src.field).unwrap_or(0) >> src.offset & mask_bits(src.n_bits);
-                self.stack.push((v, src.n_bits));
+                self.stack.push(v);
                 Flow::Go
             }
             Op::StackPop(dst) => {
                 self.refuse();
                 match self.stack.pop() {
-                    Some((v, _)) => self.load(*dst, v),
+                    Some(v) => self.load(*dst, v),
                     None => Flow::Go,
                 }
             }
@@ -105,11 +110,18 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
                 }
                 Flow::Go
             }
-            Op::Learn(l) => {
+            Op::Learn { learn, result, rest } => {
                 self.refuse();
+                match *result {
+                    Some(result) if !self.env.dry => return self.pause_for_learn(learn, result, rest.as_deref()),
+                    // Nothing is learnt in a dry run, and no limit is near.
+                    Some(result) => return self.load(result, 1),
+                    None => {}
+                }
                 if !self.env.dry {
-                    let flow_mod = Box::new(learn::flow_mod(self.packet, l));
-                    self.sink.request(Request::Learn { flow_mod, limit: l.most() }, self.env.now);
+                    let flow_mod = Box::new(learn::flow_mod(self.packet, learn));
+                    let request = Request::Learn { flow_mod, limit: learn.most(), waiting: None };
+                    self.sink.request(request, self.env.now);
                 }
                 Flow::Go
             }
@@ -134,20 +146,23 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
                 if self.charge(1) == Flow::Stop || self.enter() == Flow::Stop {
                     return Flow::Stop;
                 }
+                let set = self.set.clone();
                 self.on_copy(true, |w| {
-                    w.list(ops);
+                    let flow = w.list(ops);
+                    w.end(flow, Ending::Nothing);
                 });
+                self.set = set;
                 self.leave();
                 Flow::Go
             }
-            // What is pending goes out at the end of the walk.
+            // As Open vSwitch does it, the action set isn't executed either.
             Op::Exit => Flow::Stop,
             // Edits went before.
             _ => Flow::Go,
         }
     }
 
-    fn load(&mut self, dst: Bits, value: u128) -> Flow {
+    pub(super) fn load(&mut self, dst: Bits, value: u128) -> Flow {
         let op = Op::Set { field: dst.field, value: (value << dst.offset) & dst.mask(), mask: dst.mask() };
         self.edit(&op)
     }
@@ -226,24 +241,28 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
             w.in_egress = true;
             w.set.output = Some((port, max_len));
             w.packet.key.set(FieldId::ActsetOutput, u128::from(port.0));
-            if w.tables(first, false) == Flow::Go {
-                let ops: Vec<&Op> = w.set.ops().collect();
-                for op in ops {
-                    if w.charge(1) == Flow::Stop || w.action(op) == Flow::Stop {
-                        return;
-                    }
-                }
-                w.origin = Origin::ActionSet;
-                match w.set.output {
-                    Some((port, max_len)) => w.send(port, max_len),
-                    None => drop(w.drop(DropReason::NoOutput)),
-                }
-            }
+            let flow = w.tables(first, false);
+            w.end(flow, Ending::Egress);
         });
         self.set = set;
         (self.table, self.hit, self.cookie, self.origin, self.in_egress) = saved;
         self.leave();
         Flow::Go
+    }
+
+    /// The end of egress processing: the action set, and out.
+    pub(super) fn run_egress_set(&mut self) {
+        let ops: Vec<&Op> = self.set.ops().collect();
+        for op in ops {
+            if self.charge(1) == Flow::Stop || self.action(op) != Flow::Go {
+                return;
+            }
+        }
+        self.origin = Origin::ActionSet;
+        match self.set.output {
+            Some((port, max_len)) => self.send(port, max_len),
+            None => drop(self.drop(DropReason::NoOutput)),
+        }
     }
 
     /// Out of the switch. The port's configuration decides; nothing else is looked at any more.
@@ -344,14 +363,18 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
         // The set as a whole belongs to no one entry.
         self.cookie = NO_COOKIE;
         for op in ops {
-            if self.charge(1) == Flow::Stop || self.action(op) == Flow::Stop {
+            if self.charge(1) == Flow::Stop || self.action(op) != Flow::Go {
                 return;
             }
         }
         match (self.set.group, self.set.output) {
             (Some(g), _) => drop(self.group(g)),
             (None, Some((port, max_len))) => drop(self.output(port, max_len)),
-            (None, None) => {}
+            (None, None) => {
+                if let Some(op) = self.set.resubmit {
+                    self.action(op);
+                }
+            }
         }
     }
 
@@ -423,21 +446,26 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
             bucket.counter.add(self.env.writer, 1, len);
         }
         self.step(|| Step::CountBucket(Arc::clone(bucket)));
-        let ends = matches!(bucket.ops.last(), Some(Op::Output { .. } | Op::Group(_)));
+        let ends = matches!(bucket.ops.last(), Some(Op::Output { .. } | Op::Group(_) | Op::Resubmit { .. }));
         if !ends {
             self.drop(DropReason::NoOutput);
             return;
         }
         // A bucket that only outputs leaves the packet as it is; so does one that ends in a group.
-        let changes = bucket.ops.iter().any(|op| is_edit(op) || matches!(op, Op::Meter(_)));
+        let changes = bucket.ops.iter().any(|op| is_edit(op) || matches!(op, Op::Meter(_) | Op::Resubmit { .. }));
+        let set = matches!(bucket.ops.last(), Some(Op::Resubmit { .. })).then(|| self.set.clone());
         self.on_copy(changes, |w| {
-            w.list(&bucket.ops);
+            let flow = w.list(&bucket.ops);
+            w.end(flow, Ending::Nothing);
         });
+        if let Some(set) = set {
+            self.set = set;
+        }
     }
 
     // ---- Nicira's control flow ----
 
-    fn resubmit(&mut self, in_port: Option<PortNo>, table: Option<TableId>) -> Flow {
+    fn resubmit(&mut self, in_port: Option<PortNo>, table: Option<TableId>, rest: Option<&Rest>) -> Flow {
         if self.enter() == Flow::Stop {
             return Flow::Stop;
         }
@@ -463,6 +491,10 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
         };
         (self.table, self.hit, self.cookie, self.origin) = saved;
         self.leave();
+        if flow == Flow::Pause {
+            // Where this level was reached from is what the levels above have to say.
+            self.leave_part(rest, true);
+        }
         flow
     }
 
@@ -473,7 +505,7 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
             Op::DecNwTtl(ids) if !ids.is_empty() => ids,
             _ => &[0],
         };
-        self.sink.dropped(DropReason::InvalidTtl, self.in_port());
+        self.lose(DropReason::InvalidTtl, None);
         self.note(|| Event::Drop { reason: DropReason::InvalidTtl });
         // A packet of the same key may have a TTL: this end is the replay's to find.
         self.refuse();
@@ -492,7 +524,18 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
         userdata: Option<Bytes>,
         meter: Option<Arc<Meter>>,
     ) {
-        let reason = match (reason, self.origin) {
+        let Some(reason) = self.reason(reason) else { return };
+        let (table, cookie) = (self.table, self.cookie);
+        self.step(|| {
+            let (userdata, meter) = (userdata.clone(), meter.clone());
+            Step::Punt(Box::new(PuntStep { reason, table, cookie, max_len, controller_id, userdata, meter }))
+        });
+        self.send_punt(reason, max_len, controller_id, userdata, meter);
+    }
+
+    /// Why a packet goes to the controllers; none if its port doesn't let it.
+    pub(super) fn reason(&mut self, named: Option<u8>) -> Option<PacketInReason> {
+        let reason = match (named, self.origin) {
             (Some(0), _) | (None, Origin::TableMiss) => PacketInReason::TableMiss,
             (Some(1), _) | (None, Origin::Apply) => PacketInReason::ApplyAction,
             (Some(2), _) => PacketInReason::InvalidTtl,
@@ -505,14 +548,9 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
             && self.view.port(self.in_port()).is_some_and(|p| p.config.contains(PortConfig::NO_PACKET_IN))
         {
             self.drop(DropReason::TableMiss);
-            return;
+            return None;
         }
-        let (table, cookie) = (self.table, self.cookie);
-        self.step(|| {
-            let (userdata, meter) = (userdata.clone(), meter.clone());
-            Step::Punt(Box::new(PuntStep { reason, table, cookie, max_len, controller_id, userdata, meter }))
-        });
-        self.send_punt(reason, max_len, controller_id, userdata, meter);
+        Some(reason)
     }
 
     fn send_punt(
@@ -523,18 +561,22 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
         userdata: Option<Bytes>,
         meter: Option<Arc<Meter>>,
     ) {
-        self.accounted = true;
-        self.note(|| Event::Controller { reason, max_len });
         let (table, cookie) = (self.table, self.cookie);
-        let what = PuntWhat { reason, table, cookie, max_len, controller_id, userdata, meter };
+        let what = PuntWhat { reason, table, cookie, max_len, controller_id, userdata, meter, paused: None };
+        self.send_what(what);
+    }
+
+    pub(super) fn send_what(&mut self, what: PuntWhat) {
+        self.accounted = true;
+        let (reason, max_len) = (what.reason, what.max_len);
+        self.note(|| Event::Controller { reason, max_len });
         let virtual_meter = self.view.meters().get(MeterId::CONTROLLER);
         if self.env.dry {
             hand_over(self.packet, &what, self.sink);
             return;
         }
         if !punt(self.packet, what, virtual_meter, self.env.writer, self.env.now, self.sink) {
-            let in_port = self.in_port();
-            self.sink.dropped(DropReason::ControllerQueue, in_port);
+            self.lose(DropReason::ControllerQueue, None);
         }
     }
 }
@@ -548,6 +590,7 @@ pub(crate) struct PuntWhat {
     pub(crate) controller_id: u16,
     pub(crate) userdata: Option<Bytes>,
     pub(crate) meter: Option<Arc<Meter>>,
+    pub(crate) paused: Option<Box<Continuation>>,
 }
 
 fn make_punt(packet: &crate::packet::Packet, frame: Frame, what: &PuntWhat) -> Punt {
@@ -560,6 +603,7 @@ fn make_punt(packet: &crate::packet::Packet, frame: Frame, what: &PuntWhat) -> P
         max_len: what.max_len,
         controller_id: what.controller_id,
         userdata: what.userdata.clone(),
+        paused: what.paused.clone(),
     }
 }
 
@@ -567,16 +611,19 @@ fn make_punt(packet: &crate::packet::Packet, frame: Frame, what: &PuntWhat) -> P
 /// as its segments. False if one found no room.
 pub(crate) fn hand_over<S: Sink>(packet: &crate::packet::Packet, what: &PuntWhat, sink: &mut S) -> bool {
     let mut all = true;
-    if packet.frame.offload.gso.is_some() {
-        let cut = crate::segment::segment(&packet.frame, |f| all &= sink.punt(make_punt(packet, f, what)));
-        if cut.is_ok() {
-            return all;
-        }
+    each_finished(packet, |frame| all &= sink.punt(make_punt(packet, frame, what)));
+    all
+}
+
+/// Copies of a packet as a wire could carry it: checksums finished, a super-frame as its segments.
+pub(super) fn each_finished(packet: &crate::packet::Packet, mut one: impl FnMut(Frame)) {
+    if packet.frame.offload.gso.is_some() && crate::segment::segment(&packet.frame, &mut one).is_ok() {
+        return;
     }
     let mut frame = packet.frame.duplicate();
     crate::checksum::finish_checksum(&mut frame);
     frame.offload = crate::frame::Offload::default();
-    sink.punt(make_punt(packet, frame, what))
+    one(frame);
 }
 
 /// Sends a packet to the controllers unless a meter (its own, or the virtual one for controllers) drops it.

@@ -24,6 +24,10 @@ fn value(p: &Packet, src: &LearnSource, n_bits: u16) -> u128 {
 pub(super) fn flow_mod(p: &Packet, learn: &Learn) -> FlowMod {
     let mut fields: Vec<MatchField> = Vec::new();
     let mut actions = Vec::new();
+    if learn.fin_idle_timeout != 0 || learn.fin_hard_timeout != 0 {
+        actions
+            .push(Action::Nicira(NxAction::FinTimeout { idle: learn.fin_idle_timeout, hard: learn.fin_hard_timeout }));
+    }
     for spec in &learn.specs {
         match spec {
             LearnSpec::Match { src, dst, n_bits } => {
@@ -66,10 +70,6 @@ pub(super) fn flow_mod(p: &Packet, learn: &Learn) -> FlowMod {
     }
     // Prerequisites before what needs them.
     fields.sort_by_key(|f| (rank(f.id), f.id));
-    if learn.fin_idle_timeout != 0 || learn.fin_hard_timeout != 0 {
-        actions
-            .push(Action::Nicira(NxAction::FinTimeout { idle: learn.fin_idle_timeout, hard: learn.fin_hard_timeout }));
-    }
     let mut flags = FlowModFlags::empty();
     if learn.flags & Learn::SEND_FLOW_REM != 0 {
         flags |= FlowModFlags::SEND_FLOW_REM;

@@ -12,6 +12,8 @@ pub struct ActionSet<'v> {
     pub group: Option<GroupId>,
     /// The output and its `max_len`.
     pub output: Option<(PortNo, u16)>,
+    /// Nicira's resubmit, which group and output make void.
+    pub resubmit: Option<&'v Op>,
 }
 
 impl<'v> ActionSet<'v> {
@@ -20,6 +22,7 @@ impl<'v> ActionSet<'v> {
         self.ops.clear();
         self.group = None;
         self.output = None;
+        self.resubmit = None;
     }
 
     /// Adds an action, or replaces the one of its kind. A masked set-field joins the one that is there
@@ -28,6 +31,7 @@ impl<'v> ActionSet<'v> {
         match &s.op {
             Op::Group(g) => self.group = Some(*g),
             Op::Output { port, max_len } => self.output = Some((*port, *max_len)),
+            op @ Op::Resubmit { .. } => self.resubmit = Some(op),
             op => match self.ops.binary_search_by_key(&s.key, |(k, _)| *k) {
                 Ok(i) => self.ops[i].1 = op,
                 Err(i) => self.ops.insert(i, (s.key, op)),
@@ -42,7 +46,7 @@ impl<'v> ActionSet<'v> {
 
     /// Whether executing it has any effect.
     pub const fn goes_somewhere(&self) -> bool {
-        self.group.is_some() || self.output.is_some()
+        self.group.is_some() || self.output.is_some() || self.resubmit.is_some()
     }
 
     /// The value of `actset_output`: the output port if there is no group, else `OFPP_UNSET`.

@@ -1,15 +1,18 @@
 //! The walk itself.
 
 use super::edit::{apply_edit, is_edit};
+use super::freeze::Freezing;
 use super::{
-    ActionSet, DropReason, Env, Event, Hit, MAX_DEPTH, MAX_LOOKUPS, MAX_STEPS, Miss, Observer, Settings, Sink, View,
+    ActionSet, DropReason, Env, Event, Hit, Lost, MAX_DEPTH, MAX_LOOKUPS, MAX_STEPS, Miss, Observer, Settings, Sink,
+    View,
 };
 use crate::cache::{Recorder, Step};
 use crate::frame::Frame;
 use crate::key::word;
 use crate::meter::{Verdict, remark_dscp};
 use crate::packet::Packet;
-use crate::program::{Op, Program};
+use crate::program::{Op, Program, Resumption};
+use ofproto::continuation::Ending;
 use ofproto::field::FieldId;
 use ofproto::ids::{Cookie, MeterId, PortNo, QueueId, TableId};
 use ofproto::port::PortConfig;
@@ -23,6 +26,8 @@ pub enum Start<'v> {
     PacketOut(&'v Program),
     /// No tables at all: the learning switch (fail-standalone).
     Normal,
+    /// A packet that was paused.
+    Resume(&'v Resumption),
 }
 
 /// How a walk ended.
@@ -40,6 +45,8 @@ pub(super) enum Flow {
     Go,
     /// This packet (or this copy of it) is done.
     Stop,
+    /// It waits; who is told takes down what is left to do ([`Walk::end`]).
+    Pause,
 }
 
 /// In whose name an action is executed, which is what a packet-in tells.
@@ -65,11 +72,15 @@ pub(super) struct Walk<'v, 'w, 'm, V, S, O> {
     pub(super) set: ActionSet<'v>,
     pub(super) queue: Option<QueueId>,
     pub(super) table: TableId,
+    /// The table of the last lookup.
+    asked: Option<TableId>,
     pub(super) hit: Option<Hit<'v>>,
     pub(super) cookie: Cookie,
     pub(super) origin: Origin,
     pub(super) in_egress: bool,
-    pub(super) stack: Vec<(u128, u16)>,
+    pub(super) stack: Vec<u128>,
+    /// A pause on its way up, with what was left to do at each level.
+    pub(super) freezing: Option<Box<Freezing>>,
     /// An output whose frame is still this packet's: sent by moving if nothing follows.
     pub(super) pending: Option<(PortNo, Option<QueueId>)>,
     /// Whether some copy went somewhere or was dropped for a reason of its own.
@@ -104,11 +115,13 @@ pub(crate) fn execute_recorded<'v, V: View<'v>, S: Sink, O: Observer>(
         set: ActionSet::default(),
         queue: None,
         table: TableId(0),
+        asked: None,
         hit: None,
         cookie: NO_COOKIE,
         origin: Origin::Apply,
         in_egress: false,
         stack: Vec::new(),
+        freezing: None,
         pending: None,
         accounted: false,
         depth: 0,
@@ -152,8 +165,10 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
                 if program.apply.is_empty() {
                     self.drop(DropReason::NoOutput);
                 }
-                self.list(&program.apply);
+                let flow = self.list(&program.apply);
+                self.end(flow, Ending::Nothing);
             }
+            Start::Resume(rest) => self.resume(rest),
             Start::Normal => {
                 if self.admit() == Flow::Go {
                     self.normal();
@@ -186,9 +201,8 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
     /// Through the tables from 0 and out by the action set.
     pub(super) fn submit(&mut self) {
         self.origin = Origin::Apply;
-        if self.tables(TableId(0), false) == Flow::Go {
-            self.run_set();
-        }
+        let flow = self.tables(TableId(0), false);
+        self.end(flow, Ending::ActionSet);
     }
 
     /// The ingress port, as the packet says now.
@@ -198,12 +212,17 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
 
     pub(super) fn drop(&mut self, reason: DropReason) -> Flow {
         self.accounted = true;
-        self.sink.dropped(reason, self.in_port());
+        self.lose(reason, None);
         self.note(|| Event::Drop { reason });
         if let Some(r) = &mut self.record {
             r.step(Step::Drop(reason));
         }
         Flow::Stop
+    }
+
+    /// Tells the sink of a drop.
+    pub(super) fn lose(&mut self, reason: DropReason, out_port: Option<PortNo>) {
+        self.sink.dropped(Lost { reason, in_port: self.in_port(), table: self.asked, out_port });
     }
 
     /// A drop that the port counts too, as one of reception or (`sending`) of transmission.
@@ -212,7 +231,7 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
         if !self.env.dry {
             self.view.port_dropped(port, sending);
         }
-        self.sink.dropped(reason, self.in_port());
+        self.lose(reason, sending.then_some(port));
         self.note(|| Event::Drop { reason });
         if let Some(r) = &mut self.record {
             r.step(Step::DropAtPort(reason, port, sending));
@@ -311,6 +330,7 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
             self.refuse();
             return Err(self.drop(DropReason::TooComplex));
         }
+        self.asked = Some(table);
         let hit = self.view.lookup(table, &self.packet.key);
         if !self.env.dry {
             self.view.count_table(table, 1, u64::from(hit.is_some()));
@@ -355,18 +375,23 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
 
     /// Executes an entry; where it goes on.
     pub(super) fn entry(&mut self, table: TableId, hit: Hit<'v>) -> (Flow, Option<TableId>) {
-        let p = hit.program;
         self.table = table;
         self.hit = Some(hit);
         self.cookie = hit.cookie;
+        self.program(hit.program)
+    }
+
+    /// Executes instructions in the name of the current table and cookie.
+    pub(super) fn program(&mut self, p: &'v Program) -> (Flow, Option<TableId>) {
         self.origin = if p.table_miss { Origin::TableMiss } else { Origin::Apply };
         if let Some(m) = p.meter
             && self.meter(m) == Flow::Stop
         {
             return (Flow::Stop, None);
         }
-        if self.list(&p.apply) == Flow::Stop {
-            return (Flow::Stop, None);
+        match self.list(&p.apply) {
+            Flow::Go => {}
+            flow => return (flow, None),
         }
         if p.clear {
             self.set.clear();
@@ -391,8 +416,12 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
     /// A list of actions, in order.
     pub(super) fn list(&mut self, ops: &'v [Op]) -> Flow {
         for op in ops {
-            if self.charge(1) == Flow::Stop || self.action(op) == Flow::Stop {
+            if self.charge(1) == Flow::Stop {
                 return Flow::Stop;
+            }
+            match self.action(op) {
+                Flow::Go => {}
+                flow => return flow,
             }
         }
         Flow::Go
@@ -433,7 +462,7 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
             Verdict::Pass => Flow::Go,
             Verdict::Drop => {
                 self.accounted = true;
-                self.sink.dropped(DropReason::Meter, self.in_port());
+                self.lose(DropReason::Meter, None);
                 self.note(|| Event::Drop { reason: DropReason::Meter });
                 // What would have followed isn't known, so this walk can't be remembered.
                 self.refuse();
@@ -465,6 +494,7 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
         }
         self.flush();
         let saved = self.packet.duplicate();
+        let stack = self.stack.clone();
         let known = self.record.as_ref().map(|r| r.knowledge());
         self.step(|| Step::Save);
         branch(self);
@@ -473,6 +503,7 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
             r.restore(known);
         }
         let copy = std::mem::replace(self.packet, saved);
+        self.stack = stack;
         if let Some((port, queue)) = self.pending.take() {
             self.sink.transmit(port, queue, copy.frame);
         }

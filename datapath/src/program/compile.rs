@@ -1,8 +1,8 @@
 //! From the model's instructions to a [`Program`], with the specification's refusals.
 
 use super::check::Facts;
-use super::op::{Bits, Choice, Conjunction, HashFields, Op, SetOp};
-use super::{Context, Learns, Place, Program, StatTrigger, Uses};
+use super::op::{Bits, Choice, Conjunction, HashFields, Op, SetKey, SetOp};
+use super::{Context, Learns, Place, Program, Rest, Source, StatTrigger, Uses};
 use crate::key::slot;
 use ofproto::action::Action;
 use ofproto::field::{FieldId, Prereq};
@@ -30,9 +30,10 @@ pub fn compile(instructions: &[Instruction], ctx: &Context<'_>) -> Result<Progra
                 && ctx.version >= Version::V13;
             Facts::of_match(matching)
         }
-        Place::Bucket | Place::PacketOut => Facts::unknown(),
+        Place::Bucket | Place::PacketOut | Place::Resumed(_) => Facts::unknown(),
     };
-    let mut c = Compiler { ctx, facts, count: 0, cacheable: true, uses: UsesBuilder::default() };
+    let mut c = Compiler { facts, cacheable: true, ..Compiler::new(ctx) };
+    c.after = instructions.iter().filter(|i| follows_apply(i)).cloned().collect();
     check_duplicates(instructions, ctx.version)?;
     // Actions are checked in the order in which they run, whatever the order they were sent in.
     for i in instructions {
@@ -91,8 +92,7 @@ pub fn compile(instructions: &[Instruction], ctx: &Context<'_>) -> Result<Progra
 /// Compiles a packet-out's action list.
 pub fn compile_packet_out(actions: &[Action], ctx: &Context<'_>) -> Result<Program, OfError> {
     let ctx = Context { place: Place::PacketOut, ..*ctx };
-    let mut c =
-        Compiler { ctx: &ctx, facts: Facts::unknown(), count: 0, cacheable: false, uses: UsesBuilder::default() };
+    let mut c = Compiler::new(&ctx);
     let apply = c.list(actions, 0)?.into();
     Ok(Program { apply, uses: c.uses.build(None), ..Program::default() })
 }
@@ -103,15 +103,30 @@ pub fn compile_packet_out(actions: &[Action], ctx: &Context<'_>) -> Result<Progr
 /// group that the same change brings.
 pub fn compile_bucket(actions: &[Action], ctx: &Context<'_>) -> Result<(Box<[Op]>, Uses, bool), OfError> {
     let ctx = Context { place: Place::Bucket, ..*ctx };
-    let mut c =
-        Compiler { ctx: &ctx, facts: Facts::unknown(), count: 0, cacheable: true, uses: UsesBuilder::default() };
+    let mut c = Compiler { cacheable: true, ..Compiler::new(&ctx) };
     let mut set = c.set(actions)?;
     set.sort_by_key(|s| s.key);
-    // A bucket is an action set: a group in it makes the output void (1.3.5 §5.10).
-    if set.iter().any(|s| s.key == super::SetKey::GROUP) {
-        set.retain(|s| s.key != super::SetKey::OUTPUT);
+    // A bucket is an action set: a group in it makes the output void (1.3.5 §5.10), and either Nicira's resubmit.
+    if let Some(last) = set.iter().map(|s| s.key).find(|k| *k >= SetKey::GROUP) {
+        set.retain(|s| s.key <= last);
     }
     Ok((set.into_iter().map(|s| s.op).collect(), c.uses.build(None), c.cacheable))
+}
+
+/// Compiles one action of an action set.
+pub(super) fn compile_set(action: &Action, ctx: &Context<'_>) -> Result<Vec<SetOp>, OfError> {
+    Compiler::new(ctx).set(std::slice::from_ref(action))
+}
+
+/// What is carried out after an entry's apply-actions.
+const fn follows_apply(i: &Instruction) -> bool {
+    matches!(
+        i,
+        Instruction::ClearActions
+            | Instruction::WriteActions(_)
+            | Instruction::WriteMetadata { .. }
+            | Instruction::GotoTable(_)
+    )
 }
 
 /// The clauses of a list that consists of conjunctions; `None` for any other list.
@@ -201,12 +216,20 @@ struct Compiler<'a> {
     count: usize,
     cacheable: bool,
     uses: UsesBuilder,
+    /// What follows the outermost list.
+    after: Vec<Instruction>,
 }
 
-impl Compiler<'_> {
-    fn table(&self) -> Option<TableId> {
+impl<'a> Compiler<'a> {
+    /// For a list of whose packets nothing is known.
+    fn new(ctx: &'a Context<'a>) -> Self {
+        let uses = UsesBuilder::default();
+        Self { ctx, facts: Facts::unknown(), count: 0, cacheable: false, uses, after: Vec::new() }
+    }
+
+    const fn table(&self) -> Option<TableId> {
         match self.ctx.place {
-            Place::Flow { table, .. } => Some(table),
+            Place::Flow { table, .. } | Place::Resumed(table) => Some(table),
             Place::Bucket | Place::PacketOut => None,
         }
     }
@@ -274,8 +297,24 @@ impl Compiler<'_> {
     fn list(&mut self, list: &[Action], depth: usize) -> Result<Vec<Op>, OfError> {
         let mut out = Vec::with_capacity(list.len());
         self.check_queues(list.iter())?;
-        for a in list {
+        // Where a packet may be paused, and what comes after.
+        let mut pauses: Vec<(usize, usize)> = Vec::new();
+        for (i, a) in list.iter().enumerate() {
+            let before = out.len();
             self.one(a, depth, &mut out)?;
+            if out.get_mut(before).is_some_and(|op: &mut Op| op.rest_mut().is_some()) {
+                pauses.push((before, i + 1));
+            }
+        }
+        let after: &[Instruction] = if depth == 0 { &self.after } else { &[] };
+        if pauses.iter().any(|(_, next)| *next < list.len() || !after.is_empty()) {
+            let source = Source { version: self.ctx.version, actions: list.into(), after: after.into() };
+            let source = Arc::new(source);
+            for (op, next) in pauses {
+                if let Some(rest) = out.get_mut(op).and_then(Op::rest_mut) {
+                    *rest = Some(Box::new(Rest { source: Arc::clone(&source), next }));
+                }
+            }
         }
         Ok(out)
     }
@@ -488,7 +527,7 @@ impl Compiler<'_> {
     fn out_port(&mut self, port: PortNo) -> Result<(), OfError> {
         let ok = match port {
             PortNo::IN_PORT | PortNo::NORMAL | PortNo::FLOOD | PortNo::ALL | PortNo::CONTROLLER | PortNo::LOCAL => true,
-            PortNo::TABLE => matches!(self.ctx.place, Place::PacketOut),
+            PortNo::TABLE => matches!(self.ctx.place, Place::PacketOut | Place::Resumed(TableId::ALL)),
             p => p.is_ordinary(),
         };
         if !ok {
@@ -584,7 +623,7 @@ impl Compiler<'_> {
                 return Err(bad_conjunction("subtype", "it can only stand in a flow entry's apply-actions"));
             }
             NxAction::FinTimeout { idle, hard } => {
-                if self.table().is_none() {
+                if self.table().is_none_or(|t| t == TableId::ALL) {
                     return Err(err(E::BadActionBadArgument, "fin_timeout", "there is no flow entry to shorten"));
                 }
                 self.contradict(Prereq::Tcp, "fin_timeout")?;
@@ -628,6 +667,7 @@ impl Compiler<'_> {
                 Op::Resubmit {
                     in_port: Some(*in_port).filter(|p| *p != PortNo::IN_PORT),
                     table: table.filter(|t| *t != TableId::ALL),
+                    rest: None,
                 }
             }
             NxAction::SetTunnel { id, .. } => {
@@ -705,11 +745,11 @@ impl Compiler<'_> {
                 reason: *reason,
                 userdata: None,
                 meter: None,
+                pause: false,
+                rest: None,
             },
             NxAction::Controller2 { max_len, controller_id, reason, userdata, pause, meter } => {
-                if *pause {
-                    return Err(err(E::BadActionBadArgument, "pause", "continuations are not supported"));
-                }
+                self.cacheable &= !pause;
                 if let Some(m) = meter {
                     self.uses.meters.push(self.meter(*m)?);
                 }
@@ -720,6 +760,8 @@ impl Compiler<'_> {
                     reason: reason.unwrap_or(1),
                     userdata: userdata.clone(),
                     meter: *meter,
+                    pause: *pause,
+                    rest: None,
                 }
             }
             NxAction::WriteMetadata { metadata, mask } => Op::WriteMetadata { metadata: metadata & mask, mask: *mask },
@@ -746,12 +788,12 @@ impl Compiler<'_> {
             }
             NxAction::Learn(learn) => {
                 self.cacheable = false;
-                self.check_learn(learn)?;
+                let result = self.check_learn(learn)?;
                 let delete = learn.flags & Learn::DELETE_LEARNED != 0;
                 if delete || learn.most() != 0 {
                     self.uses.learns.push(Learns { table: learn.table, cookie: learn.cookie, delete });
                 }
-                Op::Learn(Arc::new(Learn::clone(learn)))
+                Op::Learn { learn: Arc::new(Learn::clone(learn)), result, rest: None }
             }
             NxAction::OutputTrunc { port, max_len } => {
                 self.out_port(*port)?;
@@ -787,14 +829,17 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    fn check_learn(&self, learn: &Learn) -> Result<(), OfError> {
-        let unknown = learn.flags & !(Learn::SEND_FLOW_REM | Learn::DELETE_LEARNED);
+    fn check_learn(&mut self, learn: &Learn) -> Result<Option<Bits>, OfError> {
+        let unknown = learn.flags & !(Learn::SEND_FLOW_REM | Learn::DELETE_LEARNED | Learn::WRITE_RESULT);
         if unknown != 0 {
             return Err(err(E::BadActionBadArgument, "flags", format!("bits {unknown:#x} are not supported")));
         }
-        if learn.limit.as_ref().is_some_and(|(_, dst)| dst.is_some()) {
-            // The packet would have to wait until the flow is there.
-            return Err(err(E::BadActionBadArgument, "result_dst", "whether a flow was learnt isn't told"));
+        let result = match &learn.limit {
+            Some((_, Some(dst))) => Some(self.subfield_to(dst)?),
+            _ => None,
+        };
+        if result.is_some_and(|dst| dst.n_bits != 1) {
+            return Err(err(E::BadActionBadArgument, "result_dst", "one bit takes the answer"));
         }
         let table = learn.table;
         if table == TableId::ALL || table.0 >= self.ctx.n_tables {
@@ -822,7 +867,7 @@ impl Compiler<'_> {
                 }
             }
         }
-        Ok(())
+        Ok(result)
     }
 }
 

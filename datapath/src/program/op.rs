@@ -1,5 +1,6 @@
 //! Executable actions.
 
+use super::Rest;
 use crate::key::{Slot, slot};
 use bytes::Bytes;
 use ofproto::field::FieldId;
@@ -143,10 +144,14 @@ pub enum Op {
         reason: u8,
         userdata: Option<Bytes>,
         meter: Option<MeterId>,
+        /// The packet waits for the controller.
+        pause: bool,
+        rest: Option<Box<Rest>>,
     },
     Resubmit {
         in_port: Option<PortNo>,
         table: Option<TableId>,
+        rest: Option<Box<Rest>>,
     },
     Multipath {
         fields: HashFields,
@@ -172,7 +177,12 @@ pub enum Op {
         probability: u16,
         collector_set_id: u32,
     },
-    Learn(Arc<Learn>),
+    Learn {
+        learn: Arc<Learn>,
+        /// Which bit takes whether the flow is there: the packet waits for it.
+        result: Option<Bits>,
+        rest: Option<Box<Rest>>,
+    },
     FinTimeout {
         idle: u16,
         hard: u16,
@@ -195,6 +205,8 @@ impl SetKey {
     pub const GROUP: Self = Self(10, 0);
     /// The output's place.
     pub const OUTPUT: Self = Self(11, 0);
+    /// Nicira's resubmit's place.
+    pub const RESUBMIT: Self = Self(12, 0);
 }
 
 /// An action with its place in the action set.
@@ -207,6 +219,15 @@ pub struct SetOp {
 }
 
 impl Op {
+    /// Where an action during which the packet may be paused keeps what follows it.
+    pub(super) fn rest_mut(&mut self) -> Option<&mut Option<Box<Rest>>> {
+        match self {
+            Op::Controller { pause: true, rest, .. } | Op::Resubmit { rest, .. } => Some(rest),
+            Op::Learn { result: Some(_), rest, .. } => Some(rest),
+            _ => None,
+        }
+    }
+
     /// Its place in an action set, or `None` for one that can't be in a set.
     pub fn set_key(&self) -> Option<SetKey> {
         Some(match self {
@@ -232,6 +253,7 @@ impl Op {
             Op::SetQueue(_) => SetKey(9, 1),
             Op::Group(_) => SetKey::GROUP,
             Op::Output { .. } => SetKey::OUTPUT,
+            Op::Resubmit { .. } => SetKey::RESUBMIT,
             _ => return None,
         })
     }

@@ -212,7 +212,9 @@ fn what_is_not_supported_is_refused() {
     }
     let resubmit = Action::Nicira(NxAction::Resubmit { in_port: PortNo::IN_PORT, table: Some(TableId(5)), ct: false });
     assert!(apply(V13, &Match::any(), vec![resubmit.clone()]).is_ok());
-    assert_eq!(with(V13, &Match::any(), &[I::WriteActions(vec![resubmit])]).unwrap_err(), E::BadActionBadType);
+    assert!(with(V13, &Match::any(), &[I::WriteActions(vec![resubmit])]).is_ok());
+    let exit = Action::Nicira(NxAction::Exit);
+    assert_eq!(with(V13, &Match::any(), &[I::WriteActions(vec![exit])]).unwrap_err(), E::BadActionBadType);
     let mut deep = vec![Action::output(PortNo(1))];
     for _ in 0..20 {
         deep = vec![Action::Nicira(NxAction::Clone(deep))];

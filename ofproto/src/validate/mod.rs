@@ -10,6 +10,7 @@ mod request;
 
 pub use action::{Place, actions, instructions};
 pub use matching::{Known, matching, nicira_matching};
+pub use request::continuation;
 
 use crate::bundle::{BundleAdd, BundleCtrl, BundleCtrlType, BundleFlags};
 use crate::error::{ErrorKind, OfError};
@@ -35,6 +36,7 @@ pub fn message(m: &Message, version: Version) -> Result<(), OfError> {
         Message::BundleControl(m) => bundle_control(m, version),
         Message::BundleAdd(m) => bundle_add(m, version),
         Message::Nicira(NxMessage::FlowMod(m)) => request::nicira_flow_mod(m, version),
+        Message::Nicira(NxMessage::Resume(m)) => request::resume(m),
         Message::Experimenter(e) => Err(experimenter(e)),
         _ => Ok(()),
     }

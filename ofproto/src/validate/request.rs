@@ -2,19 +2,23 @@
 
 use super::{Known, Place, actions, instructions, matching};
 use crate::async_config::{AsyncConfig, AsyncKind, AsyncProp};
+use crate::continuation::Continuation;
 use crate::error::{ErrorKind, OfError};
 use crate::field::FieldId;
 use crate::flow::{FlowMod, FlowModCommand, FlowModFlags};
 use crate::group::{GroupMod, GroupModCommand, GroupType, OtherProp};
 use crate::ids::{BucketId, GroupId, MeterId, PortNo, TableId};
+use crate::instruction::Instruction;
 use crate::matching::Match;
 use crate::message::SwitchConfig;
 use crate::meter::{BandAction, MeterFlags, MeterMod, MeterModCommand};
+use crate::nx_message::PacketIn2;
 use crate::packet::PacketOut;
 use crate::port::{PortMod, PortModProp};
 use crate::role::{Role, RoleMsg};
 use crate::table::{TableConfig, TableMod, TableModProp};
 use crate::version::Version;
+use bytes::Bytes;
 
 fn fault(kind: ErrorKind, field: &'static str, reason: impl Into<std::borrow::Cow<'static, str>>) -> OfError {
     OfError::new(kind, field, reason)
@@ -213,16 +217,56 @@ pub(super) fn table_mod(m: &TableMod, version: Version) -> Result<(), OfError> {
     Ok(())
 }
 
+/// What says how a packet came here, and nothing of its headers.
+fn pipeline_fields(m: &Match) -> Result<(), OfError> {
+    match m.fields.iter().find(|f| !f.id.is_pipeline()) {
+        None => Ok(()),
+        Some(field) => Err(fault(
+            ErrorKind::BadRequestPipelineFieldsOnly,
+            field.id.info().name,
+            "only pipeline fields go with a packet",
+        )),
+    }
+}
+
+/// `NXT_RESUME`
+pub(super) fn resume(m: &PacketIn2) -> Result<(), OfError> {
+    let len = m.packet.as_ref().map_or(0, Bytes::len);
+    if len == 0 {
+        return Err(fault(ErrorKind::BadRequestBadLen, "packet", "there is none"));
+    }
+    if m.full_len.is_some_and(|n| usize::try_from(n).is_ok_and(|n| n < len)) {
+        return Err(fault(ErrorKind::BadRequestBadLen, "full_len", format!("less than the packet's {len} bytes")));
+    }
+    if let Some(p) = m.other.first() {
+        return Err(fault(ErrorKind::BadPropertyBadType, "property type", format!("{} is not known", p.ty)));
+    }
+    m.metadata.as_ref().map_or(Ok(()), pipeline_fields)
+}
+
+/// Checks what a continuation says is still to be done.
+///
+/// # Errors
+/// As for the same lists elsewhere; of their packets nothing is known.
+pub fn continuation(c: &Continuation) -> Result<(), OfError> {
+    for part in &c.parts {
+        let place = if part.table == TableId::ALL { Place::PacketOut } else { Place::Flow };
+        for i in &part.instructions {
+            match i {
+                Instruction::ApplyActions(list) | Instruction::WriteActions(list) => {
+                    actions(list, &mut None, part.version, place)?;
+                }
+                _ => {}
+            }
+        }
+    }
+    c.set.iter().try_for_each(|(version, a)| actions(std::slice::from_ref(a), &mut None, *version, Place::Flow))
+}
+
 pub(super) fn packet_out(m: &PacketOut, version: Version) -> Result<(), OfError> {
     if version >= Version::V15 {
         matching(&m.matching, version)?;
-        if let Some(field) = m.matching.fields.iter().find(|f| !f.id.is_pipeline()) {
-            return Err(fault(
-                ErrorKind::BadRequestPipelineFieldsOnly,
-                field.id.info().name,
-                "only pipeline fields go with a packet",
-            ));
-        }
+        pipeline_fields(&m.matching)?;
     }
     let port = m.matching.get(FieldId::InPort).and_then(|f| u32::try_from(f.value).ok()).map(PortNo);
     match port {

@@ -16,6 +16,7 @@ mod action10;
 mod async_config;
 mod bundle;
 mod codes;
+mod continuation;
 pub mod cursor;
 mod experimenter;
 mod fixed;
@@ -43,6 +44,7 @@ mod switch;
 mod table;
 mod v10;
 
+pub use continuation::{decode_continuation, encode_continuation};
 pub use cursor::{Reader, Writer};
 pub use message::message_name;
 

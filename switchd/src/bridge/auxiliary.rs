@@ -46,6 +46,7 @@ fn punted(flow: u64) -> Punted {
         implicit_miss: false,
         controller_id: None,
         userdata: None,
+        paused: None,
         flow,
     }
 }

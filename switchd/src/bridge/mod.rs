@@ -20,6 +20,7 @@ mod features;
 #[cfg(test)]
 mod hostile;
 pub mod hub;
+mod punted;
 mod queues;
 mod saving;
 pub mod snapshot;

@@ -7,6 +7,7 @@ use super::Instance;
 use super::answers;
 use super::features;
 use super::hub::{Backend, Demand, Happened};
+use super::punted::punted;
 use super::queues::QueueTable;
 use super::saving::{self, Saving};
 use super::snapshot;
@@ -25,20 +26,18 @@ use datapath::engine::{InBand, Shared};
 use datapath::frame::Frame;
 use datapath::key::FlowKey;
 use datapath::port::{PortCounters, QueueCounters};
-use datapath::program::{Place, Program, compile_packet_out};
+use datapath::program::{Bits, Place, Program, Resumption, compile_packet_out, compile_resumption};
 use datapath::publish::FragmentHandling;
-use datapath::punt::Punt;
 use datapath::table::Miss;
 use datapath::worker::WorkerCounters;
 use ofproto::action::Action;
-use ofproto::field::FieldId;
+use ofproto::continuation::Continuation;
 use ofproto::flow::FlowMod;
 use ofproto::group::GroupMod;
-use ofproto::ids::{Cookie, Dpid, PortNo, QueueId, TableId};
+use ofproto::ids::{Dpid, PortNo, QueueId, TableId};
 use ofproto::matching::Match;
 use ofproto::message::{Capabilities, Message, MultipartReply, MultipartRequest};
 use ofproto::meter::MeterMod;
-use ofproto::packet::PacketInReason;
 use ofproto::port::{EthernetStats, PortConfig, PortMod, PortStats, PortStatsProp};
 use ofproto::queue::QueueDesc;
 use ofproto::role::{ControllerStatus, Role};
@@ -52,11 +51,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// A packet to be sent through a compiled action list.
+/// What happens to a packet that isn't received.
+#[derive(Debug)]
+pub enum Way {
+    /// A packet-out's actions.
+    Actions(Program),
+    /// What was left to do when it was paused.
+    Rest(Resumption),
+}
+
+/// A packet to be sent.
 #[derive(Debug)]
 pub struct OutPacket {
     /// What happens to it.
-    pub program: Program,
+    pub way: Way,
     /// Its pipeline fields.
     pub key: FlowKey,
     /// The packet.
@@ -205,12 +213,18 @@ impl<P: Packets> Switch<P> {
     }
 
     fn send(&mut self, program: Program, pipeline: &Match, frame: &[u8]) {
-        let mut key = FlowKey::default();
-        for field in &pipeline.fields {
-            key.set(field.id, field.value);
-        }
         self.packet_outs += 1;
-        self.outgoing.push(OutPacket { program, key, frame: Frame::from_bytes(frame) });
+        let (way, key) = (Way::Actions(program), pipeline_key(pipeline));
+        self.outgoing.push(OutPacket { way, key, frame: Frame::from_bytes(frame) });
+    }
+
+    /// Lets a paused packet go on.
+    fn go_on(&mut self, rest: &Continuation, key: FlowKey, frame: &[u8]) -> Result<(), OfError> {
+        // Each part has its own version.
+        let rest = compile_resumption(rest, &self.control.context(Version::V15, Place::PacketOut))?;
+        self.packet_outs += 1;
+        self.outgoing.push(OutPacket { way: Way::Rest(rest), key, frame: Frame::from_bytes(frame) });
+        Ok(())
     }
 
     /// Lets pass what reaching the controllers takes, as far as it is known.
@@ -301,6 +315,15 @@ impl<P: Packets> Switch<P> {
         }
         Ok(())
     }
+}
+
+/// A key with a packet's pipeline fields.
+fn pipeline_key(pipeline: &Match) -> FlowKey {
+    let mut key = FlowKey::default();
+    for field in &pipeline.fields {
+        key.set(field.id, field.value);
+    }
+    key
 }
 
 fn no_port(kind: ErrorKind, port: PortNo) -> OfError {
@@ -400,6 +423,14 @@ impl<P: Packets> Host for Switch<P> {
         let program = compile_packet_out(actions, &self.control.context(version, Place::PacketOut))?;
         self.send(program, pipeline, &frame);
         Ok(())
+    }
+
+    fn resume(&mut self, _now: Time, frame: Bytes, pipeline: &Match, rest: &Continuation) -> Result<(), OfError> {
+        if rest.bridge != self.config.dpid.0 {
+            let why = "another switch made this continuation";
+            return Err(OfError::new(ErrorKind::NxResumeStale, "continuation", why));
+        }
+        self.go_on(rest, pipeline_key(pipeline), &frame)
     }
 
     fn check(&self, _version: Version, message: &Message) -> Result<(), OfError> {
@@ -590,7 +621,7 @@ impl<P: Packets> Backend for Switch<P> {
     }
 
     fn next_punt(&mut self) -> Option<Punted> {
-        self.shared.punts().pop().map(|punt| punted(&punt))
+        self.shared.punts().pop().map(|punt| punted(punt, self.config.dpid))
     }
 
     fn set_demand(&mut self, now: Time, demand: Demand) {
@@ -622,9 +653,11 @@ impl<P: Packets> Backend for Switch<P> {
     fn attend(&mut self, now: Time) {
         self.hand_over();
         for _ in 0..WISHES_PER_ROUND {
-            let Some(request) = self.shared.next_request() else { return };
+            let Some(request) = self.shared.next_request() else { break };
             self.wish(now, request);
         }
+        // Packets that waited for what they taught.
+        self.hand_over();
     }
 
     fn tick(&mut self, now: Time) {
@@ -642,10 +675,20 @@ impl<P: Packets> Switch<P> {
     /// Carries out a wish of the pipeline.
     fn wish(&mut self, now: Time, request: datapath::pipeline::Request) {
         match request {
-            datapath::pipeline::Request::Learn { flow_mod, limit } => {
+            datapath::pipeline::Request::Learn { flow_mod, limit, waiting } => {
                 self.changed(now);
-                if let Err(e) = self.control.learn(&flow_mod, limit, now) {
+                let learnt = self.control.learn(&flow_mod, limit, now).unwrap_or_else(|e| {
                     tracing::debug!(bridge = self.config.name, error = %e, "a learnt flow was refused");
+                    false
+                });
+                if let Some(mut waiting) = waiting {
+                    let Bits { field, offset, .. } = waiting.result;
+                    let bit = 1 << offset;
+                    let others = waiting.key.get(field) & !bit;
+                    waiting.key.set(field, others | if learnt { bit } else { 0 });
+                    if let Err(e) = self.go_on(&waiting.rest, waiting.key, &waiting.frame) {
+                        tracing::debug!(bridge = self.config.name, error = %e, "a packet can't go on after it taught");
+                    }
                 }
             }
             datapath::pipeline::Request::FinTimeout { entry, idle, hard } => {
@@ -758,63 +801,4 @@ fn flow_change(change: FlowChange) -> Happened {
             instructions: change.instructions.to_vec(),
         }),
     )
-}
-
-/// Pipeline fields that a packet-in's match holds besides `in_port`, where they aren't zero.
-const PIPELINE: [FieldId; 2] = [FieldId::Metadata, FieldId::TunnelId];
-
-fn punted(punt: &Punt) -> Punted {
-    let in_port = punt.in_port();
-    let mut pipeline = Match::any().with(FieldId::InPort, u128::from(in_port.0));
-    let phy = punt.key.get(FieldId::InPhyPort);
-    if phy != 0 && phy != u128::from(in_port.0) {
-        pipeline = pipeline.with(FieldId::InPhyPort, phy);
-    }
-    for id in PIPELINE {
-        let value = punt.key.get(id);
-        if value != 0 {
-            pipeline = pipeline.with(id, value);
-        }
-    }
-    // A miss without a miss entry has no cookie; one with a miss entry has the entry's.
-    let implicit_miss = punt.reason == PacketInReason::TableMiss && punt.cookie == Cookie(u64::MAX);
-    let own_len = implicit_miss || punt.reason == PacketInReason::InvalidTtl;
-    Punted {
-        frame: Bytes::copy_from_slice(punt.frame.bytes()),
-        in_port,
-        pipeline,
-        reason: punt.reason,
-        table: punt.table,
-        cookie: punt.cookie,
-        max_len: (!own_len).then_some(punt.max_len),
-        implicit_miss,
-        controller_id: (punt.controller_id != 0).then_some(punt.controller_id),
-        userdata: punt.userdata.clone(),
-        flow: flow_hash(&punt.key),
-    }
-}
-
-/// What tells flows apart for spreading packet-ins over connections.
-const FLOW: [FieldId; 11] = [
-    FieldId::InPort,
-    FieldId::EthDst,
-    FieldId::EthSrc,
-    FieldId::EthType,
-    FieldId::VlanVid,
-    FieldId::Ipv4Src,
-    FieldId::Ipv4Dst,
-    FieldId::Ipv6Src,
-    FieldId::Ipv6Dst,
-    FieldId::TcpSrc,
-    FieldId::TcpDst,
-];
-
-/// One number for all packets of a flow.
-fn flow_hash(key: &FlowKey) -> u64 {
-    let hash = FLOW.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, field| {
-        let value = key.get(*field);
-        let word = (value as u64) ^ (value >> 64) as u64;
-        (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
-    });
-    hash ^ hash >> 32
 }

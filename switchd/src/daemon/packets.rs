@@ -1,6 +1,6 @@
 //! A bridge's workers: started here, reached from the bridge's thread through [`Packets`].
 
-use crate::bridge::switch::{OutPacket, Packets};
+use crate::bridge::switch::{OutPacket, Packets, Way};
 use crate::ports::PortControl;
 use crate::ports::manager::Backends;
 use datapath::control::Control;
@@ -12,7 +12,7 @@ use datapath::pipeline::Start;
 use datapath::port::{PortCounters, QueueCounters};
 use datapath::publish::{Reader, Snapshot};
 use datapath::trace::Trace;
-use datapath::worker::{Clock, Worker, WorkerConfig, WorkerCounters, Workers};
+use datapath::worker::{Clock, TxQueues, Worker, WorkerConfig, WorkerCounters, Workers};
 use ofproto::ids::{PortNo, QueueId};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -135,8 +135,11 @@ impl Packets for WorkerPackets {
         if let Some(worker) = self.workers.all().first() {
             // If the worker has stopped the task is dropped, which is its end, too.
             let _ = worker.run(move |engine, tx, now| {
-                for OutPacket { program, key, frame } in packets {
-                    engine.packet_out(&program, key, frame, tx, now);
+                for OutPacket { way, key, frame } in packets {
+                    match way {
+                        Way::Actions(program) => engine.packet_out(&program, key, frame, tx, now),
+                        Way::Rest(rest) => engine.resume(&rest, key, frame, tx, now),
+                    }
                 }
                 tx.flush();
                 drop(done);
@@ -146,7 +149,7 @@ impl Packets for WorkerPackets {
 
     fn trace(&self, key: FlowKey, frame: Frame) -> Option<Trace> {
         let (tell, told) = crossbeam::channel::bounded(1);
-        let task = move |engine: &mut Engine, _: &mut datapath::worker::TxQueues, now| {
+        let task = move |engine: &mut Engine, _: &mut TxQueues, now| {
             let _ = tell.send(engine.trace(key, frame, Start::Received, now));
         };
         self.workers.all().first()?.run(task).ok()?;

@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use datapath::clock::Time;
 use ofproto::action::Action;
+use ofproto::continuation::Continuation;
 use ofproto::flow::FlowMod;
 use ofproto::group::GroupMod;
 use ofproto::ids::{Dpid, PortNo, Xid};
@@ -110,6 +111,8 @@ pub trait Host {
         pipeline: &Match,
         actions: &[Action],
     ) -> Result<(), OfError>;
+    /// Lets a paused packet go on, as its continuation says (Nicira's `NXT_RESUME`).
+    fn resume(&mut self, now: Time, frame: Bytes, pipeline: &Match, rest: &Continuation) -> Result<(), OfError>;
     /// Judges a message before it enters a bundle: whether it could be carried out at all.
     fn check(&self, version: Version, message: &Message) -> Result<(), OfError>;
     /// Carries out all messages as one change, or none: then which one failed and why.

@@ -8,6 +8,8 @@ use datapath::clock::Time;
 use ofproto::Version;
 use ofproto::action::MAX_LEN_NO_BUFFER;
 use ofproto::async_config::AsyncKind;
+use ofproto::continuation::Continuation;
+use ofproto::field::FieldId;
 use ofproto::flow::{FlowRemoved, FlowRemovedReason};
 use ofproto::ids::{BufferId, Cookie, PortNo, TableId, Xid};
 use ofproto::matching::Match;
@@ -19,9 +21,22 @@ use ofproto::port::{Port, PortReason, PortStatus};
 use ofproto::role::{ControllerStatus, Role, RoleStatus};
 use ofproto::stats::{FlowDesc, FlowStatsEntry};
 use ofproto::table::TableStatus;
+use ofproto::wire;
 
 /// `OFPFSR_STAT_TRIGGER`
 const OFPFSR_STAT_TRIGGER: u8 = 1;
+
+/// 1.5's packet registers, two of Nicira's registers each.
+const XREGS: [FieldId; 8] = [
+    FieldId::Xreg0,
+    FieldId::Xreg1,
+    FieldId::Xreg2,
+    FieldId::Xreg3,
+    FieldId::Xreg4,
+    FieldId::Xreg5,
+    FieldId::Xreg6,
+    FieldId::Xreg7,
+];
 
 /// A packet on its way to controllers.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +61,8 @@ pub struct Punted {
     pub controller_id: Option<u16>,
     /// Nicira's opaque data.
     pub userdata: Option<Bytes>,
+    /// What it still has to do: it waits until a controller lets it go on.
+    pub paused: Option<Box<Continuation>>,
     /// The same for all packets of a flow, spread evenly over flows.
     pub flow: u64,
 }
@@ -116,6 +133,20 @@ impl Session {
         let len = if kept.is_some() { full.min(usize::from(asked)) } else { full };
         let data = punted.frame.slice(..len.min(limits::PACKET_IN_DATA));
         let buffer_id = kept.unwrap_or(BufferId::NONE);
+        let pipeline = self.pipeline_fields(&punted.pipeline);
+        let continuation = match &punted.paused {
+            Some(rest) if self.channel.packet_in_format == PacketInFormat::Nxt2 => {
+                match wire::encode_continuation(rest) {
+                    Ok(c) if c.len() + data.len() <= limits::PACKET_IN_DATA => Some(c),
+                    // It couldn't go on, whatever the controller does.
+                    _ => {
+                        self.counters.packet_ins_dropped += 1;
+                        return false;
+                    }
+                }
+            }
+            _ => None,
+        };
         let message = if self.channel.packet_in_format == PacketInFormat::Nxt2 {
             Message::Nicira(NxMessage::PacketIn2(Box::new(PacketIn2 {
                 packet: Some(data),
@@ -124,8 +155,9 @@ impl Session {
                 table_id: Some(punted.table.0),
                 cookie: (punted.cookie.0 != u64::MAX).then_some(punted.cookie.0),
                 reason: Some(packet_in_reason(Version::V14, punted.reason)),
-                metadata: Some(punted.pipeline.clone()),
+                metadata: Some(pipeline),
                 userdata: punted.userdata.clone(),
+                continuation,
                 ..PacketIn2::default()
             })))
         } else {
@@ -135,7 +167,7 @@ impl Session {
                 reason: self.fold_reason(punted.reason),
                 table: punted.table,
                 cookie: punted.cookie,
-                matching: punted.pipeline.clone(),
+                matching: pipeline,
                 data,
             };
             if self.channel.packet_in_format == PacketInFormat::Nxt1 {
@@ -148,6 +180,27 @@ impl Session {
         self.send(xid, &message);
         self.counters.packet_ins_sent += 1;
         true
+    }
+
+    /// Pipeline fields as the version names them: 1.5 has registers of 64 bits.
+    fn pipeline_fields(&self, fields: &Match) -> Match {
+        if self.version < Version::V15 || self.channel.packet_in_format == PacketInFormat::Nxt1 {
+            return fields.clone();
+        }
+        let mut all = Match::any();
+        for f in &fields.fields {
+            let Some(i) = (f.id as usize).checked_sub(FieldId::Reg0 as usize).filter(|i| *i < 16) else {
+                all.fields.push(f.clone());
+                continue;
+            };
+            let half = if i % 2 == 0 { f.value << 32 } else { f.value };
+            match XREGS.get(i / 2).map(|id| (*id, all.fields.iter_mut().find(|x| x.id == *id))) {
+                Some((_, Some(whole))) => whole.value |= half,
+                Some((id, None)) => all = all.with(id, half),
+                None => {}
+            }
+        }
+        all
     }
 
     /// The reason that the version can tell.

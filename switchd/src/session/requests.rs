@@ -14,10 +14,11 @@ use ofproto::matching::Match;
 use ofproto::message::{
     Capabilities, ErrorMsg, Experimenter, Message, MultipartReply, MultipartRequest, SwitchConfig, SwitchFeatures,
 };
-use ofproto::nx_message::NxMessage;
+use ofproto::nx_message::{NxMessage, PacketIn2};
 use ofproto::packet::PacketOut;
 use ofproto::role::{Role, RoleMsg};
 use ofproto::validate;
+use ofproto::wire;
 use ofproto::{ErrorKind, OfError, Version};
 use tracing::warn;
 
@@ -267,6 +268,21 @@ impl Session {
         self.channel.buffer.take(now, po.buffer_id).map(|_| ())
     }
 
+    /// A packet that was paused goes on.
+    fn resume(&mut self, now: Time, resume: PacketIn2, host: &mut dyn Host) -> Result<(), OfError> {
+        self.counters.packet_outs += 1;
+        let pipeline = resume.metadata.unwrap_or_default();
+        check_pipeline(self.version, &pipeline, host)?;
+        let frame = resume.packet.unwrap_or_default();
+        check_frame(&frame)?;
+        let Some(rest) = resume.continuation else {
+            return Err(err(ErrorKind::NxResumeStale, "continuation", "there is none"));
+        };
+        let rest = wire::decode_continuation(&rest)?;
+        validate::continuation(&rest)?;
+        host.resume(now, frame, &pipeline, &rest)
+    }
+
     pub(super) fn forward(&mut self, xid: Xid, request: Message, host: &mut dyn Host) {
         host.effect(self.governing(), Effect::Forward { xid, request: Box::new(request) });
     }
@@ -356,6 +372,7 @@ impl Session {
             }
             NxMessage::SetControllerId(id) => self.channel.controller_id = id,
             NxMessage::FlowMod(fm) => self.flow_mod(now, &fm, host)?,
+            NxMessage::Resume(resume) => self.resume(now, *resume, host)?,
             NxMessage::FlowMonitorCancel(id) | NxMessage::OnfFlowMonitorCancel(id) => self.cancel_monitor(id)?,
             other => {
                 let reason = format!("this switch doesn't take the extension message {other:?}");
@@ -377,7 +394,7 @@ fn changes_state(message: &Message) -> bool {
         | Message::PacketOut(_)
         | Message::BundleControl(_)
         | Message::BundleAdd(_)
-        | Message::Nicira(NxMessage::FlowMod(_)) => true,
+        | Message::Nicira(NxMessage::FlowMod(_) | NxMessage::Resume(_)) => true,
         Message::MultipartRequest(m) => matches!(&m.body, MultipartRequest::TableFeatures(v) if !v.is_empty()),
         _ => false,
     }

@@ -34,6 +34,7 @@ fn punted(max_len: Option<u16>) -> Punted {
         implicit_miss: false,
         controller_id: None,
         userdata: None,
+        paused: None,
         flow: 0,
     }
 }

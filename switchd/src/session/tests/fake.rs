@@ -6,6 +6,7 @@ use crate::session::{ConnId, Purpose, Received, Session, Settings};
 use bytes::Bytes;
 use datapath::clock::Time;
 use ofproto::action::Action;
+use ofproto::continuation::Continuation;
 use ofproto::flow::{FlowMod, FlowModFlags};
 use ofproto::group::GroupMod;
 use ofproto::ids::{Cookie, Dpid, MacAddr, PortNo, TableId, Xid};
@@ -29,6 +30,7 @@ pub enum Did {
     Table(TableMod),
     Port(PortMod),
     PacketOut { frame: Bytes, in_port: u128, actions: Vec<Action> },
+    Resume { frame: Bytes, in_port: u128, rest: Continuation },
     Commit(usize),
 }
 
@@ -135,6 +137,10 @@ impl Host for Fake {
     ) -> Result<(), OfError> {
         let in_port = pipeline.get(ofproto::field::FieldId::InPort).unwrap().value;
         self.change(Did::PacketOut { frame, in_port, actions: actions.to_vec() })
+    }
+    fn resume(&mut self, _: Time, frame: Bytes, pipeline: &Match, rest: &Continuation) -> Result<(), OfError> {
+        let in_port = pipeline.get(ofproto::field::FieldId::InPort).unwrap().value;
+        self.change(Did::Resume { frame, in_port, rest: rest.clone() })
     }
     fn check(&self, _: Version, _: &Message) -> Result<(), OfError> {
         match self.refuse {
