@@ -94,7 +94,33 @@ def test_drops_are_counted_by_port_and_reason(lab):
     switch.ofctl('add-flow', 'in_port=2,actions=output:77')
     assert hosts[1].ping(hosts[0], 2, 1) == 0
     assert drops(2)['no_such_port'] >= 1 and 'no_such_port' not in drops(1)
-    assert switch.manage('counters')['drops']['no_such_port'] == drops(2)['no_such_port']
+    counters = switch.manage('counters')
+    assert counters['drops']['no_such_port'] == drops(2)['no_such_port']
+    assert counters['missing_ports'] == [{'port_no': 77, 'drops': drops(2)['no_such_port']}]
+
+
+def test_drops_are_counted_by_table_and_egress_port(lab):
+    sw, hosts = lab.star(2)
+    switch = Switch(lab, sw, '--fail-mode', 'secure', ports=['1=s1', '2=s2'])
+    switch.ofctl('add-flow', 'in_port=1,actions=goto_table:3')
+    switch.ofctl('add-flow', 'table=3,icmp,actions=drop')
+    switch.ofctl('add-flow', 'table=3,arp,actions=output:2')
+    switch.ofctl('mod-port', '2', 'no-forward')
+    hosts[0].run('ip neigh replace 10.0.0.9 lladdr 02:00:00:00:00:09 dev eth0')
+
+    def table(n):
+        return next(t for t in switch.manage('tables') if t['table_id'] == n)['drops']
+
+    def out(n):
+        return next(p for p in switch.manage('ports') if p['port_no'] == n)['out_drops']
+    before, at_port = table(3).get('no_output', 0), out(2).get('port_no_fwd', 0)
+    assert hosts[0].ping('10.0.0.9', 3, 1) == 0
+    assert hosts[0].ping(hosts[1], 1, 1) == 0
+    assert table(3)['no_output'] == before + 3
+    # The question for the address.
+    assert out(2)['port_no_fwd'] >= at_port + 1 and out(1) == {}
+    assert table(3)['port_no_fwd'] == out(2)['port_no_fwd']
+    assert 'no_output' not in table(0)
 
 
 # A worker's frames, by worker.

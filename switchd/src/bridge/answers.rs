@@ -98,14 +98,14 @@ fn queues<P: Packets>(s: &Switch<P>) -> Value {
     s.queues.iter().map(entry).collect()
 }
 
-/// Packets that came in there and went nowhere, by reason; reasons without any are left out.
+/// Packets that went nowhere, by reason; reasons without any are left out.
 fn drops_of(counts: &DropCounts) -> Value {
     let some = DropReason::ALL.iter().zip(counts).filter(|(_, n)| **n > 0);
     some.map(|(r, n)| (r.name().to_owned(), json!(n))).collect::<serde_json::Map<_, _>>().into()
 }
 
 fn ports<P: Packets>(s: &Switch<P>, now: Time) -> Value {
-    let drops = s.shared.port_drops();
+    let (drops, drops_out) = (s.shared.port_drops(), s.shared.out_port_drops());
     let list: Vec<Value> = s
         .control
         .ports()
@@ -128,6 +128,7 @@ fn ports<P: Packets>(s: &Switch<P>, now: Time) -> Value {
                 port.extend(counters);
             }
             port["drops"] = drops.get(&no).map_or_else(|| json!({}), drops_of);
+            port["out_drops"] = drops_out.get(&no).map_or_else(|| json!({}), drops_of);
             port
         })
         .collect();
@@ -188,6 +189,7 @@ fn flows<P: Packets>(s: &mut Switch<P>, now: Time, table: Option<u8>, filter: Op
 }
 
 fn tables<P: Packets>(s: &Switch<P>) -> Value {
+    let drops = s.shared.table_drops();
     let descs = s.control.table_desc();
     let list: Vec<Value> = s
         .control
@@ -201,6 +203,7 @@ fn tables<P: Packets>(s: &Switch<P>) -> Value {
                 "lookups": t.lookup_count,
                 "matched": t.matched_count,
                 "config": d.config.bits(),
+                "drops": drops.get(&t.table).map_or_else(|| json!({}), drops_of),
             })
         })
         .collect();
@@ -273,9 +276,18 @@ fn counters<P: Packets>(s: &Switch<P>) -> Value {
             })
         })
         .collect();
+    // Ports that are there are told with their own.
+    let missing: Vec<Value> = s
+        .shared
+        .out_port_drops()
+        .iter()
+        .filter(|(no, _)| s.control.ports().get(**no).is_none())
+        .map(|(no, counts)| json!({ "port_no": no.0, "drops": counts.iter().sum::<u64>() }))
+        .collect();
     json!({
         "drops": drops,
         "workers": workers,
+        "missing_ports": missing,
         "controller_queue": {
             "queued": punts.queued(),
             "waiting": punts.len(),
