@@ -195,7 +195,8 @@ fn encode_body(w: &mut Writer, version: Version, m: &NxMessage) -> Result<u32, E
     })
 }
 
-/// `nx_flow_mod`: as 1.0's, with NXM fields for a match. Actions are the version's.
+/// `nx_flow_mod`: as 1.0's, with NXM fields for a match. After 1.0 instructions follow, as Open vSwitch
+/// has it.
 fn decode_flow_mod(r: &mut Reader<'_>, version: Version) -> Result<FlowMod, OfError> {
     let mut m = FlowMod {
         cookie: Cookie(r.u64("cookie")?),
@@ -217,7 +218,8 @@ fn decode_flow_mod(r: &mut Reader<'_>, version: Version) -> Result<FlowMod, OfEr
     {
         (m.cookie, m.cookie_mask) = filter;
     }
-    m.instructions = decode_actions(r, version)?;
+    m.instructions =
+        if version == Version::V10 { decode_actions(r, version)? } else { instruction::decode_list(r, version)? };
     Ok(m)
 }
 
@@ -256,9 +258,10 @@ fn decode_actions(r: &mut Reader<'_>, version: Version) -> Result<Vec<Instructio
     Ok(if actions.is_empty() { Vec::new() } else { vec![Instruction::ApplyActions(actions)] })
 }
 
-/// Nothing but an action list can be said here.
+/// Nothing but an action list can be said in 1.0.
 fn encode_actions(w: &mut Writer, version: Version, list: &[Instruction]) -> Result<(), EncodeError> {
     match list {
+        _ if version > Version::V10 => instruction::encode_list(w, version, list),
         [] => Ok(()),
         [Instruction::ApplyActions(actions)] => action::encode_list(w, version, actions),
         _ => Err(super::unsupported(version, "instructions other than apply-actions in Nicira's messages")),

@@ -262,3 +262,25 @@ fn a_select_bucket_of_weight_0_says_so() {
         assert_eq!(decode(&bytes).unwrap().1, m);
     }
 }
+
+/// Open vSwitch reads instructions in `NXT_FLOW_MOD` after 1.0, actions in 1.0 alone.
+#[test]
+fn a_nicira_flow_mod_holds_what_the_version_s_flow_mods_hold() {
+    use crate::action::Action;
+    use crate::flow::FlowMod;
+    use crate::ids::{PortNo, TableId};
+    use crate::instruction::Instruction;
+    use crate::nx_message::NxMessage;
+    let apply = Instruction::ApplyActions(vec![Action::output(PortNo(2))]);
+    let plain = FlowMod { instructions: vec![apply.clone()], ..FlowMod::default() };
+    let more = FlowMod { instructions: vec![apply, Instruction::GotoTable(TableId(3))], ..FlowMod::default() };
+    let encode = |version, m: &FlowMod| encode(version, Xid(1), &Message::Nicira(NxMessage::FlowMod(m.clone())));
+    let written = encode(Version::V10, &plain).expect("an action list");
+    assert_eq!(written[written.len() - 8..], [0, 0, 0, 8, 0, 2, 0, 0], "the action");
+    assert!(encode(Version::V10, &more).is_err());
+    for version in [Version::V11, Version::V13, Version::V15] {
+        let written = encode(version, &more).expect("instructions");
+        assert_eq!(written[written.len() - 8..], [0, 1, 0, 8, 3, 0, 0, 0], "goto-table");
+        assert_eq!(decode(&written).map(|(_, m)| m), Ok(Message::Nicira(NxMessage::FlowMod(more.clone()))));
+    }
+}
