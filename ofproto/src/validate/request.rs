@@ -210,6 +210,10 @@ pub(super) fn table_mod(m: &TableMod, version: Version) -> Result<(), OfError> {
                 let reason = format!("vacancy_down {down}, vacancy_up {up}");
                 return Err(fault(ErrorKind::BadPropertyBadValue, "vacancy_down", reason));
             }
+            TableModProp::Vacancy { vacancy: n @ 1.., .. } => {
+                let reason = format!("{n}: only a switch says how much is free");
+                return Err(fault(ErrorKind::BadPropertyBadValue, "vacancy", reason));
+            }
             TableModProp::Other(other) => return Err(unknown_property(other)),
             TableModProp::Eviction(_) | TableModProp::Vacancy { .. } => {}
         }
@@ -429,6 +433,9 @@ mod tests {
             properties: vec![TableModProp::Vacancy { down: 60, up: 40, vacancy: 0 }],
         };
         assert_eq!(check(Message::TableMod(vacancy.clone()), Version::V14), Err(ErrorKind::BadPropertyBadValue));
+        let full = TableModProp::Vacancy { down: 40, up: 60, vacancy: 50 };
+        let told = TableMod { properties: vec![full], ..vacancy.clone() };
+        assert_eq!(check(Message::TableMod(told), Version::V14), Err(ErrorKind::BadPropertyBadValue));
         assert_eq!(check(Message::TableMod(vacancy), Version::V13), Err(ErrorKind::TableModFailedBadConfig));
     }
 
