@@ -25,6 +25,7 @@
 mod action;
 mod action_fmt;
 mod describe;
+mod encap;
 mod flow;
 mod group;
 mod learn;

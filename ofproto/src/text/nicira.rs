@@ -1,6 +1,7 @@
 //! Nicira's actions from text.
 
 use super::action::{Env, action_list, arrow, set_or_load};
+use super::encap;
 use super::learn;
 use super::names::{code_bits, field_by_any_name};
 use super::scan::{Item, Sep, Src};
@@ -21,8 +22,6 @@ pub(crate) const HASH_FIELDS: [&str; 7] =
 pub(crate) const MULTIPATH_ALGORITHMS: [&str; 4] = ["modulo_n", "hash_threshold", "hrw", "iter_hash"];
 /// `NX_BD_ALG_*` by number.
 pub(crate) const BUNDLE_ALGORITHMS: [&str; 2] = ["active_backup", "hrw"];
-/// What `encap` can name: namespace and type.
-pub(crate) const ENCAP_TYPES: [(&str, u32); 3] = [("ethernet", 0), ("mpls", 0x1_8847), ("mpls_mc", 0x1_8848)];
 /// Packet-in reasons by number.
 pub(crate) const REASONS: [&str; 6] = ["no_match", "action", "invalid_ttl", "action_set", "group", "packet_out"];
 /// The NXM header of `in_port`: what members of a bundle are.
@@ -249,16 +248,20 @@ pub(crate) fn action(item: &Item<'_>, env: &Env<'_>) -> Result<Option<Action>, T
             let (mut hdr_size, mut packet_type, mut properties) = (0, None, bytes::Bytes::new());
             for part in item.value.items() {
                 let part = part?;
-                if let Some((_, ty)) = ENCAP_TYPES.iter().find(|(n, _)| *n == part.key.s) {
-                    part.bare()?;
+                if let Some((name, ty)) = encap::TYPES.iter().find(|(n, _)| *n == part.key.s) {
                     packet_type = Some(*ty);
+                    if *name == "nsh" && part.sep == Sep::Paren {
+                        properties = encap::parse_properties(part.value)?;
+                    } else {
+                        part.bare()?;
+                    }
                     continue;
                 }
                 match part.key.s {
                     "hdr_size" => hdr_size = part.need("a number")?.u16()?,
                     "packet_type" => packet_type = Some(packet_type_of(&part)?),
                     "properties" => properties = part.value.hex_bytes()?.into(),
-                    _ => return Err(part.unknown("ethernet, mpls, mpls_mc, packet_type, hdr_size or properties")),
+                    _ => return Err(part.unknown("ethernet, mpls, mpls_mc, nsh, packet_type, hdr_size or properties")),
                 }
             }
             let packet_type = packet_type.ok_or_else(|| item.all.missing("a packet type"))?;

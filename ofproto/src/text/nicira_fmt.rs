@@ -2,8 +2,9 @@
 
 use super::Printer;
 use super::action_fmt::{Separator, write_metadata};
+use super::encap;
 use super::matching::{write_hex, write_unknown};
-use super::nicira::{BUNDLE_ALGORITHMS, ENCAP_TYPES, HASH_FIELDS, MULTIPATH_ALGORITHMS, OFPORT, REASONS};
+use super::nicira::{BUNDLE_ALGORITHMS, HASH_FIELDS, MULTIPATH_ALGORITHMS, OFPORT, REASONS};
 use super::value::hex_text;
 use crate::action::{Action, MAX_LEN_NO_BUFFER};
 use crate::ids::{MeterId, PortNo, TableId};
@@ -176,23 +177,16 @@ impl Printer<'_> {
                 }
             },
             NxAction::DecNshTtl => f.write_str("dec_nsh_ttl"),
-            NxAction::Encap { hdr_size: 0, packet_type, properties }
-                if properties.is_empty() && ENCAP_TYPES.iter().any(|(_, t)| t == packet_type) =>
-            {
-                let name = ENCAP_TYPES.iter().find(|(_, t)| t == packet_type).map_or("", |(n, _)| n);
-                write!(f, "encap({name})")
-            }
             NxAction::Encap { hdr_size, packet_type, properties } => {
-                write!(f, "encap(hdr_size={hdr_size},packet_type=({},{:#x})", packet_type >> 16, packet_type & 0xffff)?;
-                if !properties.is_empty() {
-                    f.write_str(",properties=")?;
-                    write_hex(f, properties)?;
-                }
-                f.write_str(")")
+                encap::write(f, *hdr_size, *packet_type, properties)
             }
             NxAction::Decap { packet_type: 0xfffe } => f.write_str("decap()"),
             NxAction::Decap { packet_type } => {
-                write!(f, "decap(packet_type(ns={},type={:#x}))", packet_type >> 16, packet_type & 0xffff)
+                let (ns, ty) = (packet_type >> 16, packet_type & 0xffff);
+                if ty == 0 {
+                    return write!(f, "decap(packet_type(ns={ns},type=0))");
+                }
+                write!(f, "decap(packet_type(ns={ns},type={ty:#x}))")
             }
             NxAction::Unknown { subtype, data } => {
                 write!(f, "nicira(subtype={subtype},data=")?;
