@@ -11,8 +11,6 @@ use ofproto::ids::Xid;
 use ofproto::message::{Message, MultipartReply};
 use ofproto::nx_message::NxMessage;
 use ofproto::{Version, arbitrary, text, wire};
-use proptest::strategy::{Strategy, ValueTree};
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::io::{self, BufWriter, Write};
@@ -90,18 +88,12 @@ fn meaning(debug: &str) -> serde_json::Value {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let mut number = || arguments.next().ok_or("SEED PER_VERSION").and_then(|a| a.parse().map_err(|_| "a number"));
-    let (seed, count): (u64, u64) = (number()?, number()?);
+    let mut number =
+        || arguments.next().ok_or("SEED PER_VERSION").and_then(|a| a.parse::<u64>().map_err(|_| "a number"));
+    let (seed, count) = (number()?, usize::try_from(number()?)?);
     let mut out = BufWriter::new(io::stdout().lock());
     for version in Version::ALL {
-        let mut bytes = [0; 32];
-        bytes[..8].copy_from_slice(&seed.to_be_bytes());
-        bytes[8] = version.column() as u8;
-        let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-        let mut runner = TestRunner::new_with_rng(Config::default(), rng);
-        let messages = arbitrary::valid_message(version);
-        for _ in 0..count {
-            let message = messages.new_tree(&mut runner).map_err(|e| e.to_string())?.current();
+        for message in arbitrary::valid_messages(version, seed, count) {
             let bytes = wire::encode(version, XID, &message).map_err(|e| format!("{version}: {e}: {message:?}"))?;
             let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
             let debug = format!("{message:?}");

@@ -6,10 +6,9 @@
 mod body;
 mod part;
 mod valid;
-mod valid_flow;
 
 pub use part::{actions, instructions, matching};
-pub use valid::message as valid_message;
+pub use valid::{message as valid_message, messages as valid_messages};
 
 use crate::async_config::{AsyncConfig, AsyncKind, AsyncProp};
 use crate::bundle::{BundleAdd, BundleCtrl, BundleCtrlType, BundleFlags, BundleProp, OfTime};

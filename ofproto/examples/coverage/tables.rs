@@ -1,11 +1,16 @@
 //! The tables of `README.md` and of `ofproto::field`, made from what the code does.
 
+use ofproto::async_config::AsyncConfig;
 use ofproto::field::{Code, FIELDS, Prereq};
-use ofproto::flow::FlowMod;
-use ofproto::ids::{ExperimenterId, Xid};
-use ofproto::message::{Experimenter, Message};
+use ofproto::flow::{FlowMod, FlowRemoved, FlowRemovedReason};
+use ofproto::ids::{BufferId, Cookie, ExperimenterId, TableId, Xid};
+use ofproto::matching::Match;
+use ofproto::message::{Experimenter, Message, Multipart, MultipartReply, MultipartRequest};
+use ofproto::monitor::FlowUpdate;
 use ofproto::nx_message::{NxMessage, PacketIn2};
+use ofproto::packet::{PacketIn, PacketInReason};
 use ofproto::role::Role;
+use ofproto::stats::{AggregateStats, FlowStats, FlowStatsRequest};
 use ofproto::{Version, wire};
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -46,7 +51,11 @@ impl Sample {
         match &self.recorded {
             Some((Version::V10, _)) => u8::MAX,
             Some((_, bytes)) => bytes.get(1).copied().unwrap_or(u8::MAX),
-            None => 4,
+            None => match self.message {
+                Message::MultipartRequest(_) => 18,
+                Message::MultipartReply(_) => 19,
+                _ => 4,
+            },
         }
     }
 }
@@ -62,7 +71,27 @@ fn made() -> Vec<Message> {
         NxMessage::FlowModTableId(true),
         NxMessage::SetPacketInFormat(1),
         NxMessage::SetAsyncConfig { packet_in: [1, 2], port_status: [3, 4], flow_removed: [5, 6] },
+        NxMessage::SetAsyncConfig2(AsyncConfig::default()),
         NxMessage::SetControllerId(5),
+        NxMessage::FlowRemoved(FlowRemoved {
+            cookie: Cookie(1),
+            priority: 1,
+            reason: FlowRemovedReason::Delete,
+            table: TableId(1),
+            idle_timeout: 0,
+            hard_timeout: 0,
+            stats: FlowStats::default(),
+            matching: Match::any(),
+        }),
+        NxMessage::PacketIn(PacketIn {
+            buffer_id: BufferId::NONE,
+            total_len: 14,
+            reason: PacketInReason::TableMiss,
+            table: TableId(1),
+            cookie: Cookie(1),
+            matching: Match::any(),
+            data: vec![0; 14].into(),
+        }),
         NxMessage::FlowMod(FlowMod::default()),
         NxMessage::PacketIn2(Box::new(PacketIn2 {
             reason: Some(1),
@@ -79,11 +108,25 @@ fn made() -> Vec<Message> {
         NxMessage::OnfFlowMonitorPaused,
         NxMessage::OnfFlowMonitorResumed,
     ];
-    std::iter::once(Message::Experimenter(vendor)).chain(nicira.map(Message::Nicira)).collect()
+    let asked = [
+        MultipartRequest::NxFlow(FlowStatsRequest::default()),
+        MultipartRequest::NxAggregate(FlowStatsRequest::default()),
+    ];
+    let told = [
+        MultipartReply::NxFlow(Vec::new()),
+        MultipartReply::NxAggregate(AggregateStats::default()),
+        // Recorded ones tell of initial flows, which the extensions don't know.
+        MultipartReply::FlowMonitor(vec![FlowUpdate::Abbrev(Xid(1))]),
+    ];
+    std::iter::once(Message::Experimenter(vendor))
+        .chain(nicira.map(Message::Nicira))
+        .chain(asked.map(|b| Message::MultipartRequest(Multipart::last(b))))
+        .chain(told.map(|b| Message::MultipartReply(Multipart::last(b))))
+        .collect()
 }
 
 /// A table's row: the message's name, with the multipart's type.
-fn row(message: &Message) -> String {
+pub fn row(message: &Message) -> String {
     let name = wire::message_name(message);
     let variant = |debug: String| debug.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned();
     match message {
@@ -120,7 +163,8 @@ fn add(samples: &mut Vec<Sample>, bytes: Vec<u8>) {
 }
 
 /// What a version does with a row's messages.
-enum Cell {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cell {
     /// So many recorded ones come back byte for byte.
     Recorded(usize),
     /// None was recorded, but another version's can be written, and is read the same.
@@ -154,25 +198,41 @@ fn cell(version: Version, samples: &[&Sample]) -> Result<Cell, Box<dyn Error>> {
     Ok(if written { Cell::Written } else { Cell::Absent })
 }
 
-/// The message table.
-pub fn messages() -> Result<String, Box<dyn Error>> {
+/// A kind of message, and what each version does with it.
+pub type Row = (String, [Cell; 6]);
+
+/// Every kind of message, with what the versions do with it; by type in the numbering of 1.1 and later,
+/// then as sorted.
+pub fn rows() -> Result<Vec<Row>, Box<dyn Error>> {
     let samples = samples()?;
     let mut rows: BTreeMap<&str, Vec<&Sample>> = BTreeMap::new();
     for sample in &samples {
         rows.entry(&sample.row).or_default().push(sample);
     }
     let mut order: Vec<&str> = rows.keys().copied().collect();
-    // By type in the numbering of 1.1 and later, then as sorted.
     order.sort_by_key(|r| rows[r].iter().map(|s| s.place()).min());
+    let mut out = Vec::new();
+    for row in order {
+        let mut cells = [Cell::Absent; 6];
+        for version in Version::ALL {
+            cells[version.column()] = cell(version, &rows[row])?;
+        }
+        out.push((row.to_owned(), cells));
+    }
+    Ok(out)
+}
+
+/// The message table.
+pub fn messages() -> Result<String, Box<dyn Error>> {
     let mut out = String::from("| message |");
     Version::ALL.iter().for_each(|v| _ = write!(out, " {v} |"));
     out.push_str("\n|---|");
     Version::ALL.iter().for_each(|_| out.push_str(":-:|"));
     out.push('\n');
-    for row in order {
+    for (row, cells) in rows()? {
         _ = write!(out, "| {row} |");
-        for version in Version::ALL {
-            match cell(version, &rows[row])? {
+        for cell in cells {
+            match cell {
                 Cell::Recorded(n) => _ = write!(out, " {n} |"),
                 Cell::Written => out.push_str(" ✓ |"),
                 Cell::Absent => out.push_str(" – |"),

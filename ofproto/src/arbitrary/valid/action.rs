@@ -1,10 +1,11 @@
-//! Matches, actions and instructions that [`crate::validate`] accepts, in the form that decoding gives.
+//! Actions and instructions that [`crate::validate`] accepts, in the form that decoding gives.
 
+use super::matching::{Stack, group, meter, port, target, value};
 use crate::action::Action;
 use crate::field::{Code, FIELDS, FieldId, FieldInfo, Prereq};
-use crate::ids::{Cookie, GroupId, MeterId, PortNo, QueueId, TableId};
+use crate::ids::{Cookie, PortNo, QueueId, TableId};
 use crate::instruction::Instruction;
-use crate::matching::{Match, MatchField, OxmId};
+use crate::matching::{MatchField, OxmId};
 use crate::nicira::{Learn, LearnSource, LearnSpec, Nat, NxAction, Subfield};
 use crate::stats::FlowStat;
 use crate::version::Version;
@@ -14,263 +15,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::Union;
 
-/// The number of a port, as every version and switch can have it.
-pub(super) fn port() -> BoxedStrategy<PortNo> {
-    prop_oneof![9 => (1..0xff00_u32).prop_map(PortNo), 1 => Just(PortNo::LOCAL)].boxed()
-}
-
-/// A place to output to.
-pub(super) fn target() -> BoxedStrategy<PortNo> {
-    use PortNo as P;
-    prop_oneof![2 => (1..0xff00_u32).prop_map(PortNo), 1 => prop::sample::select(vec![
-        P::IN_PORT, P::NORMAL, P::FLOOD, P::ALL, P::CONTROLLER, P::LOCAL,
-    ])]
-    .boxed()
-}
-
-pub(super) fn group() -> BoxedStrategy<GroupId> {
-    prop_oneof![(0..1000_u32), (0..=GroupId::MAX.0)].prop_map(GroupId).boxed()
-}
-
-pub(super) fn meter() -> BoxedStrategy<MeterId> {
-    prop_oneof![(1..1000_u32), (1..=MeterId::MAX.0)].prop_map(MeterId).boxed()
-}
-
-/// What kind of packets a match selects: its ethertype and protocol, and the prerequisites that then hold.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Stack {
-    eth_type: Option<u16>,
-    ip_proto: Option<u8>,
-    /// For neighbour discovery.
-    icmpv6_type: Option<u8>,
-    holds: Vec<Prereq>,
-    tagged: bool,
-}
-
-fn stacks(version: Version) -> Vec<Stack> {
-    use Prereq as P;
-    let stack = |eth_type: u16, ip_proto: u8, icmpv6_type: u8, holds: &[Prereq]| Stack {
-        eth_type: Some(eth_type).filter(|t| *t != 0),
-        ip_proto: Some(ip_proto).filter(|t| *t != 0),
-        icmpv6_type: Some(icmpv6_type).filter(|t| *t != 0),
-        holds: holds.to_vec(),
-        tagged: false,
-    };
-    let mut all = vec![
-        stack(0, 0, 0, &[]),
-        stack(0x88cc, 0, 0, &[]),
-        stack(0x0800, 0, 0, &[P::Ip, P::Ipv4]),
-        stack(0x0800, 47, 0, &[P::Ip, P::Ipv4]),
-        stack(0x0800, 6, 0, &[P::Ip, P::Ipv4, P::Tcp]),
-        stack(0x0800, 17, 0, &[P::Ip, P::Ipv4, P::Udp]),
-        stack(0x0800, 1, 0, &[P::Ip, P::Ipv4, P::Icmpv4]),
-        stack(0x0806, 0, 0, &[P::Arp]),
-    ];
-    if version >= Version::V11 {
-        all.extend([
-            stack(0x0800, 132, 0, &[P::Ip, P::Ipv4, P::Sctp]),
-            stack(0x8847, 0, 0, &[P::Mpls]),
-            stack(0x8848, 0, 0, &[P::Mpls]),
-        ]);
-    }
-    if version >= Version::V12 {
-        all.extend([
-            stack(0x86dd, 0, 0, &[P::Ip, P::Ipv6]),
-            stack(0x86dd, 6, 0, &[P::Ip, P::Ipv6, P::Tcp]),
-            stack(0x86dd, 17, 0, &[P::Ip, P::Ipv6, P::Udp]),
-            stack(0x86dd, 132, 0, &[P::Ip, P::Ipv6, P::Sctp]),
-            stack(0x86dd, 58, 0, &[P::Ip, P::Ipv6, P::Icmpv6]),
-            stack(0x86dd, 58, 135, &[P::Ip, P::Ipv6, P::Icmpv6, P::Nd, P::NdSol]),
-            stack(0x86dd, 58, 136, &[P::Ip, P::Ipv6, P::Icmpv6, P::Nd, P::NdAdv]),
-        ]);
-    }
-    if version >= Version::V13 {
-        all.push(stack(0x88e7, 0, 0, &[P::Pbb]));
-    }
-    all
-}
-
-/// Fields that say the same as another one, or overlap it: at most one of a family is in a match.
-fn family(id: FieldId) -> u8 {
-    use FieldId as F;
-    match id {
-        F::VlanVid | F::VlanTci | F::VlanPcp => 1,
-        F::IpDscp | F::IpTos => 2,
-        id if (F::Reg0 as u8..=F::Xxreg3 as u8).contains(&(id as u8)) => 3,
-        id => 10 + id as u8,
-    }
-}
-
-/// What a match of `version` may say beside the ethertype and protocol of `stack`; TLVs or a fixed layout.
-fn sayable(info: &FieldInfo, stack: &Stack, version: Version, tlv: bool) -> bool {
-    use FieldId as F;
-    let standard = matches!(info.codes.first(), Some(Code::Oxm(_)));
-    let apart = matches!(
-        info.id,
-        // In the stack already, or what only a switch knows, or what no flow of a bridge matches.
-        F::EthType | F::IpProto | F::VlanPcp | F::ActsetOutput | F::PacketType | F::RecircId | F::DpHash | F::InPhyPort
-    );
-    let ct = (F::CtNwProto as u8..=F::CtTpDst as u8).contains(&(info.id as u8));
-    let taken = info.id == F::Icmpv6Type && stack.icmpv6_type.is_some();
-    let holds = info.prereq == Prereq::None || stack.holds.contains(&info.prereq);
-    if apart || ct || taken || !holds {
-        return false;
-    }
-    if tlv {
-        let known = version <= Version::V11 || !standard || info.since <= version;
-        return known && field_code(info.id, version).is_some() && !(version <= Version::V11 && info.id == F::IpDscp);
-    }
-    standard
-        && info.since <= version
-        && field_code(info.id, version).is_some()
-        && !(version == Version::V10 && matches!(info.id, F::IpEcn | F::ArpSha | F::ArpTha | F::Metadata))
-        && !(version == Version::V11 && matches!(info.id, F::IpEcn | F::TunnelId))
-}
-
-/// A sound value of the field, under a mask where one may be.
-fn value(id: FieldId, version: Version, tlv: bool) -> BoxedStrategy<MatchField> {
-    let info = id.info();
-    let all = info.all_ones();
-    let exact = any::<u128>().prop_map(move |v| MatchField::exact(id, v & all));
-    // Fixed matches have eight bits for it.
-    if id == FieldId::ArpOp && !tlv {
-        return (0..256_u128).prop_map(move |v| MatchField::exact(id, v)).boxed();
-    }
-    if !tlv
-        && version == Version::V10
-        && matches!(id, FieldId::Ipv4Src | FieldId::Ipv4Dst | FieldId::ArpSpa | FieldId::ArpTpa)
-    {
-        return (any::<u128>(), 1..=32_u32)
-            .prop_map(move |(v, n)| match all & !(all >> n) {
-                m if m == all => MatchField::exact(id, v & all),
-                m => MatchField::masked(id, v & m, m),
-            })
-            .boxed();
-    }
-    let ports = matches!(
-        id,
-        FieldId::TcpSrc | FieldId::TcpDst | FieldId::UdpSrc | FieldId::UdpDst | FieldId::SctpSrc | FieldId::SctpDst
-    );
-    match id {
-        FieldId::InPort => port().prop_map(|p| MatchField::exact(FieldId::InPort, p.0.into())).boxed(),
-        FieldId::VlanVid if tlv || version >= Version::V12 => prop_oneof![
-            2 => (0..4096_u128).prop_map(|v| MatchField::exact(FieldId::VlanVid, v | 0x1000)),
-            1 => Just(MatchField::exact(FieldId::VlanVid, 0)),
-            1 => Just(MatchField::masked(FieldId::VlanVid, 0x1000, 0x1000)),
-            1 => (0..4096_u128, 1..0xfff_u128).prop_map(|(v, m)| MatchField::masked(FieldId::VlanVid, v & m | 0x1000, m | 0x1000)),
-        ]
-        .boxed(),
-        FieldId::VlanVid => prop_oneof![
-            (0..4096_u128).prop_map(|v| MatchField::exact(FieldId::VlanVid, v | 0x1000)),
-            Just(MatchField::exact(FieldId::VlanVid, 0)),
-        ]
-        .boxed(),
-        FieldId::VlanTci => (0..0x2000_u128)
-            .prop_map(|v| MatchField::exact(FieldId::VlanTci, (v & 0xfff) | (v >> 12 << 13) | 0x1000))
-            .boxed(),
-        FieldId::IpTos => (0..64_u128).prop_map(|v| MatchField::exact(FieldId::IpTos, v << 2)).boxed(),
-        FieldId::IpFrag => prop::sample::select(vec![
-            MatchField::exact(FieldId::IpFrag, 0), MatchField::exact(FieldId::IpFrag, 1), MatchField::exact(FieldId::IpFrag, 3),
-            MatchField::masked(FieldId::IpFrag, 1, 1), MatchField::masked(FieldId::IpFrag, 0, 2),
-        ]).boxed(),
-        FieldId::CtState => (1..256_u128, any::<u128>())
-            .prop_map(|(m, v)| MatchField::masked(FieldId::CtState, v & m, m))
-            .boxed(),
-        // Only the flag "OAM" exists.
-        FieldId::TunFlags => prop::sample::select(vec![0_u128, 1]).prop_map(|v| MatchField::masked(FieldId::TunFlags, v, 1)).boxed(),
-        _ if !info.maskable || (!tlv && (version == Version::V10 || ports)) => exact.boxed(),
-        _ => {
-            let masked = (any::<u128>(), any::<u128>()).prop_map(move |(v, m)| match m & all {
-                0 => MatchField::exact(id, v & all),
-                m if m == all => MatchField::exact(id, v & all),
-                m => MatchField::masked(id, v & m, m),
-            });
-            let prefix = (any::<u128>(), 1..info.bits).prop_map(move |(v, n)| {
-                let m = all & !(all >> n);
-                MatchField::masked(id, v & m, m)
-            });
-            prop_oneof![2 => exact, 1 => masked, 1 => prefix].boxed()
-        }
-    }
-}
-
-/// The order in which a fixed match is read.
-fn fixed_order(id: FieldId) -> u8 {
-    use FieldId as F;
-    match id {
-        F::InPort => 0,
-        F::EthType => 1,
-        F::VlanVid => 2,
-        F::VlanPcp => 3,
-        F::Metadata => 4,
-        F::EthSrc => 5,
-        F::EthDst => 6,
-        F::Ipv4Src | F::ArpSpa => 7,
-        F::Ipv4Dst | F::ArpTpa => 8,
-        F::IpProto => 9,
-        F::IpDscp => 10,
-        F::TcpSrc | F::UdpSrc | F::SctpSrc | F::Icmpv4Type | F::ArpOp | F::MplsLabel => 11,
-        _ => 12,
-    }
-}
-
-/// A match, and what it selects. With `tlv`, in the TLVs of Nicira's structures in 1.0 and 1.1 too.
-pub(super) fn matching(version: Version, tlv: bool) -> BoxedStrategy<(Match, Stack)> {
-    let tlv = tlv || version >= Version::V12;
-    let mut kinds = stacks(version);
-    if tlv {
-        kinds.extend(stacks(Version::V12));
-    }
-    prop::sample::select(kinds)
-        .prop_flat_map(move |stack| {
-            let ids: Vec<FieldId> = FIELDS.iter().filter(|f| sayable(f, &stack, version, tlv)).map(|f| f.id).collect();
-            // Those that go with the protocol, beside the many that go with any.
-            let (free, own): (Vec<_>, Vec<_>) = ids.into_iter().partition(|id| id.info().prereq == Prereq::None);
-            let (n, m) = (own.len(), free.len());
-            (
-                Just(stack),
-                prop::sample::subsequence(own, 0..=n.min(4)),
-                prop::sample::subsequence(free, 0..=m.min(4)),
-                0..8_u128,
-                any::<bool>(),
-            )
-        })
-        .prop_flat_map(move |(stack, own, free, pcp, with_pcp)| {
-            let mut seen = Vec::new();
-            let fields: Vec<_> = free
-                .into_iter()
-                .chain(own)
-                .filter(|id| {
-                    let fresh = !seen.contains(&family(*id));
-                    seen.push(family(*id));
-                    fresh
-                })
-                .map(|id| value(id, version, tlv))
-                .collect();
-            (Just(stack), fields, Just((pcp, with_pcp)))
-        })
-        .prop_map(move |(mut stack, mut fields, (pcp, with_pcp))| {
-            let vid = fields.iter().find(|f| f.id == FieldId::VlanVid);
-            stack.tagged = vid.is_some_and(|f| f.value & 0x1000 != 0);
-            let kept: Vec<MatchField> = std::mem::take(&mut fields);
-            let (free, own): (Vec<_>, Vec<_>) = kept.into_iter().partition(|f| f.id.info().prereq == Prereq::None);
-            fields.extend(free);
-            if stack.tagged && with_pcp && (!tlv || version >= Version::V12) {
-                fields.push(MatchField::exact(FieldId::VlanPcp, pcp));
-            }
-            let fixed = [
-                (FieldId::EthType, stack.eth_type.map(u128::from)),
-                (FieldId::IpProto, stack.ip_proto.map(u128::from)),
-                (FieldId::Icmpv6Type, stack.icmpv6_type.map(u128::from)),
-            ];
-            fields.extend(fixed.into_iter().filter_map(|(id, v)| Some(MatchField::exact(id, v?))));
-            fields.extend(own);
-            if !tlv {
-                fields.sort_by_key(|f| fixed_order(f.id));
-            }
-            (Match::new(fields), stack)
-        })
-        .boxed()
+fn bits(id: FieldId, offset: u16, n_bits: u16) -> Subfield {
+    Subfield { field: OxmId::of(id), offset, n_bits }
 }
 
 /// Bits of a register.
@@ -303,8 +49,13 @@ fn learn() -> BoxedStrategy<NxAction> {
         (_, LearnSource::Field(s)) => LearnSpec::Output { src: LearnSource::Field(s), n_bits },
         (_, src) => LearnSpec::Load { src, dst, n_bits },
     });
-    (any::<[u16; 5]>(), any::<u64>(), 0..4_u16, 0..254_u8, vec(spec, 0..4))
-        .prop_map(|(n, cookie, flags, table, specs)| {
+    let result = prop::option::of((0..32_u16).prop_map(|offset| bits(FieldId::Reg0, offset, 1)));
+    let limit = prop::option::weighted(0.3, (any::<u32>(), result));
+    (any::<[u16; 5]>(), any::<u64>(), 0..4_u16, 0..254_u8, vec(spec, 0..4), limit)
+        .prop_map(|(n, cookie, mut flags, table, specs, limit)| {
+            if let Some((_, Some(_))) = limit {
+                flags |= Learn::WRITE_RESULT;
+            }
             NxAction::Learn(Box::new(Learn {
                 idle_timeout: n[0],
                 hard_timeout: n[1],
@@ -314,15 +65,106 @@ fn learn() -> BoxedStrategy<NxAction> {
                 table: TableId(table),
                 fin_idle_timeout: n[3],
                 fin_hard_timeout: n[4],
-                limit: None,
+                limit,
                 specs,
             }))
         })
         .boxed()
 }
 
-/// Nicira's actions that stand in any flow; in 1.0 those too for which later versions have their own.
-fn nicira(version: Version) -> BoxedStrategy<NxAction> {
+fn bundle() -> BoxedStrategy<NxAction> {
+    let members = vec((1..0xff00_u32).prop_map(PortNo), 1..4);
+    let dst = prop::option::of(Just(bits(FieldId::Reg3, 0, 16)));
+    (0..2_u16, any::<u16>(), 0..2_u16, members, dst)
+        .prop_map(|(fields, basis, algorithm, members, dst)| NxAction::Bundle {
+            algorithm,
+            fields,
+            basis,
+            slave_type: 2,
+            members,
+            dst,
+        })
+        .boxed()
+}
+
+/// In its three forms.
+fn sample() -> BoxedStrategy<NxAction> {
+    // Towards the switch or away from it; the third form without a direction says what the second does.
+    let later = prop::option::of((port(), prop::option::of(1..3_u8)));
+    (1_u16.., any::<[u32; 3]>(), later)
+        .prop_map(|(probability, n, later)| NxAction::Sample {
+            probability,
+            collector_set_id: n[0],
+            obs_domain_id: n[1],
+            obs_point_id: n[2],
+            sampling_port: later.map(|(port, _)| port),
+            direction: later.and_then(|(_, direction)| direction),
+        })
+        .boxed()
+}
+
+fn nat() -> BoxedStrategy<Nat> {
+    (1..3_u16, any::<[u32; 2]>(), any::<[u128; 2]>(), 0..3_u8, prop::option::of((1_u16.., any::<u16>())))
+        .prop_map(|(flags, v4, v6, kind, ports)| {
+            let mut nat = Nat { flags, ..Nat::default() };
+            match kind {
+                0 => (nat.ipv4_min, nat.ipv4_max) = (Some(v4[0]), Some(v4[1]).filter(|max| *max > v4[0])),
+                1 => (nat.ipv6_min, nat.ipv6_max) = (Some(v6[0]), Some(v6[1]).filter(|max| *max > v6[0])),
+                // To the address of the interface, if anything.
+                _ => return Nat::default(),
+            }
+            if let Some((min, max)) = ports {
+                (nat.proto_min, nat.proto_max) = (Some(min), Some(max).filter(|max| *max > min));
+            }
+            nat
+        })
+        .boxed()
+}
+
+/// With what a version writes on the connection by.
+fn ct(version: Version) -> BoxedStrategy<NxAction> {
+    let load = move |id: FieldId, n: u64| {
+        Action::Nicira(NxAction::RegLoad { dst: bits(id, 0, if id == FieldId::CtMark { 32 } else { 64 }), value: n })
+    };
+    let mark = any::<u32>().prop_map(move |n| {
+        if version < Version::V12 {
+            return load(FieldId::CtMark, n.into());
+        }
+        Action::SetField(MatchField::exact(FieldId::CtMark, n.into()))
+    });
+    let label = any::<u64>().prop_map(move |n| {
+        if version < Version::V12 {
+            return load(FieldId::CtLabel, n);
+        }
+        Action::SetField(MatchField::exact(FieldId::CtLabel, u128::from(n) << 7))
+    });
+    let zone = prop_oneof![
+        3 => any::<u16>().prop_map(Ok),
+        1 => Just(Err(bits(FieldId::Reg0, 4, 16))),
+    ];
+    let inside = (prop::option::of(nat()), prop::option::of(mark), prop::option::of(label));
+    (any::<bool>(), zone, prop::option::of(0..254_u8), prop::option::of(Just(21_u16)), inside)
+        .prop_map(|(commit, zone, table, alg, (nat, mark, label))| {
+            let nat = nat.filter(|n| commit || *n == Nat::default());
+            let mut actions: Vec<_> = nat.map(|n| Action::Nicira(NxAction::Nat(n))).into_iter().collect();
+            if commit {
+                actions.extend(mark);
+                actions.extend(label);
+            }
+            NxAction::Ct {
+                flags: u16::from(commit),
+                zone,
+                recirc_table: TableId(table.unwrap_or(0xff)),
+                alg: alg.filter(|_| commit).unwrap_or(0),
+                actions,
+            }
+        })
+        .boxed()
+}
+
+/// Nicira's actions that stand in any flow of such packets; in 1.0 those too for which later versions have
+/// their own.
+fn nicira(version: Version, stack: &Stack) -> BoxedStrategy<NxAction> {
     let mut all: Vec<BoxedStrategy<NxAction>> = vec![
         (port(), prop::option::of(0..254_u8), any::<bool>())
             .prop_map(|(in_port, table, ct)| NxAction::Resubmit {
@@ -340,17 +182,10 @@ fn nicira(version: Version) -> BoxedStrategy<NxAction> {
                 NxAction::Multipath { fields, basis: n[0], algorithm, max_link: n[1] & 0xff, arg, dst }
             })
             .boxed(),
-        (0..2_u16, any::<u16>(), 0..2_u16, vec((1..0xff00_u32).prop_map(PortNo), 1..4))
-            .prop_map(|(fields, basis, algorithm, members)| NxAction::Bundle {
-                algorithm,
-                fields,
-                basis,
-                slave_type: 2,
-                members,
-                dst: None,
-            })
+        bundle(),
+        (register(32), any::<u16>(), any::<bool>())
+            .prop_map(|(src, max_len, v2)| NxAction::OutputReg { src, max_len, v2 })
             .boxed(),
-        (register(32), any::<u16>()).prop_map(|(src, max_len)| NxAction::OutputReg { src, max_len, v2: false }).boxed(),
         any::<(u16, u16)>()
             .prop_map(|(max_len, controller_id)| NxAction::Controller { max_len, controller_id, reason: 1 })
             .boxed(),
@@ -366,40 +201,9 @@ fn nicira(version: Version) -> BoxedStrategy<NxAction> {
             .boxed(),
         register(64).prop_map(NxAction::StackPush).boxed(),
         register(64).prop_map(NxAction::StackPop).boxed(),
-        (1_u16.., any::<[u32; 3]>())
-            .prop_map(|(probability, n)| NxAction::Sample {
-                probability,
-                collector_set_id: n[0],
-                obs_domain_id: n[1],
-                obs_point_id: n[2],
-                sampling_port: None,
-                direction: None,
-            })
-            .boxed(),
+        sample(),
         learn(),
-        (0..2_u16, any::<u16>(), 0..254_u8)
-            .prop_map(|(flags, zone, table)| NxAction::Ct {
-                flags,
-                zone: Ok(zone),
-                recirc_table: TableId(table),
-                alg: 0,
-                actions: vec![],
-            })
-            .boxed(),
-        (any::<u16>(), 1..3_u16, any::<u32>(), prop::option::of(1..u16::MAX))
-            .prop_map(|(zone, flags, address, port)| NxAction::Ct {
-                flags: 1,
-                zone: Ok(zone),
-                recirc_table: TableId(0xff),
-                alg: 0,
-                actions: vec![Action::Nicira(NxAction::Nat(Nat {
-                    flags,
-                    ipv4_min: Some(address),
-                    proto_min: port,
-                    ..Nat::default()
-                }))],
-            })
-            .boxed(),
+        ct(version),
         Just(NxAction::CtClear).boxed(),
         ((1..0xff00_u32).prop_map(PortNo), 14..u32::MAX)
             .prop_map(|(port, max_len)| NxAction::OutputTrunc { port, max_len })
@@ -438,7 +242,38 @@ fn nicira(version: Version) -> BoxedStrategy<NxAction> {
                 .boxed(),
         );
     }
+    if version < Version::V15 {
+        let field = prop::sample::select(vec![FieldId::Reg1, FieldId::TunnelId, FieldId::EthDst, FieldId::PktMark]);
+        all.push(field.prop_flat_map(move |id| value(id, version, true)).prop_map(NxAction::RegLoad2).boxed());
+    }
+    if stack.holds.contains(&Prereq::Ip) {
+        all.push(vec(any::<u16>(), 1..6).prop_map(NxAction::DecTtlCntIds).boxed());
+    }
+    if stack.holds.contains(&Prereq::Tcp) {
+        all.push(any::<(u16, u16)>().prop_map(|(idle, hard)| NxAction::FinTimeout { idle, hard }).boxed());
+    }
+    if version >= Version::V13 {
+        // Nothing, and metadata of type 1.
+        let properties = prop::sample::select(vec![&[][..], &[0, 4, 1, 5, 1, 0, 0, 0]]);
+        let types = prop::sample::select(vec![(0, false), (0x1_8847, false), (0x1_894f, true)]);
+        all.push(
+            (types, properties)
+                .prop_map(|((packet_type, nsh), properties)| NxAction::Encap {
+                    hdr_size: 0,
+                    packet_type,
+                    properties: Bytes::from_static(if nsh { properties } else { &[] }),
+                })
+                .boxed(),
+        );
+        all.push(Just(NxAction::Decap { packet_type: 0 }).boxed());
+        if stack.holds.contains(&Prereq::Nsh) {
+            all.extend(vec![Just(NxAction::DecNshTtl).boxed(); 5]);
+        }
+    }
     if version == Version::V10 {
+        if stack.holds.contains(&Prereq::Ip) {
+            all.push(Just(NxAction::DecTtl).boxed());
+        }
         all.extend([
             any::<u32>().prop_map(NxAction::SetQueue).boxed(),
             any::<u32>().prop_map(|id| NxAction::SetTunnel { id: id.into(), wide: false }).boxed(),
@@ -495,7 +330,7 @@ pub(super) fn actions(version: Version, stack: &Stack) -> BoxedStrategy<Vec<Acti
     let ip = stack.holds.contains(&Prereq::Ip);
     let mut all: Vec<(u32, BoxedStrategy<Action>)> = vec![
         (4, (target(), any::<u16>()).prop_map(|(p, n)| output(p, n)).boxed()),
-        (3, nicira(version).prop_map(Action::Nicira).boxed()),
+        (3, nicira(version, stack).prop_map(Action::Nicira).boxed()),
     ];
     let ids: Vec<FieldId> = FIELDS.iter().filter(|f| settable(f, stack, version)).map(|f| f.id).collect();
     let set = prop::sample::select(ids).prop_flat_map(move |id| value(id, version, true)).prop_map(move |mut f| {
@@ -578,13 +413,30 @@ pub(super) fn actions(version: Version, stack: &Stack) -> BoxedStrategy<Vec<Acti
     }
     if version >= Version::V13 {
         tails.push(Just(vec![Action::PushPbb(0x88e7)]).boxed());
+        if stack.holds.contains(&Prereq::Pbb) {
+            tails.push(Just(vec![Action::PopPbb]).boxed());
+        }
+    }
+    if v10 {
+        let labels = (0..1_u32 << 20, 0..8_u8, any::<u8>()).prop_map(|(label, tc, ttl)| {
+            let tag = [
+                NxAction::PushMpls(0x8847),
+                NxAction::SetMplsLabel(label),
+                NxAction::SetMplsTc(tc),
+                NxAction::SetMplsTtl(ttl),
+                NxAction::DecMplsTtl,
+            ];
+            let pop = NxAction::PopMpls(0x0800);
+            tag.into_iter().chain(Some(pop).filter(|_| ttl & 1 == 0)).map(Action::Nicira).collect()
+        });
+        tails.push(labels.boxed());
     }
     if stack.tagged && !v10 {
         tails.push(Just(vec![Action::PopVlan]).boxed());
     }
     if stack.holds.contains(&Prereq::Mpls) && !v10 {
         tails.push(Just(vec![Action::PopMpls(0x0800)]).boxed());
-        tails.push(Just(vec![Action::CopyTtlIn]).boxed());
+        tails.push(prop::sample::select(vec![vec![Action::CopyTtlIn], vec![Action::CopyTtlOut]]).boxed());
     }
     (vec(Union::new_weighted(all), 0..4), Union::new(tails))
         .prop_map(|(mut list, tail)| {
@@ -610,8 +462,14 @@ pub(super) fn instructions(version: Version, stack: &Stack, table: u8) -> BoxedS
     let conjunction = (2..=64_u8, any::<u8>(), any::<u32>()).prop_map(|(n_clauses, c, id)| {
         vec![Action::Nicira(NxAction::Conjunction { clause: c % n_clauses, n_clauses, id })]
     });
-    let trigger = (1..4_u32, any::<u64>())
-        .prop_map(|(flags, n)| Instruction::StatTrigger { flags, thresholds: vec![FlowStat::PacketCount(n)] });
+    let threshold = (any::<u64>(), 0..4_u8).prop_map(|(n, kind)| match kind {
+        0 => FlowStat::Duration((n >> 32) as u32, n as u32),
+        1 => FlowStat::IdleTime((n >> 32) as u32, n as u32),
+        2 => FlowStat::PacketCount(n),
+        _ => FlowStat::ByteCount(n),
+    });
+    let trigger =
+        (1..4_u32, vec(threshold, 1..4)).prop_map(|(flags, thresholds)| Instruction::StatTrigger { flags, thresholds });
     (
         prop::option::weighted(0.2, meter()),
         prop_oneof![9 => apply, 1 => conjunction],
