@@ -2,7 +2,13 @@
 
 Compared: version, type, length and xid of every message; nothing malformed and no warning; of 1.0 and
 1.3 to 1.5, every number that it shows under one of the names in `NAMES` and every value of a match field
-or set-field, which must be one of the model's.
+or set-field, which must be one of the model's. What is shown before a place where it calls a message
+malformed is compared too: "malformed after X" as a verdict says that all until X could be read and agrees.
+
+tshark's dissector of 1.5 stops at the header of every field of class OPENFLOW_BASIC, where 1.4's goes on
+(1.5.1 §7.2.3.2 has 1.4's header). So it is shown 1.5's messages with another class in its place, whose
+values it passes over, and the fields themselves, if 1.4 has them, a second time as the match of a flow-mod
+of 1.4.
 """
 
 import collections
@@ -83,6 +89,61 @@ def columns():
     return out
 
 
+HERE = pathlib.Path(__file__).parent
+BASIC = 0x8000
+# A class that the specification leaves free.
+FREE = 0x7F00
+
+
+@functools.cache
+def fields():
+    """Number, bytes and first version's minor number of each field of class OPENFLOW_BASIC, by its name."""
+    out = {}
+    for line in (HERE / "../../ofproto/src/field_table.md").read_text().splitlines()[2:]:
+        name, _, bits, _, _, _, since, forms = [cell.strip(" `") for cell in line.strip("|").split("|")]
+        number = re.search(r"\bOXM (\d+)", forms)
+        if number:
+            # Fields of 20 bits stand in 32.
+            size = 4 if bits == "20" else (int(bits) + 7) // 8
+            out[name] = int(number[1]), size, int(since.split(".")[1])
+    return out
+
+
+def readable(message):
+    """A message of 1.5 with headers of the class FREE instead of BASIC."""
+    lengths = {number: size for number, size, _ in fields().values()}
+    data = bytearray(message)
+    # os-ken's recorded table features have ids without a length.
+    lists_ids = message[1] in (18, 19) and message[8:10] == b"\0\x0c"
+    for i in range(8, len(data) - 3):
+        if data[i] == BASIC >> 8 and data[i + 1] == 0:
+            size = lengths.get(data[i + 2] >> 1)
+            # An id's length isn't doubled for a mask.
+            if size and data[i + 3] in (size, size * (1 + data[i + 2] % 2)) + (0,) * lists_ids:
+                data[i : i + 2] = FREE.to_bytes(2, "big")
+    return bytes(data)
+
+
+def twin(message, meaning):
+    """A flow-mod of 1.4 that matches the fields of a message of 1.5, or None where it has none of 1.4's."""
+    tlvs = []
+    for name, value, mask in meaning["fields"] if meaning else []:
+        number, size, since = fields().get(name, (0, 0, 9))
+        if since > 4:
+            continue
+        values = [int(n).to_bytes(size, "big") for n in (value, mask) if n]
+        tlv = struct.pack("!HBB", BASIC, number << 1 | (len(values) - 1), size * len(values)) + b"".join(values)
+        # The model's field as the bytes say it.
+        if tlv in message:
+            tlvs.append(tlv)
+    if not tlvs:
+        return None
+    match = struct.pack("!HH", 1, 4 + sum(map(len, tlvs))) + b"".join(tlvs)
+    match += bytes(-len(match) % 8)
+    body = struct.pack("!QQBBHHHIIIHH", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0) + match
+    return struct.pack("!BBHI", 5, 14, 8 + len(body), 0x77) + body
+
+
 def packet(i, data):
     source = bytes([10, i >> 16 & 255, i >> 8 & 255, i & 255])
     tcp = struct.pack("!HHIIBBHHH", 40000, 6653, 1, 1, 5 << 4, 0x18, 0xFFFF, 0, 0)
@@ -92,23 +153,60 @@ def packet(i, data):
 
 def judge(messages):
     """For each (bytes, meaning): None where it agrees, False where it doesn't dissect the version."""
+    shown, twins = [], []
+    for i, (message, meaning) in enumerate(messages):
+        shown.append(readable(message) if message[0] == 6 else message)
+        if message[0] == 6 and (other := twin(message, meaning)):
+            twins.append((i, other))
+    lines = dissect(shown + [other for _, other in twins])
+    verdicts = [
+        verdict(message, meaning, line.split("\t")) for message, (_, meaning), line in zip(shown, messages, lines)
+    ]
+    for (i, other), line in zip(twins, lines[len(shown) :], strict=True):
+        theirs = verdict(other, {"fields": messages[i][1]["fields"], "numbers": {}}, line.split("\t"), ("field",))
+        if theirs and not verdicts[i]:
+            verdicts[i] = f"as 1.4: {theirs}"
+    stopped = [i for i, v in enumerate(verdicts) if v == "malformed"]
+    for i, place in zip(stopped, places([shown[i] for i in stopped]), strict=True):
+        verdicts[i] = f"malformed after {place}"
+    return verdicts
+
+
+def places(messages):
+    """The last field that it shows of each, without the first part of its name."""
+    if not messages:
+        return []
+    packets = run(messages, ["-T", "pdml"]).split("<packet>")[1:]
+    shown = [re.findall(r'name="openflow[a-z0-9_]*\.([a-z0-9_.]+)"', packet) for packet in packets]
+    return [names[-1] if names else "nothing" for names in shown]
+
+
+def run(messages, options):
+    """What it prints of them."""
     with tempfile.TemporaryDirectory() as directory:
         capture = pathlib.Path(directory, "messages.pcap")
         with capture.open("wb") as file:
             file.write(struct.pack("=IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, LINKTYPE_RAW))
-            for i, (message, _) in enumerate(messages):
+            for i, message in enumerate(messages):
                 data = packet(i, message)
                 file.write(struct.pack("=IIII", i, 0, len(data), len(data)) + data)
         # Frames inside packet-ins are arbitrary: nothing is to be said of them.
         command = ["tshark", "-r", str(capture), "-n", "--disable-protocol", "eth", "-d", "tcp.port==6653,openflow"]
-        command += ["-T", "fields", "-E", "separator=/t", "-E", "occurrence=a", "-E", "aggregator=;"]
-        for column, _ in columns():
-            command += ["-e", column]
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=300)
-    lines = done.stdout.splitlines()
-    if done.returncode or len(lines) != len(messages):
-        raise RuntimeError(f"tshark: {len(lines)} lines for {len(messages)} messages: {done.stderr[-500:]}")
-    return [verdict(message, meaning, line.split("\t")) for (message, meaning), line in zip(messages, lines)]
+        done = subprocess.run(command + options, capture_output=True, text=True, errors="replace", timeout=300)
+    if done.returncode:
+        raise RuntimeError(f"tshark: exit {done.returncode}: {done.stderr[-500:]}")
+    return done.stdout
+
+
+def dissect(messages):
+    """A line of columns for each message."""
+    options = ["-T", "fields", "-E", "separator=/t", "-E", "occurrence=a", "-E", "aggregator=;"]
+    for column, _ in columns():
+        options += ["-e", column]
+    lines = run(messages, options).splitlines()
+    if len(lines) != len(messages):
+        raise RuntimeError(f"tshark: {len(lines)} lines for {len(messages)} messages")
+    return lines
 
 
 def number(text):
@@ -121,8 +219,14 @@ def number(text):
     return int(text, 0)
 
 
-# The model's other names: of a meter's flows, which it calls as 1.5 does; of a queue's rate.
-ALSO = {"flow_count": ["ref_count"], "rate": ["MinRate", "MaxRate"]}
+# The model's other names: of a meter's flows, which it calls as 1.5 does; of a queue's rate; of statistics
+# in a list.
+ALSO = {
+    "flow_count": ["ref_count", "FlowCount"],
+    "packet_count": ["PacketCount"],
+    "byte_count": ["ByteCount"],
+    "rate": ["MinRate", "MaxRate"],
+}
 
 
 def known(numbers, name):
@@ -130,7 +234,8 @@ def known(numbers, name):
     return [n for name in (name, *ALSO.get(name, [])) for n in numbers.get(name, [])]
 
 
-def verdict(message, meaning, cells):
+def verdict(message, meaning, cells, names=None):
+    """As `judge`, of the numbers with these names alone, if there are some."""
     version, ty, length, xid = struct.unpack("!BBHI", message[:8])
     if version not in PREFIXES:
         return False
@@ -147,20 +252,29 @@ def verdict(message, meaning, cells):
             header.append(number(cell.split(";")[0] or "-1"))
         elif cell:
             shown[what[1]].update(map(number, cell.split(";")))
-    if malformed:
-        return f"malformed {experts}"
     if tuple(header) != (version, ty, length, xid):
         return f"header {header}"
+    difference = differs(version, meaning, shown, names) if meaning else None
+    if difference:
+        return difference
+    if malformed:
+        return "malformed"
     if severities and max(int(s) for s in severities.split(";")) >= WARNING:
         return f"expert {experts}"
-    if meaning is None:
-        return None
-    fields = collections.Counter(int(value) for _, value, _ in meaning["fields"])
+    return None
+
+
+def differs(version, meaning, shown, names):
+    """The numbers that it shows and that aren't the model's."""
+    out = []
+    values = collections.Counter(int(value) for _, value, _ in meaning["fields"])
     vids = {int(value) & 0xFFF for name, value, _ in meaning["fields"] if name == "vlan_vid"}
     for name, theirs in sorted(shown.items()):
-        ours = fields if name == "field" else collections.Counter(known(meaning["numbers"], name))
+        if names and name not in names:
+            continue
+        ours = values if name == "field" else collections.Counter(known(meaning["numbers"], name))
         for n in theirs:
             wide = n + 0xFFFF0000 if version == 1 and name == "PortNo" and n >= 0xFF00 else n
             if ours[wide] < 1 and not (name == "field" and n in vids):
-                return f"{name} {n}"
-    return None
+                out.append(f"{name} {n}")
+    return ", ".join(out)
