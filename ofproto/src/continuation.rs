@@ -30,6 +30,9 @@ pub struct Continuation {
     pub set: Vec<(Version, Action)>,
     /// What comes after the parts.
     pub ending: Ending,
+    /// How often the packet has waited for what it teaches. Not part of the wire form: when a controller lets a
+    /// packet go on it begins anew.
+    pub waits: u32,
 }
 
 /// The rest of one entry, or of a packet-out's actions (`table` is then `TableId::ALL`).

@@ -208,8 +208,13 @@ impl TestSwitch {
 
     /// Lets a paused packet go on; what it was when it was paused is in `punt`.
     pub fn resume(&self, punt: &crate::punt::Punt, rest: &Continuation) -> Result<Collected, OfError> {
+        self.go_on(*punt.key, punt.frame.bytes(), rest)
+    }
+
+    /// Lets a packet go on that waited.
+    pub fn go_on(&self, key: FlowKey, frame: &[u8], rest: &Continuation) -> Result<Collected, OfError> {
         let rest = compile_resumption(rest, &self.context(Place::PacketOut))?;
-        let mut packet = Packet::with_key(Frame::from_bytes(punt.frame.bytes()), *punt.key);
+        let mut packet = Packet::with_key(Frame::from_bytes(frame), key);
         let mut out = Collected::default();
         execute(self, self.env(Time::ZERO), &mut packet, Start::Resume(&rest), &mut out, &mut Unobserved);
         Ok(out)

@@ -6,7 +6,7 @@
 
 use super::exec::{PuntWhat, each_finished};
 use super::walk::{Flow, Origin, Walk};
-use super::{DropReason, Observer, Request, Sink, View, Waiting, learn};
+use super::{DropReason, MAX_DEPTH, Observer, Request, Sink, View, Waiting, learn};
 use crate::meter::Meter;
 use crate::program::op::Bits;
 use crate::program::{Op, Rest, Resumption, said};
@@ -95,11 +95,17 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
             parts,
             set: self.said_set(),
             ending,
+            waits: 0,
         };
         match what {
             What::Controller(what) => self.send_what(PuntWhat { paused: Some(Box::new(rest)), ..what }),
+            // Each going on has the bounds of a new walk: a packet that teaches in a circle would go round for ever.
+            What::Learn { .. } if self.waits >= MAX_DEPTH => {
+                self.drop(DropReason::TooComplex);
+            }
             What::Learn { learn, result } => {
                 self.accounted = true;
+                let rest = Continuation { waits: self.waits + 1, ..rest };
                 let (sink, now, limit) = (&mut *self.sink, self.env.now, learn.most());
                 let mut lost = 0;
                 each_finished(self.packet, |frame| {
@@ -127,7 +133,7 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
     /// Goes on where a pause was.
     pub(super) fn resume(&mut self, rest: &'v Resumption) {
         self.stack.clone_from(&rest.stack);
-        self.queue = rest.queue;
+        (self.queue, self.waits) = (rest.queue, rest.waits);
         for op in &rest.set {
             self.set.write(op);
         }

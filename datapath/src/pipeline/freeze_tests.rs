@@ -361,3 +361,23 @@ fn a_packet_waits_for_what_it_teaches() {
     assert_eq!(w.rest.parts[0].instructions, [I::ApplyActions(vec![out(3)]), I::WriteActions(vec![out(4)])]);
     assert_eq!(&w.frame[..], frames::tcp());
 }
+
+#[test]
+fn a_packet_that_teaches_in_a_circle_is_dropped_in_the_end() {
+    let mut s = TestSwitch::new(Version::V13);
+    let learn = NxAction::Learn(Box::new(Learn {
+        flags: Learn::WRITE_RESULT,
+        limit: Some((0, Some(sub(F::Reg2, 4, 1)))),
+        ..Learn::default()
+    }));
+    s.flow(0, 1, Match::any(), vec![I::ApplyActions(vec![nx(learn), resubmit(0)])]).unwrap();
+    let mut c = s.run(1, &frames::tcp(), Time::ZERO);
+    let mut waits = 0;
+    while let Some(Request::Learn { waiting: Some(w), .. }) = c.requests.pop() {
+        waits += 1;
+        assert!(waits <= MAX_DEPTH, "for ever");
+        c = s.go_on(w.key, &w.frame, &w.rest).unwrap();
+    }
+    assert_eq!(waits, MAX_DEPTH);
+    assert_eq!(c.drops, [DropReason::TooComplex]);
+}

@@ -81,6 +81,8 @@ pub(super) struct Walk<'v, 'w, 'm, V, S, O> {
     pub(super) stack: Vec<u128>,
     /// A pause on its way up, with what was left to do at each level.
     pub(super) freezing: Option<Box<Freezing>>,
+    /// How often it has waited for what it teaches.
+    pub(super) waits: u32,
     /// An output whose frame is still this packet's: sent by moving if nothing follows.
     pub(super) pending: Option<(PortNo, Option<QueueId>)>,
     /// Whether some copy went somewhere or was dropped for a reason of its own.
@@ -122,6 +124,7 @@ pub(crate) fn execute_recorded<'v, V: View<'v>, S: Sink, O: Observer>(
         in_egress: false,
         stack: Vec::new(),
         freezing: None,
+        waits: 0,
         pending: None,
         accounted: false,
         depth: 0,

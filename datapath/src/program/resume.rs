@@ -67,6 +67,8 @@ pub struct Resumption {
     pub queue: Option<QueueId>,
     /// What comes after the parts.
     pub ending: Ending,
+    /// How often it has waited for what it teaches.
+    pub waits: u32,
 }
 
 /// Compiles what is left of a walk.
@@ -94,7 +96,7 @@ pub fn compile_resumption(c: &Continuation, ctx: &Context<'_>) -> Result<Resumpt
         let ctx = Context { version: *version, place: Place::Resumed(TableId(0)), ..*ctx };
         set.extend(compile_set(action, &ctx)?);
     }
-    Ok(Resumption { parts, set, stack: c.stack.clone(), queue: c.queue, ending: c.ending })
+    Ok(Resumption { parts, set, stack: c.stack.clone(), queue: c.queue, ending: c.ending, waits: c.waits })
 }
 
 /// The action that compiles to `op`, with a version that can say it; `None` if an action set can't hold it.

@@ -227,6 +227,7 @@ mod tests {
                 (Version::V15, Action::SetField(MatchField::exact(crate::field::FieldId::EthDst, 5))),
             ],
             ending: Ending::Egress,
+            waits: 0,
         }
     }
 
