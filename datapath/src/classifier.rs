@@ -55,6 +55,9 @@ pub(crate) const LINEAR_MAX: usize = 32;
 /// Packets handled at once.
 const BURST: usize = 32;
 
+/// Tuples whose memory is asked for before the first one is looked at.
+const AHEAD: usize = 4;
+
 /// What a table's lookup structure consists of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Description {
@@ -243,34 +246,64 @@ impl Classifier {
         key: &FlowKey,
         guard: Guard<'g>,
     ) -> Option<FlowRef<'g>> {
-        let mut q = Query { version, key, floor: 0, guard };
-        match self.form.load(guard)? {
-            Form::Linear(linear) => linear.matches(slab, q).next(),
-            Form::Parts(parts) => {
-                if let Some((routes, terms)) = &parts.routes
-                    && let Some(found) = routes.lookup(*terms, slab, q)
-                {
-                    return Some(found);
-                }
-                let memory = Memory { slab, arena: &parts.arena };
-                let mut best: Option<FlowRef<'g>> = None;
-                for r in &parts.list {
-                    if r.max_rank < q.floor {
-                        break;
-                    }
-                    best = match &r.part {
-                        Part::Tuple(tuple) => {
-                            let head = tuple.head(&parts.arena, hash(self.seed, &tuple.mask, key));
-                            better(best, head.and_then(|head| tuple.best(head, memory, q)))
-                        }
-                        Part::Block(block) => block.lookup(slab, q, best),
-                        Part::Few(few) => better(best, few.matches(slab, q).next()),
-                    };
-                    q.floor = rank_of(best);
-                }
-                best
+        let q = Query { version, key, floor: 0, guard };
+        let form = self.form.load(guard)?;
+        #[cfg(target_arch = "x86_64")]
+        if rows::is_wide() {
+            // SAFETY: the processor has what it is compiled with.
+            return unsafe { self.walk_wide(form, slab, q) };
+        }
+        self.walk::<false>(form, slab, q)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,bmi2")]
+    fn walk_wide<'g>(&'g self, form: &'g Form, slab: &'g Slab, q: Query<'_, 'g>) -> Option<FlowRef<'g>> {
+        self.walk::<true>(form, slab, q)
+    }
+
+    #[inline(always)]
+    fn walk<'g, const WIDE: bool>(
+        &'g self,
+        form: &'g Form,
+        slab: &'g Slab,
+        mut q: Query<'_, 'g>,
+    ) -> Option<FlowRef<'g>> {
+        let parts = match form {
+            Form::Linear(linear) => return linear.matches::<WIDE>(slab, q).next(),
+            Form::Parts(parts) => parts,
+        };
+        if let Some((routes, terms)) = &parts.routes
+            && let Some(found) = routes.lookup(*terms, slab, q)
+        {
+            return Some(found);
+        }
+        let memory = Memory { slab, arena: &parts.arena };
+        // What the first tuples will read is asked for at once: mostly all of them are looked at.
+        let mut hashes = [0u32; AHEAD];
+        for (r, h) in parts.list.iter().zip(&mut hashes) {
+            if let Part::Tuple(tuple) = &r.part {
+                *h = hash(self.seed, &tuple.mask, q.key);
+                tuple.prefetch(&parts.arena, *h);
             }
         }
+        let mut best: Option<FlowRef<'g>> = None;
+        for (i, r) in parts.list.iter().enumerate() {
+            if r.max_rank < q.floor {
+                break;
+            }
+            best = match &r.part {
+                Part::Tuple(tuple) => {
+                    let h = hashes.get(i).copied().unwrap_or_else(|| hash(self.seed, &tuple.mask, q.key));
+                    let head = tuple.head::<WIDE>(&parts.arena, h);
+                    better(best, head.and_then(|head| tuple.best::<WIDE>(head, memory, q)))
+                }
+                Part::Block(block) => block.lookup::<WIDE>(slab, q, best),
+                Part::Few(few) => better(best, few.matches::<WIDE>(slab, q).next()),
+            };
+            q.floor = rank_of(best);
+        }
+        best
     }
 
     /// Whether there are no entries at all.
@@ -292,18 +325,20 @@ impl Classifier {
         let q = Query { version, key, floor, guard };
         match self.form.load(guard) {
             None => {}
-            Some(Form::Linear(linear)) => linear.matches(slab, q).for_each(f),
+            Some(Form::Linear(linear)) => linear.matches::<false>(slab, q).for_each(f),
             Some(Form::Parts(parts)) => {
                 let memory = Memory { slab, arena: &parts.arena };
                 for r in parts.list.iter().take_while(|r| r.max_rank >= floor) {
                     match &r.part {
                         Part::Tuple(tuple) => {
-                            if let Some(head) = tuple.head(&parts.arena, hash(self.seed, &tuple.mask, key)) {
-                                tuple.matches(head, memory, q).for_each(&mut *f);
+                            if let Some(head) = tuple.head::<false>(&parts.arena, hash(self.seed, &tuple.mask, key)) {
+                                tuple
+                                    .matches(head, tuple.compare::<false>(head, memory, q), memory, q)
+                                    .for_each(&mut *f);
                             }
                         }
                         Part::Block(block) => block.matches(slab, q, f),
-                        Part::Few(few) => few.matches(slab, q).for_each(&mut *f),
+                        Part::Few(few) => few.matches::<false>(slab, q).for_each(&mut *f),
                     }
                 }
             }
@@ -319,21 +354,46 @@ impl Classifier {
         out: &mut [Option<FlowRef<'g>>],
         guard: Guard<'g>,
     ) {
-        let form = self.form.load(guard);
-        for (keys, out) in keys.chunks(BURST).zip(out.chunks_mut(BURST)) {
+        let n = keys.len().min(out.len());
+        let Some(form) = self.form.load(guard) else { return out[..n].fill(None) };
+        for (keys, out) in keys[..n].chunks(BURST).zip(out[..n].chunks_mut(BURST)) {
             match form {
-                None => out.iter_mut().take(keys.len()).for_each(|o| *o = None),
-                Some(Form::Linear(linear)) => {
+                Form::Linear(linear) => {
                     for (key, o) in keys.iter().zip(out) {
-                        *o = linear.matches(slab, Query { version, key, floor: 0, guard }).next();
+                        let q = Query { version, key, floor: 0, guard };
+                        *o = if rows::is_wide() {
+                            linear.matches::<true>(slab, q).next()
+                        } else {
+                            linear.matches::<false>(slab, q).next()
+                        };
                     }
                 }
-                Some(Form::Parts(parts)) => self.burst(parts, slab, version, keys, out, guard),
+                #[cfg(target_arch = "x86_64")]
+                Form::Parts(parts) if rows::is_wide() => {
+                    // SAFETY: the processor has what it is compiled with.
+                    unsafe { self.burst_wide(parts, slab, version, keys, out, guard) }
+                }
+                Form::Parts(parts) => self.burst::<false>(parts, slab, version, keys, out, guard),
             }
         }
     }
 
-    fn burst<'g>(
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,bmi2")]
+    fn burst_wide<'g>(
+        &self,
+        parts: &'g Parts,
+        slab: &'g Slab,
+        version: u64,
+        keys: &[&FlowKey],
+        out: &mut [Option<FlowRef<'g>>],
+        guard: Guard<'g>,
+    ) {
+        self.burst::<true>(parts, slab, version, keys, out, guard);
+    }
+
+    #[inline(always)]
+    fn burst<'g, const WIDE: bool>(
         &self,
         parts: &'g Parts,
         slab: &'g Slab,
@@ -347,15 +407,12 @@ impl Classifier {
         out.iter_mut().take(n).for_each(|o| *o = None);
         let mut hashes = [0u32; BURST];
         let mut heads = [NIL; BURST];
+        let mut equals = [0u32; BURST];
         let mut ranks = [0u32; BURST];
         // Packets still looking, one bit each.
         let mut open = u32::MAX >> (BURST - n.max(1)) & if n == 0 { 0 } else { u32::MAX };
         if let Some((routes, terms)) = &parts.routes {
-            keys.iter().take(n).for_each(|key| routes.prefetch(key));
-            for (i, (key, out)) in keys.iter().zip(out.iter_mut()).take(n).enumerate() {
-                *out = routes.lookup(*terms, slab, Query { version, key, floor: 0, guard });
-                open &= !(u32::from(out.is_some()) << i);
-            }
+            open &= !routes.burst(*terms, slab, (version, guard), keys, out);
         }
         for r in &parts.list {
             for (i, rank) in ranks.iter().enumerate() {
@@ -373,26 +430,30 @@ impl Classifier {
                     }
                     let mut met = 0u32;
                     for i in bits(open) {
-                        if let Some(head) = tuple.head(&parts.arena, hashes[i]) {
+                        if let Some(head) = tuple.head::<WIDE>(&parts.arena, hashes[i]) {
                             heads[i] = head;
                             met |= 1 << i;
                             Tuple::prefetch_head(memory, head);
                         }
                     }
                     for i in bits(met) {
-                        out[i] = better(out[i], tuple.best(heads[i], memory, query(i, ranks[i])));
+                        equals[i] = tuple.compare::<WIDE>(heads[i], memory, query(i, ranks[i]));
+                        Tuple::prefetch_first(heads[i], equals[i], memory, query(i, ranks[i]));
+                    }
+                    for i in bits(met) {
+                        out[i] = better(out[i], tuple.matches(heads[i], equals[i], memory, query(i, ranks[i])).next());
                         ranks[i] = rank_of(out[i]);
                     }
                 }
                 Part::Few(few) => {
                     for i in bits(open) {
-                        out[i] = better(out[i], few.matches(slab, query(i, ranks[i])).next());
+                        out[i] = better(out[i], few.matches::<WIDE>(slab, query(i, ranks[i])).next());
                         ranks[i] = rank_of(out[i]);
                     }
                 }
                 Part::Block(block) => {
                     for i in bits(open) {
-                        out[i] = block.lookup(slab, query(i, ranks[i]), out[i]);
+                        out[i] = block.lookup::<WIDE>(slab, query(i, ranks[i]), out[i]);
                         ranks[i] = rank_of(out[i]);
                     }
                 }

@@ -13,8 +13,10 @@ use std::sync::atomic::Ordering;
 
 /// Down to this many entries, a table goes back to direct comparison.
 const LINEAR_BACK: usize = 12;
-/// A table that lies in several parts is placed anew from this size on.
+/// A table that lies in several parts is placed anew from this size on with time at hand, and from that while
+/// entries are still coming: the choice of masks would cost them more than it gains.
 const FIRST_BUILD: usize = 256;
+const FIRST_BUSY_BUILD: usize = 1024;
 /// Entries placed anew with each change while that goes on.
 const PLACED_PER_CHANGE: usize = 8;
 
@@ -58,6 +60,8 @@ pub(crate) struct ClassifierBook {
     routes: Option<(RoutesBook, Terms)>,
     next: Option<Box<Build>>,
     entries: usize,
+    /// Entries have come since the last look whether there is time at hand.
+    growing: bool,
     /// How many entries there were when all of it was placed last.
     built: usize,
     /// Whether the entries are clauses of conjunctions: those share a slab with the others.
@@ -68,6 +72,7 @@ impl ClassifierBook {
     /// Links an entry; readers see it as soon as its version is published.
     pub(crate) fn insert(&mut self, c: &Classifier, slab: &Slab, index: u32, writer: &mut Writer) {
         self.entries += 1;
+        self.growing = true;
         if self.mixed.is_none() && self.linear.len() < LINEAR_MAX {
             let guard = writer.guard();
             let Some(new) = FlowRef::of_writer(slab, index, guard) else { return };
@@ -224,10 +229,18 @@ impl ClassifierBook {
             return true;
         }
         let Some(now) = &self.mixed else { return false };
+        let first = if idle { FIRST_BUILD } else { FIRST_BUSY_BUILD };
         let grown = if idle { self.built + self.built / 4 } else { 3 * self.built };
         let shrunk = if idle { self.built / 2 } else { self.built / 4 };
         now.cost() > 1
-            && (self.entries >= FIRST_BUILD.max(grown) || self.entries < shrunk && self.entries > LINEAR_BACK)
+            && (self.entries >= first.max(grown) || self.entries < shrunk && self.entries > LINEAR_BACK)
+    }
+
+    /// Whether there is [work](Self::has_work) now that a turn has nothing better to do: not while entries are still
+    /// coming, or all would be placed anew again and again.
+    pub(crate) fn has_work_now(&mut self) -> bool {
+        let growing = std::mem::take(&mut self.growing);
+        self.has_work(!growing)
     }
 
     /// Goes on with placing everything anew: about `n` entries' work. `limit`: one past the highest slot in use.

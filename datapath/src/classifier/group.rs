@@ -55,11 +55,11 @@ impl<'g> Group<'g> {
     }
 
     /// Which rules match the key, one bit each. `words` are the tuple's.
-    #[inline]
-    pub(super) fn equal(&self, key: &FlowKey, words: &[u8]) -> u32 {
+    #[inline(always)]
+    pub(super) fn equal<const WIDE: bool>(&self, key: &FlowKey, words: &[u8]) -> u32 {
         let n = self.lanes.len();
         // `ArenaBook` gives the place to nobody else while a guard is held.
-        Rows { n, stride: n, words, masks: self.masks, values: self.values }.equal(key)
+        Rows { n, stride: n, words, masks: self.masks, values: self.values }.equal::<WIDE>(key)
     }
 
     /// Puts another entry (or none, `NIL`) in the place of a rule's.

@@ -23,8 +23,17 @@ const MAX_BITS: u32 = 16;
 
 impl Line {
     /// Which slots have this hash (a tomb may be among them), and which are `EMPTY`, one bit each.
-    #[inline]
-    fn look(&self, h: u32) -> (u32, u32) {
+    #[inline(always)]
+    fn look<const WIDE: bool>(&self, h: u32) -> (u32, u32) {
+        #[cfg(target_arch = "x86_64")]
+        if WIDE {
+            // SAFETY: the processor has AVX-512F, as the caller knows.
+            return unsafe { self.look_avx512(h) };
+        }
+        self.look_any(h)
+    }
+
+    fn look_any(&self, h: u32) -> (u32, u32) {
         let (mut met, mut empty) = (0, 0);
         for (i, slot) in self.0.iter().enumerate() {
             let word = slot.load(Ordering::Acquire);
@@ -32,6 +41,24 @@ impl Line {
             empty |= u32::from(word == EMPTY) << i;
         }
         (met & !empty, empty)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn look_avx512(&self, h: u32) -> (u32, u32) {
+        use std::arch::x86_64::{__m512i, _mm512_cmpeq_epi64_mask, _mm512_set1_epi64, _mm512_srli_epi64};
+        let line: *const Self = self;
+        let words: __m512i;
+        // SAFETY: reads 64 bytes of a live, 64-byte aligned line. In assembly because the writer may store to it
+        // meanwhile: each word is then the old or the new one, and what is taken is loaded again.
+        unsafe {
+            std::arch::asm!("vmovdqa64 {}, [{}]", lateout(zmm_reg) words, in(reg) line,
+                options(nostack, preserves_flags, readonly));
+        }
+        let met = _mm512_cmpeq_epi64_mask(_mm512_srli_epi64::<32>(words), _mm512_set1_epi64(i64::from(h)));
+        let empty = _mm512_cmpeq_epi64_mask(words, _mm512_set1_epi64(EMPTY.cast_signed()));
+        (u32::from(met & !empty), u32::from(empty))
     }
 }
 
@@ -76,12 +103,12 @@ const fn word(h: u32, head: u32) -> u64 {
 
 /// The slot with this hash: looks at all of the segment at most, and no further than the first line that has an
 /// `EMPTY` slot.
-#[inline]
-fn find(segment: &[Line], h: u32) -> Option<(&AtomicU64, u32)> {
+#[inline(always)]
+fn find<const WIDE: bool>(segment: &[Line], h: u32) -> Option<(&AtomicU64, u32)> {
     let mut at = h as usize;
     for _ in 0..segment.len() {
         let line = &segment[at & (segment.len() - 1)];
-        let (mut met, empty) = line.look(h);
+        let (mut met, empty) = line.look::<WIDE>(h);
         while met != 0 {
             let slot = &line.0[met.trailing_zeros() as usize];
             let word = slot.load(Ordering::Acquire);
@@ -145,9 +172,9 @@ impl Index {
     }
 
     /// What stands under this hash.
-    #[inline]
-    pub(super) fn head(&self, arena: &Arena, h: u32) -> Option<u32> {
-        find(self.segment(arena, h), h).map(|(_, head)| head)
+    #[inline(always)]
+    pub(super) fn head<const WIDE: bool>(&self, arena: &Arena, h: u32) -> Option<u32> {
+        find::<WIDE>(self.segment(arena, h), h).map(|(_, head)| head)
     }
 }
 
@@ -204,7 +231,7 @@ impl IndexBook {
 
     /// Puts `head` under a hash, in place of what was there, which is the result; an error if there is no room.
     pub(super) fn set(&mut self, index: &Index, h: u32, head: u32, ground: &mut Ground<'_>) -> Result<Option<u32>, ()> {
-        if let Some((slot, old)) = find(index.segment(ground.arena, h), h) {
+        if let Some((slot, old)) = find::<false>(index.segment(ground.arena, h), h) {
             slot.store(word(h, head), Ordering::Release);
             return Ok(Some(old));
         }
@@ -220,7 +247,7 @@ impl IndexBook {
     /// Nothing stands under this hash any more.
     pub(super) fn strike(&mut self, index: &Index, h: u32, ground: &mut Ground<'_>) {
         let cell = index.cell(ground.arena, h);
-        let Some((slot, _)) = find(ground.arena.run(cell.at(), cell.lines()), h) else { return };
+        let Some((slot, _)) = find::<false>(ground.arena.run(cell.at(), cell.lines()), h) else { return };
         slot.store(TOMB, Ordering::Release);
         let note = &mut self.notes[first(self.bits, h, cell)];
         note.live -= 1;
@@ -364,4 +391,85 @@ fn first(bits: u32, h: u32, cell: Cell) -> usize {
     }
     let place = (h >> (32 - bits)) as usize;
     place & !((1 << (bits - cell.depth())) - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn every_way_to_look_finds_the_same() {
+        let mut x = 9u64;
+        let mut random = || {
+            x = x.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            x >> 33
+        };
+        for _ in 0..2000 {
+            let h = if random() % 8 == 0 { u32::MAX } else { random() as u32 % 4 };
+            let line = Line(std::array::from_fn(|_| {
+                AtomicU64::new(match random() % 4 {
+                    0 => EMPTY,
+                    1 => TOMB,
+                    _ => word(random() as u32 % 4, random() as u32 % 5),
+                })
+            }));
+            let want = line.look_any(h);
+            assert_eq!(line.look::<false>(h), want);
+            if super::super::rows::is_wide() {
+                assert_eq!(line.look::<true>(h), want);
+            }
+        }
+    }
+
+    /// Against a map, through splits, merges and every directory's size.
+    #[test]
+    fn an_index_is_a_map() {
+        let mut writer = crate::control::Control::new(crate::control::ControlConfig::default()).into_writer();
+        let arena = Arena::new();
+        let mut book = ArenaBook::default();
+        let (index, mut notes) =
+            IndexBook::new(&mut Ground { arena: &arena, book: &mut book, writer: &writer }).unwrap();
+        let mut map = BTreeMap::new();
+        let mut x = 5u64;
+        let mut random = || {
+            x = x.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            x >> 33
+        };
+        let mut most = 0;
+        for round in 0..8u64 {
+            let grow = round % 2 == 0;
+            let mut ground = Ground { arena: &arena, book: &mut book, writer: &writer };
+            for i in 0..6000 {
+                // Hashes that share leading bits, too.
+                let h = (random() as u32) << 2 >> (random() % 3);
+                if grow {
+                    let old = notes.set(&index, h, i, &mut ground).unwrap();
+                    assert_eq!(old, map.insert(h, i));
+                } else if let Some((h, _)) = map.range(h..).next().map(|(h, i)| (*h, *i)) {
+                    notes.strike(&index, h, &mut ground);
+                    map.remove(&h);
+                    assert_eq!(index.head::<false>(&arena, h), None);
+                }
+                if i % 100 == 0 {
+                    ground.book.settle(&arena, 1000, &writer);
+                }
+            }
+            most = most.max(notes.bits);
+            for (h, i) in &map {
+                assert_eq!(index.head::<false>(&arena, *h), Some(*i));
+            }
+            for _ in 0..1000 {
+                let h = random() as u32;
+                assert_eq!(index.head::<false>(&arena, h), map.get(&h).copied());
+            }
+            writer.publish(None);
+        }
+        assert!(most >= 4, "{most}");
+        let mut ground = Ground { arena: &arena, book: &mut book, writer: &writer };
+        for h in std::mem::take(&mut map).into_keys() {
+            notes.strike(&index, h, &mut ground);
+        }
+        assert_eq!((notes.bits, notes.notes[0].live), (0, 0));
+    }
 }

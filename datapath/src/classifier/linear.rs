@@ -52,8 +52,12 @@ impl Linear {
     }
 
     /// Every visible entry that matches, best first.
-    #[inline]
-    pub(super) fn matches<'g>(&self, slab: &'g Slab, q: Query<'_, 'g>) -> impl Iterator<Item = FlowRef<'g>> {
+    #[inline(always)]
+    pub(super) fn matches<'g, const WIDE: bool>(
+        &self,
+        slab: &'g Slab,
+        q: Query<'_, 'g>,
+    ) -> impl Iterator<Item = FlowRef<'g>> {
         let rows = Rows {
             n: self.entries.len(),
             stride: LINEAR_MAX,
@@ -61,7 +65,7 @@ impl Linear {
             masks: &self.masks,
             values: &self.values,
         };
-        super::bits(rows.equal(q.key)).filter_map(move |i| {
+        super::bits(rows.equal::<WIDE>(q.key)).filter_map(move |i| {
             let index = self.entries.get(i)?.load(Ordering::Acquire);
             FlowRef::current(slab, index, q.version, q.guard).filter(|f| f.body().rank() >= q.floor)
         })

@@ -1,6 +1,6 @@
 //! A tree over the prefixes of one address field: in front of the tuples, for tables that hold hardly anything else.
 //!
-//! The first 16 bits of an address choose a place of the root, every further eight one of a node's 256. A place tells
+//! The first 16 bits of an address choose a place of the root, every further eight (of IPv6: four) one of a node's. A place tells
 //! the best rule whose prefix ends on its level and covers it, and the node of the next level. Prefixes shorter than
 //! [`SHORTEST`] and rules that have other fields or values than most, the *odd* ones, lie in the tuples alone.
 //!
@@ -12,11 +12,11 @@
 //!
 //! Thread-safety: one writer, any number of readers; a node is used again when no reader can be in it.
 
-use super::structure::{Rule, Site};
+use super::structure::Site;
 use super::tuple::Query;
-use super::{Mask, beats};
+use super::{Mask, Shape, beats};
 use crate::key::{FlowKey, slot};
-use crate::publish::Writer;
+use crate::publish::{Guard, Writer};
 use crate::sys::array::Array;
 use crate::sys::places::Places;
 use crate::table::{FlowRef, NIL, Slab};
@@ -33,13 +33,11 @@ const SHORTEST: u8 = 8;
 const ROOT: u32 = 1 << 16;
 /// Bits that choose a place of the root.
 const ROOT_BITS: u8 = 16;
-/// Places of a node.
-const NODE: u32 = 256;
-/// Nodes of 2 KiB that a tree may always have, and rules that each further one must stand for.
-const NODES_FREE: usize = 16 * 1024;
-const RULES_PER_NODE: usize = 4;
-/// Levels at most: the root and 14 nodes.
-const LEVELS: usize = 15;
+/// Places (of 8 bytes) that the nodes of a tree may always have, and those that each rule allows beyond that.
+const PLACES_FREE: usize = if cfg!(test) { 1 << 18 } else { 4 << 20 };
+const PLACES_PER_RULE: usize = 64;
+/// Levels at most: the root and 28 nodes.
+const LEVELS: usize = 29;
 /// Odd rules beyond which a tree isn't worth having, and rules per odd one.
 const ODD_FREE: usize = 16;
 const RULES_PER_ODD: usize = 16;
@@ -54,14 +52,15 @@ struct Address {
     shift: u32,
     /// 32 or 128.
     bits: u8,
+    /// Bits that choose a place of a node. More cost memory, fewer cost loads: IPv6 has long paths that few share.
+    stride: u8,
 }
 
 impl Address {
     fn all() -> impl Iterator<Item = Self> {
-        [FieldId::Ipv4Dst, FieldId::Ipv4Src, FieldId::Ipv6Dst, FieldId::Ipv6Src]
-            .into_iter()
-            .filter_map(slot)
-            .map(|s| Self { word: s.word, shift: s.shift, bits: s.bits as u8 })
+        [FieldId::Ipv4Dst, FieldId::Ipv4Src, FieldId::Ipv6Dst, FieldId::Ipv6Src].into_iter().filter_map(slot).map(|s| {
+            Self { word: s.word, shift: s.shift, bits: s.bits as u8, stride: if s.bits == 32 { 8 } else { 4 } }
+        })
     }
 
     /// The field's bits, the first one highest.
@@ -71,6 +70,16 @@ impl Address {
             u128::from((key.0[self.word] >> self.shift) as u32) << 96
         } else {
             u128::from(key.0[self.word]) << 64 | u128::from(key.0[self.word + 1])
+        }
+    }
+
+    /// A word's bits that are the field's, the first one highest, and the others.
+    fn split(self, word: usize, bits: u64) -> (u128, u64) {
+        match (self.bits, word.wrapping_sub(self.word)) {
+            (32, 0) => (u128::from((bits >> self.shift) as u32) << 96, bits & !(0xffff_ffff << self.shift)),
+            (128, 0) => (u128::from(bits) << 64, 0),
+            (128, 1) => (u128::from(bits), 0),
+            _ => (0, bits),
         }
     }
 
@@ -109,6 +118,13 @@ pub(super) struct Terms {
     odd: Option<(u32, Reverse<u64>)>,
 }
 
+impl Terms {
+    /// Whether no odd rule beats this one.
+    fn are_met(&self, best: &FlowRef<'_>) -> bool {
+        self.odd.is_none_or(|odd| (best.body().rank(), Reverse(best.body().created.0)) > odd)
+    }
+}
+
 /// Rules that cover an address, the longest prefix last.
 type Found = SmallVec<[u32; LEVELS]>;
 
@@ -118,7 +134,13 @@ impl Routes {
         if level == 0 {
             return (address >> 112) as u32;
         }
-        ROOT + (node - 1) * NODE + (address >> (112 - 8 * level)) as u32 % NODE
+        let stride = u32::from(self.address.stride);
+        ROOT + ((node - 1) << stride) + (address >> (112 - stride * level)) as u32 % (1 << stride)
+    }
+
+    /// The level on which a prefix ends; the root's is 0.
+    fn last_level(&self, len: u8) -> u32 {
+        u32::from(len.saturating_sub(ROOT_BITS).div_ceil(self.address.stride))
     }
 
     /// For the writer: the entry and the node of a place, each plus one.
@@ -137,14 +159,6 @@ impl Routes {
     #[inline]
     fn concerns(&self, key: &FlowKey) -> bool {
         self.common.iter().all(|(w, m, v)| key.0[usize::from(*w)] & m == *v)
-    }
-
-    /// Asks for the root's place.
-    #[inline]
-    pub(super) fn prefetch(&self, key: &FlowKey) {
-        if let Some(place) = self.places.get(self.place(0, 0, self.address.of(key))) {
-            super::prefetch(place);
-        }
     }
 
     #[inline]
@@ -183,7 +197,67 @@ impl Routes {
                 break;
             }
         }
-        best.filter(|b| terms.odd.is_none_or(|odd| (b.body().rank(), Reverse(b.body().created.0)) > odd))
+        best.filter(|b| terms.are_met(b))
+    }
+}
+
+impl Routes {
+    /// [`lookup`](Self::lookup) for up to 32 keys, level by level for all of them, so that they wait for memory
+    /// together. What is found is put to `out`; one bit for each.
+    #[inline]
+    pub(super) fn burst<'g>(
+        &self,
+        terms: Terms,
+        slab: &'g Slab,
+        (version, guard): (u64, Guard<'g>),
+        keys: &[&FlowKey],
+        out: &mut [Option<FlowRef<'g>>],
+    ) -> u32 {
+        let query = |i: usize| Query { version, key: keys[i], floor: 0, guard };
+        let n = keys.len().min(out.len()).min(32);
+        if !terms.ordered {
+            // Every rule on the way counts: one after the other.
+            out.iter_mut().enumerate().take(n).for_each(|(i, o)| *o = self.lookup(terms, slab, query(i)));
+            return out.iter().take(n).enumerate().fold(0, |all, (i, o)| all | u32::from(o.is_some()) << i);
+        }
+        let mut addresses = [0u128; 32];
+        let mut at = [0u32; 32];
+        let mut deepest = [NIL; 32];
+        let mut open = 0u32;
+        for (i, key) in keys.iter().enumerate().take(n).filter(|(_, k)| self.concerns(k)) {
+            addresses[i] = self.address.of(key);
+            at[i] = self.place(0, 0, addresses[i]);
+            self.places.get(at[i]).into_iter().for_each(|p| super::prefetch(p));
+            open |= 1 << i;
+        }
+        let concerned = open;
+        for level in 1..=LEVELS as u32 {
+            for i in super::bits(open) {
+                let place = self.places.get(at[i]).map_or(0, |p| p.load(Ordering::Acquire));
+                if place as u32 != 0 {
+                    deepest[i] = place as u32 - 1;
+                }
+                let node = (place >> 32) as u32;
+                if node == 0 {
+                    open &= !(1 << i);
+                    if deepest[i] != NIL {
+                        slab.prefetch(deepest[i]);
+                    }
+                } else {
+                    at[i] = self.place(level, node, addresses[i]);
+                    self.places.get(at[i]).into_iter().for_each(|p| super::prefetch(p));
+                }
+            }
+            if open == 0 {
+                break;
+            }
+        }
+        let mut found = 0;
+        for i in super::bits(concerned).filter(|i| deepest[*i] != NIL) {
+            out[i] = FlowRef::current(slab, deepest[i], version, guard).filter(|b| terms.are_met(b));
+            found |= u32::from(out[i].is_some()) << i;
+        }
+        found
     }
 }
 
@@ -196,7 +270,7 @@ pub(super) struct Plan {
 
 impl Plan {
     /// For a table of which this is a sample, if hardly anything else is in it.
-    pub(super) fn of(sample: &[(Arc<super::Shape>, FlowKey)]) -> Option<Self> {
+    pub(super) fn of(sample: &[(Arc<Shape>, FlowKey)]) -> Option<Self> {
         let mut best: Option<(usize, Self)> = None;
         for address in Address::all() {
             let mut kinds: HashMap<(Mask, [u64; crate::key::WORDS]), (usize, u128), foldhash::fast::FixedState> =
@@ -232,8 +306,6 @@ type Prefix = (u8, u128);
 /// The writer's side.
 pub(super) struct RoutesBook {
     routes: Arc<Routes>,
-    mask: Mask,
-    value: FlowKey,
     /// The entries of each prefix, best first.
     rules: HashMap<Prefix, SmallVec<[u32; 2]>, foldhash::fast::FixedState>,
     /// By length: how many entries there are of which rank.
@@ -255,11 +327,9 @@ impl RoutesBook {
     pub(super) fn new(plan: Plan) -> Self {
         let common = plan.mask.words().iter().map(|(w, m)| (*w, *m, plan.value.0[usize::from(*w)])).collect();
         let routes = Routes { address: plan.address, common, places: Array::new() };
-        (0..ROOT).step_by(NODE as usize).for_each(|i| routes.places.grow(i));
+        (0..ROOT).step_by(256).for_each(|i| routes.places.grow(i));
         Self {
             routes: Arc::new(routes),
-            mask: plan.mask,
-            value: plan.value,
             rules: HashMap::default(),
             ranks: BTreeMap::new(),
             odd: BTreeSet::new(),
@@ -297,18 +367,31 @@ impl RoutesBook {
     }
 
     /// The prefix of a rule that isn't odd.
-    fn prefix(&self, rule: &Rule) -> Option<Prefix> {
+    fn prefix(&self, shape: &Shape, value: &FlowKey) -> Option<Prefix> {
         let address = self.routes.address;
-        let mask = rule.shape.mask.key();
-        let found = prefix(address, &mask, &rule.value).filter(|(len, _)| *len >= SHORTEST)?;
-        (Mask::of(&address.without(&mask)) == self.mask && address.without(&rule.value) == self.value).then_some(found)
+        let mut mask = 0;
+        let mut same = 0;
+        for (w, m) in shape.mask.words() {
+            let (of_address, rest) = address.split(usize::from(*w), *m);
+            mask |= of_address;
+            if rest != 0 {
+                let common = self.routes.common.iter().find(|(x, _, _)| x == w);
+                let value = address.split(usize::from(*w), value.0[usize::from(*w)] & m).1;
+                if common.is_none_or(|(_, m, v)| (*m, *v) != (rest, value)) {
+                    return None;
+                }
+                same += 1;
+            }
+        }
+        let len = mask.leading_ones() as u8;
+        let whole = same == self.routes.common.len() && mask == prefix_mask(len) && len >= SHORTEST;
+        whole.then(|| (len, address.of(value)))
     }
 
     /// Puts an entry in; false if the tree isn't worth its memory any more.
     pub(super) fn insert(&mut self, index: u32, site: Site<'_>) -> bool {
-        let Some(rule) = site.rule(index) else { return true };
         let Some(body) = site.body(index) else { return true };
-        let Some(prefix) = self.prefix(&rule) else {
+        let Some(prefix) = self.prefix(&body.shape, &body.value()) else {
             self.stirred = true;
             self.odd.insert((body.rank(), Reverse(body.created.0), index));
             return self.odd.len() <= ODD_FREE + self.entries / RULES_PER_ODD;
@@ -332,9 +415,8 @@ impl RoutesBook {
 
     /// Takes an entry out, or puts the one that continues it, `follower`, in its place.
     pub(super) fn remove(&mut self, index: u32, follower: u32, site: Site<'_>) {
-        let Some(rule) = site.rule(index) else { return };
         let Some(body) = site.body(index) else { return };
-        let Some(prefix) = self.prefix(&rule) else {
+        let Some(prefix) = self.prefix(&body.shape, &body.value()) else {
             let key = (body.rank(), Reverse(body.created.0), index);
             self.stirred = true;
             if self.odd.remove(&key) && follower != NIL {
@@ -368,8 +450,9 @@ impl RoutesBook {
             self.rules.remove(&prefix);
         }
         // What else covers the places on this level.
-        let first = if prefix.0 <= ROOT_BITS { SHORTEST } else { (prefix.0 - 1) / 8 * 8 + 1 };
-        let until = if prefix.0 <= ROOT_BITS { ROOT_BITS } else { first + 7 };
+        let stride = self.routes.address.stride;
+        let first = if prefix.0 <= ROOT_BITS { SHORTEST } else { (prefix.0 - 1) / stride * stride + 1 };
+        let until = if prefix.0 <= ROOT_BITS { ROOT_BITS } else { first + stride - 1 };
         let lens: SmallVec<[u8; 9]> = self.ranks.range(first..=until).map(|(len, _)| *len).collect();
         let rules = &self.rules;
         let best = |address: u128| {
@@ -389,11 +472,12 @@ impl RoutesBook {
     /// Sees to it that the nodes of a prefix are there, and counts it in the last one; false if there are too many.
     fn grow(&mut self, (len, address): Prefix, writer: &Writer) -> bool {
         let mut node = 0;
-        for level in 0..levels(len) - 1 {
+        for level in 0..self.routes.last_level(len) {
             let at = self.routes.place(level, node, address);
             let (entry, mut next) = self.routes.read(at);
             if next == 0 {
-                if self.nodes >= (NODES_FREE + self.entries / RULES_PER_NODE).min(1 << 23) {
+                let places = (PLACES_FREE + self.entries * PLACES_PER_RULE).min(1 << 30);
+                if self.nodes >= places >> self.routes.address.stride {
                     return false;
                 }
                 let Some(number) = self.node(writer) else { return false };
@@ -422,9 +506,10 @@ impl RoutesBook {
             self.numbers.free(number);
         }
         let number = self.numbers.take()?;
-        let first = ROOT + number * NODE;
+        let stride = self.routes.address.stride;
+        let first = ROOT + (number << stride);
         self.routes.places.grow(first);
-        self.routes.places.from(first).iter().take(NODE as usize).for_each(|p| p.store(0, Ordering::Relaxed));
+        self.routes.places.from(first).iter().take(1 << stride).for_each(|p| p.store(0, Ordering::Relaxed));
         let at = number as usize;
         if self.uses.len() <= at {
             self.uses.resize(at + 1, 0);
@@ -438,7 +523,7 @@ impl RoutesBook {
     fn shrink(&mut self, (len, address): Prefix, writer: &Writer) {
         let mut path: SmallVec<[(u32, u32); LEVELS]> = SmallVec::new();
         let mut node = 0;
-        for level in 0..levels(len) - 1 {
+        for level in 0..self.routes.last_level(len) {
             let at = self.routes.place(level, node, address);
             node = self.routes.read(at).1;
             if node == 0 {
@@ -459,15 +544,10 @@ impl RoutesBook {
     }
 }
 
-/// The level on which a prefix ends, from 1.
-fn levels(len: u8) -> u32 {
-    if len <= ROOT_BITS { 1 } else { u32::from(len - ROOT_BITS).div_ceil(8) + 1 }
-}
-
 /// Of the places that a prefix covers on its level, stores in those whose entry is `wanted` the one that
 /// `entry` tells for the place's address (`NIL`: none).
 fn paint(routes: &Routes, (len, address): Prefix, wanted: impl Fn(u32) -> bool, entry: impl Fn(u128) -> u32) {
-    let last = levels(len) - 1;
+    let last = routes.last_level(len);
     let mut node = 0;
     for level in 0..last {
         let at = routes.place(level, node, address);
@@ -477,7 +557,7 @@ fn paint(routes: &Routes, (len, address): Prefix, wanted: impl Fn(u32) -> bool, 
         }
     }
     // Bits that are chosen by the end of this level.
-    let end = u32::from(ROOT_BITS) + 8 * last;
+    let end = u32::from(ROOT_BITS) + u32::from(routes.address.stride) * last;
     let first = routes.place(last, node, address);
     for i in 0..1u32 << (end - u32::from(len)) {
         let (there, next) = routes.read(first + i);

@@ -8,6 +8,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Most rules that are compared at once.
 pub(super) const MOST: usize = 32;
 
+/// Whether the processor has what code for `WIDE` is compiled with.
+#[inline]
+pub(super) fn is_wide() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        std::is_x86_feature_detected!("avx512f")
+            && std::is_x86_feature_detected!("avx512bw")
+            && std::is_x86_feature_detected!("avx512vl")
+            && std::is_x86_feature_detected!("bmi2")
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
 /// Rules by columns. Whoever holds one has made sure that nobody stores to its words meanwhile.
 #[derive(Clone, Copy)]
 pub(super) struct Rows<'g> {
@@ -22,13 +36,13 @@ pub(super) struct Rows<'g> {
 }
 
 impl Rows<'_> {
-    /// Which rules match the key, one bit each.
-    #[inline]
-    pub(super) fn equal(&self, key: &FlowKey) -> u32 {
+    /// Which rules match the key, one bit each. `WIDE`: the processor has AVX-512 (see [`is_wide`]).
+    #[inline(always)]
+    pub(super) fn equal<const WIDE: bool>(&self, key: &FlowKey) -> u32 {
         #[cfg(target_arch = "x86_64")]
         {
-            if std::is_x86_feature_detected!("avx512f") {
-                // SAFETY: the processor has AVX-512F.
+            if WIDE {
+                // SAFETY: the processor has AVX-512F, as the caller knows.
                 return unsafe { self.equal_avx512(key) };
             }
             if std::is_x86_feature_detected!("avx2") {
@@ -50,6 +64,7 @@ impl Rows<'_> {
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx512f")]
+    #[inline]
     fn equal_avx512(&self, key: &FlowKey) -> u32 {
         use std::arch::x86_64::{
             _mm512_and_si512, _mm512_mask_testn_epi64_mask, _mm512_maskz_loadu_epi64, _mm512_or_si512,
@@ -156,7 +171,10 @@ mod tests {
                     })
                 };
                 let want = (0..n).filter(|i| same(*i)).fold(0u32, |e, i| e | 1 << i);
-                assert_eq!(rows.equal(&key), want, "{n} rules, {w} words");
+                assert_eq!(rows.equal::<false>(&key), want, "{n} rules, {w} words");
+                if is_wide() {
+                    assert_eq!(rows.equal::<true>(&key), want, "{n} rules, {w} words");
+                }
                 assert_eq!(rows.equal_from(0, &key), want, "{n} rules, {w} words");
                 #[cfg(target_arch = "x86_64")]
                 if std::is_x86_feature_detected!("avx2") {

@@ -48,9 +48,9 @@ impl Tuple {
     }
 
     /// What stands under this hash: an entry whose mask is the tuple's, or a group.
-    #[inline]
-    pub(super) fn head(&self, arena: &Arena, h: u32) -> Option<u32> {
-        self.index.head(arena, h)
+    #[inline(always)]
+    pub(super) fn head<const WIDE: bool>(&self, arena: &Arena, h: u32) -> Option<u32> {
+        self.index.head::<WIDE>(arena, h)
     }
 
     /// Asks for what a head stands for.
@@ -66,16 +66,43 @@ impl Tuple {
     }
 
     /// The best visible entry under a head that matches.
-    #[inline]
-    pub(super) fn best<'g>(&self, head: u32, memory: Memory<'g>, q: Query<'_, 'g>) -> Option<FlowRef<'g>> {
-        self.matches(head, memory, q).next()
+    #[inline(always)]
+    pub(super) fn best<'g, const WIDE: bool>(
+        &self,
+        head: u32,
+        memory: Memory<'g>,
+        q: Query<'_, 'g>,
+    ) -> Option<FlowRef<'g>> {
+        self.matches(head, self.compare::<WIDE>(head, memory, q), memory, q).next()
     }
 
-    /// Every visible entry under a head that matches, best first.
-    #[inline]
+    /// Which rules of a head's group match the key, one bit each, if it is a group.
+    #[inline(always)]
+    pub(super) fn compare<const WIDE: bool>(&self, head: u32, memory: Memory<'_>, q: Query<'_, '_>) -> u32 {
+        if head & GROUP == 0 {
+            return 0;
+        }
+        Group::at(memory.arena, head & !GROUP, q.guard).map_or(0, |g| g.equal::<WIDE>(q.key, &self.words))
+    }
+
+    /// Asks for the entry of the first rule of those that match.
+    #[inline(always)]
+    pub(super) fn prefetch_first(head: u32, equal: u32, memory: Memory<'_>, q: Query<'_, '_>) {
+        if equal != 0
+            && let Some(group) = Group::at(memory.arena, head & !GROUP, q.guard)
+            && let Some((rank, index)) = group.rule(equal.trailing_zeros() as usize)
+            && rank >= q.floor
+        {
+            memory.slab.prefetch(index);
+        }
+    }
+
+    /// Every visible entry under a head that matches, best first; `equal` is what [`compare`](Self::compare) said.
+    #[inline(always)]
     pub(super) fn matches<'g, 'q>(
         &'q self,
         head: u32,
+        mut equal: u32,
         memory: Memory<'g>,
         q: Query<'q, 'g>,
     ) -> impl Iterator<Item = FlowRef<'g>> + use<'g, 'q> {
@@ -85,7 +112,6 @@ impl Tuple {
         } else {
             (None, Group::at(memory.arena, head & !GROUP, q.guard))
         };
-        let mut equal = group.map_or(0, |g| g.equal(q.key, &self.words));
         let of_group = std::iter::from_fn(move || {
             let group = group?;
             while equal != 0 {
@@ -134,7 +160,7 @@ impl TupleBook {
         }
         let guard = ground.writer.guard();
         let mut entries: SmallVec<[u32; MOST + 1]> = SmallVec::new();
-        match self.tuple.head(ground.arena, h) {
+        match self.tuple.head::<false>(ground.arena, h) {
             None => {}
             Some(head) if head & GROUP == 0 => entries.push(head),
             Some(head) => {
@@ -172,7 +198,7 @@ impl TupleBook {
 
     /// Takes an entry away, or puts in its place the one that continues it; whether it was there.
     pub(super) fn remove(&mut self, h: u32, index: u32, slab: &Slab, ground: &mut Ground<'_>) -> bool {
-        let Some(head) = self.tuple.head(ground.arena, h) else { return false };
+        let Some(head) = self.tuple.head::<false>(ground.arena, h) else { return false };
         if head & GROUP == 0 {
             match unchain(slab, head, index, ground.writer) {
                 Unchained::No => return false,

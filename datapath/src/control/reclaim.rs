@@ -44,6 +44,8 @@ enum Chore {
     Counters,
     Queues,
     Shapes,
+    /// After all else: what the C library keeps.
+    Heaps,
 }
 
 struct Notice {
@@ -119,15 +121,20 @@ impl Control {
         let domain = Arc::clone(self.writer.domain());
         while let Some(table) = self.reclaim.unplaced.last().copied() {
             let book = &mut self.tables[usize::from(table.0)];
+            let mut later = false;
             if let Some(shared) = domain.table(table) {
-                if book.classifier.has_work(true) {
-                    book.classifier.work(&shared.classifier, &shared.slab, PLACED, &mut self.writer);
-                    return true;
+                for (book, readers) in
+                    [(&mut book.classifier, &shared.classifier), (&mut book.clauses, &shared.clauses)]
+                {
+                    if book.has_work_now() {
+                        book.work(readers, &shared.slab, PLACED, &mut self.writer);
+                        return true;
+                    }
+                    later |= book.has_work(true);
                 }
-                if book.clauses.has_work(true) {
-                    book.clauses.work(&shared.clauses, &shared.slab, PLACED, &mut self.writer);
-                    return true;
-                }
+            }
+            if later {
+                return true;
             }
             self.reclaim.unplaced.pop();
         }
@@ -389,6 +396,9 @@ impl Control {
                 chores.extend([Chore::Counters, Chore::Queues]);
             }
             chores.push(Chore::Shapes);
+            if many {
+                chores.push(Chore::Heaps);
+            }
             chores.retain(|c| !self.reclaim.chores.contains(c));
             self.reclaim.chores.extend(chores);
         }
@@ -415,6 +425,7 @@ impl Control {
                 self.reclaim.ended.shrink_to_fit();
                 self.reclaim.unlinked.shrink_to_fit();
             }
+            Chore::Heaps => crate::sys::trim_heaps(),
             Chore::Shapes => {
                 if self.shapes.trim() {
                     let union = self.shapes.union();

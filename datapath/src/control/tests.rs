@@ -7,3 +7,10 @@ mod model;
 mod prefixes;
 mod semantics;
 mod triggers;
+
+impl super::Control {
+    /// A writer that nobody else uses.
+    pub(crate) fn into_writer(self) -> crate::publish::Writer {
+        self.writer
+    }
+}

@@ -194,7 +194,7 @@ fn a_tree_of_prefixes_has_bounded_memory() {
         while control.tick(Time::ZERO).busy {}
         most = most.max(control.table_structure(TableId(0)).unwrap().routes);
     }
-    // 16,384 nodes are a bit more than a thousand of those far apart.
-    assert!((500..2700).contains(&most), "{most}");
+    // 28 nodes of 16 places for each of those far apart; here 262,144 places and 64 for each rule are allowed.
+    assert!((1000..2900).contains(&most), "{most}");
     assert_eq!(control.table_structure(TableId(0)).unwrap().routes, 0);
 }
