@@ -105,8 +105,7 @@ const fn word(h: u32, head: u32) -> u64 {
 /// `EMPTY` slot.
 #[inline(always)]
 fn find<const WIDE: bool>(segment: &[Line], h: u32) -> Option<(&AtomicU64, u32)> {
-    let mut at = h as usize;
-    for _ in 0..segment.len() {
+    for at in (h as usize..).take(segment.len()) {
         let line = &segment[at & (segment.len() - 1)];
         let (mut met, empty) = line.look::<WIDE>(h);
         while met != 0 {
@@ -120,15 +119,13 @@ fn find<const WIDE: bool>(segment: &[Line], h: u32) -> Option<(&AtomicU64, u32)>
         if empty != 0 {
             return None;
         }
-        at += 1;
     }
     None
 }
 
 /// Puts a slot whose hash isn't there into the first free place; whether that was `EMPTY`.
 fn put(segment: &[Line], word: u64) -> bool {
-    let mut at = (word >> 32) as usize;
-    for _ in 0..segment.len() {
+    for at in ((word >> 32) as usize..).take(segment.len()) {
         for slot in &segment[at & (segment.len() - 1)].0 {
             let old = slot.load(Ordering::Relaxed);
             if old == EMPTY || old == TOMB {
@@ -136,7 +133,6 @@ fn put(segment: &[Line], word: u64) -> bool {
                 return old == EMPTY;
             }
         }
-        at += 1;
     }
     false
 }

@@ -76,8 +76,9 @@ impl<const WORDS: usize> Places<WORDS> {
 
     /// Forgets the blocks behind the last one in use. Costs a pass over those that have room.
     pub(crate) fn trim(&mut self) {
-        let Some(last) = self.blocks.pop_if(|b| b.used == 0) else { return };
-        drop(last);
+        if self.blocks.pop_if(|b| b.used == 0).is_none() {
+            return;
+        }
         while self.blocks.pop_if(|b| b.used == 0).is_some() {}
         let limit = self.blocks.len() as u32;
         self.open.retain(|b| *b < limit);
