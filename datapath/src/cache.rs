@@ -16,8 +16,9 @@
 //! frame's length), and not those that wish something of control.
 //!
 //! An entry is valid if the ports, groups, meters and settings are the ones it was made with, each
-//! flow entry it hit is still there, and nothing was added since to a table it looked into. A modified or
-//! deleted flow makes its own entries invalid and no others.
+//! flow entry it hit is still there, and none came since that matches what its tables were asked. Which came and
+//! went is known roughly (`table::changes`), in doubt against the entry; what tables behind an edit were asked isn't in
+//! the key, so that any add to them counts. Changes to tables that no walk came through change nothing.
 //!
 //! A set has two places. A walk takes what is empty or stale at once; from others that hold it takes one seldom. A
 //! [judge](judge::Judge) has packets go past a cache that doesn't pay; a cache that fills isn't judged by it. One whose sets are crowded
@@ -35,10 +36,11 @@ mod segment;
 mod store;
 
 pub(crate) use entry::{Found, PACKED, Packing};
-pub(crate) use key::{COMPACT, LONGEST, extract, project};
+pub(crate) use key::{COMPACT, LONGEST, extract, is_received, project};
 pub use key::{FAST, kind};
 pub(crate) use record::Recorder;
 pub use record::{CachedHit, PuntStep, Step};
 pub(crate) use replay::replay;
 pub(crate) use segment::{Fate, GONE, LEAVE, way_out};
+pub(crate) use store::Recorded;
 pub use store::{Cache, CacheStats, Validity};

@@ -3,6 +3,7 @@
 //! [`FlowTable`] is the part that workers read; everything that changes it is in
 //! [`control`](crate::control), the single writer.
 
+mod changes;
 pub(crate) mod compile;
 mod conjunction;
 mod entry;
@@ -15,7 +16,7 @@ pub(crate) use wheel::Wheel;
 use crate::classifier::Classifier;
 use crate::key::FlowKey;
 use crate::publish::Guard;
-use std::sync::atomic::{AtomicU64, Ordering};
+use changes::Changes;
 
 /// What a packet does that no entry of a table matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,8 +53,7 @@ pub(crate) struct FlowTable {
     pub(crate) classifier: Classifier,
     /// Entries that are clauses of conjunctions: looked at only if there are any.
     pub(crate) clauses: Classifier,
-    last_add: AtomicU64,
-    last_change: AtomicU64,
+    pub(crate) changes: Changes,
 }
 
 impl FlowTable {
@@ -62,8 +62,7 @@ impl FlowTable {
             slab: Slab::new(id),
             classifier: Classifier::new(seed),
             clauses: Classifier::new(seed),
-            last_add: AtomicU64::new(0),
-            last_change: AtomicU64::new(0),
+            changes: Changes::default(),
         }
     }
 
@@ -96,26 +95,5 @@ impl FlowTable {
         let slot = self.slab.slot(index, guard)?;
         let found = FlowRef::visible(&self.slab, slot, index, version)?;
         (found.added() == added).then_some(found)
-    }
-
-    #[inline]
-    pub(crate) fn last_add(&self) -> u64 {
-        self.last_add.load(Ordering::Acquire)
-    }
-
-    #[inline]
-    pub(crate) fn last_change(&self) -> u64 {
-        self.last_change.load(Ordering::Acquire)
-    }
-
-    /// Before the version that adds is published.
-    pub(crate) fn note_add(&self, version: u64) {
-        self.last_add.store(version, Ordering::Release);
-        self.note_change(version);
-    }
-
-    /// Before the version is published by which an entry comes or ends.
-    pub(crate) fn note_change(&self, version: u64) {
-        self.last_change.store(version, Ordering::Release);
     }
 }

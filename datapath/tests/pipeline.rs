@@ -324,3 +324,164 @@ fn super_frames_reach_the_controllers_as_frames() {
     let lens: Vec<usize> = std::iter::from_fn(|| s.shared.punts().pop()).map(|p| p.frame.len()).collect();
     assert_eq!(lens, [1054; 3]);
 }
+
+/// The tests' own generator of numbers.
+struct Draw(u64);
+
+impl Draw {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        (z ^ z >> 27) % n
+    }
+}
+
+fn ipv4(proto: u8, src: u8, dst: u8, port: u8, vlan: Option<u8>) -> Vec<u8> {
+    let mut f = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1];
+    if let Some(vlan) = vlan {
+        f.extend([0x81, 0, 0x20, vlan]);
+    }
+    f.extend([8, 0, 0x45, 0, 0, 46, 0, 0, 0, 0, 64, proto, 0, 0, 10, 0, 0, src, 10, 0, 0, dst, 0, 9, 0, port]);
+    f.extend([0; 22]);
+    f
+}
+
+fn random_match(r: &mut Draw, table: u8) -> Match {
+    let mut m = Match::any();
+    if r.below(6) == 0 {
+        m = m.with(F::InPort, u128::from(1 + r.below(4)));
+    }
+    if r.below(8) == 0 {
+        m = m.with(F::VlanVid, if r.below(2) == 0 { 0 } else { 0x1000 | u128::from(r.below(3)) });
+    }
+    if table > 0 && r.below(4) == 0 {
+        m = m.with_mask(F::Metadata, u128::from(r.below(2)), 1);
+    }
+    match r.below(8) {
+        0 => return m,
+        1 => return m.with(F::EthType, 0x0806).with(F::ArpSpa, 0x0a00_0000 + u128::from(r.below(4))),
+        _ => m = m.with(F::EthType, 0x0800),
+    }
+    if r.below(2) == 0 {
+        let mask = [0xffff_ffff, 0xffff_fffe, 0xffff_fffd, 0xffff_fffc][r.below(4) as usize];
+        m = m.with_mask(F::Ipv4Dst, 0x0a00_0000 + u128::from(r.below(4)) & mask, mask);
+    }
+    if r.below(3) == 0 {
+        let mask = [0xffff_ffff, 0xffff_fffe][r.below(2) as usize];
+        m = m.with_mask(F::Ipv4Src, 0x0a00_0000 + u128::from(r.below(4)) & mask, mask);
+    }
+    match r.below(4) {
+        0 => m.with(F::IpProto, 17).with(F::UdpDst, u128::from(r.below(3))),
+        1 => m.with(F::IpProto, 6).with(F::TcpDst, u128::from(r.below(3))),
+        2 => m.with(F::IpProto, [6, 17, 1][r.below(3) as usize]),
+        _ => m,
+    }
+}
+
+fn random_change(r: &mut Draw) -> FlowMod {
+    let table = r.below(3) as u8;
+    let command = match r.below(8) {
+        0..5 => FlowModCommand::Add,
+        5 => FlowModCommand::DeleteStrict,
+        6 => FlowModCommand::ModifyStrict,
+        _ if r.below(20) == 0 => FlowModCommand::Delete,
+        _ => FlowModCommand::DeleteStrict,
+    };
+    let mut list = Vec::new();
+    if r.below(3) == 0 {
+        list.push(Action::SetField(MatchField::exact(F::EthDst, u128::from(r.below(4)))));
+    }
+    if r.below(6) == 0 {
+        let field = [F::VlanVid, F::EthSrc][r.below(2) as usize];
+        list.push(if field == F::VlanVid { Action::PopVlan } else { Action::SetField(MatchField::exact(field, 7)) });
+    }
+    let mut instructions = Vec::new();
+    if table < 2 && r.below(2) == 0 {
+        instructions.push(I::WriteMetadata { metadata: r.below(2), mask: 1 });
+        instructions.push(I::GotoTable(TableId(table + 1 + r.below(2 - u64::from(table)) as u8)));
+    } else {
+        list.push(out(1 + r.below(4) as u32));
+    }
+    instructions.push(I::ApplyActions(list));
+    let priority = r.below(6) as u16;
+    FlowMod {
+        command,
+        table: TableId(table),
+        priority,
+        matching: random_match(r, table),
+        instructions,
+        ..FlowMod::default()
+    }
+}
+
+/// Two switches get the same changes and the same packets, one of them without a cache.
+#[test]
+fn a_cache_sees_every_change_that_matters() {
+    let (mut hits, mut stale) = (0, 0);
+    for seed in 0..6 {
+        let mut r = Draw(seed);
+        let (mut plain, mut cached) = (Switch::new(), Switch::new());
+        plain.engine.caching = false;
+        let flows: Vec<(u32, Vec<u8>)> = (0..40)
+            .map(|_| {
+                let (src, dst, port) = (r.below(4) as u8, r.below(4) as u8, r.below(3) as u8);
+                let vlan = [None, None, Some(r.below(3) as u8)][r.below(3) as usize];
+                let f = if r.below(8) == 0 {
+                    frame(dst, src)
+                } else {
+                    ipv4([6, 17, 1][r.below(3) as usize], src, dst, port, vlan)
+                };
+                (1 + r.below(4) as u32, f)
+            })
+            .collect();
+        for round in 0..1500 {
+            let now = Time(round * 1_000_000);
+            (plain.now, cached.now) = (now, now);
+            for _ in 0..r.below(3) {
+                let m = random_change(&mut r);
+                let done = [&mut plain, &mut cached].map(|s| s.control.flow_mod(V, &m, now).is_ok());
+                assert_eq!(done[0], done[1]);
+            }
+            if r.below(4) == 0 {
+                plain.control.tick(now);
+                cached.control.tick(now);
+            }
+            for _ in 0..2 {
+                let port = 1 + r.below(4) as u32;
+                let burst: Vec<&[u8]> = (0..12)
+                    .map(|_| &flows[r.below(40) as usize])
+                    .filter(|(p, _)| *p == port)
+                    .map(|(_, f)| &f[..])
+                    .collect();
+                plain.send(port, &burst);
+                cached.send(port, &burst);
+                for out in 1..=4 {
+                    assert_eq!(cached.received(out), plain.received(out), "seed {seed} round {round}");
+                }
+            }
+        }
+        assert_eq!(cached.counts(), plain.counts(), "seed {seed}");
+        assert_eq!(cached.shared.drops(), plain.shared.drops(), "seed {seed}");
+        let stats = cached.engine.cache_stats();
+        (hits, stale) = (hits + stats.hits, stale + stats.stale);
+    }
+    assert!(hits > 20_000 && stale > 500, "{hits} {stale}");
+}
+
+#[test]
+fn flows_that_do_not_match_a_packet_leave_what_the_cache_knows_of_it() {
+    let mut s = Switch::new();
+    let route = |dst: u32| Match::any().with(F::EthType, 0x0800).with(F::Ipv4Dst, u128::from(0x0a00_0000 + dst));
+    s.add(0, 1, route(1), vec![I::ApplyActions(vec![out(2)])]);
+    let f = ipv4(17, 1, 1, 1, None);
+    s.send(1, &[&f, &f]);
+    for i in 0..200 {
+        s.add(0, 2, route(100 + i), vec![I::ApplyActions(vec![out(3)])]);
+        s.send(1, &[&f]);
+    }
+    let before = s.engine.cache_stats();
+    assert!(before.hits >= 195, "{before:?}");
+    s.add(0, 2, route(1), vec![I::ApplyActions(vec![out(4)])]);
+    s.send(1, &[&f]);
+    assert_eq!((s.received(4).len(), s.engine.cache_stats().stale), (1, before.stale + 1));
+}

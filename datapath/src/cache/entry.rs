@@ -5,10 +5,12 @@
 //! first words of the flow key, one entry a line, or any number of words.
 
 use super::key::{COMPACT, tag_bit};
+use super::segment::Traits;
 use crate::checksum::SCTP_OFFSET;
 use crate::frame::PartialChecksum;
-use crate::key::{low_bits, word};
-use crate::parse::L4;
+use crate::key::{flag, low_bits, word};
+use crate::parse::ip::protocol;
+use crate::parse::{L4, ethertype};
 use ofproto::ids::PortNo;
 
 /// Segments that an entry names itself; what follows hangs on the last one.
@@ -30,6 +32,8 @@ const STEPWISE: u64 = 1 << 31;
 const DECREMENTS: u64 = 1 << 30;
 /// It changes what the upper layer's checksum covers.
 const COVERED: u64 = 1 << 29;
+/// What tables were asked for can't be told from the key and the steps.
+const OPAQUE: u64 = 1 << 28;
 /// A TTL above this survives every walk that is compiled.
 const LIVELY: u8 = 32;
 
@@ -43,10 +47,13 @@ impl Found {
     pub(crate) const NOT: Self = Self([0; HEAD]);
 
     /// A walk of these segments.
-    pub(super) fn new(generation: u32, ids: Ids, plain: bool, decrements: bool, covered: bool) -> Self {
+    pub(super) fn new(generation: u32, ids: Ids, traits: Traits, opaque: bool) -> Self {
         let [a, b, c, d] = ids.map(u64::from);
         let bit = |set, bit| if set { bit } else { 0 };
-        let flags = bit(!plain, STEPWISE) | bit(decrements, DECREMENTS) | bit(covered, COVERED);
+        let flags = bit(!traits.plain, STEPWISE)
+            | bit(traits.decrements, DECREMENTS)
+            | bit(traits.covered, COVERED)
+            | bit(opaque, OPAQUE);
         Self([u64::from(generation) << 32 | flags | a, b | c << ID_BITS | d << (2 * ID_BITS)])
     }
 
@@ -68,6 +75,11 @@ impl Found {
         const MASK: u64 = low_bits(ID_BITS);
         let [a, b] = self.0;
         [(a & MASK) as u32, (b & MASK) as u32, (b >> ID_BITS & MASK) as u32, (b >> (2 * ID_BITS) & MASK) as u32]
+    }
+
+    /// Whether what tables were asked for can't be told from the key and the steps.
+    pub(super) const fn is_opaque(&self) -> bool {
+        self.0[0] & OPAQUE != 0
     }
 
     /// Whether its segments can be run on a frame with this offload work and this TTL.
@@ -121,6 +133,22 @@ impl Packing {
         let low = key[word::L4] & 0xffff_ffff | (key[word::ETH_SRC_VLAN] & 0xffff) << 32;
         [key[word::IP4] & self.addresses, (low | shape | self.port) & self.rest]
     }
+}
+
+/// The key that was packed, under the mask that it was packed with, but for the kind.
+pub(super) fn unpack([addresses, rest]: [u64; PACKED]) -> [u64; COMPACT] {
+    let proto = match (rest >> 49 & 7) as u8 {
+        l4 if l4 == L4::Tcp as u8 => protocol::TCP,
+        l4 if l4 == L4::Udp as u8 => protocol::UDP,
+        _ => protocol::ICMP,
+    };
+    let mut key = [0; COMPACT];
+    key[word::ETH_DST_TYPE] = u64::from(ethertype::IPV4);
+    key[word::ETH_SRC_VLAN] = rest >> 32 & 0xffff;
+    key[word::IP4] = addresses;
+    key[word::L4] = u64::from(proto) << 48 | flag::L4_PRESENT << 32 | rest & 0xffff_ffff;
+    key[word::IN_PORT] = rest >> 52;
+    key
 }
 
 #[inline]
@@ -236,7 +264,12 @@ impl Places {
 
     /// Whether the entry at `at` is one that its key doesn't lead to: an older one than the last growth.
     pub(super) fn is_lost<const N: usize>(&self, at: usize, place: usize, key: usize) -> bool {
-        self.words.get(at + HEAD..at + HEAD + key).is_some_and(|key| self.place::<N>(key) != place)
+        self.place::<N>(self.key(at, key)) != place
+    }
+
+    /// The key of an entry, if it has so many words.
+    pub(super) fn key(&self, at: usize, words: usize) -> &[u64] {
+        self.words.get(at + HEAD..at + HEAD + words).unwrap_or(&[])
     }
 
     /// The entry is of this generation now.

@@ -27,7 +27,7 @@ pub(super) const fn tag_bit(kind: u32) -> u32 {
 
 /// Whether a word of the flow key differs among received packets. What no header and no port is in begins every walk
 /// as zero.
-pub(super) const fn is_received(w: usize) -> bool {
+pub(crate) const fn is_received(w: usize) -> bool {
     w <= word::IN_PORT || word::FLABEL_MPLS <= w && w <= word::PBB_PTYPE
 }
 

@@ -78,6 +78,7 @@ pub(crate) struct Recorder<'m> {
     pushes: usize,
     tainted: bool,
     refused: bool,
+    opaque: bool,
     /// Bits that decided and aren't in the mask: with them there, the walk could be remembered.
     wants: Option<Box<FlowKey>>,
 }
@@ -89,7 +90,16 @@ impl<'m> Recorder<'m> {
     /// A recorder for the walk of a packet of `kind` whose cache key is the packet's key AND `mask`.
     pub(crate) fn new(mask: &'m FlowKey, kind: u32) -> Self {
         let tags = super::key::tags(kind);
-        Self { mask, steps: SmallVec::new(), tags, pushes: 0, tainted: false, refused: false, wants: None }
+        Self {
+            mask,
+            steps: SmallVec::new(),
+            tags,
+            pushes: 0,
+            tainted: false,
+            refused: false,
+            opaque: false,
+            wants: None,
+        }
     }
 
     /// This walk can't be remembered.
@@ -165,6 +175,16 @@ impl<'m> Recorder<'m> {
     /// The packet changed in a way that the key doesn't tell (a meter's remark).
     pub(crate) const fn taint(&mut self) {
         self.tainted = true;
+    }
+
+    /// A table is asked for something else than what the packet's steps make of its key.
+    pub(crate) const fn disguised(&mut self) {
+        self.opaque = true;
+    }
+
+    /// Whether that happened.
+    pub(crate) const fn is_opaque(&self) -> bool {
+        self.opaque
     }
 
     /// What is known of the packet, to come back to after a copy.

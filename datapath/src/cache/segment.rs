@@ -10,6 +10,7 @@ use super::record::{PuntStep, Step};
 use super::store::Validity;
 use crate::clock::Time;
 use crate::frame::Frame;
+use crate::key::FlowKey;
 use crate::pipeline::{DropReason, Lost, Sink, View};
 use crate::program::Op;
 use hashbrown::HashMap;
@@ -45,6 +46,8 @@ pub(crate) const fn way_out(fate: Fate) -> (PortNo, Option<QueueId>) {
 
 /// Compiled edits of a segment.
 const MICROS: usize = 4;
+/// No table.
+const NO_TABLE: TableId = TableId::ALL;
 /// No number of a counter.
 const NO_STATS: u32 = u32::MAX;
 
@@ -61,7 +64,10 @@ struct Hot {
     micros: [Micro; MICROS],
     micros_used: u8,
     drop: Option<DropReason>,
-    table: Option<TableId>,
+    /// The table that was asked, or [`NO_TABLE`].
+    table: TableId,
+    /// It may change what later tables are asked.
+    edits: bool,
     /// The segment that follows, or 0.
     next: u32,
 }
@@ -123,6 +129,16 @@ impl<'s> Part<'s> {
     }
 }
 
+/// Since when an entry is asked about.
+pub(super) struct Since<'c> {
+    /// What it says was so at this version.
+    pub(super) version: u64,
+    /// The generation that it is to become of.
+    pub(super) generation: u32,
+    /// Per table the version of the latest add.
+    pub(super) last_add: &'c [u64; 256],
+}
+
 /// A worker's segments. Number 0 is none.
 pub(crate) struct Segments {
     hot: Vec<Hot>,
@@ -166,10 +182,10 @@ impl Segments {
         let mut ids = Ids::default();
         let mut rest = Part { start, steps };
         let mut all = Traits::none(start);
-        for place in 0..MOST_SEGMENTS - 1 {
+        for place in ids.iter_mut().take(MOST_SEGMENTS - 1) {
             let Some((first, behind)) = rest.split() else { break };
             let (id, end, traits) = self.intern(first, 0);
-            ids[place] = id;
+            *place = id;
             all = all.then(traits);
             rest = Part { start: end, steps: behind };
         }
@@ -239,29 +255,39 @@ impl Segments {
         crate::classifier::prefetch(self.hot.as_ptr().wrapping_add(id as usize));
     }
 
-    /// Whether what the segment found, and those that hang on it, is still so at generation `now`, when it was so at
-    /// `then`. `added` says the generation of the latest add to a table.
-    pub(crate) fn holds(&mut self, id: u32, then: u32, now: u32, added: &[u32; 256], view: &impl Validity) -> bool {
-        let mut id = id;
-        while id != 0 {
-            let (Some(hot), Some(cold)) = (self.hot.get_mut(id as usize), self.cold.get(id as usize)) else {
-                return false;
-            };
-            if hot.table.is_some_and(|t| added[usize::from(t.0)] > then) {
-                return false;
-            }
-            // More than one lookup in a segment is rare.
-            let ok = cold.steps.iter().all(|s| match s {
-                Step::Lookup(t, hit) => {
-                    added[usize::from(t.0)] <= then && (hot.checked == now || hit.is_none_or(|h| view.holds(h)))
+    /// Whether what a walk of these segments found is still so. `key` makes the packet's key; `opaque` says that it
+    /// doesn't tell what tables were asked for.
+    pub(super) fn hold(
+        &mut self,
+        ids: &Ids,
+        opaque: bool,
+        since: &Since<'_>,
+        key: impl Fn() -> FlowKey,
+        now: &impl Validity,
+    ) -> bool {
+        let (mut whole, mut known) = (None, !opaque);
+        for first in ids.iter().copied().take_while(|id| *id != 0) {
+            let mut id = first;
+            while id != 0 {
+                let Some(hot) = self.hot.get_mut(id as usize) else { return false };
+                if hot.table != NO_TABLE && since.last_add[usize::from(hot.table.0)] > since.version {
+                    // What was changed on the way there isn't in the key.
+                    if !known || now.may_have_come(hot.table, since.version, whole.get_or_insert_with(&key)) {
+                        return false;
+                    }
                 }
-                _ => true,
-            });
-            if !ok {
-                return false;
+                if hot.stats != NO_STATS
+                    && hot.checked != since.generation
+                    && now.may_have_gone(hot.table, since.version, hot.stats)
+                    && let Some(Step::Lookup(_, Some(hit))) = self.cold.get(id as usize).and_then(|c| c.steps.first())
+                    && !now.holds(*hit)
+                {
+                    return false;
+                }
+                hot.checked = since.generation;
+                known &= !hot.edits;
+                id = hot.next;
             }
-            hot.checked = now;
-            id = hot.next;
         }
         true
     }
@@ -308,14 +334,15 @@ impl Segments {
             let packets = u64::from(std::mem::take(&mut hot.packets));
             let bytes = u64::from(std::mem::take(&mut hot.bytes));
             let counts = hot.stats != NO_STATS;
-            if let Some(table) = hot.table {
-                view.count_table(table, packets, if counts { packets } else { 0 });
+            if hot.table != NO_TABLE {
+                view.count_table(hot.table, packets, if counts { packets } else { 0 });
             }
             if counts {
                 view.count(hot.stats, packets, bytes, now);
             }
             if let Some(reason) = hot.drop {
-                let lost = Lost { reason, in_port, table: hot.table, out_port: None };
+                let lost =
+                    Lost { reason, in_port, table: (hot.table != NO_TABLE).then_some(hot.table), out_port: None };
                 (0..packets).for_each(|_| sink.dropped(lost));
             }
         }
@@ -333,7 +360,8 @@ impl Hot {
             micros: [0; MICROS],
             micros_used: 0,
             drop: None,
-            table: None,
+            table: NO_TABLE,
+            edits: false,
             next: 0,
         };
         let mut traits = Traits { plain: start.is_some(), decrements: false, covered: false, ends: false };
@@ -342,9 +370,10 @@ impl Hot {
             if traits.ends {
                 traits.plain = false;
             }
+            hot.edits |= matches!(step, Step::Edit(..) | Step::Meter(..) | Step::Save | Step::Restore);
             match step {
                 Step::Lookup(table, hit) if i == 0 => {
-                    hot.table = Some(*table);
+                    hot.table = *table;
                     hot.stats = hit.map_or(NO_STATS, |h| h.stats);
                 }
                 Step::Edit(op, ..) => {

@@ -1,11 +1,11 @@
 //! The cache itself: what it holds for whom, and for how long.
 
-use super::entry::{Found, Ids, PACKED, Packing, Places, SEGMENTS};
+use super::entry::{Found, Ids, PACKED, Packing, Places, SEGMENTS, unpack};
 use super::judge::{Judge, Verdict};
 use super::key::{COMPACT, is_received};
 use super::micro::Runner;
 use super::record::{CachedHit, MOST_STEPS, Step};
-use super::segment::Segments;
+use super::segment::{Segments, Since};
 use crate::key::{FlowKey, word};
 use ofproto::ids::{PortNo, TableId};
 use smallvec::SmallVec;
@@ -66,8 +66,23 @@ pub trait Validity {
     fn last_add(&self, table: TableId) -> u64;
     /// The version of the latest change of a table's entries, adds included.
     fn last_change(&self, table: TableId) -> u64;
+    /// Whether an entry of the table that matches this key may have come later than version `since`. Those asked about
+    /// are whole keys of received packets under the cache's mask.
+    fn may_have_come(&self, table: TableId, since: u64, key: &FlowKey) -> bool;
+    /// Whether the entry of the table that counts under this number may have ended later than version `since`.
+    fn may_have_gone(&self, table: TableId, since: u64, stats: u32) -> bool;
     /// Whether the entry is still what this version holds.
     fn holds(&self, hit: CachedHit) -> bool;
+}
+
+/// A walk to be remembered.
+#[derive(Clone, Copy)]
+pub(crate) struct Recorded<'s> {
+    /// What the packet was like.
+    pub(crate) kind: u32,
+    pub(crate) steps: &'s [Step],
+    /// What tables were asked for can't be told from packet and steps.
+    pub(crate) opaque: bool,
 }
 
 /// A worker's cache.
@@ -94,9 +109,10 @@ pub struct Cache {
     floor: u32,
     version: u64,
     epoch: u64,
-    /// Per table the generation of the latest add, the versions that it and the latest change had, and whether a walk
-    /// came through.
-    added: Box<[u32; 256]>,
+    /// Version and generation go up together; by so much they differ. What is forgotten widens it, so that for all
+    /// entries that count, it is what it was when they were made.
+    base: u64,
+    /// Per table the versions that the latest add and the latest change had, and whether a walk came through.
     last_add: Box<[u64; 256]>,
     last_change: Box<[u64; 256]>,
     used: Vec<TableId>,
@@ -132,7 +148,7 @@ impl Cache {
             floor: 1,
             version: 0,
             epoch: 0,
-            added: Box::new([0; 256]),
+            base: u64::MAX,
             last_add: Box::new([0; 256]),
             last_change: Box::new([0; 256]),
             used: Vec::new(),
@@ -160,9 +176,6 @@ impl Cache {
             self.floor = self.generation;
             self.set_mask(&mask());
         }
-        for i in 0..self.used.len() {
-            self.look_at(self.used[i], now);
-        }
     }
 
     /// Takes note of a table's changes. Whether there were any since the last look.
@@ -170,31 +183,44 @@ impl Cache {
         let last = now.last_change(table);
         // That of a version to come is noted before that is published: it is looked at again.
         let seen = if last > self.version { u64::MAX } else { last };
+        self.last_add[usize::from(table.0)] = now.last_add(table);
         let before = std::mem::replace(&mut self.last_change[usize::from(table.0)], seen);
         before != seen || seen == u64::MAX
     }
 
+    /// The generation that goes with the version.
     fn next_generation(&mut self) {
-        self.generation = self.generation.wrapping_add(1);
-        if self.generation == 0 {
-            // Four thousand million versions on: begin anew.
-            self.packed.forget();
-            self.wide.forget();
-            self.added.fill(0);
-            self.generation = 1;
-            self.floor = 1;
+        let next = self.version.wrapping_sub(self.base);
+        match u32::try_from(next) {
+            Ok(next) if next > 0 => self.generation = next,
+            _ => {
+                // Four thousand million versions on: begin anew.
+                self.packed.forget();
+                self.wide.forget();
+                self.segments.clear();
+                self.era = self.era.wrapping_add(1);
+                self.base = self.version.wrapping_sub(1);
+                self.generation = 1;
+                self.floor = 1;
+            }
         }
     }
 
-    fn look_at(&mut self, table: TableId, now: &impl Validity) {
-        let t = usize::from(table.0);
-        let last = now.last_add(table);
-        // An add of a version to come is noted before that is published: it is looked at again.
-        let seen = if last > self.version { u64::MAX } else { last };
-        if self.last_add[t] != seen || seen == u64::MAX {
-            self.last_add[t] = seen;
-            self.added[t] = self.generation;
+    /// The key of a received packet, as far as the mask goes, from that in the cache.
+    fn touched_key<const N: usize>(mask: &[(usize, u64)], key: &[u64]) -> FlowKey {
+        let mut whole = FlowKey::default();
+        match *key {
+            [a, b] if N == PACKED => {
+                let words = unpack([a, b]);
+                whole.0[..COMPACT].copy_from_slice(&words);
+            }
+            _ if N == COMPACT => whole.0[..COMPACT].copy_from_slice(key),
+            _ => mask.iter().zip(key).for_each(|((w, _), k)| whole.0[*w] = *k),
         }
+        // A kind stands where in_phy_port stood, which is the same.
+        let port = whole.0[word::IN_PORT] & 0xffff_ffff;
+        whole.0[word::IN_PORT] = port << 32 | port;
+        whole
     }
 
     /// The mask that decides now. Another one than before empties the cache.
@@ -254,6 +280,7 @@ impl Cache {
 
     /// Forgets everything. No segment may have anything uncounted.
     pub fn clear(&mut self) {
+        self.base = self.base.wrapping_sub(1);
         self.next_generation();
         self.floor = self.generation;
         self.era = self.era.wrapping_add(1);
@@ -312,7 +339,7 @@ impl Cache {
         for at in self.places::<N>().ways::<N>(place) {
             let (same, found) = self.places::<N>().entry::<N>(at, key);
             if same && found.generation() >= self.floor {
-                if found.generation() != self.generation && !self.renew::<N>(at, found, now) {
+                if found.generation() != self.generation && !self.renew::<N>(at, key, found, now) {
                     return Found::NOT;
                 }
                 return found;
@@ -331,12 +358,13 @@ impl Cache {
     /// Whether an entry of an earlier generation still holds; it is then of this one.
     #[cold]
     #[inline(never)]
-    fn renew<const N: usize>(&mut self, at: usize, found: Found, now: &impl Validity) -> bool {
+    fn renew<const N: usize>(&mut self, at: usize, key: &[u64], found: Found, now: &impl Validity) -> bool {
         let made = found.generation();
-        let (added, generation) = (&self.added, self.generation);
+        let (generation, last_add, touched) = (self.generation, &self.last_add, &self.touched);
         let segments = &mut self.segments;
-        let ids = found.ids();
-        let ok = ids.iter().take_while(|id| **id != 0).all(|id| segments.holds(*id, made, generation, added, now));
+        let since = Since { version: self.base.wrapping_add(u64::from(made)), generation, last_add };
+        let whole = || Self::touched_key::<N>(touched, key);
+        let ok = segments.hold(&found.ids(), found.is_opaque(), &since, whole, now);
         self.places_mut::<N>().renew(at, if ok { generation } else { VOID });
         ok
     }
@@ -358,7 +386,8 @@ impl Cache {
                     fresh = Some(at);
                     continue;
                 }
-                if made == self.generation || self.renew::<N>(at, found, now) {
+                let own: SmallVec<[u64; COMPACT]> = self.places::<N>().key(at, key.len()).into();
+                if made == self.generation || self.renew::<N>(at, &own, found, now) {
                     continue;
                 }
                 stale = Some(at);
@@ -393,28 +422,20 @@ impl Cache {
     }
 
     /// Remembers a walk at a place that [`room`](Self::room) gave.
-    pub(crate) fn insert<const N: usize>(
-        &mut self,
-        at: usize,
-        key: &[u64],
-        kind: u32,
-        steps: &[Step],
-        now: &impl Validity,
-    ) {
+    pub(crate) fn insert<const N: usize>(&mut self, at: usize, key: &[u64], walk: Recorded<'_>, now: &impl Validity) {
         if self.segments.len() > self.most_segments {
             self.clear();
         }
-        let Some((ids, traits)) = self.segments.chain(Runner::new(kind), steps) else { return };
-        for s in steps {
+        let Some((ids, traits)) = self.segments.chain(Runner::new(walk.kind), walk.steps) else { return };
+        for s in walk.steps {
             if let Step::Lookup(table, _) = s
                 && !self.used.contains(table)
             {
                 self.used.push(*table);
                 self.has_changed(*table, now);
-                self.look_at(*table, now);
             }
         }
-        let found = Found::new(self.generation, ids, traits.plain, traits.decrements, traits.covered);
+        let found = Found::new(self.generation, ids, traits, walk.opaque);
         self.places_mut::<N>().put(at, found, key);
         self.stats.inserts += 1;
     }

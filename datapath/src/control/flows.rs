@@ -215,14 +215,14 @@ impl Control {
             flags: m.flags & !FlowModFlags::EMERG,
             exact10,
             table_miss: m.priority == 0 && shape.fields.is_empty() && version >= Version::V13,
-            shape,
+            shape: Arc::clone(&shape),
         };
         let hash = super::book::identity(&value, &body.shape, rank);
         let index = self.begin(m.table, body, hash, None, fresh);
         if old.is_none()
-            && let Some(s) = self.shared(m.table)
+            && let Some(s) = Arc::clone(self.writer.domain()).table(m.table)
         {
-            s.note_add(self.writer.next());
+            s.changes.note_add(self.writer.next(), shape.mask.words(), &value, &mut self.writer);
         }
         let kind = if before.is_some() { FlowChangeKind::Modified } else { FlowChangeKind::Added };
         self.tell_change(m.table, index, kind, before);
@@ -476,7 +476,7 @@ impl Control {
             structure.insert(readers, &shared.slab, index, &mut self.writer);
         }
         if clause {
-            shared.note_add(version);
+            shared.changes.note_any(version);
         }
         self.count_cookie(table, index, true);
         self.refer(table, index, true);
@@ -489,17 +489,17 @@ impl Control {
         let domain = Arc::clone(self.writer.domain());
         let Some(shared) = domain.table(table) else { return };
         let version = self.writer.next();
-        let Some(clause) = self.body(table, index).map(|b| b.behaviour.is_clause()) else { return };
+        let Some((clause, stats)) = self.body(table, index).map(|b| (b.behaviour.is_clause(), b.stats)) else { return };
         if let Cause::Ended(reason) = cause {
             self.tell_change(table, index, FlowChangeKind::Removed(reason), None);
         }
         if let Some(slot) = shared.slab.slot(index, self.writer.guard()) {
             slot.set_removed(version);
         }
-        shared.note_change(version);
+        shared.changes.note_end(version, stats.number());
         if clause {
             // What was found by it is found no longer, though the entries found are still there.
-            shared.note_add(version);
+            shared.changes.note_any(version);
         }
         self.tables[usize::from(table.0)].strike(shared, index, &self.writer);
         self.refer(table, index, false);

@@ -4,7 +4,7 @@
 //! and what is counted is written before anything is sent.
 
 use crate::cache::{
-    COMPACT, Cache, FAST, Fate, Found, GONE, LEAVE, LONGEST, PACKED, Packing, Recorder, Step, Validity,
+    COMPACT, Cache, FAST, Fate, Found, GONE, LEAVE, LONGEST, PACKED, Packing, Recorded, Recorder, Validity,
 };
 use crate::cache::{extract, kind, project, replay, way_out};
 use crate::classifier::prefetch;
@@ -318,12 +318,11 @@ impl FastPath {
     }
 
     /// Remembers the walk of packet `i`.
-    fn insert<const N: usize>(&mut self, i: usize, at: usize, steps: &[Step], now: &impl Validity) {
-        let kind = self.kinds[i];
+    fn insert<const N: usize>(&mut self, i: usize, at: usize, walk: Recorded<'_>, now: &impl Validity) {
         if N == PACKED && self.keys.is_loose(i) {
-            return self.cache.insert::<COMPACT>(at, self.keys.get::<COMPACT>(i), kind, steps, now);
+            return self.cache.insert::<COMPACT>(at, self.keys.get::<COMPACT>(i), walk, now);
         }
-        self.cache.insert::<N>(at, self.keys.get::<N>(i), kind, steps, now);
+        self.cache.insert::<N>(at, self.keys.get::<N>(i), walk, now);
     }
 
     fn chunk<'v, const N: usize, V: View<'v> + Validity, S: Sink>(
@@ -440,9 +439,10 @@ impl FastPath {
                 let mut recorder = Recorder::new(&mask, kind);
                 let recording = Some(&mut recorder);
                 let outcome = execute_recorded(view, env, packet, Start::Received, *sink, &mut Unobserved, recording);
+                let opaque = recorder.is_opaque();
                 let (steps, wants) = recorder.finish();
                 if let Some(steps) = steps {
-                    self.insert::<N>(i, at, &steps, &view);
+                    self.insert::<N>(i, at, Recorded { kind, steps: &steps, opaque }, &view);
                 } else if let Some(wants) = wants {
                     self.cache.widen(&wants);
                 } else {

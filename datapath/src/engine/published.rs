@@ -160,6 +160,16 @@ impl Validity for Snapshot<'_> {
     }
 
     #[inline]
+    fn may_have_come(&self, table: TableId, since: u64, key: &FlowKey) -> bool {
+        Snapshot::may_have_come(self, table, since, key)
+    }
+
+    #[inline]
+    fn may_have_gone(&self, table: TableId, since: u64, stats: u32) -> bool {
+        Snapshot::may_have_gone(self, table, since, StatsId::from_number(stats))
+    }
+
+    #[inline]
     fn holds(&self, hit: CachedHit) -> bool {
         self.resolve(named(hit)).is_some()
     }

@@ -49,6 +49,9 @@ pub(crate) struct TestSwitch {
     pub epoch: u64,
     pub last_add: Vec<u64>,
     pub last_change: Vec<u64>,
+    /// Version, table, value and mask of every entry that came; version and index of every one that went.
+    pub came: Vec<(u64, u8, FlowKey, FlowKey)>,
+    pub gone: Vec<(u64, u32)>,
     pub lookups: Vec<Counter>,
     /// What each port dropped; there for every port from the start.
     pub port_drops: BTreeMap<PortNo, PortDrops>,
@@ -75,6 +78,8 @@ impl TestSwitch {
             epoch: 1,
             last_add: vec![0; usize::from(TABLES)],
             last_change: vec![0; usize::from(TABLES)],
+            came: Vec::new(),
+            gone: Vec::new(),
             lookups: (0..TABLES).map(|_| Counter::new(2)).collect(),
             of,
             shared: Shared::new(SharedConfig::default()),
@@ -120,6 +125,11 @@ impl TestSwitch {
             index,
             counter: Counter::new(2),
         };
+        self.came.push((self.version, table, entry.value, entry.mask));
+        let union = self.union_mask();
+        if entry.mask.0.iter().zip(union.0).any(|(m, u)| m & !u != 0) {
+            self.epoch += 1;
+        }
         self.last_add[usize::from(table)] = self.version;
         self.last_change[usize::from(table)] = self.version;
         self.tables[usize::from(table)].push(entry);
@@ -139,6 +149,7 @@ impl TestSwitch {
             t.retain(|e| e.index != index);
             if t.len() != before {
                 *last = self.version;
+                self.gone.push((self.version, index));
             }
         }
     }
@@ -298,6 +309,16 @@ impl Validity for &TestSwitch {
     }
     fn last_change(&self, table: TableId) -> u64 {
         self.last_change[usize::from(table.0)]
+    }
+    fn may_have_come(&self, table: TableId, since: u64, key: &FlowKey) -> bool {
+        // As the real one, which doesn't know what packets bring along from earlier tables.
+        let unknown = |mask: &FlowKey| mask.0.iter().enumerate().any(|(w, m)| *m != 0 && !crate::cache::is_received(w));
+        self.came.iter().any(|(version, t, value, mask)| {
+            *version > since && *t == table.0 && (unknown(mask) || key.matches(value, mask))
+        })
+    }
+    fn may_have_gone(&self, _table: TableId, since: u64, stats: u32) -> bool {
+        self.gone.iter().any(|(version, index)| *version > since && *index == stats)
     }
     fn holds(&self, hit: CachedHit) -> bool {
         self.tables[usize::from(hit.table.0)].iter().any(|e| e.index == hit.index && e.added == hit.added)

@@ -475,6 +475,9 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
             None => self.tables(table, true),
             // The port is another for the lookup alone; what is found acts on the packet as it is.
             Some(port) => {
+                if let Some(r) = &mut self.record {
+                    r.disguised();
+                }
                 let own = self.packet.key.0[word::IN_PORT];
                 self.packet.key.set(FieldId::InPort, u128::from(port.0));
                 let found = self.lookup(table);

@@ -147,14 +147,26 @@ impl<'r> Snapshot<'r> {
     /// entry" the second condition alone decides.
     #[inline]
     pub fn last_add(&self, table: TableId) -> u64 {
-        self.domain.table(table).map_or(0, |t| t.last_add())
+        self.domain.table(table).map_or(0, |t| t.changes.last_add())
     }
 
     /// The version of the latest change to `table`: what held in it at that version holds still. Or a later version, of
     /// which this view is too early.
     #[inline]
     pub fn last_change(&self, table: TableId) -> u64 {
-        self.domain.table(table).map_or(0, |t| t.last_change())
+        self.domain.table(table).map_or(0, |t| t.changes.last_change())
+    }
+
+    /// Whether an entry of `table` that matches `key` may have come later than version `since`.
+    #[inline]
+    pub fn may_have_come(&self, table: TableId, since: u64, key: &FlowKey) -> bool {
+        self.domain.table(table).is_none_or(|t| t.changes.may_have_come(since, key, self.guard))
+    }
+
+    /// Whether the entry of `table` that counts under `stats` may have ended later than version `since`.
+    #[inline]
+    pub fn may_have_gone(&self, table: TableId, since: u64, stats: StatsId) -> bool {
+        self.domain.table(table).is_none_or(|t| t.changes.may_have_gone(since, stats.number()))
     }
 
     /// Counts packets and bytes on an entry. Call before transmitting.
