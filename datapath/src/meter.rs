@@ -379,10 +379,15 @@ mod tests {
 
     /// Offers `offered` packets/s of `len` bytes for ten simulated seconds; what passed.
     fn offer(t: &MeterTable, offered: u64, len: u64) -> (u64, u64) {
+        offer_in_bursts(t, offered, len, 1)
+    }
+
+    /// The same in bursts of so many at one moment, as a worker's clock shows them.
+    fn offer_in_bursts(t: &MeterTable, offered: u64, len: u64, burst: u64) -> (u64, u64) {
         let m = t.get(MeterId(1)).unwrap();
         let (mut passed, mut remarked) = (0, 0);
         for i in 0..offered * 10 {
-            let now = Time(i * 1_000_000_000 / offered);
+            let now = Time(i / burst * burst * 1_000_000_000 / offered);
             match m.charge(Writer((i % 2) as u16), 1, len, now) {
                 Verdict::Pass => passed += 1,
                 Verdict::Remark(_) => remarked += 1,
@@ -394,17 +399,38 @@ mod tests {
 
     #[test]
     fn packet_rates_are_exact_to_one_percent() {
-        for rate in [100, 999, 10_000, 99_991, 1_000_000] {
-            let t = table(MeterFlags::PKTPS, vec![drop_at(rate)]);
-            let (passed, _) = offer(&t, u64::from(rate) * 2, 64);
-            let want = f64::from(rate) * 10.0;
-            assert!((passed as f64 - want).abs() <= want * 0.01, "{rate}: {passed}");
+        for rate in [100, 300, 999, 3_000, 10_000, 31_623, 99_991, 300_000, 1_000_000] {
+            for (burst, load) in [(1, 2), (32, 2), (1, 5)] {
+                // Bursts larger than the bucket holds lose what a bucket has to lose.
+                if burst * 40 > u64::from(rate) || (rate >= 100_000 && load > 2) {
+                    continue;
+                }
+                let t = table(MeterFlags::PKTPS, vec![drop_at(rate)]);
+                let (passed, _) = offer_in_bursts(&t, u64::from(rate) * load, 64, burst);
+                let want = f64::from(rate) * 10.0;
+                assert!((passed as f64 - want).abs() <= want * 0.01, "{rate} in bursts of {burst}: {passed}");
+            }
         }
     }
 
     #[test]
     fn bit_rates_are_exact_to_one_percent() {
-        for (kbps, len) in [(100u32, 64u64), (1000, 300), (1_000_000, 1500), (10_000_000, 9000)] {
+        // Few bytes at a high rate are many packets: those pairs are left to the packet rates.
+        for (kbps, len) in [
+            (100u32, 64u64),
+            (100, 300),
+            (1000, 64),
+            (1000, 300),
+            (1000, 1500),
+            (10_000, 64),
+            (10_000, 1500),
+            (100_000, 300),
+            (100_000, 1500),
+            (1_000_000, 1500),
+            (1_000_000, 9000),
+            (10_000_000, 9000),
+            (10_000_000, 65_000),
+        ] {
             let t = table(MeterFlags::KBPS, vec![drop_at(kbps)]);
             let offered = u64::from(kbps) * 1000 / (len * 8) * 2;
             let (passed, _) = offer(&t, offered, len);

@@ -49,8 +49,15 @@ class Ovs:
         self.target = 'unix:%s/br0.mgmt' % self.dir
         self.read = dict.fromkeys(PORTS, 0)
 
+    def appctl(self, *words):
+        sh(['ovs-appctl', '-T', '30', '-t', self.ctl, *words], env=self.env)
+
+    def fresh(self):
+        """Nothing is remembered of packets under the flows of before: by itself that takes a while."""
+        self.appctl('revalidator/purge')
+
     def send(self, port, frame):
-        sh(['ovs-appctl', '-t', self.ctl, 'netdev-dummy/receive', 'p%d' % port, frame.hex()], env=self.env)
+        self.appctl('netdev-dummy/receive', 'p%d' % port, frame.hex())
 
     def receive(self):
         """New frames: (port, bytes) in each port's order."""
@@ -114,9 +121,9 @@ class Pair:
         self.both = (self.ours, self.ovs)
         self.serial = 0
 
-    def ofctl(self, switch, version, command, *args, check=True):
+    def ofctl(self, switch, version, command, *args, text=None):
         done = sh(['ovs-ofctl', '-O', version, '-t', '20', '--no-names', *command.split(), switch.target, *args],
-                  env=self.ovs.env, check=check)
+                  env=self.ovs.env, input=text)
         return done.stdout
 
     def rules(self, version, flows, groups=()):
@@ -127,8 +134,7 @@ class Pair:
                 self.ofctl(switch, version, 'del-groups')
             for group in groups:
                 self.ofctl(switch, version, 'add-group', group)
-            for flow in [marker, *flows]:
-                self.ofctl(switch, version, 'add-flow', flow)
+            self.ofctl(switch, version, 'add-flows', '-', text='\n'.join([marker, *flows]) + '\n')
 
     def exchange(self, switch, port, frame, expected=0):
         """What comes out for a frame, by port; `expected` frames are waited for (those that wait for a flow
@@ -163,6 +169,7 @@ class Pair:
         return sorted(line for line in lines if 'actions' in line)
 
     def same(self, version, port, frame):
+        self.ovs.fresh()
         ovs = self.exchange(self.ovs, port, frame)
         ours = self.exchange(self.ours, port, frame, sum(map(len, ovs.values())))
         assert ours == ovs, 'frame %s into port %d:\nours %s\novs  %s' % (frame.hex(), port, ours, ovs)

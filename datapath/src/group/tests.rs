@@ -208,6 +208,40 @@ fn select_moves_only_the_flows_of_a_dead_bucket() {
 }
 
 #[test]
+fn a_bucket_that_comes_or_goes_moves_its_own_flows_alone() {
+    let weights = [3u16, 1, 2, 4];
+    let buckets =
+        |n: usize| (0..n).map(|i| Bucket { id: Some(BucketId(i as u32)), ..weighted(i as u32 + 1, weights[i]) });
+    let t = with(&[group_mod(Add, Select, 1, buckets(3).collect())]);
+    let change = |t: &GroupTable, command, bucket: u32, list| {
+        apply(t, &GroupMod { command_bucket: BucketId(bucket), ..group_mod(command, Select, 1, list) }).unwrap().0
+    };
+    let more = change(&t, InsertBucket, BucketId::LAST.0, buckets(4).skip(3).collect());
+    let less = change(&t, RemoveBucket, 1, Vec::new());
+    // The whole group given again, with one bucket more, is the same to flows.
+    let again = change(&t, GroupModCommand::Modify, BucketId::ALL.0, buckets(4).collect());
+    let up = Up((1..9).collect());
+    let taken = |t: &GroupTable, hash| {
+        let g = t.get(GroupId(1)).unwrap();
+        g.buckets[t.select(g, hash, &up).unwrap()].id.0
+    };
+    let flows = 200_000;
+    let (mut to_new, mut from_old) = (0, 0);
+    for i in 0..flows {
+        let hash = flow_hash(&flow(i));
+        let (before, with_more, with_less) = (taken(&t, hash), taken(&more, hash), taken(&less, hash));
+        assert!(with_more == before || with_more == 3);
+        assert!(with_less == before || before == 1);
+        assert_eq!(taken(&again, hash), with_more);
+        to_new += u64::from(with_more == 3);
+        from_old += u64::from(before == 1);
+    }
+    // The shares that the weights give: 4 of 10, 1 of 6.
+    assert!(to_new.abs_diff(flows * 4 / 10) < flows / 100, "{to_new}");
+    assert!(from_old.abs_diff(flows / 6) < flows / 100, "{from_old}");
+}
+
+#[test]
 fn fragments_of_a_flow_hash_alike() {
     let mut first = flow(1);
     first.set(FieldId::IpFrag, 1);

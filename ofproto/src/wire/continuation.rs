@@ -73,7 +73,7 @@ pub fn encode_continuation(c: &Continuation) -> Result<Bytes, EncodeError> {
         })?;
         property::encode(&mut inner, PART, |w| {
             w.u8(p.version.wire());
-            w.u8(u8::from(p.nested) * NESTED | u8::from(p.table_miss) * TABLE_MISS);
+            w.u8(if p.nested { NESTED } else { 0 } | if p.table_miss { TABLE_MISS } else { 0 });
             w.zeros(2);
             if p.version > Version::V10 {
                 return instruction::encode_list(w, p.version, &p.instructions);

@@ -236,6 +236,10 @@ impl Session {
                     4 => FlowModCommand::DeleteStrict,
                     _ => fm.command,
                 };
+                // "Any table" of an add is for the switch to choose.
+                if fm.table == TableId::ALL && fm.command == FlowModCommand::Add {
+                    fm.table = TableId(0);
+                }
             }
         } else if matches!(fm.command, FlowModCommand::Delete | FlowModCommand::DeleteStrict) {
             // One table as far as 1.0 can see: what it deletes is gone from all.

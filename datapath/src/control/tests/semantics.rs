@@ -98,6 +98,55 @@ fn a_hard_timeout_counts_from_insertion_and_an_idle_one_from_the_last_packet() {
     assert!(hit(&mut w, 2, 1, at(13_600)).is_none());
 }
 
+/// Timeouts of all lengths, from moments that no tick falls on, with packets in between: each flow ends within
+/// 100 ms after its time and never before.
+#[test]
+fn timeouts_are_exact_to_a_tenth_of_a_second() {
+    let mut c = control(1000);
+    let mut w = c.attach_worker().unwrap();
+    let base = FlowMod { flags: Fl::SEND_FLOW_REM, ..FlowMod::default() };
+    // When each is due, in ms, by cookie; the idle ones move on with their packets.
+    let mut due = std::collections::HashMap::new();
+    let mut now = 10_000u64;
+    for i in 0..200u64 {
+        now += i * 37 % 41;
+        let (seconds, idle) = (5 + (i * 13 % 86) as u16, i % 2 == 0);
+        let m = FlowMod {
+            cookie: Cookie(i),
+            matching: flow(i as u32 + 1).matching,
+            idle_timeout: if idle { seconds } else { 0 },
+            hard_timeout: if idle { 0 } else { seconds },
+            ..base.clone()
+        };
+        c.flow_mod(V13, &m, Time::from_millis(now)).unwrap();
+        due.insert(i, now + u64::from(seconds) * 1000);
+    }
+    assert!(removed(&settle(&mut c, &mut w, Time::from_millis(now))).is_empty());
+    let mut ended = 0;
+    while !due.is_empty() {
+        now += 10;
+        assert!(now < 300_000, "{due:?}");
+        // A flow in twenty has a packet, of those that aren't due yet.
+        let lucky = now / 10 * 7919 % 4000;
+        if now < 100_000
+            && lucky < 200
+            && due.get(&lucky).is_some_and(|at| *at > now)
+            && hit(&mut w, lucky as u32 + 1, 1, Time::from_millis(now)).is_some()
+            && lucky % 2 == 0
+        {
+            due.insert(lucky, now + (5 + lucky * 13 % 86) * 1000);
+        }
+        for r in removed(&settle(&mut c, &mut w, Time::from_millis(now))) {
+            let at = due.remove(&r.cookie.0).unwrap();
+            assert!((at..=at + 100).contains(&now), "flow {} ended at {now} ms, due at {at}", r.cookie.0);
+            let reason = if r.cookie.0 % 2 == 0 { R::IdleTimeout } else { R::HardTimeout };
+            assert_eq!(r.reason, reason);
+            ended += 1;
+        }
+    }
+    assert_eq!(ended, 200);
+}
+
 #[test]
 fn replacing_copies_counters_from_1_2_on_and_restarts_the_duration() {
     for (version, flags, kept) in

@@ -12,6 +12,7 @@ use ofproto::group::{GroupMod, GroupModCommand, GroupType};
 use ofproto::ids::{BucketId, BufferId, ExperimenterId, GroupId, PortNo, TableId, Xid};
 use ofproto::matching::Match;
 use ofproto::message::{Experimenter, Message, Multipart, MultipartReply, MultipartRequest, SwitchConfig};
+use ofproto::nx_message::{NxMessage, PacketIn2};
 use ofproto::packet::PacketOut;
 use ofproto::role::{Role, RoleMsg};
 use ofproto::stats::FlowStatsRequest;
@@ -197,6 +198,73 @@ fn packet_outs_are_judged_before_they_are_sent() {
     let mut po = packet_out(PortNo(1), BufferId::NONE, FRAME);
     po.matching = Match::any();
     assert_eq!(b.refused(4, &Message::PacketOut(po)), ErrorKind::BadRequestBadPort);
+}
+
+#[test]
+fn nicira_s_table_ids_of_1_0() {
+    let mut b = Bench::up(Version::V10);
+    b.ask(1, &Message::Nicira(NxMessage::FlowModTableId(true)));
+    for (given, meant) in [(5, 5), (255, 0)] {
+        let fm = FlowMod { table: TableId(given), ..FlowMod::default() };
+        assert_eq!(b.ask(2, &Message::FlowMod(fm)), []);
+        let Some(Did::Flow(did)) = b.host.did.last() else { panic!("{:?}", b.host.did) };
+        assert_eq!((did.table, did.command), (TableId(meant), FlowModCommand::Add));
+    }
+}
+
+#[test]
+fn a_resumption_is_judged_before_the_packet_goes_on() {
+    use ofproto::continuation::{Continuation, Part};
+    use ofproto::instruction::Instruction;
+    use ofproto::wire::encode_continuation;
+    let mut b = Bench::up(Version::V13);
+    let to = |port| {
+        let part = Part {
+            table: TableId(1),
+            cookie: ofproto::ids::Cookie(0),
+            version: Version::V13,
+            nested: false,
+            table_miss: false,
+            instructions: vec![Instruction::ApplyActions(vec![Action::output(port)])],
+        };
+        Continuation { parts: vec![part], ..Continuation::default() }
+    };
+    let good = PacketIn2 {
+        packet: Some(FRAME.into()),
+        metadata: Some(Match::any().with(FieldId::InPort, 2).with(FieldId::Reg3, 7)),
+        continuation: Some(encode_continuation(&to(PortNo(3))).unwrap()),
+        ..PacketIn2::default()
+    };
+    let message = |m: &PacketIn2| Message::Nicira(NxMessage::Resume(Box::new(m.clone())));
+    assert_eq!(b.ask(1, &message(&good)), []);
+    let did = Did::Resume { frame: FRAME.into(), in_port: 2, rest: to(PortNo(3)) };
+    assert_eq!(b.host.did.last(), Some(&did));
+    let with = |f: &dyn Fn(&mut PacketIn2)| {
+        let mut m = good.clone();
+        f(&mut m);
+        message(&m)
+    };
+    let header = Match::any().with(FieldId::InPort, 2).with(FieldId::EthType, 0x800);
+    for (m, kind) in [
+        (with(&|m| m.packet = None), ErrorKind::BadRequestBadLen),
+        (with(&|m| m.packet = Some(FRAME[..9].into())), ErrorKind::BadRequestBadPacket),
+        (with(&|m| m.full_len = Some(3)), ErrorKind::BadRequestBadLen),
+        (with(&|m| m.metadata = None), ErrorKind::BadRequestBadPort),
+        (with(&|m| m.metadata = Some(Match::any().with(FieldId::InPort, 99))), ErrorKind::BadRequestBadPort),
+        (with(&|m| m.metadata = Some(header.clone())), ErrorKind::BadMatchBadField),
+        (with(&|m| m.continuation = None), ErrorKind::NxResumeStale),
+        (with(&|m| m.continuation = Some(Bytes::from_static(&[0; 4]))), ErrorKind::NxResumeStale),
+        (with(&|m| m.continuation = Some(Bytes::from_static(&[0; 9]))), ErrorKind::TableFeaturesFailedBadLen),
+        (
+            with(&|m| m.continuation = Some(encode_continuation(&to(PortNo::TABLE)).unwrap())),
+            ErrorKind::BadActionBadOutPort,
+        ),
+    ] {
+        assert_eq!(b.refused(2, &m), kind, "{m:?}");
+    }
+    assert_eq!(b.host.did.len(), 1);
+    b.ask(3, &role(Role::Slave, 1));
+    assert_eq!(b.refused(4, &message(&good)), ErrorKind::BadRequestIsSlave);
 }
 
 #[test]
