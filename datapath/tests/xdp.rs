@@ -105,7 +105,7 @@ fn transfers(net: &Net, total: usize) -> Result {
     net.addresses("h1", "h2")?;
     let udp = within(&net.h2, || {
         let s = UdpSocket::bind("10.9.0.2:7001")?;
-        s.set_read_timeout(Some(PATIENCE))?;
+        s.set_read_timeout(Some(PATIENCE * 6))?;
         let mut buffer = [0; 2000];
         let (n, from) = s.recv_from(&mut buffer)?;
         s.send_to(&buffer[..n], from)?;
@@ -135,7 +135,7 @@ fn transfers(net: &Net, total: usize) -> Result {
         s.set_read_timeout(Some(Duration::from_millis(200)))?;
         let mut buffer = [0; 2000];
         while s.send_to(&[7; 1001], "10.9.0.2:7001").is_err() || s.recv_from(&mut buffer).is_err() {
-            if start.elapsed() > PATIENCE * 2 {
+            if start.elapsed() > PATIENCE * 5 {
                 return Err("no datagram came back".into());
             }
         }
@@ -152,7 +152,7 @@ fn tcp_and_udp_of_hosts_with_offloads_pass() -> Result {
     let Some(net) = two_veths(1)? else { return Ok(()) };
     let (a, b) = (af_xdp("s1")?, af_xdp("s2")?);
     let (_workers, _events) = net::forward([&a, &b])?;
-    transfers(&net, 4 << 20)?;
+    transfers(&net, 1 << 20)?;
     let (ca, cb) = (a.counters(), b.counters());
     assert_eq!((ca.rx_errors, ca.tx_errors, cb.rx_errors, cb.tx_errors), (0, 0, 0, 0));
     Ok(())
@@ -163,7 +163,7 @@ fn super_frames_from_another_kind_of_port_are_cut() -> Result {
     let Some(net) = two_veths(1)? else { return Ok(()) };
     let (a, b) = (AfPacket::new("s1", AfPacketOptions::default())?, af_xdp("s2")?);
     let (_workers, _events) = net::forward([&a, &b])?;
-    transfers(&net, 4 << 20)?;
+    transfers(&net, 1 << 20)?;
     let (ca, cb) = (a.counters(), b.counters());
     assert!(cb.tx_packets > ca.rx_packets, "no super-frames came: {ca:?}");
     assert!(cb.tx_bytes / cb.tx_packets <= 1514 && cb.tx_errors == 0, "{cb:?}");

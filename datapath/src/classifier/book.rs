@@ -232,8 +232,7 @@ impl ClassifierBook {
         let first = if idle { FIRST_BUILD } else { FIRST_BUSY_BUILD };
         let grown = if idle { self.built + self.built / 4 } else { 3 * self.built };
         let shrunk = if idle { self.built / 2 } else { self.built / 4 };
-        now.cost() > 1
-            && (self.entries >= first.max(grown) || self.entries < shrunk && self.entries > LINEAR_BACK)
+        now.cost() > 1 && (self.entries >= first.max(grown) || self.entries < shrunk && self.entries > LINEAR_BACK)
     }
 
     /// Whether there is [work](Self::has_work) now that a turn has nothing better to do: not while entries are still

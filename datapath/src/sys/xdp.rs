@@ -29,8 +29,8 @@ pub const CHUNK: usize = 4096;
 pub const RX_CHUNKS: u32 = 2048;
 /// Chunks of the sending side.
 pub const TX_CHUNKS: u32 = 1024;
-/// The longest frame that a chunk takes on the way in: the kernel keeps some room in front.
-pub const MAX_RX: usize = CHUNK - 256;
+/// Kernel memory for frames that are being sent by copy, in bytes.
+const SEND_BUFFER: i32 = 8 << 20;
 
 /// A mapping, unmapped when dropped.
 #[derive(Debug)]
@@ -234,6 +234,10 @@ pub fn open(index: u32, queue: u32) -> Result<(XskRx, XskTx), (&'static str, io:
         let fd = libc::socket(libc::AF_XDP, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0);
         if fd < 0 { Err(("AF_XDP socket", io::Error::last_os_error())) } else { Ok(OwnedFd::from_raw_fd(fd)) }
     }?;
+    // More than all chunks of the sending side on their way to slow receivers take: the chunks shall be the
+    // limit, for what waits for room in this buffer waits until something else is sent. A refusal, without
+    // CAP_NET_ADMIN, leaves the system's limit.
+    let _ = setsockopt(fd.as_fd(), libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, &SEND_BUFFER);
     let len = (RX_CHUNKS + TX_CHUNKS) as usize * CHUNK;
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_POPULATE;
     let memory = Map::new(len, flags, -1, 0).map_err(at("memory"))?;

@@ -29,7 +29,7 @@ pub struct IoArgs {
     /// Only these measurements
     #[arg(long, value_delimiter = ',')]
     only: Vec<Measure>,
-    /// Only through these switches
+    /// Only through these switches; switchd, bridge and ovs unless given
     #[arg(long, value_delimiter = ',')]
     through: Vec<Peer>,
     /// Draw the round trips' distribution into latency.svg in this directory
@@ -59,6 +59,10 @@ enum Measure {
 enum Peer {
     /// This project's switch
     Switchd,
+    /// The same, two workers on each port
+    SwitchdWorkers,
+    /// The same, with AF_XDP ports
+    SwitchdXdp,
     /// The kernel's bridge
     Bridge,
     /// Open vSwitch's userspace datapath
@@ -69,8 +73,20 @@ impl Peer {
     fn name(self) -> &'static str {
         match self {
             Self::Switchd => "switchd",
+            Self::SwitchdWorkers => "2 workers/port",
+            Self::SwitchdXdp => "AF_XDP",
             Self::Bridge => "Linux bridge",
             Self::Ovs => "OVS userspace",
+        }
+    }
+
+    /// What follows an interface's name in `--port`, if it is this project's switch.
+    fn port_options(self) -> Option<&'static str> {
+        match self {
+            Self::Switchd => Some(""),
+            Self::SwitchdWorkers => Some(",workers=2"),
+            Self::SwitchdXdp => Some(",type=af_xdp"),
+            Self::Bridge | Self::Ovs => None,
         }
     }
 }
@@ -178,7 +194,9 @@ impl Lab {
                 sw.ip("link set s2 master br0")?;
                 Vec::new()
             }
-            Peer::Switchd => start_switchd(sw, dir, programs)?,
+            Peer::Switchd | Peer::SwitchdWorkers | Peer::SwitchdXdp => {
+                start_switchd(sw, dir, programs, peer.port_options().unwrap_or_default())?
+            }
             Peer::Ovs => {
                 let processes = start_ovs(sw, dir, None)?;
                 let target = format!("unix:{}", dir.join(OVS_BRIDGE).display());
@@ -293,15 +311,16 @@ fn number(v: &Value, key: &str) -> anyhow::Result<f64> {
     v.get(key).and_then(Value::as_f64).with_context(|| format!("no `{key}` in {v}"))
 }
 
-fn start_switchd(sw: &Namespace, dir: &Path, programs: &Programs) -> anyhow::Result<Vec<Process>> {
+fn start_switchd(sw: &Namespace, dir: &Path, programs: &Programs, options: &str) -> anyhow::Result<Vec<Process>> {
     let socket = dir.join("of.sock");
+    let ports = [format!("1=s1{options}"), format!("2=s2{options}")];
     let listen = format!("punix:{}", socket.display());
     let words = [
         text(&programs.switchd)?,
         "--port",
-        "1=s1",
+        &ports[0],
         "--port",
-        "2=s2",
+        &ports[1],
         "--fail-mode",
         "secure",
         "--listen",
