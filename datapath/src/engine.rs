@@ -88,6 +88,7 @@ impl<S: Source> PipelineEngine<S> {
         } else {
             self.way.burst(&mut around, frames, self.caching);
         }
+        self.shared.punts().tell();
     }
 
     /// Carries out a packet-out: `program` by [`crate::program::compile_packet_out`], `key` with the pipeline
@@ -117,6 +118,7 @@ impl<S: Source> PipelineEngine<S> {
         if let Outcome::Left(frame) = outcome {
             tx.pool().put(frame);
         }
+        self.shared.punts().tell();
     }
 
     /// Explains what would become of a packet, without doing it: nothing is counted, sent or learnt.

@@ -19,8 +19,8 @@ use ofproto::continuation::Continuation;
 use ofproto::ids::{Cookie, PortNo, TableId};
 use ofproto::packet::PacketInReason;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A packet for the controllers.
 #[derive(Debug)]
@@ -95,6 +95,33 @@ struct Inner {
     bytes: usize,
 }
 
+impl Inner {
+    /// Whether a source may hold one more packet. Its share shrinks as sources come: nobody can hold more than
+    /// an even part of a full queue.
+    fn has_room(&self, limits: &PuntLimits, source: &Source) -> bool {
+        let even = limits.packets / (self.sources.len().max(1) + 1);
+        let share = limits.per_source.min(even.max(1));
+        let held = self.sources.get(source).map_or(0, VecDeque::len);
+        held < share && self.packets < limits.packets
+    }
+
+    fn pop(&mut self) -> Option<Punt> {
+        let source = self.turns.pop_front()?;
+        let list = self.sources.get_mut(&source)?;
+        let punt = list.pop_front();
+        if list.is_empty() {
+            self.sources.remove(&source);
+        } else {
+            self.turns.push_back(source);
+        }
+        if let Some(p) = &punt {
+            self.packets -= 1;
+            self.bytes -= p.frame.len();
+        }
+        punt
+    }
+}
+
 /// The bounded, fair queue.
 pub struct PuntQueue {
     inner: Mutex<Inner>,
@@ -103,7 +130,10 @@ pub struct PuntQueue {
     limited: [AtomicU64; 7],
     queued: AtomicU64,
     dropped: [AtomicU64; 7],
-    waiting: AtomicBool,
+    /// About how many packets there are; exact under the lock.
+    held: AtomicUsize,
+    /// A packet came into an empty queue, and nobody was told.
+    untold: AtomicBool,
     wake: Mutex<Option<Box<dyn Fn() + Send + Sync>>>,
 }
 
@@ -135,46 +165,57 @@ impl PuntQueue {
             limited: Default::default(),
             queued: AtomicU64::new(0),
             dropped: Default::default(),
-            waiting: AtomicBool::new(false),
+            held: AtomicUsize::new(0),
+            untold: AtomicBool::new(false),
             wake: Mutex::new(None),
         }
     }
 
-    /// Sets what is called when a packet comes into an empty queue: on the worker's thread, so it must
-    /// only wake somebody.
+    /// Sets what is called when packets came into an empty queue: on the worker's thread, so it must only
+    /// wake somebody.
     pub fn on_packet(&self, wake: impl Fn() + Send + Sync + 'static) {
         *self.wake.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(wake));
     }
 
-    /// Whether a source may send one more packet now; asked before the packet is copied. What it may not
-    /// is counted.
+    /// Whether a source may send one more packet now, by its rate and by the room there is; asked before the
+    /// packet is copied. What it may not is counted.
     pub fn admits(&self, in_port: PortNo, table: TableId, reason: PacketInReason, now: Time) -> bool {
-        let admitted = self.limiter.admits((in_port, table, reason), now);
-        if !admitted {
+        let source = (in_port, table, reason);
+        if !self.limiter.admits(source, now) {
             self.limited[reason_index(reason)].fetch_add(1, Ordering::Relaxed);
+            return false;
         }
-        admitted
+        // A flood's packets aren't copied for nothing. Few packets leave room for everybody.
+        let crowded = self.held.load(Ordering::Relaxed) >= self.limits.per_source.min(self.limits.packets / 2);
+        if crowded && !self.lock().has_room(&self.limits, &source) {
+            self.dropped[reason_index(reason)].fetch_add(1, Ordering::Relaxed);
+            return false;
+        }
+        true
     }
 
-    /// Queues a packet, or drops it and says false.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues a packet, or drops it and says false. Who takes packets hears of it by [`tell`](Self::tell).
     pub fn push(&self, punt: Punt) -> bool {
         let reason = reason_index(punt.reason);
         let len = punt.frame.len();
         let source = punt.source();
-        let was_empty;
         {
-            let mut q = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-            // The share shrinks as sources come: nobody can hold more than an even part of a full queue.
-            let even = self.limits.packets / (q.sources.len().max(1) + 1);
-            let share = self.limits.per_source.min(even.max(1));
+            let mut q = self.lock();
             let held = q.sources.get(&source).map_or(0, VecDeque::len);
-            if held >= share || q.packets >= self.limits.packets || q.bytes + len > self.limits.bytes {
+            if !q.has_room(&self.limits, &source) || q.bytes + len > self.limits.bytes {
                 drop(q);
                 self.dropped[reason].fetch_add(1, Ordering::Relaxed);
                 return false;
             }
-            was_empty = q.packets == 0;
+            if q.packets == 0 {
+                self.untold.store(true, Ordering::Release);
+            }
             q.packets += 1;
+            self.held.store(q.packets, Ordering::Relaxed);
             q.bytes += len;
             if held == 0 {
                 q.turns.push_back(source);
@@ -182,12 +223,15 @@ impl PuntQueue {
             q.sources.entry(source).or_default().push_back(punt);
         }
         self.queued.fetch_add(1, Ordering::Relaxed);
-        if (was_empty || self.waiting.swap(false, Ordering::AcqRel))
-            && let Some(wake) = &*self.wake.lock().unwrap_or_else(PoisonError::into_inner)
-        {
-            wake();
-        }
         true
+    }
+
+    /// Wakes whoever takes packets, if some came into an empty queue: called once for all packets of a burst,
+    /// so that they are taken together.
+    pub fn tell(&self) {
+        if self.untold.load(Ordering::Acquire) && self.untold.swap(false, Ordering::AcqRel) {
+            self.wake();
+        }
     }
 
     /// Wakes whoever takes packets, for something else that waits for them.
@@ -199,25 +243,22 @@ impl PuntQueue {
 
     /// Takes the next packet: sources take turns.
     pub fn pop(&self) -> Option<Punt> {
-        let mut q = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let source = q.turns.pop_front()?;
-        let list = q.sources.get_mut(&source)?;
-        let punt = list.pop_front();
-        if list.is_empty() {
-            q.sources.remove(&source);
-        } else {
-            q.turns.push_back(source);
-        }
-        if let Some(p) = &punt {
-            q.packets -= 1;
-            q.bytes -= p.frame.len();
-        }
+        let mut q = self.lock();
+        let punt = q.pop();
+        self.held.store(q.packets, Ordering::Relaxed);
         punt
+    }
+
+    /// Takes up to `most` packets, as so many [`pop`](Self::pop)s would.
+    pub fn pop_some(&self, most: usize, out: &mut Vec<Punt>) {
+        let mut q = self.lock();
+        out.extend(std::iter::from_fn(|| q.pop()).take(most));
+        self.held.store(q.packets, Ordering::Relaxed);
     }
 
     /// Packets waiting.
     pub fn len(&self) -> usize {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner).packets
+        self.lock().packets
     }
 
     /// Whether none waits.
@@ -291,7 +332,30 @@ mod tests {
         assert!(q.push(punt(1, 600)));
         assert!(!q.push(punt(2, 600)));
         assert!(q.push(punt(2, 400)));
+        assert_eq!(woken.load(Ordering::Relaxed), 0, "not before the burst's end");
+        q.tell();
+        q.tell();
         assert_eq!(woken.load(Ordering::Relaxed), 1);
         assert_eq!(q.queued(), 2);
+    }
+
+    #[test]
+    fn a_full_share_is_known_before_a_packet_is_copied() {
+        let limits = PuntLimits { packets: 100, per_source: 20, rate: 0, ..PuntLimits::default() };
+        let q = PuntQueue::new(limits);
+        let admits = |port| q.admits(PortNo(port), TableId(0), PacketInReason::TableMiss, Time::ZERO);
+        let mut admitted = 0;
+        while admits(1) {
+            assert!(q.push(punt(1, 60)), "what was admitted fits");
+            admitted += 1;
+        }
+        assert_eq!((admitted, q.dropped()[0]), (20, 1));
+        assert!(admits(2), "others have room");
+        let mut out = Vec::new();
+        q.pop_some(15, &mut out);
+        assert_eq!((out.len(), q.len()), (15, 5));
+        assert!(admits(1));
+        q.pop_some(15, &mut out);
+        assert_eq!((out.len(), q.len()), (20, 0));
     }
 }

@@ -53,7 +53,9 @@ class Controller:
         # ValueError: closed here meanwhile.
         with contextlib.suppress(OSError, ValueError):
             self.read_on(self.read_tls if self.tls else self.socket.makefile('rb').read)
-        self.closed = True
+        with self.changed:
+            self.closed = True
+            self.changed.notify_all()
 
     def read_tls(self, size):
         data = b''
@@ -106,7 +108,9 @@ class Controller:
         asked = time.monotonic()
         xid = self.send(kind, body)
         with self.changed:
-            assert self.changed.wait_for(lambda: xid in self.answers, timeout), 'no answer to %d' % kind
+            assert self.changed.wait_for(lambda: xid in self.answers or self.closed, timeout), 'no answer to %d' % kind
+            if xid not in self.answers:
+                raise ConnectionResetError('the switch ended the connection before it answered %d' % kind)
             kind, body, at = self.answers.pop(xid)
         return kind, body, at - asked
 
@@ -133,3 +137,18 @@ class Controller:
         instructions = struct.pack('!HH4x', 4, 8 + len(actions)) + actions
         self.send(FLOW_MOD, struct.pack('!QQBBHHHIIIHxx', 0, 0, 0, 0, 0, 0, priority, 0xffffffff, 0xffffffff,
                                         0xffffffff, 0) + match + instructions)
+
+
+def is_served(path):
+    """Whether the switch takes a new connection and answers it. One that it has no place for it ends, before or
+    after anything was written to it."""
+    try:
+        controller = Controller(path)
+    except OSError:
+        return False
+    try:
+        return controller.ask(ECHO_REQUEST)[0] == ECHO_REPLY
+    except OSError:
+        return False
+    finally:
+        controller.close()

@@ -15,8 +15,8 @@ import time
 
 import pytest
 from lab import Switch, sh, wait_for
-from raw import (BARRIER_REPLY, BARRIER_REQUEST, ECHO_REPLY, ECHO_REQUEST, GROUP_MOD, HELLO, MULTIPART_REQUEST,
-                 Controller)
+from raw import (BARRIER_REPLY, BARRIER_REQUEST, ECHO_REQUEST, GROUP_MOD, HELLO, MULTIPART_REQUEST,
+                 Controller, is_served)
 
 
 # Sends one frame of 60 bytes again and again: COUNT times, PAUSE seconds in between.
@@ -94,7 +94,7 @@ def test_thousands_of_connections_leave_the_controller_alone(net):
         assert echoes(controller, 20)[-1] < 0.5
     assert controller.ask(BARRIER_REQUEST)[0] == BARRIER_REPLY
     # Places are free again.
-    wait_for('a place', lambda: Controller(switch.of_socket).ask(ECHO_REQUEST)[0] == ECHO_REPLY, 20)
+    wait_for('a place', lambda: is_served(switch.of_socket), 60)
 
 
 def test_a_controller_that_reads_nothing_hurts_itself_only(net):

@@ -58,8 +58,8 @@ pub trait Backend: Host {
     fn take_effects(&mut self) -> Vec<(ConnId, Effect)>;
     /// What happened since the last call, in order.
     fn take_events(&mut self) -> Vec<Happened>;
-    /// The next packet for controllers.
-    fn next_punt(&mut self) -> Option<Punted>;
+    /// The next packets for controllers, at most `most`.
+    fn next_punts(&mut self, most: usize) -> Vec<Punted>;
     /// What the connections ask of the switch now.
     fn set_demand(&mut self, now: Time, demand: Demand);
     /// The controllers, for 1.5's controller-status request.
@@ -250,11 +250,11 @@ impl<B: Backend> Hub<B> {
 
     /// Passes at most `most` packets on to controllers: how many there were.
     pub fn punts(&mut self, now: Time, most: usize) -> usize {
-        for n in 0..most {
-            let Some(punted) = self.switch.next_punt() else { return n };
-            self.punted(now, &punted);
+        let punts = self.switch.next_punts(most);
+        for punted in &punts {
+            self.punted(now, punted);
         }
-        most
+        punts.len()
     }
 
     /// Passes one packet on to every controller that wants it: over the main connection, or over the same

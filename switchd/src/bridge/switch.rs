@@ -28,6 +28,7 @@ use datapath::key::FlowKey;
 use datapath::port::{PortCounters, QueueCounters};
 use datapath::program::{Bits, Place, Program, Resumption, compile_packet_out, compile_resumption};
 use datapath::publish::FragmentHandling;
+use datapath::punt::Punt;
 use datapath::table::Miss;
 use datapath::worker::WorkerCounters;
 use ofproto::action::Action;
@@ -118,6 +119,8 @@ pub struct Switch<P> {
     /// Whose request is being carried out, for port-status.
     by: Option<ConnId>,
     controllers: Vec<ControllerStatus>,
+    /// Memory for packets just taken from the workers' queue.
+    punts: Vec<Punt>,
     packet_outs: u64,
     /// Compiled and not yet handed to a worker: one hand-over each would cost more than they do.
     outgoing: Vec<OutPacket>,
@@ -155,6 +158,7 @@ impl<P: Packets> Switch<P> {
             effects: Vec::new(),
             by: None,
             controllers: Vec::new(),
+            punts: Vec::new(),
             packet_outs: 0,
             outgoing: Vec::new(),
             packet_outs_done: Arc::default(),
@@ -620,8 +624,10 @@ impl<P: Packets> Backend for Switch<P> {
             .collect()
     }
 
-    fn next_punt(&mut self) -> Option<Punted> {
-        self.shared.punts().pop().map(|punt| punted(punt, self.config.dpid))
+    fn next_punts(&mut self, most: usize) -> Vec<Punted> {
+        self.shared.punts().pop_some(most, &mut self.punts);
+        let dpid = self.config.dpid;
+        self.punts.drain(..).map(|punt| punted(punt, dpid)).collect()
     }
 
     fn set_demand(&mut self, now: Time, demand: Demand) {
