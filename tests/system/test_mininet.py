@@ -22,14 +22,16 @@ def mn(*args, before=''):
     return done.stdout
 
 
-def test_tree_standalone():
-    out = mn('--controller', 'none', '--topo', 'tree,2', '--test', 'pingall')
+@pytest.mark.parametrize('topology', ['single,4', 'linear,4', 'tree,2', pytest.param('tree,3', marks=pytest.mark.long)])
+def test_topologies_standalone(topology):
+    out = mn('--controller', 'none', '--topo', topology, '--test', 'pingall')
     assert '0% dropped' in out, out
 
 
-def test_tree_with_a_remote_controller():
+@pytest.mark.parametrize('topology', ['tree,2', pytest.param('linear,4', marks=pytest.mark.long)])
+def test_topologies_with_a_remote_controller(topology):
     python = os.path.join(ROOT, 'tests', '.venv', 'bin', 'python')
     launcher = os.path.join(ROOT, 'tests', 'system', 'osken_manager.py')
     before = '%s %s os_ken.app.simple_switch_13 >/tmp/osken-mn.$$ 2>&1 & sleep 4;' % (python, launcher)
-    out = mn('--controller', 'remote', '--topo', 'tree,2', '--wait', '--test', 'pingall', before=before)
+    out = mn('--controller', 'remote', '--topo', topology, '--wait', '--test', 'pingall', before=before)
     assert '0% dropped' in out, out
