@@ -285,11 +285,14 @@ impl Control {
                 return Err(OfError::new(bad_value, "properties", reason));
             }
         }
-        // A table that says not what it matches on says nothing (1.3.5 §7.3.5.5.2: also an empty list has to
-        // be given; the other lists are left to the controller, as some send only what they care for). From
-        // 1.5 on no properties at all mean that they stay as they are.
-        if !f.properties.iter().any(|p| matches!(p, TableFeatureProp::Match(_)))
-            && (version < Version::V15 || !f.properties.is_empty())
+        // A table that names what it wildcards and not what it matches on contradicts itself (1.3.5
+        // §7.3.5.5.2), and one that says nothing at all says nothing. Other lists are left to the controller, as
+        // some send only what they care for: Faucet none of the two for tables that match on anything. From 1.5
+        // on no properties at all mean that they stay as they are.
+        let names = |list: fn(&TableFeatureProp) -> bool| f.properties.iter().any(list);
+        if !names(|p| matches!(p, TableFeatureProp::Match(_)))
+            && (names(|p| matches!(p, TableFeatureProp::Wildcards(_)))
+                || version < Version::V15 && f.properties.is_empty())
         {
             return Err(OfError::new(
                 bad_value,

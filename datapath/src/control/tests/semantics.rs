@@ -349,6 +349,15 @@ fn table_features_bind_and_cost_the_flows_of_what_changes() {
     mute[1].properties.retain(|p| !matches!(p, ofproto::table::TableFeatureProp::Match(_)));
     assert_eq!(c.set_table_features(V13, &mute, secs(3)).unwrap_err().kind, E::TableFeaturesFailedBadArgument);
     assert_eq!(c.table_features(V13), before);
+    // Neither what it matches on nor what it wildcards: anything, as Faucet means it.
+    let mut open = before;
+    let lists = |p: &_| {
+        use ofproto::table::TableFeatureProp as P;
+        matches!(p, P::Match(_) | P::Wildcards(_))
+    };
+    open[1].properties.retain(|p| !lists(p));
+    c.set_table_features(V13, &open, secs(3)).unwrap();
+    c.flow_mod(V13, &f(1, 1), secs(3)).unwrap();
     // Twice the same table, or a table that isn't.
     let twice = vec![all[0].clone(), all[0].clone()];
     assert_eq!(c.set_table_features(V13, &twice, secs(3)).unwrap_err().kind, E::TableFeaturesFailedBadTable);
