@@ -4,6 +4,7 @@
 //! lack prerequisites, a group may be of an undefined type.
 
 mod body;
+pub(crate) mod field_bits;
 mod part;
 mod valid;
 

@@ -48,7 +48,7 @@ impl Limits<'_> {
     fn matching(&self, m: &FlowMod) -> Result<(), OfError> {
         let given = &m.matching.fields;
         if let Some(f) = given.iter().find(|f| f.id == FieldId::Metadata)
-            && f.mask.unwrap_or(u128::MAX) & u128::from(u64::MAX & !self.set.metadata_match) != 0
+            && f.mask.unwrap_or(u128::MAX) & u128::from(!self.set.metadata_match) != 0
         {
             return self.refuse(ErrorKind::BadMatchBadMask, "metadata", "doesn't match on all of these bits");
         }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::action::Action;
+use crate::arbitrary::field_bits::{self, copied, immediate, learn_spec, masked, prefix};
 use crate::field::{FIELDS, FieldId};
 use crate::flow::{FlowMod, FlowModCommand, FlowModFlags};
 use crate::group::{Bucket, GroupMod, GroupModCommand, GroupType};
@@ -9,7 +10,7 @@ use crate::ids::{BucketId, Cookie, ExperimenterId, GroupId, MeterId, PortNo, Que
 use crate::instruction::Instruction;
 use crate::matching::{Match, MatchField, OxmId, UnknownField};
 use crate::meter::{Band, BandAction, MeterFlags, MeterMod, MeterModCommand};
-use crate::nicira::{Learn, LearnSource, LearnSpec, Nat, NxAction, Subfield};
+use crate::nicira::{Nat, NxAction, Subfield};
 use crate::stats::{FlowDesc, FlowStat, FlowStats};
 use bytes::Bytes;
 use proptest::collection::vec;
@@ -51,16 +52,7 @@ fn field_value(id: FieldId) -> BoxedStrategy<MatchField> {
     if !info.maskable {
         return exact.boxed();
     }
-    let masked = (any::<u128>(), any::<u128>()).prop_map(move |(v, m)| match m & all {
-        0 => MatchField::exact(id, v & all),
-        m if m == all => MatchField::exact(id, v & all),
-        m => MatchField::masked(id, v & m, m),
-    });
-    let prefix = (any::<u128>(), 1..info.bits).prop_map(move |(v, len)| {
-        let m = all & !(all >> len);
-        MatchField::masked(id, v & m, m)
-    });
-    prop_oneof![exact, masked, prefix].boxed()
+    prop_oneof![exact, masked(id), prefix(id)].boxed()
 }
 
 /// Fields that go with any ethertype.
@@ -161,14 +153,10 @@ pub(crate) fn bytes(len: std::ops::Range<usize>) -> impl Strategy<Value = Bytes>
     vec(any::<u8>(), len).prop_map(Bytes::from)
 }
 
-fn subfield(max_bits: u16) -> impl Strategy<Value = Subfield> {
+fn subfield(max_bits: u16) -> BoxedStrategy<Subfield> {
     use FieldId as F;
     let ids = vec![F::Reg0, F::Reg15, F::TunnelId, F::EthSrc, F::Ipv6Dst, F::Xxreg1, F::CtLabel, F::InPort];
-    (proptest::sample::select(ids), any::<u16>(), any::<u16>()).prop_map(move |(id, a, b)| {
-        let bits = if id == F::InPort { 16 } else { id.info().bits };
-        let offset = a % bits;
-        Subfield { field: OxmId::of(id), offset, n_bits: 1 + b % (bits - offset).min(max_bits) }
-    })
+    field_bits::subfield(ids, max_bits)
 }
 
 fn settable_field(masks: bool) -> impl Strategy<Value = MatchField> {
@@ -182,45 +170,14 @@ fn settable_field(masks: bool) -> impl Strategy<Value = MatchField> {
         .prop_map(move |f| if masks { f } else { MatchField { mask: None, ..f } })
 }
 
-fn learn() -> impl Strategy<Value = NxAction> {
-    let immediate = (subfield(128), any::<u128>()).prop_map(|(dst, v)| {
-        let n = dst.n_bits;
-        let v = if n == 128 { v } else { v & ((1 << n) - 1) };
-        let len = usize::from(n.div_ceil(16)) * 2;
-        (LearnSource::Immediate(Bytes::copy_from_slice(&v.to_be_bytes()[16 - len..])), dst, n)
-    });
-    let copied = subfield(32).prop_map(|dst| {
-        let n = dst.n_bits;
-        (LearnSource::Field(Subfield { field: OxmId::of(FieldId::Xxreg0), offset: 7, n_bits: n }), dst, n)
-    });
-    let spec = (prop_oneof![immediate, copied], 0..3).prop_map(|((src, dst, n_bits), kind)| match (kind, src) {
-        (0, src) => LearnSpec::Match { src, dst, n_bits },
-        (1, src) => LearnSpec::Load { src, dst, n_bits },
-        (_, LearnSource::Field(s)) => LearnSpec::Output { src: LearnSource::Field(s), n_bits },
-        (_, src) => LearnSpec::Match { src, dst, n_bits },
-    });
+fn learn() -> BoxedStrategy<NxAction> {
+    let constant = immediate(subfield(128), any::<u128>());
     let limit = prop_oneof![
         Just(None),
         any::<u32>().prop_map(|n| Some((n, None))),
         (any::<u32>(), subfield(1)).prop_map(|(n, d)| Some((n, Some(d)))),
     ];
-    (any::<[u16; 5]>(), any::<u64>(), 0u16..4, any::<u8>(), limit, vec(spec, 0..4)).prop_map(
-        |(n, cookie, flags, table, limit, specs)| {
-            let result = matches!(limit, Some((_, Some(_))));
-            NxAction::Learn(Box::new(Learn {
-                idle_timeout: n[0],
-                hard_timeout: n[1],
-                priority: n[2],
-                cookie: Cookie(cookie),
-                flags: flags | if result { 4 } else { 0 },
-                table: TableId(table),
-                fin_idle_timeout: n[3],
-                fin_hard_timeout: n[4],
-                limit,
-                specs,
-            }))
-        },
-    )
+    field_bits::learn(learn_spec(constant, copied(subfield(32), FieldId::Xxreg0, 7)), any::<u8>(), limit)
 }
 
 fn nat() -> impl Strategy<Value = Nat> {

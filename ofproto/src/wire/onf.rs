@@ -359,7 +359,7 @@ mod tests {
             bare[13] = fields.len() as u8;
             for bytes in [whole, bare] {
                 let mut r = Reader::new(&bytes);
-                assert_eq!(decode_update_list(&mut r, Version::V13).unwrap(), [update.clone()]);
+                assert_eq!(decode_update_list(&mut r, Version::V13).unwrap(), std::slice::from_ref(&update));
             }
         }
     }

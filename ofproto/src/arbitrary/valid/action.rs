@@ -2,11 +2,12 @@
 
 use super::matching::{Stack, group, meter, port, target, value};
 use crate::action::Action;
+use crate::arbitrary::field_bits::{self, copied, immediate, learn_spec, subfield};
 use crate::field::{Code, FIELDS, FieldId, FieldInfo, Prereq};
-use crate::ids::{Cookie, PortNo, QueueId, TableId};
+use crate::ids::{PortNo, QueueId, TableId};
 use crate::instruction::Instruction;
 use crate::matching::{MatchField, OxmId};
-use crate::nicira::{Learn, LearnSource, LearnSpec, Nat, NxAction, Subfield};
+use crate::nicira::{Nat, NxAction, Subfield};
 use crate::stats::FlowStat;
 use crate::version::Version;
 use crate::wire::field_code;
@@ -22,54 +23,14 @@ fn bits(id: FieldId, offset: u16, n_bits: u16) -> Subfield {
 /// Bits of a register.
 fn register(most: u16) -> BoxedStrategy<Subfield> {
     use FieldId as F;
-    let ids = vec![F::Reg0, F::Reg3, F::Reg7, F::TunnelId, F::EthSrc, F::Xxreg1];
-    (prop::sample::select(ids), any::<[u16; 2]>())
-        .prop_map(move |(id, [a, b])| {
-            let bits = id.info().bits;
-            let offset = a % bits;
-            Subfield { field: OxmId::of(id), offset, n_bits: 1 + b % (bits - offset).min(most) }
-        })
-        .boxed()
+    subfield(vec![F::Reg0, F::Reg3, F::Reg7, F::TunnelId, F::EthSrc, F::Xxreg1], most)
 }
 
 fn learn() -> BoxedStrategy<NxAction> {
-    let immediate = (register(32), any::<u32>()).prop_map(|(dst, v)| {
-        let n = dst.n_bits;
-        let v = if n == 32 { v } else { v & ((1 << n) - 1) };
-        let len = usize::from(n.div_ceil(16)) * 2;
-        (LearnSource::Immediate(Bytes::copy_from_slice(&v.to_be_bytes()[4 - len..])), dst, n)
-    });
-    let copied = register(32).prop_map(|dst| {
-        let n = dst.n_bits;
-        (LearnSource::Field(Subfield { field: OxmId::of(FieldId::Reg1), offset: 0, n_bits: n }), dst, n)
-    });
-    let spec = (prop_oneof![immediate, copied], 0..3).prop_map(|((src, dst, n_bits), kind)| match (kind, src) {
-        (0, src) => LearnSpec::Match { src, dst, n_bits },
-        (1, src) => LearnSpec::Load { src, dst, n_bits },
-        (_, LearnSource::Field(s)) => LearnSpec::Output { src: LearnSource::Field(s), n_bits },
-        (_, src) => LearnSpec::Load { src, dst, n_bits },
-    });
+    let constant = immediate(register(32), any::<u32>().prop_map(u128::from));
+    let spec = learn_spec(constant, copied(register(32), FieldId::Reg1, 0));
     let result = prop::option::of((0..32_u16).prop_map(|offset| bits(FieldId::Reg0, offset, 1)));
-    let limit = prop::option::weighted(0.3, (any::<u32>(), result));
-    (any::<[u16; 5]>(), any::<u64>(), 0..4_u16, 0..254_u8, vec(spec, 0..4), limit)
-        .prop_map(|(n, cookie, mut flags, table, specs, limit)| {
-            if let Some((_, Some(_))) = limit {
-                flags |= Learn::WRITE_RESULT;
-            }
-            NxAction::Learn(Box::new(Learn {
-                idle_timeout: n[0],
-                hard_timeout: n[1],
-                priority: n[2],
-                cookie: Cookie(cookie),
-                flags,
-                table: TableId(table),
-                fin_idle_timeout: n[3],
-                fin_hard_timeout: n[4],
-                limit,
-                specs,
-            }))
-        })
-        .boxed()
+    field_bits::learn(spec, 0..254_u8, prop::option::weighted(0.3, (any::<u32>(), result)))
 }
 
 fn bundle() -> BoxedStrategy<NxAction> {

@@ -1,5 +1,6 @@
 //! Matches that [`crate::validate`] accepts, in the form that decoding gives.
 
+use crate::arbitrary::field_bits::{masked, prefix};
 use crate::field::{Code, FIELDS, FieldId, FieldInfo, Prereq};
 use crate::ids::{GroupId, MeterId, PortNo};
 use crate::matching::{Match, MatchField};
@@ -177,18 +178,7 @@ pub(super) fn value(id: FieldId, version: Version, tlv: bool) -> BoxedStrategy<M
         // Only the flag "OAM" exists.
         FieldId::TunFlags => prop::sample::select(vec![0_u128, 1]).prop_map(|v| MatchField::masked(FieldId::TunFlags, v, 1)).boxed(),
         _ if !info.maskable || (!tlv && (version == Version::V10 || ports)) => exact.boxed(),
-        _ => {
-            let masked = (any::<u128>(), any::<u128>()).prop_map(move |(v, m)| match m & all {
-                0 => MatchField::exact(id, v & all),
-                m if m == all => MatchField::exact(id, v & all),
-                m => MatchField::masked(id, v & m, m),
-            });
-            let prefix = (any::<u128>(), 1..info.bits).prop_map(move |(v, n)| {
-                let m = all & !(all >> n);
-                MatchField::masked(id, v & m, m)
-            });
-            prop_oneof![2 => exact, 1 => masked, 1 => prefix].boxed()
-        }
+        _ => prop_oneof![2 => exact, 1 => masked(id), 1 => prefix(id)].boxed(),
     }
 }
 
