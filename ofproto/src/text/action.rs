@@ -340,23 +340,20 @@ fn action(item: &Item<'_>, env: &mut Env<'_>, out: &mut Vec<Action>) -> Result<(
         }
         "dec_ttl" if nx => bare(item, Action::Nicira(NxAction::DecTtl))?,
         "dec_ttl" | "dec_nw_ttl" => bare(item, Action::DecNwTtl)?,
+        // The one name adds a tag where there is none, from 1.1 on; the other is 1.1's action.
         "mod_vlan_vid" | "set_vlan_vid" => {
-            let vid = number()?.number_to(0xfff)?;
-            if env.legacy() {
-                Action::SetVlanVid(vid as u16)
-            } else {
+            let vid = number()?.number_to(0xfff)? as u16;
+            if item.key.s == "mod_vlan_vid" {
                 push_tag_if_none(env, out);
-                Action::SetField(MatchField::exact(FieldId::VlanVid, vid | 0x1000))
             }
+            set_vlan_vid(vid, v)
         }
         "mod_vlan_pcp" | "set_vlan_pcp" => {
-            let pcp = number()?.number_to(7)?;
-            if env.legacy() {
-                Action::SetVlanPcp(pcp as u8)
-            } else {
+            let pcp = number()?.number_to(7)? as u8;
+            if item.key.s == "mod_vlan_pcp" {
                 push_tag_if_none(env, out);
-                Action::SetField(MatchField::exact(FieldId::VlanPcp, pcp))
             }
+            set_vlan_pcp(pcp, v)
         }
         "mod_dl_src" => set(FieldId::EthSrc)?,
         "mod_dl_dst" => set(FieldId::EthDst)?,
@@ -425,7 +422,7 @@ fn bare(item: &Item<'_>, a: Action) -> Result<Action, TextError> {
 
 /// 1.0's tag-setting actions add a tag where there is none; later versions have to say so.
 fn push_tag_if_none(env: &mut Env<'_>, out: &mut Vec<Action>) {
-    if env.tagged == Some(false) {
+    if env.tagged == Some(false) && env.ctx.version > Version::V10 {
         out.push(Action::PushVlan(0x8100));
         env.tagged = Some(true);
     }
@@ -449,6 +446,33 @@ fn set_field(id: FieldId, src: Src<'_>, env: &Env<'_>) -> Result<Action, TextErr
     Ok(set_or_load(MatchField { id, value, mask, code: None }, env))
 }
 
+fn set_vlan_vid(vid: u16, version: Version) -> Action {
+    if version <= Version::V11 {
+        return Action::SetVlanVid(vid & 0xfff);
+    }
+    Action::SetField(MatchField::exact(FieldId::VlanVid, u128::from(vid) | 0x1000))
+}
+
+fn set_vlan_pcp(pcp: u8, version: Version) -> Action {
+    if version <= Version::V11 {
+        return Action::SetVlanPcp(pcp);
+    }
+    Action::SetField(MatchField::exact(FieldId::VlanPcp, pcp.into()))
+}
+
+/// 1.0's and 1.1's action of its own for a field that they don't set by an address's or label's.
+fn legacy_set(id: FieldId, value: u128) -> Option<Action> {
+    Some(match id {
+        FieldId::VlanVid => Action::SetVlanVid((value & 0xfff) as u16),
+        FieldId::VlanPcp => Action::SetVlanPcp(value as u8),
+        FieldId::IpDscp => Action::SetField(MatchField::exact(FieldId::IpTos, value << 2)),
+        FieldId::IpTos => Action::SetField(MatchField::exact(id, value)),
+        FieldId::TcpSrc | FieldId::UdpSrc => Action::SetTpSrc(value as u16),
+        FieldId::TcpDst | FieldId::UdpDst => Action::SetTpDst(value as u16),
+        _ => return None,
+    })
+}
+
 /// The version's own action that sets a field, where it has one, or a Nicira load.
 pub(crate) fn set_or_load(field: MatchField, env: &Env<'_>) -> Action {
     let (id, mask) = (field.id, field.mask);
@@ -467,6 +491,12 @@ pub(crate) fn set_or_load(field: MatchField, env: &Env<'_>) -> Action {
         ),
         _ => true,
     };
+    if v <= Version::V11
+        && mask.is_none()
+        && let Some(action) = legacy_set(id, field.value)
+    {
+        return action;
+    }
     if v == Version::V15 || (native && mask.is_none()) {
         return Action::SetField(field);
     }

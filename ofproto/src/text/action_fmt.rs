@@ -233,6 +233,9 @@ impl Printer<'_> {
                 write_unknown(f, u)?;
                 f.write_str(")")
             }
+            // The other name would add a tag to packets without, which 1.1's action doesn't.
+            Action::SetVlanVid(vid) if self.version == Version::V11 => write!(f, "set_vlan_vid:{vid}"),
+            Action::SetVlanPcp(pcp) if self.version == Version::V11 => write!(f, "set_vlan_pcp:{pcp}"),
             Action::SetVlanVid(vid) => write!(f, "mod_vlan_vid:{vid}"),
             Action::SetVlanPcp(pcp) => write!(f, "mod_vlan_pcp:{pcp}"),
             Action::SetTpSrc(port) => write!(f, "mod_tp_src:{port}"),
