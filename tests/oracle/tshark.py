@@ -109,12 +109,12 @@ def fields():
     return out
 
 
-def readable(message):
+def readable(message, recorded):
     """A message of 1.5 with headers of the class FREE instead of BASIC."""
     lengths = {number: size for number, size, _ in fields().values()}
     data = bytearray(message)
     # os-ken's recorded table features have ids without a length.
-    lists_ids = message[1] in (18, 19) and message[8:10] == b"\0\x0c"
+    lists_ids = recorded and message[1] in (18, 19) and message[8:10] == b"\0\x0c"
     for i in range(8, len(data) - 3):
         if data[i] == BASIC >> 8 and data[i + 1] == 0:
             size = lengths.get(data[i + 2] >> 1)
@@ -155,7 +155,7 @@ def judge(messages):
     """For each (bytes, meaning): None where it agrees, False where it doesn't dissect the version."""
     shown, twins = [], []
     for i, (message, meaning) in enumerate(messages):
-        shown.append(readable(message) if message[0] == 6 else message)
+        shown.append(readable(message, meaning is None) if message[0] == 6 else message)
         if message[0] == 6 and (other := twin(message, meaning)):
             twins.append((i, other))
     lines = dissect(shown + [other for _, other in twins])
