@@ -109,13 +109,23 @@ def fields():
     return out
 
 
+# Where in a message of 1.5 the first fields can stand; before there are cookies.
+HEADS = {10: 24, 11: 24, 13: 16, 14: 48}
+
+
+def head(message):
+    """Bytes of a message's fixed part, with that of one inside."""
+    inside = {32: 8, 34: 16}.get(message[1])
+    return inside + head(message[inside:]) if inside and len(message) > inside else HEADS.get(message[1], 8)
+
+
 def readable(message, recorded):
     """A message of 1.5 with headers of the class FREE instead of BASIC."""
     lengths = {number: size for number, size, _ in fields().values()}
     data = bytearray(message)
     # os-ken's recorded table features have ids without a length.
     lists_ids = recorded and message[1] in (18, 19) and message[8:10] == b"\0\x0c"
-    for i in range(8, len(data) - 3):
+    for i in range(head(message), len(data) - 3):
         if data[i] == BASIC >> 8 and data[i + 1] == 0:
             size = lengths.get(data[i + 2] >> 1)
             # An id's length isn't doubled for a mask.
