@@ -126,6 +126,7 @@ def normal(flow):
     masked = lambda m: f"set_field:{int(m[1], 0)}/{int(m[2], 0)}->"  # noqa: E731
     flow = re.sub(r"set_field:(0x[0-9a-f]+|\d+)/(0x[0-9a-f]+|\d+)->", masked, flow)
     flow = re.sub(r"(^|[ ,])nsh(?=[ ,]|$)", r"\1dl_type=0x894f", flow)
+    flow = re.sub(r"set_field:(\d+)->nw_tos", r"mod_nw_tos:\1", flow)
     # One action by its name in 1.5 and Nicira's.
     flow = flow.replace("copy_field:", "move:")
     flow = flow.replace("vlan_tci=0x0000/0x1fff", "vlan_tci=0x0000")
