@@ -58,22 +58,30 @@ class Client:
         self.socket.sendall(bytes(message.buf))
         return message.xid
 
-    def ask(self, message):
-        """The answer, a multipart's parts joined in `.body`. Raises Refused for an error."""
-        xid, joined = self.send(message), None
+    def parts(self, message):
+        """The answer's messages as bytes. Raises Refused for an error."""
+        xid, parts = self.send(message), []
         while True:
             version, kind, of, data = self.next()
             if of != xid:
                 continue
-            m = ofproto_parser.msg(self.dp, version, kind, len(data), of, data)
             if kind == self.ofp.OFPT_ERROR:
+                m = ofproto_parser.msg(self.dp, version, kind, len(data), of, data)
                 raise Refused(m.type, m.code)
+            parts.append(data)
+            if kind != self.ofp.OFPT_MULTIPART_REPLY or not data[11] & self.ofp.OFPMPF_REPLY_MORE:
+                return parts
+
+    def ask(self, message):
+        """The answer, a multipart's parts joined in `.body`."""
+        joined = None
+        for data in self.parts(message):
+            m = ofproto_parser.msg(self.dp, data[0], data[1], len(data), message.xid, data)
             if joined is None:
                 joined = m
             else:
                 joined.body += m.body
-            if kind != self.ofp.OFPT_MULTIPART_REPLY or not m.flags & self.ofp.OFPMPF_REPLY_MORE:
-                return joined
+        return joined
 
     def error(self, message):
         """Sends what has no answer and a barrier; the error's type and code, or None."""

@@ -2,7 +2,8 @@
 
 What is judged is that every loss is followed; how fast is printed and written to tests/out/failover.json:
 kernel time stamps of the frames that come out, against the moment of the call that takes the link down, the
-moment it returns, and the moment at which a netlink listener like the switch's hears of it.
+moment it returns, and the moment at which a netlink listener like the switch's hears of it. Sender and listener
+run at real-time priority; with FAILOVER_ALONE=1 the switch does, too, as if it had the machine for itself.
 """
 
 import fcntl
@@ -24,18 +25,18 @@ TYPE = 0x88b5
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 SO_TIMESTAMPNS = 35
 
-# Sends numbered frames by eth0, one each 50 us as near as it can.
+# Sends numbered frames by eth0, one each 100 us or a little more.
 SENDER = '''
-import socket, struct, time
+import ctypes, os, socket, struct, time
+os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(2))
+ctypes.CDLL(None).prctl(29, 1)  # PR_SET_TIMERSLACK
 s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
 s.bind(("eth0", 0))
-n, due = 0, time.perf_counter()
+n = 0
 while True:
     s.send(b"\\x02\\0\\0\\0\\0\\x09\\x02\\0\\0\\0\\0\\x01\\x88\\xb5" + struct.pack("!Q", n) + bytes(40))
     n += 1
-    due = max(due + 50e-6, time.perf_counter() - 1e-3)
-    while time.perf_counter() < due:
-        pass
+    time.sleep(90e-6)
 '''
 
 
@@ -78,6 +79,7 @@ class Hears:
         threading.Thread(target=self.read, daemon=True).start()
 
     def read(self):
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(2))
         while True:
             try:
                 data = self.socket.recv(65536)
@@ -108,17 +110,19 @@ def test_fast_failover_follows_every_link_loss(lab, whose):
     switch.ofctl('add-group', 'group_id=1,type=fast_failover,bucket=watch_port:2,actions=output:2,'
                  'bucket=watch_port:3,actions=output:3')
     switch.ofctl('add-flow', 'in_port=1,actions=group:1')
+    if os.environ.get('FAILOVER_ALONE'):
+        for thread in os.listdir('/proc/%d/task' % switch.process.pid):
+            os.sched_setscheduler(int(thread), os.SCHED_RR, os.sched_param(1))
     two, three = Tap(hosts[1]), Tap(hosts[2])
     ns, name = (sw, 's2') if whose == 'own' else (hosts[1].ns, 'eth0')
     with inside(ns):
         control = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    index = int(lab_index(sw, 's2'))
-    hears = Hears(sw, index)
+    hears = Hears(sw, index_of(sw, 's2'))
     lab.spawn(hosts[0].ns, [sys.executable, '-c', SENDER])
     rows = []
     for _ in range(LOSSES):
         before = two.last
-        wait_for('frames by way of port 2', lambda: two.last > before + 200, 30, 0.005)
+        wait_for('frames by way of port 2', lambda: two.last > before + 50, 30, 0.005)
         time.sleep(0.05)
         three.first = hears.down = None
         began, returned = set_up(control, name, False)
@@ -133,7 +137,7 @@ def test_fast_failover_follows_every_link_loss(lab, whose):
         figures[key] = {'median': round(statistics.median(values), 3), 'max': round(values[-1], 3), 'min': round(values[0], 3)}
     after = sorted((r['out'] - r['heard']) * 1e3 for r in rows)
     figures['out - heard'] = {'median': round(statistics.median(after), 3), 'max': round(after[-1], 3), 'min': round(after[0], 3)}
-    print('\n%s interface goes down, %d times, in ms (lost: frames, one each 50 us):' % (whose, LOSSES))
+    print('\n%s interface goes down, %d times, in ms (lost: frames, one each 100 us or more):' % (whose, LOSSES))
     for key, value in figures.items():
         print('  %-12s median %7.3f, %7.3f to %7.3f' % (key, value['median'], value['min'], value['max']))
     os.makedirs(os.path.join(ROOT, 'tests', 'out'), exist_ok=True)
@@ -142,6 +146,6 @@ def test_fast_failover_follows_every_link_loss(lab, whose):
     assert len(rows) == LOSSES and switch.process.poll() is None
 
 
-def lab_index(ns, name):
+def index_of(ns, name):
     with inside(ns):
         return socket.if_nametoindex(name)
