@@ -1,5 +1,6 @@
 //! The netlink connection.
 
+use super::speed::{Questions, Turn};
 use super::{Link, LinkEvent, LinkTable, speed_of};
 use futures_util::StreamExt;
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
@@ -118,18 +119,52 @@ async fn follow(
             return Ended::SinkClosed;
         }
     }
-    while let Some(payload) = messages.next().await {
-        let event = match payload {
-            // A bridge announces its ports in its own family (a DELLINK there means "left the bridge").
-            NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(m) | RouteNetlinkMessage::DelLink(m))
-                if m.header.interface_family != AddressFamily::Unspec =>
-            {
-                None
+    let mut questions = Questions::default();
+    let (answered, mut answers) = tokio::sync::mpsc::unbounded_channel();
+    // As many at once as there are interfaces at most.
+    let ask = |ifindex: u32, name: String| {
+        let answered = answered.clone();
+        tokio::task::spawn_blocking(move || {
+            let speed = speed_of(&name);
+            // Nobody waits any more when the connection was lost meanwhile.
+            let _ = answered.send((ifindex, name, speed));
+        });
+    };
+    loop {
+        let event = tokio::select! {
+            payload = messages.next() => match payload {
+                None => return Ended::Lost("the socket closed"),
+                // A bridge announces its ports in its own family (a DELLINK there means "left the bridge").
+                Some(NetlinkPayload::InnerMessage(
+                    RouteNetlinkMessage::NewLink(m) | RouteNetlinkMessage::DelLink(m),
+                )) if m.header.interface_family != AddressFamily::Unspec => None,
+                Some(NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(m))) => {
+                    Link::from_message(&m).and_then(|link| {
+                        let ifindex = link.ifindex;
+                        match questions.told(link) {
+                            Turn::Tell(link) => table.update(link),
+                            Turn::Ask(name) => {
+                                ask(ifindex, name);
+                                None
+                            }
+                            Turn::Wait => None,
+                        }
+                    })
+                }
+                Some(NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelLink(m))) => {
+                    questions.gone(m.header.index);
+                    table.remove(m.header.index)
+                }
+                Some(NetlinkPayload::Overrun(_)) => return Ended::Lost("messages were dropped"),
+                _ => None,
+            },
+            Some((ifindex, name, speed)) = answers.recv() => {
+                let (tell, again) = questions.answer(ifindex, &name, speed);
+                if let Some(name) = again {
+                    ask(ifindex, name);
+                }
+                tell.and_then(|link| table.update(link))
             }
-            NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(m)) => take(table, &m),
-            NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelLink(m)) => table.remove(m.header.index),
-            NetlinkPayload::Overrun(_) => return Ended::Lost("messages were dropped"),
-            _ => None,
         };
         if let Some(event) = event
             && !sink(event)
@@ -137,9 +172,9 @@ async fn follow(
             return Ended::SinkClosed;
         }
     }
-    Ended::Lost("the socket closed")
 }
 
+/// What the dump shows, speeds and all: who waits for the first one wants the whole.
 fn take(table: &mut LinkTable, message: &netlink_packet_route::link::LinkMessage) -> Option<LinkEvent> {
     let mut link = Link::from_message(message)?;
     // Asked for only of what can have one; two calls of the driver per change are cheap.
