@@ -364,11 +364,11 @@ fn random_match(r: &mut Draw, table: u8) -> Match {
     }
     if r.below(2) == 0 {
         let mask = [0xffff_ffff, 0xffff_fffe, 0xffff_fffd, 0xffff_fffc][r.below(4) as usize];
-        m = m.with_mask(F::Ipv4Dst, 0x0a00_0000 + u128::from(r.below(4)) & mask, mask);
+        m = m.with_mask(F::Ipv4Dst, (0x0a00_0000 + u128::from(r.below(4))) & mask, mask);
     }
     if r.below(3) == 0 {
         let mask = [0xffff_ffff, 0xffff_fffe][r.below(2) as usize];
-        m = m.with_mask(F::Ipv4Src, 0x0a00_0000 + u128::from(r.below(4)) & mask, mask);
+        m = m.with_mask(F::Ipv4Src, (0x0a00_0000 + u128::from(r.below(4))) & mask, mask);
     }
     match r.below(4) {
         0 => m.with(F::IpProto, 17).with(F::UdpDst, u128::from(r.below(3))),
