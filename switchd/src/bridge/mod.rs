@@ -362,8 +362,9 @@ impl<S: Instance> Runner<S> {
                 link.outbox.close(Close::AfterFlush);
                 return false;
             };
-            session.pour_output(|bytes| link.outbox.push(bytes));
+            // Told before the peer hears of it: it may act on the answer at once.
             link.standing.follow(session);
+            session.pour_output(|bytes| link.outbox.push(bytes));
             let written = link.outbox.written();
             if written != link.progress.0 || link.outbox.queued() == 0 {
                 link.progress = (written, now);
