@@ -132,7 +132,7 @@ fn timeouts_are_exact_to_a_tenth_of_a_second() {
             && lucky < 200
             && due.get(&lucky).is_some_and(|at| *at > now)
             && hit(&mut w, lucky as u32 + 1, 1, Time::from_millis(now)).is_some()
-            && lucky % 2 == 0
+            && lucky.is_multiple_of(2)
         {
             due.insert(lucky, now + (5 + lucky * 13 % 86) * 1000);
         }
