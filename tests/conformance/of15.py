@@ -3,7 +3,7 @@
 os-ken ships patterns up to OpenFlow 1.4. Those are carried to 1.5 here, one to one: what is sent,
 what is expected and how a test is judged stay; only what 1.5 writes differently is written so:
 
-  - the meter instruction is a meter action at the head of apply-actions (OpenFlow 1.5.1 §7.2.3.14);
+  - the meter instruction is a meter action at the head of apply-actions (OpenFlow 1.5.1 §7.2.6.4);
   - a bucket has an id, and its weight is a property.
 
 Anything this module doesn't know raises Unknown instead of going through unseen, so that a test

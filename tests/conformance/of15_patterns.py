@@ -120,7 +120,7 @@ def packet_out(actions, data=None, **fields):
 
 
 def copies():
-    """Copy-field from header to header (OpenFlow 1.5.1 §7.2.6.11)."""
+    """Copy-field from header to header (OpenFlow 1.5.1 §7.2.6.8)."""
     whole = [
         ('eth_src->eth_dst', 'ipv4', [copy_field('eth_src', 'eth_dst', 48)], {}, {'eth_dst': '12:11:11:11:11:11'}),
         ('eth_src[0..15]->eth_dst[16..31]', 'ipv6', [copy_field('eth_src', 'eth_dst', 16, 0, 16)], {},
@@ -234,7 +234,7 @@ def groups():
 
 
 def meters():
-    """The meter action in each place an action can be (OpenFlow 1.5.1 §7.2.6.10)."""
+    """The meter action in each place an action can be (OpenFlow 1.5.1 §7.2.6.4)."""
     def one(name, *messages, egress=None):
         return case(name, [meter_mod(1), meter_mod(2), *messages], egress=egress or frame())
     return [

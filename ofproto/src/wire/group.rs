@@ -17,14 +17,14 @@ pub(super) fn decode_group_mod(r: &mut Reader<'_>, version: Version) -> Result<G
     r.skip(1)?;
     let group = GroupId(r.u32("group_id")?);
     if version < Version::V15 {
-        let buckets = decode_buckets(r, version)?;
+        let buckets = decode_buckets(r, version, ty)?;
         return Ok(GroupMod { command, ty, group, command_bucket: BucketId::ALL, buckets, properties: Vec::new() });
     }
     let length = r.u16("bucket_array_len")?;
     r.skip(2)?;
     let command_bucket = BucketId(r.u32("command_bucket_id")?);
     let mut list = r.sub(usize::from(length), "bucket_array_len")?;
-    let buckets = decode_buckets(&mut list, version)?;
+    let buckets = decode_buckets(&mut list, version, ty)?;
     let properties = property::decode_others(r)?;
     Ok(GroupMod { command, ty, group, command_bucket, buckets, properties })
 }
@@ -55,15 +55,15 @@ pub(super) fn encode_group_mod(w: &mut Writer, version: Version, m: &GroupMod) -
     property::encode_others(w, &m.properties)
 }
 
-fn decode_buckets(r: &mut Reader<'_>, version: Version) -> Result<Vec<Bucket>, OfError> {
+fn decode_buckets(r: &mut Reader<'_>, version: Version, ty: GroupType) -> Result<Vec<Bucket>, OfError> {
     let mut list = Vec::new();
     while !r.is_empty() {
-        list.push(decode_bucket(r, version)?);
+        list.push(decode_bucket(r, version, ty)?);
     }
     Ok(list)
 }
 
-fn decode_bucket(r: &mut Reader<'_>, version: Version) -> Result<Bucket, OfError> {
+fn decode_bucket(r: &mut Reader<'_>, version: Version, ty: GroupType) -> Result<Bucket, OfError> {
     let bad = ErrorKind::GroupModFailedBadBucket;
     let at = r.offset();
     let length = usize::from(r.clone().with_short(bad).u16("bucket len")?);
@@ -85,6 +85,9 @@ fn decode_bucket(r: &mut Reader<'_>, version: Version) -> Result<Bucket, OfError
     }
     let actions_len = usize::from(b.u16("action_array_len")?);
     bucket.id = Some(BucketId(b.u32("bucket_id")?));
+    // The specification doesn't say what the absence of a weight means; a bucket that nothing chooses would be
+    // of no use, and Open vSwitch takes it for 1, too.
+    bucket.weight = u16::from(ty == GroupType::Select);
     let mut actions = b.sub(actions_len, "action_array_len")?;
     bucket.actions = action::decode_list(&mut actions, version)?;
     property::decode(&mut b, ErrorKind::BadPropertyBadLen, |ty, body| {
@@ -158,12 +161,12 @@ pub(super) fn decode_desc(r: &mut Reader<'_>, version: Version) -> Result<GroupD
     r.skip(1)?;
     let group = GroupId(r.u32("group_id")?);
     if version < Version::V15 {
-        return Ok(GroupDesc { ty, group, buckets: decode_buckets(&mut r, version)?, properties: Vec::new() });
+        return Ok(GroupDesc { ty, group, buckets: decode_buckets(&mut r, version, ty)?, properties: Vec::new() });
     }
     let length = r.u16("bucket_array_len")?;
     r.skip(6)?;
     let mut list = r.sub(usize::from(length), "bucket_array_len")?;
-    let buckets = decode_buckets(&mut list, version)?;
+    let buckets = decode_buckets(&mut list, version, ty)?;
     let properties = property::decode_others(&mut r)?;
     Ok(GroupDesc { ty, group, buckets, properties })
 }

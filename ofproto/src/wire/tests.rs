@@ -263,6 +263,22 @@ fn a_select_bucket_of_weight_0_says_so() {
     }
 }
 
+/// A 1.5 bucket that says no weight has weight 1 in a select group, none elsewhere.
+#[test]
+fn a_select_bucket_without_a_weight_has_weight_1() {
+    use crate::group::GroupType;
+    for (code, ty, expected) in [(1, GroupType::Select, 1), (0, GroupType::All, 0)] {
+        let bytes = [
+            &[6, 15, 0, 32, 0, 0, 0, 1, 0, 0, code, 0, 0, 0, 0, 7, 0, 8, 0, 0][..],
+            &[255; 4],
+            &[0, 8, 0, 0, 0, 0, 0, 3],
+        ]
+        .concat();
+        let Ok((_, Message::GroupMod(m))) = decode(&bytes) else { panic!("{:?}", decode(&bytes)) };
+        assert_eq!((m.ty, m.buckets[0].weight), (ty, expected));
+    }
+}
+
 /// Open vSwitch reads instructions in `NXT_FLOW_MOD` after 1.0, actions in 1.0 alone.
 #[test]
 fn a_nicira_flow_mod_holds_what_the_version_s_flow_mods_hold() {
