@@ -231,6 +231,30 @@ fn bodiless(request: &MultipartRequest) -> bool {
     )
 }
 
+/// The replies that are arrays.
+macro_rules! arrays {
+    ($of:ident) => {
+        $of!(
+            Flow,
+            NxFlow,
+            Table,
+            PortStats,
+            Queue,
+            Group,
+            GroupDesc,
+            Meter,
+            MeterConfig,
+            TableFeatures,
+            PortDesc,
+            TableDesc,
+            QueueDesc,
+            FlowMonitor,
+            FlowStats,
+            ControllerStatus
+        )
+    };
+}
+
 /// Cuts a reply into two replies, or gives it back when it can't be cut.
 fn halve(body: MultipartReply) -> Result<(MultipartReply, MultipartReply), MultipartReply> {
     macro_rules! cut {
@@ -244,24 +268,7 @@ fn halve(body: MultipartReply) -> Result<(MultipartReply, MultipartReply), Multi
             }
         };
     }
-    cut!(
-        Flow,
-        NxFlow,
-        Table,
-        PortStats,
-        Queue,
-        Group,
-        GroupDesc,
-        Meter,
-        MeterConfig,
-        TableFeatures,
-        PortDesc,
-        TableDesc,
-        QueueDesc,
-        FlowMonitor,
-        FlowStats,
-        ControllerStatus
-    )
+    arrays!(cut)
 }
 
 /// The empty reply of the same type, for an array whose one element can't be written.
@@ -274,21 +281,27 @@ fn emptied(body: &MultipartReply) -> Option<MultipartReply> {
             }
         };
     }
-    empty!(
-        Flow,
-        Table,
-        PortStats,
-        Queue,
-        Group,
-        GroupDesc,
-        Meter,
-        MeterConfig,
-        TableFeatures,
-        PortDesc,
-        TableDesc,
-        QueueDesc,
-        FlowMonitor,
-        FlowStats,
-        ControllerStatus
-    )
+    arrays!(empty)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ofproto::flow::FlowMod;
+    use ofproto::stats::FlowStats;
+
+    #[test]
+    fn every_array_can_be_halved_and_emptied() {
+        let flow = || FlowDesc::added(FlowMod::default(), FlowStats::default());
+        let flows = || vec![flow(), flow()];
+        for reply in [MultipartReply::Flow(flows()), MultipartReply::NxFlow(flows())] {
+            // A dump whose last entry can't be said ends with an empty reply; it would never end without.
+            let empty = emptied(&reply).expect("an empty reply of the same type");
+            assert_eq!(std::mem::discriminant(&empty), std::mem::discriminant(&reply));
+            assert_eq!(emptied(&empty), None);
+            let (first, second) = halve(reply).expect("two halves");
+            assert_eq!(first, second);
+            assert!(halve(first).is_err(), "one entry can't be cut");
+        }
+    }
 }
