@@ -20,7 +20,7 @@ use datapath::port::af_packet::{AfPacket, AfPacketOptions};
 use datapath::port::tap::{Tap, TapOptions};
 use datapath::port::{LinkState, Port};
 use datapath::worker::{Engine, TxQueues, Worker, WorkerConfig, Workers};
-use net::{Capture, Net, PATIENCE, Result, forward, ip, ip_output, send_raw, tagged, within};
+use net::{Capture, Net, PATIENCE, Result, forward, ip, ip_output, passes, send_raw, tagged, within};
 use ofproto::ids::{MacAddr, PortNo, QueueId};
 
 fn af_packet(name: &str, ring: bool) -> Result<AfPacket> {
@@ -158,13 +158,6 @@ fn an_interface_may_go_down_and_come_back_and_be_replaced() -> Result {
         let Some(net) = Net::two_veths()? else { return Ok(()) };
         let (a, b) = (af_packet("s1", ring)?, af_packet("s2", ring)?);
         let (_workers, events) = forward([&a, &b])?;
-        let probe = tagged(&[(0x8100, 5)], 0x88b5, 46);
-        let passes = |from: &str, interface, to: &str, other: &str| -> Result {
-            let mut capture = Capture::start(to, other)?;
-            send_raw(from, interface, vec![probe.clone()])?;
-            assert_eq!(capture.frames(1)?.first(), Some(&probe));
-            Ok(())
-        };
         passes(&net.h1, "h1", &net.h2, "h2")?;
         ip(&format!("-n {} link set s1 down", net.sw))?;
         events.wait_for(1, LinkState::Down)?;
@@ -179,7 +172,7 @@ fn an_interface_may_go_down_and_come_back_and_be_replaced() -> Result {
         ip(&format!("-n {} link del s1", net.sw))?;
         events.wait_for(1, LinkState::Gone)?;
         // The other port lives on, and sending to the lost one is a counted drop.
-        send_raw(&net.h2, "h2", vec![probe.clone()])?;
+        send_raw(&net.h2, "h2", vec![tagged(&[(0x8100, 5)], 0x88b5, 46)])?;
         let start = Instant::now();
         while a.counters().tx_dropped == 0 && start.elapsed() < PATIENCE {
             thread::sleep(Duration::from_millis(10));

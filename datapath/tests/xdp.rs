@@ -16,7 +16,7 @@ use datapath::port::af_packet::{AfPacket, AfPacketOptions};
 use datapath::port::af_xdp::{AfXdp, AfXdpOptions};
 use datapath::port::{FramePool, LinkState, Port, PortError};
 use datapath::worker::{Engine, TxQueues, Worker, WorkerConfig, Workers};
-use net::{Capture, Net, PATIENCE, Result, ip, send_raw, tagged, within};
+use net::{Capture, Net, PATIENCE, Result, ip, passes, send_raw, tagged, within};
 use ofproto::ids::{PortNo, QueueId};
 
 /// Two veths to the switch whose MTU leaves XDP its room; `None` (and a printed reason) where they or
@@ -175,13 +175,6 @@ fn an_interface_may_go_down_and_come_back_and_be_replaced() -> Result {
     let Some(net) = two_veths(1)? else { return Ok(()) };
     let (a, b) = (af_xdp("s1")?, af_xdp("s2")?);
     let (_workers, events) = net::forward([&a, &b])?;
-    let probe = tagged(&[(0x8100, 5)], 0x88b5, 46);
-    let passes = |from: &str, interface, to: &str, other: &str| -> Result {
-        let mut capture = Capture::start(to, other)?;
-        send_raw(from, interface, vec![probe.clone()])?;
-        assert_eq!(capture.frames(1)?.first(), Some(&probe));
-        Ok(())
-    };
     passes(&net.h1, "h1", &net.h2, "h2")?;
     ip(&format!("-n {} link set s1 down", net.sw))?;
     events.wait_for(1, LinkState::Down)?;
@@ -198,7 +191,7 @@ fn an_interface_may_go_down_and_come_back_and_be_replaced() -> Result {
     passes(&net.h1, "h1", &net.h2, "h2")?;
     ip(&format!("-n {} link del s1", net.sw))?;
     events.wait_for(1, LinkState::Gone)?;
-    send_raw(&net.h2, "h2", vec![probe.clone()])?;
+    send_raw(&net.h2, "h2", vec![tagged(&[(0x8100, 5)], 0x88b5, 46)])?;
     while a.counters().tx_dropped == 1 && start.elapsed() < PATIENCE * 2 {
         thread::sleep(Duration::from_millis(10));
     }

@@ -99,7 +99,7 @@ impl<T: Zeroed> Array<T> {
     pub(crate) fn discard(&self, i: u32, n: usize) {
         let places = self.from(i);
         let places = &places[..n.min(places.len())];
-        let page = 4096;
+        let page = rustix::param::page_size();
         let first = places.as_ptr().addr().next_multiple_of(page);
         let end = (places.as_ptr().addr() + size_of_val(places)) / page * page;
         if first < end {
@@ -108,7 +108,7 @@ impl<T: Zeroed> Array<T> {
             let r = unsafe {
                 libc::madvise(places.as_ptr().with_addr(first).cast_mut().cast(), end - first, libc::MADV_DONTNEED)
             };
-            debug_assert_eq!(r, 0, "pages of 4096 bytes");
+            debug_assert_eq!(r, 0, "whole pages of our own");
         }
     }
 }

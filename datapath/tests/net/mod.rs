@@ -244,3 +244,12 @@ impl Drop for Capture {
         let _ = self.0.wait();
     }
 }
+
+/// Sends a tagged frame from one host's interface and sees it come out of the other's as it was.
+pub fn passes(from: &str, interface: &'static str, to: &str, other: &str) -> Result {
+    let probe = tagged(&[(0x8100, 5)], 0x88b5, 46);
+    let mut capture = Capture::start(to, other)?;
+    send_raw(from, interface, vec![probe.clone()])?;
+    assert_eq!(capture.frames(1)?.first(), Some(&probe));
+    Ok(())
+}
