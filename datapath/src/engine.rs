@@ -6,6 +6,7 @@
 
 mod burst;
 pub mod counter;
+mod deal;
 mod in_band;
 mod port_drops;
 mod published;

@@ -302,6 +302,12 @@ pub trait Sink {
     fn left(&mut self, frame: Frame) {
         drop(frame);
     }
+    /// Frames that nothing was left to do with.
+    fn left_all(&mut self, frames: &mut Vec<Frame>) {
+        for frame in frames.drain(..) {
+            self.left(frame);
+        }
+    }
     /// A sample action chose the packet.
     fn sampled(&mut self, _collector_set_id: u32) {}
 }

@@ -1,8 +1,9 @@
 //! A burst's way through the cache, in stages: all keys, all probes, then packet after packet.
 //!
-//! Frames leave in the order in which they came: what a hit sends waits until the packets before it are done,
-//! and what is counted is written before anything is sent.
+//! Frames leave a port and queue in the order in which they came: what a hit sends waits until the packets before it
+//! are done, and what is counted is written before anything is sent.
 
+use super::deal::Deal;
 use crate::cache::{
     COMPACT, Cache, FAST, Fate, Found, GONE, LEAVE, LONGEST, PACKED, Packing, Recorded, Recorder, Validity,
 };
@@ -17,6 +18,8 @@ use ofproto::ids::PortNo;
 
 /// Packets that are worked on together; no more than bits of [`FastPath::twins`].
 const BURST: usize = 32;
+/// Ways out of which each has its frames moved at once.
+const MOST_WAYS: usize = 4;
 
 /// One thread's cache and the memory of its bursts.
 #[derive(Debug)]
@@ -35,6 +38,8 @@ pub(crate) struct FastPath {
     decided: usize,
     /// Frames whose fate was carried out.
     settled: usize,
+    /// Frames that go one way.
+    aside: Vec<Frame>,
     /// Packets that went through compiled segments.
     #[cfg(test)]
     pub(crate) compiled: u64,
@@ -115,6 +120,7 @@ impl FastPath {
             fates: [LEAVE; BURST],
             decided: 0,
             settled: 0,
+            aside: Vec::with_capacity(BURST),
             #[cfg(test)]
             compiled: 0,
         }
@@ -195,10 +201,26 @@ impl FastPath {
             sink.transmit_all(port, queue, frames);
             return;
         }
-        for (i, (frame, fate)) in frames.drain(..n).zip(fates).enumerate() {
-            if i >= self.settled {
+        // Those that go one way at once, as long as there are few ways.
+        let mut rest = alike(fates, |f| f != GONE) & u32::MAX.checked_shl(self.settled as u32).unwrap_or(0);
+        let mut deal = Deal::new(frames, n);
+        for _ in 0..MOST_WAYS {
+            let Some(fate) = fates.get(rest.trailing_zeros() as usize).copied() else { break };
+            let same = alike(fates, |f| f == fate) & rest;
+            rest &= !same;
+            deal.move_to(same, &mut self.aside);
+            if fate == LEAVE {
+                sink.left_all(&mut self.aside);
+            } else {
+                let (port, queue) = way_out(fate);
+                sink.transmit_all(port, queue, &mut self.aside);
+            }
+        }
+        while let Some(fate) = fates.get(rest.trailing_zeros() as usize) {
+            if let Some(frame) = deal.take(rest.trailing_zeros() as usize) {
                 carry_out(*fate, frame, sink);
             }
+            rest &= rest - 1;
         }
     }
 
@@ -474,6 +496,12 @@ impl FastPath {
 
 /// Bit of a packet's kind: it is longer than [`LONGEST`].
 const TOO_LONG: u32 = 1 << 25;
+
+/// For which of at most 32 this holds, one bit each.
+#[inline]
+fn alike(fates: &[Fate], is: impl Fn(Fate) -> bool) -> u32 {
+    fates.iter().take(BURST).enumerate().fold(0, |set, (i, f)| set | u32::from(is(*f)) << i)
+}
 
 #[inline]
 fn carry_out<S: Sink>(fate: Fate, frame: Frame, sink: &mut S) {

@@ -52,6 +52,11 @@ impl Sink for TxSink<'_> {
         self.tx.pool().put(frame);
     }
 
+    #[inline]
+    fn left_all(&mut self, frames: &mut Vec<Frame>) {
+        self.tx.pool().put_all(frames);
+    }
+
     fn sampled(&mut self, _collector_set_id: u32) {
         self.shared.count_sample();
     }
