@@ -15,6 +15,9 @@
 //! something beyond the key (a header that a pop uncovered, a learnt address, a random draw, the
 //! frame's length), and not those that wish something of control.
 //!
+//! What it doesn't know is mostly a chain of [legs](leg), whose lookups a burst's packets do together; the interpreter
+//! walks the rest.
+//!
 //! An entry is valid if the ports, groups, meters and settings are the ones it was made with, each
 //! flow entry it hit is still there, and none came since that matches what its tables were asked. Which came and
 //! went is known roughly (`table::changes`), in doubt against the entry; what tables behind an edit were asked isn't in
@@ -29,18 +32,21 @@
 mod entry;
 mod judge;
 mod key;
+mod leg;
 mod micro;
 mod record;
 mod replay;
 mod segment;
 mod store;
 
-pub(crate) use entry::{Found, PACKED, Packing};
+pub(crate) use entry::{Found, Ids, MOST_SEGMENTS, PACKED, Packing};
 pub(crate) use key::{COMPACT, LONGEST, extract, is_received, project};
 pub use key::{FAST, kind};
+pub(crate) use leg::{Leg, Next, Stand};
+pub(crate) use micro::Runner;
 pub(crate) use record::Recorder;
 pub use record::{CachedHit, PuntStep, Step};
 pub(crate) use replay::replay;
-pub(crate) use segment::{Fate, GONE, LEAVE, way_out};
+pub(crate) use segment::{Fate, GONE, LEAVE, Traits, way_out};
 pub(crate) use store::Recorded;
 pub use store::{Cache, CacheStats, Validity};

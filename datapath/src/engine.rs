@@ -8,6 +8,7 @@ mod burst;
 pub mod counter;
 mod deal;
 mod in_band;
+mod misses;
 mod port_drops;
 mod published;
 mod shared;

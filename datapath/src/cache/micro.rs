@@ -31,7 +31,7 @@ const VLAN_PCP: u8 = 11;
 const MOST_TAGS: u32 = 4;
 
 /// Follows a packet's shape through its edits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Runner {
     tags: u32,
     l4: u8,
@@ -51,6 +51,22 @@ impl Runner {
     /// Of a packet of this kind, if it is a fast one.
     pub(crate) fn new(kind: u32) -> Option<Self> {
         (kind & FAST != 0).then_some(Self { tags: kind & 1, l4: (kind >> 8) as u8 })
+    }
+
+    /// The shape in a byte.
+    pub(super) const fn number(self) -> u8 {
+        const { assert!(MOST_TAGS < 16) };
+        self.l4 << 4 | self.tags as u8
+    }
+
+    /// The shape with this [number](Self::number).
+    pub(super) const fn from_number(n: u8) -> Self {
+        Self { tags: (n & 15) as u32, l4: n >> 4 }
+    }
+
+    /// VLAN tags.
+    pub(super) const fn tags(self) -> u32 {
+        self.tags
     }
 
     /// Compiles one edit and follows it.

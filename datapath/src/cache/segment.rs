@@ -97,12 +97,12 @@ pub(crate) struct Traits {
 
 impl Traits {
     /// Of no segment at all, for a packet of this shape.
-    const fn none(start: Option<Runner>) -> Self {
+    pub(crate) const fn none(start: Option<Runner>) -> Self {
         Self { plain: start.is_some(), decrements: false, covered: false, ends: false }
     }
 
     /// Of this and what follows.
-    const fn then(self, next: Self) -> Self {
+    pub(crate) const fn then(self, next: Self) -> Self {
         Self {
             plain: self.plain && next.plain && !self.ends,
             decrements: self.decrements || next.decrements,
@@ -195,6 +195,12 @@ impl Segments {
             all = all.then(traits);
         }
         (ids[0] != 0).then_some((ids, all))
+    }
+
+    /// The segment of these steps on packets of a shape, and what it is like.
+    pub(super) fn leg(&mut self, start: Runner, steps: &[Step]) -> (u32, Traits) {
+        let (id, _, traits) = self.intern(Part { start: Some(start), steps }, 0);
+        (id, traits)
     }
 
     /// Segments that hang on each other: the first one's number, and what they are like together. A walk has few steps,

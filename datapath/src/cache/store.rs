@@ -3,10 +3,13 @@
 use super::entry::{Found, Ids, PACKED, Packing, Places, SEGMENTS, unpack};
 use super::judge::{Judge, Verdict};
 use super::key::{COMPACT, is_received};
+use super::leg::{self, Leg, Legs, Next, Stand};
 use super::micro::Runner;
 use super::record::{CachedHit, MOST_STEPS, Step};
-use super::segment::{Segments, Since};
+use super::segment::{Segments, Since, Traits};
 use crate::key::{FlowKey, word};
+use crate::pipeline::{Hit, View};
+use ofproto::field::FieldId;
 use ofproto::ids::{PortNo, TableId};
 use smallvec::SmallVec;
 
@@ -117,6 +120,9 @@ pub struct Cache {
     last_change: Box<[u64; 256]>,
     used: Vec<TableId>,
     pub(crate) segments: Segments,
+    legs: Legs,
+    /// The words of the key beyond `touched` that entries look at, and what they are when a walk begins.
+    at_first: Vec<(usize, u64)>,
     /// Whether it pays, as far as the current windows tell.
     judge: Judge,
     /// How it fares.
@@ -153,6 +159,8 @@ impl Cache {
             last_change: Box::new([0; 256]),
             used: Vec::new(),
             segments: Segments::new(seed),
+            legs: Legs::new(seed),
+            at_first: Vec::new(),
             judge: Judge::new(lines),
             stats: CacheStats::default(),
         }
@@ -174,6 +182,7 @@ impl Cache {
         if other {
             self.epoch = now.epoch();
             self.floor = self.generation;
+            self.legs.clear();
             self.set_mask(&mask());
         }
     }
@@ -198,6 +207,7 @@ impl Cache {
                 self.packed.forget();
                 self.wide.forget();
                 self.segments.clear();
+                self.legs.clear();
                 self.era = self.era.wrapping_add(1);
                 self.base = self.version.wrapping_sub(1);
                 self.generation = 1;
@@ -236,6 +246,10 @@ impl Cache {
         self.mask = mask;
         let touched = mask.0.into_iter().enumerate().filter(|(w, m)| *m != 0 && is_received(*w));
         self.touched = touched.collect();
+        let rest = mask.0.into_iter().enumerate().filter(|(w, m)| *m != 0 && !is_received(*w));
+        let mut first = FlowKey::default();
+        first.set(FieldId::ActsetOutput, u128::from(PortNo::UNSET.0));
+        self.at_first = rest.map(|(w, _)| (w, first.0[w])).collect();
         self.compact = self
             .touched
             .iter()
@@ -285,6 +299,7 @@ impl Cache {
         self.floor = self.generation;
         self.era = self.era.wrapping_add(1);
         self.segments.clear();
+        self.legs.clear();
         self.judge.reset();
     }
 
@@ -428,14 +443,80 @@ impl Cache {
         }
         let Some((ids, traits)) = self.segments.chain(Runner::new(walk.kind), walk.steps) else { return };
         for s in walk.steps {
-            if let Step::Lookup(table, _) = s
-                && !self.used.contains(table)
-            {
-                self.used.push(*table);
-                self.has_changed(*table, now);
+            if let Step::Lookup(table, _) = s {
+                self.uses(*table, now);
             }
         }
         let found = Found::new(self.generation, ids, traits, walk.opaque);
+        self.places_mut::<N>().put(at, found, key);
+        self.stats.inserts += 1;
+    }
+
+    /// A walk comes through this table.
+    fn uses(&mut self, table: TableId, now: &impl Validity) {
+        if !self.used.contains(&table) {
+            self.used.push(table);
+            self.has_changed(table, now);
+        }
+    }
+
+    /// Sees to it that `n` more segments can be made. May forget everything; no segment may have anything uncounted.
+    #[inline]
+    pub(crate) fn make_room(&mut self, n: usize) {
+        if self.segments.len() + n > self.most_segments {
+            self.clear();
+        }
+    }
+
+    /// What tables are asked about a received packet, by its key in the cache, written over whatever `whole` was before.
+    #[inline]
+    pub(crate) fn whole_key<const N: usize>(&self, key: &[u64], whole: &mut FlowKey) {
+        match *key {
+            [a, b] if N == PACKED => whole.0[..COMPACT].copy_from_slice(&unpack([a, b])),
+            _ if N == COMPACT => whole.0[..COMPACT].copy_from_slice(key),
+            _ => self.touched.iter().zip(key).for_each(|((w, _), k)| whole.0[*w] = *k),
+        }
+        let port = whole.0[word::IN_PORT] & 0xffff_ffff;
+        whole.0[word::IN_PORT] = port << 32 | port;
+        self.at_first.iter().for_each(|(w, k)| whole.0[*w] = *k);
+    }
+
+    /// Asks for the line of a leg.
+    #[inline]
+    pub(crate) fn prefetch_leg(&self, from: &Stand, hit: Option<&Hit<'_>>) {
+        self.legs.prefetch(from, hit.map(|h| &h.handle));
+    }
+
+    /// What an entry, or that there is none, does to packets that stand so.
+    #[inline]
+    pub(crate) fn leg<'v, V: View<'v> + Validity>(&mut self, view: V, from: &Stand, hit: Option<&Hit<'v>>) -> Leg {
+        match self.legs.find(from, hit.map(|h| &h.handle)) {
+            Some(leg) => *leg,
+            None => self.new_leg(view, *from, hit),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn new_leg<'v, V: View<'v> + Validity>(&mut self, view: V, from: Stand, hit: Option<&Hit<'v>>) -> Leg {
+        let mut draft = leg::draft(view, from, hit, &self.mask);
+        if !matches!(draft.leg.next(), Next::Unknown) {
+            let (segment, traits) = self.segments.leg(from.shape, &draft.steps);
+            draft.leg.set_segment(segment, traits);
+            self.uses(from.table, &view);
+        }
+        self.legs.put(draft.leg);
+        draft.leg
+    }
+
+    /// A walk of legs as if it had been found here.
+    #[inline]
+    pub(crate) fn walked(&self, ids: Ids, traits: Traits) -> Found {
+        Found::new(self.generation, ids, traits, false)
+    }
+
+    /// Remembers a walk of legs at a place that [`room`](Self::room) gave.
+    pub(crate) fn remember<const N: usize>(&mut self, at: usize, key: &[u64], found: Found) {
         self.places_mut::<N>().put(at, found, key);
         self.stats.inserts += 1;
     }

@@ -4,8 +4,10 @@
 //! are done, and what is counted is written before anything is sent.
 
 use super::deal::Deal;
+use super::misses::Walks;
 use crate::cache::{
-    COMPACT, Cache, FAST, Fate, Found, GONE, LEAVE, LONGEST, PACKED, Packing, Recorded, Recorder, Validity,
+    COMPACT, Cache, FAST, Fate, Found, GONE, LEAVE, LONGEST, MOST_SEGMENTS, PACKED, Packing, Recorded, Recorder,
+    Validity,
 };
 use crate::cache::{extract, kind, project, replay, way_out};
 use crate::classifier::prefetch;
@@ -17,7 +19,7 @@ use ofproto::field::FieldId;
 use ofproto::ids::PortNo;
 
 /// Packets that are worked on together; no more than bits of [`FastPath::twins`].
-const BURST: usize = 32;
+pub(super) const BURST: usize = 32;
 /// Ways out of which each has its frames moved at once.
 const MOST_WAYS: usize = 4;
 
@@ -27,10 +29,14 @@ pub(crate) struct FastPath {
     pub(crate) cache: Cache,
     /// The packet being worked on.
     packet: Packet,
-    keys: Keys,
-    kinds: [u32; BURST],
+    pub(super) keys: Keys,
+    pub(super) kinds: [u32; BURST],
     places: [usize; BURST],
-    found: [Found; BURST],
+    pub(super) found: [Found; BURST],
+    /// The walks of packets that the cache doesn't know.
+    pub(super) walks: Walks,
+    /// Whether the burst is looked up in the cache.
+    probing: bool,
     /// Bit by bit whether a packet has the key of the one before it.
     twins: u32,
     /// What is to become of the frames that were decided on, and how many those are.
@@ -47,7 +53,7 @@ pub(crate) struct FastPath {
 
 /// The keys of a burst: packed or, where that can't be, compact; or else so many words each.
 #[derive(Debug)]
-struct Keys {
+pub(super) struct Keys {
     packed: [[u64; PACKED]; BURST],
     /// Bit by bit the packets that have a compact key though others have packed ones.
     loose: u32,
@@ -59,7 +65,7 @@ struct Keys {
 impl Keys {
     /// The key of a packet; `N` is its length, or 0 for keys of lengths that change.
     #[inline]
-    fn get<const N: usize>(&self, i: usize) -> &[u64] {
+    pub(super) fn get<const N: usize>(&self, i: usize) -> &[u64] {
         match N {
             PACKED => &self.packed[i],
             COMPACT => &self.compact[i],
@@ -68,7 +74,7 @@ impl Keys {
     }
 
     #[inline]
-    const fn is_loose(&self, i: usize) -> bool {
+    pub(super) const fn is_loose(&self, i: usize) -> bool {
         self.loose >> i & 1 != 0
     }
 }
@@ -116,6 +122,8 @@ impl FastPath {
             kinds: [0; BURST],
             places: [0; BURST],
             found: [Found::NOT; BURST],
+            walks: Walks::new(),
+            probing: true,
             twins: 0,
             fates: [LEAVE; BURST],
             decided: 0,
@@ -163,12 +171,14 @@ impl FastPath {
         }
         while !frames.is_empty() {
             let n = frames.len().min(BURST);
-            if !caching || !self.cache.pays(n) {
+            if !caching {
                 for frame in frames.drain(..n) {
                     self.interpret(around, frame, Start::Received);
                 }
                 continue;
             }
+            self.probing = self.cache.pays(n);
+            self.cache.make_room(n * MOST_SEGMENTS);
             (self.decided, self.settled) = (0, 0);
             self.twins = 0;
             if let Some(packing) = self.cache.packing(around.in_port) {
@@ -255,8 +265,10 @@ impl FastPath {
             if comparable && key == last {
                 self.twins |= 1 << i;
             } else {
-                place = self.cache.place::<PACKED>(&key);
-                self.cache.prefetch::<PACKED>(place);
+                if self.probing {
+                    place = self.cache.place::<PACKED>(&key);
+                    self.cache.prefetch::<PACKED>(place);
+                }
                 (last, comparable) = (key, true);
             }
             self.places[i] = place;
@@ -287,9 +299,11 @@ impl FastPath {
         for (k, m) in key.iter_mut().zip(mask) {
             *k &= m;
         }
-        let place = self.cache.place::<COMPACT>(&key);
-        self.cache.prefetch::<COMPACT>(place);
-        self.places[i] = place;
+        if self.probing {
+            let place = self.cache.place::<COMPACT>(&key);
+            self.cache.prefetch::<COMPACT>(place);
+            self.places[i] = place;
+        }
         self.keys.compact[i] = key;
     }
 
@@ -302,8 +316,10 @@ impl FastPath {
             self.kinds[i] = kind;
             let from = self.keys.wide.len();
             self.keys.wide.extend(self.cache.touched().iter().map(|(w, m)| project(&self.packet.key, kind, *w) & m));
-            self.places[i] = self.cache.place::<0>(&self.keys.wide[from..]);
-            self.cache.prefetch::<0>(self.places[i]);
+            if self.probing {
+                self.places[i] = self.cache.place::<0>(&self.keys.wide[from..]);
+                self.cache.prefetch::<0>(self.places[i]);
+            }
         }
     }
 
@@ -318,7 +334,7 @@ impl FastPath {
 
     /// What the cache knows of packet `i`.
     #[inline(always)]
-    fn find<const N: usize>(&mut self, i: usize, now: &impl Validity) -> Found {
+    pub(super) fn find<const N: usize>(&mut self, i: usize, now: &impl Validity) -> Found {
         if N == PACKED && self.keys.is_loose(i) {
             return self.find_loose(i, now);
         }
@@ -332,7 +348,7 @@ impl FastPath {
     }
 
     /// Where the walk of packet `i`, which the cache doesn't know, should be remembered.
-    fn room<const N: usize>(&mut self, i: usize, now: &impl Validity) -> Option<usize> {
+    pub(super) fn room<const N: usize>(&mut self, i: usize, now: &impl Validity) -> Option<usize> {
         if N == PACKED && self.keys.is_loose(i) {
             return self.cache.room::<COMPACT>(self.places[i], self.keys.get::<COMPACT>(i), now);
         }
@@ -347,6 +363,14 @@ impl FastPath {
         self.cache.insert::<N>(at, self.keys.get::<N>(i), walk, now);
     }
 
+    /// Remembers the walk of packet `i` that was found by legs.
+    pub(super) fn remember<const N: usize>(&mut self, i: usize, at: usize) {
+        if N == PACKED && self.keys.is_loose(i) {
+            return self.cache.remember::<COMPACT>(at, self.keys.get::<COMPACT>(i), self.found[i]);
+        }
+        self.cache.remember::<N>(at, self.keys.get::<N>(i), self.found[i]);
+    }
+
     fn chunk<'v, const N: usize, V: View<'v> + Validity, S: Sink>(
         &mut self,
         around: &mut Around<'_, 'v, V, S>,
@@ -354,14 +378,25 @@ impl FastPath {
     ) {
         let view = around.view;
         let era = self.cache.era;
+        let mut missed = 0u32;
         for i in 0..frames.len() {
             if self.twins >> i & 1 != 0 {
                 self.found[i] = self.found[i - 1];
                 continue;
             }
-            self.found[i] = self.find::<N>(i, &view);
+            self.found[i] = if self.probing { self.find::<N>(i, &view) } else { Found::NOT };
+            missed |= u32::from(!self.found[i].is_some()) << i;
             for id in self.found[i].ids().into_iter().take_while(|id| *id != 0) {
                 self.cache.segments.prefetch(id);
+            }
+        }
+        let mut fresh = 0;
+        if missed != 0 {
+            fresh = self.resolve::<N, V>(view, around.in_port, missed, self.probing);
+            for i in 1..frames.len() {
+                if self.twins >> i & 1 != 0 {
+                    self.found[i] = self.found[i - 1];
+                }
             }
         }
         if self.twins.count_ones() as usize + 2 < frames.len() {
@@ -378,27 +413,31 @@ impl FastPath {
             let mut found = self.found[i];
             if self.cache.era != era {
                 // Everything was forgotten, and the keys may be under another mask.
-                self.cache.missed();
+                if self.probing && fresh >> i & 1 == 0 {
+                    self.cache.missed();
+                }
                 self.walk::<N, V, S>(around, frames, i, None);
                 i += 1;
                 continue;
             }
-            if !found.is_some() && walked {
+            if !found.is_some() && walked && self.probing {
                 // An earlier packet of this burst may have been the first of its flow.
                 found = self.find::<N>(i, &view);
             }
             if found.is_some() {
                 let n = self.hit(around, frames, i, found);
-                hits += n;
+                hits += n - (fresh >> i & 1) as usize;
                 i += n;
             } else {
                 walked = true;
-                let at = self.room::<N>(i, &view);
+                let at = if self.probing { self.room::<N>(i, &view) } else { None };
                 self.walk::<N, V, S>(around, frames, i, at);
                 i += 1;
             }
         }
-        self.cache.served(hits as u32);
+        if self.probing {
+            self.cache.served(hits as u32);
+        }
     }
 
     /// Packet `i` and those behind it that have its key, as far as they can be worked on together: how many.
@@ -495,7 +534,7 @@ impl FastPath {
 }
 
 /// Bit of a packet's kind: it is longer than [`LONGEST`].
-const TOO_LONG: u32 = 1 << 25;
+pub(super) const TOO_LONG: u32 = 1 << 25;
 
 /// For which of at most 32 this holds, one bit each.
 #[inline]

@@ -1,0 +1,200 @@
+//! Packets that the cache doesn't know, through the tables together.
+//!
+//! What lies before one table is looked up in one go, so that its packets wait for memory together. Nothing is done to
+//! packets here: what is found is a walk of the kind that the cache remembers, for [`FastPath`] to carry out in the
+//! packets' order. Packets of other shapes, and those that meet what no [leg](Leg) is made of, are left for the
+//! interpreter.
+
+use super::burst::{BURST, FastPath, TOO_LONG};
+use crate::cache::{COMPACT, FAST, Ids, Leg, Next, PACKED, Runner, Stand, Traits, Validity};
+use crate::key::FlowKey;
+use crate::pipeline::{Hit, View};
+use ofproto::ids::{PortNo, TableId};
+use ofproto::port::PortConfig;
+
+/// Chunks in a row of which hardly a packet could be helped, after which the next ones aren't tried.
+const PATIENCE: u32 = 8;
+/// How many of those.
+const PAUSE: u32 = 64;
+
+/// Where the walks of a burst's packets stand.
+#[derive(Debug)]
+pub(super) struct Walks {
+    keys: [FlowKey; BURST],
+    stands: [Stand; BURST],
+    ids: [Ids; BURST],
+    lens: [usize; BURST],
+    traits: [Traits; BURST],
+    /// Chunks of which hardly a packet could be helped; those that aren't tried.
+    futile: u32,
+    pause: u32,
+}
+
+impl Walks {
+    pub(super) fn new() -> Self {
+        let shape = Runner::default();
+        Self {
+            keys: [FlowKey::default(); BURST],
+            stands: [Stand { table: TableId(0), shape, set: PortNo::UNSET }; BURST],
+            ids: [Ids::default(); BURST],
+            lens: [0; BURST],
+            traits: [Traits::none(Some(shape)); BURST],
+            futile: 0,
+            pause: 0,
+        }
+    }
+
+    /// Whether to try, and what came of the last time.
+    fn is_worth_it(&mut self) -> bool {
+        if self.futile < PATIENCE {
+            return true;
+        }
+        self.pause += 1;
+        if self.pause > PAUSE {
+            (self.pause, self.futile) = (0, PATIENCE - 1);
+        }
+        false
+    }
+}
+
+/// The places of the bits set.
+fn bits(mut set: u32) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        (set != 0).then(|| {
+            let i = set.trailing_zeros() as usize;
+            set &= set - 1;
+            i
+        })
+    })
+}
+
+impl FastPath {
+    /// Finds the walks of the packets in `missed`, a bit each, as far as they are walks of legs; the others keep what
+    /// they have. Which ones were found. They are remembered if the cache is in use.
+    #[inline(never)]
+    pub(super) fn resolve<'v, const N: usize, V: View<'v> + Validity>(
+        &mut self,
+        view: V,
+        in_port: PortNo,
+        missed: u32,
+        remember: bool,
+    ) -> u32 {
+        if !self.walks.is_worth_it()
+            || view.settings().first_egress.is_some()
+            || view.port(in_port).is_some_and(|p| p.config.intersects(PortConfig::PORT_DOWN | PortConfig::NO_RECV))
+        {
+            return 0;
+        }
+        let mut open = 0u32;
+        for i in bits(missed) {
+            let kind = self.kinds[i];
+            if kind & (FAST | TOO_LONG) != FAST {
+                continue;
+            }
+            let Some(shape) = Runner::new(kind) else { continue };
+            open |= 1 << i;
+            let w = &mut self.walks;
+            w.stands[i] = Stand { table: TableId(0), shape, set: PortNo::UNSET };
+            (w.ids[i], w.lens[i]) = (Ids::default(), 0);
+            w.traits[i] = Traits::none(Some(shape));
+            if N == PACKED && self.keys.is_loose(i) {
+                self.cache.whole_key::<COMPACT>(self.keys.get::<COMPACT>(i), &mut w.keys[i]);
+            } else {
+                self.cache.whole_key::<N>(self.keys.get::<N>(i), &mut w.keys[i]);
+            }
+        }
+        let done = self.step_by_step(view, in_port, open);
+        let w = &mut self.walks;
+        w.futile = if done.count_ones() * 4 < missed.count_ones() { w.futile + 1 } else { 0 };
+        let mut fresh = done;
+        for i in bits(done) {
+            if remember {
+                let before = self.find::<N>(i, &view);
+                if before.is_some() {
+                    // The first of its flow came just before.
+                    self.found[i] = before;
+                    fresh &= !(1 << i);
+                    continue;
+                }
+            }
+            self.found[i] = self.cache.walked(self.walks.ids[i], self.walks.traits[i]);
+            if remember && let Some(at) = self.room::<N>(i, &view) {
+                self.remember::<N>(i, at);
+            }
+        }
+        fresh
+    }
+
+    /// Lookup after lookup, those before the lowest table first: a goto only leads upwards. Which packets came to an
+    /// end.
+    fn step_by_step<'v, V: View<'v> + Validity>(&mut self, view: V, in_port: PortNo, mut open: u32) -> u32 {
+        let mut done = 0;
+        let mut hits: [Option<Hit<'v>>; BURST] = [None; BURST];
+        while open != 0 {
+            let w = &mut self.walks;
+            let table = bits(open).map(|i| w.stands[i].table).min().unwrap_or(TableId(0));
+            let mut here = [0usize; BURST];
+            let mut n = 0;
+            for i in bits(open).filter(|i| w.stands[*i].table == table) {
+                here[n] = i;
+                n += 1;
+            }
+            let here = &here[..n];
+            if n < 3 {
+                for (hit, i) in hits.iter_mut().zip(here) {
+                    *hit = view.lookup(table, &w.keys[*i]);
+                }
+            } else {
+                let mut keys = [&w.keys[0]; BURST];
+                keys.iter_mut().zip(here).for_each(|(k, i)| *k = &w.keys[*i]);
+                view.lookup_burst(table, &keys[..n], &mut hits[..n]);
+                for (hit, i) in hits.iter().zip(here) {
+                    self.cache.prefetch_leg(&w.stands[*i], hit.as_ref());
+                }
+            }
+            for (hit, i) in hits.iter().zip(here) {
+                let i = *i;
+                let leg = self.cache.leg(view, &self.walks.stands[i], hit.as_ref());
+                match self.take(i, &leg, in_port) {
+                    Flow::On => {}
+                    Flow::Done => {
+                        open &= !(1 << i);
+                        done |= 1 << i;
+                    }
+                    Flow::Lost => open &= !(1 << i),
+                }
+            }
+        }
+        done
+    }
+
+    /// Packet `i` takes a leg.
+    #[inline]
+    fn take(&mut self, i: usize, leg: &Leg, in_port: PortNo) -> Flow {
+        let w = &mut self.walks;
+        let flow = match leg.next() {
+            Next::Out(port) if port != in_port => Flow::Done,
+            Next::Drop => Flow::Done,
+            Next::On(stand) => {
+                w.stands[i] = stand;
+                leg.change(&mut w.keys[i]);
+                Flow::On
+            }
+            Next::Out(_) | Next::Unknown => return Flow::Lost,
+        };
+        // More than an entry names hang on each other: that is left to the interpreter.
+        let Some(place) = w.ids[i].get_mut(w.lens[i]) else { return Flow::Lost };
+        *place = leg.segment;
+        w.lens[i] += 1;
+        w.traits[i] = w.traits[i].then(leg.traits());
+        self.cache.segments.prefetch(leg.segment);
+        flow
+    }
+}
+
+/// How a walk goes on.
+enum Flow {
+    On,
+    Done,
+    Lost,
+}
