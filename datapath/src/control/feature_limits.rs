@@ -13,14 +13,14 @@ use ofproto::matching::{MatchField, OxmId};
 use ofproto::table::{FeatureId, TableFeatureProp as P, TableFeatures};
 
 impl Control {
-    /// Refuses what a controller has taken from the table's abilities.
+    /// Refuses what a controller has taken from the abilities of `table`, one that `m` is for.
     ///
     /// # Errors
     /// The code that a table without the ability would answer with.
-    pub(super) fn check_features(&self, m: &FlowMod) -> Result<(), OfError> {
-        let Some(set) = &self.tables[usize::from(m.table.0)].configuration.features else { return Ok(()) };
+    pub(super) fn check_features(&self, table: TableId, m: &FlowMod) -> Result<(), OfError> {
+        let Some(set) = &self.tables[usize::from(table.0)].configuration.features else { return Ok(()) };
         let miss = m.priority == 0 && m.matching.fields.is_empty();
-        let limits = Limits { set, table: m.table, miss };
+        let limits = Limits { set, table, miss };
         limits.matching(m)?;
         m.instructions.iter().try_for_each(|i| limits.instruction(i))
     }

@@ -121,7 +121,8 @@ impl Control {
         }
         let n = self.n_tables();
         if m.table == TableId::ALL {
-            if !deletes {
+            let modifies = matches!(m.command, FlowModCommand::Modify | FlowModCommand::ModifyStrict);
+            if !deletes && !(modifies && version == Version::V10) {
                 return Err(OfError::new(
                     ErrorKind::FlowModFailedBadTableId,
                     "table_id",
@@ -173,7 +174,7 @@ impl Control {
 
     fn add(&mut self, version: Version, m: &FlowMod, now: Time) -> Result<FlowModOutcome, OfError> {
         let compiled = compile(&m.matching, version)?;
-        self.check_features(m)?;
+        self.check_features(m.table, m)?;
         let (value, mask) = (compiled.value, compiled.mask);
         let exact10 = compiled.exact10;
         let priority = if exact10 { u16::MAX } else { m.priority };
@@ -231,11 +232,13 @@ impl Control {
 
     fn modify_flows(&mut self, version: Version, m: &FlowMod, now: Time) -> Result<FlowModOutcome, OfError> {
         let compiled = compile(&m.matching, version)?;
+        // Where nothing matches, it is an add, and the table for the switch to choose (1.0).
+        let home = if m.table == TableId::ALL { TableId(0) } else { m.table };
         // Refused even if no entry matches.
-        self.check_features(m)?;
+        self.check_features(home, m)?;
         let asked = self.share_shape(&compiled);
         let first =
-            self.behaviour(version, m.table, &m.matching, Arc::as_ptr(&asked) as usize, m.priority, &m.instructions)?;
+            self.behaviour(version, home, &m.matching, Arc::as_ptr(&asked) as usize, m.priority, &m.instructions)?;
         let strict = m.command == FlowModCommand::ModifyStrict;
         let mut found = self.select(version, m, &compiled, strict);
         found.retain(|(t, i)| {
@@ -243,15 +246,22 @@ impl Control {
         });
         // 1.0, and 1.1 without a cookie filter: as an add.
         if found.is_empty() && (version == Version::V10 || (version == Version::V11 && m.cookie_mask == 0)) {
-            return self.add(version, m, now);
+            if home == m.table {
+                return self.add(version, m, now);
+            }
+            return self.add(version, &FlowMod { table: home, ..m.clone() }, now);
         }
         let reset = version >= Version::V12 && m.flags.contains(FlowModFlags::RESET_COUNTS);
         let mut outcome = FlowModOutcome::default();
         for (table, index) in found {
+            if table != home {
+                self.check_features(table, m)?;
+            }
             let Some(old) = self.body(table, index) else { continue };
             let (priority, shape) = (old.priority, Arc::clone(&old.shape));
             let value = old.value();
-            let behaviour = if Arc::ptr_eq(&shape, &asked) && priority == m.priority && value == compiled.value {
+            let named = Arc::ptr_eq(&shape, &asked) && priority == m.priority && value == compiled.value;
+            let behaviour = if named && table == home {
                 // The very entry that the request names: checked already.
                 Arc::clone(&first)
             } else {

@@ -75,7 +75,10 @@ fn flow_mod_with(
         let reason = format!("bits {:#x} are not defined", unknown.bits());
         return Err(fault(ErrorKind::FlowModFailedBadFlags, "flags", reason));
     }
-    if m.table == TableId::ALL && !deletes {
+    // 1.0 names no table, and Nicira's extension to it may say so: a modify is then for all tables, an add for
+    // one that the switch chooses (which it has done before this).
+    let anywhere = version == Version::V10 && m.command != FlowModCommand::Add;
+    if m.table == TableId::ALL && !deletes && !anywhere {
         return Err(fault(ErrorKind::FlowModFailedBadTableId, "table_id", "OFPTT_ALL is for deletes"));
     }
     let known = matching(&m.matching)?;
@@ -377,6 +380,13 @@ mod tests {
         assert_eq!(m(|m| m.command = FlowModCommand::Unknown(9)), Err(ErrorKind::FlowModFailedBadCommand));
         assert_eq!(m(|m| m.flags = FlowModFlags::from_bits_retain(0x20)), Err(ErrorKind::FlowModFailedBadFlags));
         assert_eq!(m(|m| m.table = TableId::ALL), Err(ErrorKind::FlowModFailedBadTableId));
+        for command in [FlowModCommand::Modify, FlowModCommand::ModifyStrict] {
+            let all = Message::FlowMod(FlowMod { table: TableId::ALL, command, ..FlowMod::default() });
+            assert_eq!(check(all.clone(), Version::V10), Ok(()), "1.0 names no table");
+            for version in [Version::V11, Version::V12, Version::V13, Version::V14, Version::V15] {
+                assert_eq!(check(all.clone(), version), Err(ErrorKind::FlowModFailedBadTableId), "{version}");
+            }
+        }
         assert_eq!(
             m(|m| {
                 m.command = FlowModCommand::Delete;

@@ -241,8 +241,8 @@ impl Session {
                     fm.table = TableId(0);
                 }
             }
-        } else if matches!(fm.command, FlowModCommand::Delete | FlowModCommand::DeleteStrict) {
-            // One table as far as 1.0 can see: what it deletes is gone from all.
+        } else if fm.command != FlowModCommand::Add {
+            // One table as far as 1.0 can see: what it modifies or deletes changes or goes wherever it is.
             fm.table = TableId::ALL;
         }
     }

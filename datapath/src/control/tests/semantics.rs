@@ -195,6 +195,52 @@ fn modify_sets_instructions_only_and_its_miss_adds_before_1_2() {
 }
 
 #[test]
+fn a_modify_of_1_0_that_names_no_table_is_for_all_of_them() {
+    let mut c = control(100);
+    let in_table = |t, m: FlowMod| FlowMod { table: TableId(t), ..m };
+    for t in [0, 2, 3] {
+        c.flow_mod(V13, &in_table(t, FlowMod { cookie: Cookie(t.into()), ..flow(1) }), secs(1)).unwrap();
+    }
+    c.flow_mod(V13, &in_table(2, flow(2)), secs(1)).unwrap();
+    let state = |c: &mut Control| {
+        let flows = stats(c, secs(9)).into_iter();
+        let mut flows: Vec<_> = flows.map(|f| (f.table.0, f.matching, f.cookie.0, f.instructions)).collect();
+        flows.sort_by_key(|f| (f.0, f.1.fields[0].value));
+        flows
+    };
+    let entry = |t: u8, port: u32, cookie: u64, to: u32| (t, flow(port).matching, cookie, out(to));
+    let modify = |command, port, to| FlowMod {
+        command,
+        table: TableId::ALL,
+        cookie: Cookie(9),
+        instructions: out(to),
+        ..flow(port)
+    };
+    let strict = modify(C::ModifyStrict, 1, 7);
+    for version in [V11, V12, V13, V14, V15] {
+        for command in [C::Add, C::Modify, C::ModifyStrict] {
+            let refused = c.flow_mod(version, &FlowMod { command, ..strict.clone() }, secs(2)).unwrap_err();
+            assert_eq!(refused.kind, E::FlowModFailedBadTableId, "{version} {command:?}");
+        }
+    }
+    assert_eq!(c.flow_mod(V10, &strict, secs(2)).unwrap().modified, 3);
+    let expected = [entry(0, 1, 9, 7), entry(2, 1, 9, 7), entry(2, 2, 0, 1), entry(3, 1, 9, 7)];
+    assert_eq!(state(&mut c), expected);
+    let every = FlowMod { matching: Match::any(), ..modify(C::Modify, 0, 5) };
+    assert_eq!(c.flow_mod(V10, &every, secs(3)).unwrap().modified, 4);
+    let expected = [entry(0, 1, 9, 5), entry(2, 1, 9, 5), entry(2, 2, 9, 5), entry(3, 1, 9, 5)];
+    assert_eq!(state(&mut c), expected);
+    // What one entry can't have, none gets.
+    let group = FlowMod { instructions: apply(vec![Action::Group(GroupId(77))]), ..every };
+    c.flow_mod(V10, &group, secs(4)).unwrap_err();
+    assert_eq!(state(&mut c), expected);
+    // What matches nothing is an add, to the first table.
+    assert_eq!(c.flow_mod(V10, &modify(C::ModifyStrict, 3, 6), secs(5)).unwrap().added, 1);
+    let expected = [entry(0, 1, 9, 5), entry(0, 3, 9, 6), entry(2, 1, 9, 5), entry(2, 2, 9, 5), entry(3, 1, 9, 5)];
+    assert_eq!(state(&mut c), expected);
+}
+
+#[test]
 fn an_exact_match_of_1_0_beats_every_priority() {
     let mut c = control(100);
     let mut w = c.attach_worker().unwrap();

@@ -201,14 +201,33 @@ fn packet_outs_are_judged_before_they_are_sent() {
 }
 
 #[test]
-fn nicira_s_table_ids_of_1_0() {
+fn tables_of_1_0_s_flow_mods() {
+    use FlowModCommand as C;
+    let commands = [C::Add, C::Modify, C::ModifyStrict, C::Delete, C::DeleteStrict];
     let mut b = Bench::up(Version::V10);
-    b.ask(1, &Message::Nicira(NxMessage::FlowModTableId(true)));
-    for (given, meant) in [(5, 5), (255, 0)] {
-        let fm = FlowMod { table: TableId(given), ..FlowMod::default() };
-        assert_eq!(b.ask(2, &Message::FlowMod(fm)), []);
+    let meant = |b: &mut Bench, command, table: u8, nicira: bool| {
+        let fm = FlowMod { table: TableId(table), command, ..FlowMod::default() };
+        let m = if nicira { Message::Nicira(NxMessage::FlowMod(fm)) } else { Message::FlowMod(fm) };
+        assert_eq!(b.ask(2, &m), []);
         let Some(Did::Flow(did)) = b.host.did.last() else { panic!("{:?}", b.host.did) };
-        assert_eq!((did.table, did.command), (TableId(meant), FlowModCommand::Add));
+        assert_eq!(did.command, command);
+        did.table
+    };
+    // No word of tables: the first one gets it, whatever is there is changed wherever it is.
+    for nicira in [false, true] {
+        for command in commands {
+            let expected = if command == C::Add { TableId(0) } else { TableId::ALL };
+            assert_eq!(meant(&mut b, command, 0, nicira), expected, "{command:?}");
+        }
+    }
+    // Nicira's table ids; 255 names none.
+    b.ask(1, &Message::Nicira(NxMessage::FlowModTableId(true)));
+    for nicira in [false, true] {
+        for command in commands {
+            assert_eq!(meant(&mut b, command, 5, nicira), TableId(5), "{command:?}");
+            let expected = if command == C::Add { TableId(0) } else { TableId::ALL };
+            assert_eq!(meant(&mut b, command, 255, nicira), expected, "{command:?}");
+        }
     }
 }
 
