@@ -19,6 +19,7 @@ pub use select::flow_hash;
 use crate::clock::Time;
 use crate::engine::counter::Counter;
 use crate::group_shards::Shards;
+use crate::key::FlowKey;
 use crate::program::Op;
 use ofproto::group::{GroupCapabilities, GroupDesc, GroupFeatures, GroupStats, GroupType};
 use ofproto::ids::{BucketId, GroupId, MeterId, PortNo};
@@ -82,6 +83,10 @@ pub struct Group {
     named: Box<[GroupId]>,
     /// Meters that its buckets name.
     pub meters: Box<[MeterId]>,
+    /// How a bucket is chosen, in a select group.
+    method: select::Method,
+    /// The bits of a key that its own list of fields makes decide.
+    bits: Option<Box<FlowKey>>,
     /// Whether all weights are alike, which makes choosing cheaper.
     even: bool,
     /// Packets and bytes.
@@ -98,6 +103,16 @@ impl Group {
     pub const fn id(&self) -> GroupId {
         self.desc.group
     }
+
+    /// What the choice of a bucket reads, if the group has a list of fields for it; else what [`flow_hash`] reads.
+    pub fn hashed_bits(&self) -> Option<&FlowKey> {
+        self.bits.as_deref()
+    }
+
+    /// Whether it chooses by what makes a flow.
+    fn hashes_flows(&self) -> bool {
+        self.ty() == GroupType::Select && self.bits.is_none()
+    }
 }
 
 /// Every group. Cloning it makes a snapshot; only the single writer derives new ones.
@@ -107,6 +122,12 @@ pub struct GroupTable {
     /// How many groups' buckets name each group.
     named_by: Shards<u32>,
     per_type: [u32; 4],
+    /// How many select groups choose by what makes a flow.
+    by_flow: u32,
+    /// How many choose by fields of their own.
+    by_fields: u32,
+    /// All bits that those fields have had since there was no such group.
+    fields_bits: FlowKey,
     max_groups: u32,
     writers: usize,
     seed: u64,
@@ -116,7 +137,17 @@ impl GroupTable {
     /// An empty table for counters of `writers` writers. `seed` makes the choice of select buckets
     /// differ between switches, which keeps a row of them from polarising.
     pub fn new(max_groups: u32, writers: usize, seed: u64) -> Self {
-        Self { groups: Shards::default(), named_by: Shards::default(), per_type: [0; 4], max_groups, writers, seed }
+        Self {
+            groups: Shards::default(),
+            named_by: Shards::default(),
+            per_type: [0; 4],
+            by_flow: 0,
+            by_fields: 0,
+            fields_bits: FlowKey::default(),
+            max_groups,
+            writers,
+            seed,
+        }
     }
 
     /// A group.
@@ -135,9 +166,14 @@ impl GroupTable {
         self.groups.is_empty()
     }
 
-    /// Whether there is a select group.
-    pub const fn has_select(&self) -> bool {
-        self.per_type[1] > 0
+    /// Whether there is a select group that chooses by what makes a flow.
+    pub const fn has_select_by_flow(&self) -> bool {
+        self.by_flow > 0
+    }
+
+    /// At least the bits by which select groups with fields of their own choose.
+    pub const fn fields_bits(&self) -> &FlowKey {
+        &self.fields_bits
     }
 
     /// Every group, by id.
@@ -202,12 +238,12 @@ impl GroupTable {
         group.buckets.iter().position(|b| self.bucket_live(b, ports))
     }
 
-    /// The bucket of a select group for the flow whose hash is `hash` (see [`flow_hash`]).
-    pub fn select(&self, group: &Group, hash: u64, ports: &impl Liveness) -> Option<usize> {
+    /// The bucket of a select group for the packet with this key.
+    pub fn select(&self, group: &Group, key: &FlowKey, ports: &impl Liveness) -> Option<usize> {
         let usable = |b: &GroupBucket| {
             if b.is_watched() { self.bucket_live(b, ports) } else { b.out_port.is_none_or(|p| ports.port_live(p)) }
         };
-        select::choose(group, hash ^ self.seed, usable)
+        select::choose(group, group.method.hash(key, self.seed), usable)
     }
 }
 

@@ -115,6 +115,11 @@ impl FieldInfo {
     pub const fn all_ones(&self) -> u128 {
         if self.bits >= 128 { u128::MAX } else { (1u128 << self.bits) - 1 }
     }
+
+    /// All bits of the bytes that the value takes, those included that no value has.
+    pub const fn all_ones_of_bytes(&self) -> u128 {
+        if self.bytes() >= 16 { u128::MAX } else { (1u128 << (8 * self.bytes())) - 1 }
+    }
 }
 
 macro_rules! fields {

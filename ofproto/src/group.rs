@@ -2,6 +2,7 @@
 
 use crate::action::Action;
 use crate::ids::{BucketId, ExperimenterId, GroupId, PortNo};
+use crate::matching::Match;
 use bitflags::bitflags;
 use bytes::Bytes;
 
@@ -80,6 +81,64 @@ pub enum OtherProp {
     Unknown(UnknownProp),
 }
 
+/// A property of a group (1.5).
+///
+/// OpenFlow 1.5.1 §7.3.4.3.2.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum GroupProp {
+    /// `NTRT_SELECTION_METHOD`: how a select group chooses its bucket.
+    Selection(SelectionMethod),
+    /// Another.
+    Other(OtherProp),
+}
+
+/// Netronome's `ntr_group_prop_selection_method`: by what a select group chooses.
+///
+/// `netronome-ext.h` of Open vSwitch; ovs-ofctl(8), "Group Syntax".
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SelectionMethod {
+    /// Whose the property is: [`ExperimenterId::NETRONOME`], or the number it had before.
+    pub experimenter: ExperimenterId,
+    /// Which method.
+    pub method: MethodName,
+    /// What the method makes of it is its own business: the hash's basis.
+    pub param: u64,
+    /// The fields that are hashed. A value is a mask: the bits of the field that count. On the wire it has whole bytes,
+    /// so that all of a 13-bit field is 0xffff.
+    pub fields: Match,
+}
+
+impl SelectionMethod {
+    /// This method, without fields.
+    pub const fn new(method: MethodName) -> Self {
+        Self { experimenter: ExperimenterId::NETRONOME, method, param: 0, fields: Match::any() }
+    }
+}
+
+/// `selection_method`: text that ends at the first NUL, which there has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MethodName(pub [u8; 16]);
+
+impl MethodName {
+    /// A hash of the fields given; without fields, of what makes a flow.
+    pub const HASH: Self = Self(*b"hash\0\0\0\0\0\0\0\0\0\0\0\0");
+    /// A hash as the datapath makes it.
+    pub const DP_HASH: Self = Self(*b"dp_hash\0\0\0\0\0\0\0\0\0");
+
+    /// The bytes up to the NUL; `None` if there isn't one.
+    pub fn text(&self) -> Option<&[u8]> {
+        let end = self.0.iter().position(|b| *b == 0)?;
+        self.0.get(..end)
+    }
+
+    /// The name of this text; `None` if it is longer than 15 bytes or holds a NUL.
+    pub fn new(text: &str) -> Option<Self> {
+        let mut name = [0; 16];
+        name.get_mut(..15)?.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+        (!text.contains('\0')).then_some(Self(name))
+    }
+}
+
 /// `OFPG_BUCKET_FIRST`, `LAST` and `ALL` are the reserved ids of `command_bucket_id`.
 impl BucketId {
     /// `OFPG_BUCKET_MAX`
@@ -134,7 +193,7 @@ pub struct GroupMod {
     /// The buckets.
     pub buckets: Vec<Bucket>,
     /// Group properties (1.5).
-    pub properties: Vec<OtherProp>,
+    pub properties: Vec<GroupProp>,
 }
 
 /// `ofp_group_desc`, an entry of the group-desc multipart reply.
@@ -149,7 +208,7 @@ pub struct GroupDesc {
     /// Its buckets.
     pub buckets: Vec<Bucket>,
     /// Group properties (1.5).
-    pub properties: Vec<OtherProp>,
+    pub properties: Vec<GroupProp>,
 }
 
 /// `ofp_group_stats`, an entry of the group statistics reply.

@@ -184,6 +184,10 @@ impl ExperimenterId {
     pub const ONF: Self = Self(0x4f4e_4600);
     /// Nicira (Open vSwitch).
     pub const NICIRA: Self = Self(0x0000_2320);
+    /// Netronome: how a select group chooses.
+    pub const NETRONOME: Self = Self(0x0000_154d);
+    /// The number that Open vSwitch had for it at first.
+    pub const NETRONOME_COMPAT: Self = Self(0x0000_1540);
     /// Network Service Header fields.
     pub const NSH: Self = Self(0x005a_d650);
 }

@@ -68,6 +68,41 @@ def test_groups(net, version):
     assert 'group:1' not in ofctl(version, 'dump-flows')
 
 
+def test_select_groups_choose_by_the_fields_they_name(net):
+    hosts, _, ofctl = net
+    version = 'OpenFlow15'
+    ofctl(version, 'add-flow', 'priority=10,arp,actions=FLOOD')
+    buckets = ''.join(',bucket=bucket_id:%d,actions=output:2' % n for n in range(4))
+    send = ("import socket\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\ns.bind(('',7))\n"
+            "for p in range(5000,5064): s.sendto(b'x',('10.0.0.2',p))")
+    hosts[0].run(['ip', 'neigh', 'replace', '10.0.0.2', 'lladdr', '02:00:00:00:00:02', 'dev', 'eth0'])
+
+    def shares(method):
+        group = 'group_id=1,type=select,' + method
+        ofctl(version, 'add-group', group + buckets)
+        printed = ofctl(version, 'dump-groups')
+        assert ' ' + group + ',bucket=bucket_id:0,' in printed, printed
+        ofctl(version, 'add-flow', 'priority=20,udp,tp_src=7,in_port=1,actions=group:1')
+        hosts[0].run(['python3', '-c', send])
+
+        def counts():
+            stats = ofctl(version, 'dump-group-stats', 'group_id=1')
+            counts = [int(n) for n in re.findall(r'bucket\d+:packet_count=(\d+)', stats)]
+            return counts if sum(counts) == 64 else None
+        found = wait_for('64 packets in the group', counts)
+        ofctl(version, 'del-groups', 'group_id=1')
+        return sorted(found)
+
+    assert shares('selection_method=hash,fields(ip_src,udp_src)') == [0, 0, 0, 64]
+    assert shares('selection_method=hash,selection_method_param=5,fields=udp_dst')[0] > 0
+    # Of the destinations' ports all bits but two are alike.
+    assert shares('selection_method=hash,fields=udp_dst=49152') == [0, 0, 0, 64]
+    assert shares('selection_method=dp_hash,selection_method_param=1')[0] > 0
+    refused = ofctl(version, 'add-group', 'group_id=2,type=select,selection_method=other' + buckets,
+                    check=False, whole=True)
+    assert refused.returncode != 0 and 'OFPBPC_BAD_VALUE' in refused.stderr, refused.stderr
+
+
 @pytest.mark.parametrize('version', ['OpenFlow13', 'OpenFlow14', 'OpenFlow15'])
 def test_meters(net, version):
     hosts, _, ofctl = net

@@ -92,11 +92,9 @@ pub(crate) struct Around<'a, 'v, V, S> {
 /// are any.
 pub(super) fn cache_mask<'v>(view: impl View<'v>) -> FlowKey {
     let mut mask = view.union_mask();
-    if view.groups().has_select() {
-        let select = select_bits();
-        for (m, s) in mask.0.iter_mut().zip(select.0) {
-            *m |= s;
-        }
+    let by_flow = view.groups().has_select_by_flow().then(select_bits);
+    for bits in by_flow.iter().chain([view.groups().fields_bits()]) {
+        mask.0.iter_mut().zip(bits.0).for_each(|(m, b)| *m |= b);
     }
     if view.settings().drop_fragments {
         mask.set(FieldId::IpFrag, mask.get(FieldId::IpFrag) | 1);

@@ -7,7 +7,7 @@ use crate::pipeline::{DropReason, MAX_STEPS};
 use ofproto::Version;
 use ofproto::action::Action;
 use ofproto::field::FieldId as F;
-use ofproto::group::{Bucket, GroupMod, GroupModCommand, GroupType};
+use ofproto::group::{Bucket, GroupMod, GroupModCommand, GroupProp, GroupType, MethodName, SelectionMethod};
 use ofproto::ids::{BucketId, GroupId, MeterId, QueueId, TableId};
 use ofproto::instruction::Instruction as I;
 use ofproto::matching::{Match, MatchField, OxmId};
@@ -186,7 +186,7 @@ fn change(r: &mut Rng, a: &mut TestSwitch, b: &mut TestSwitch) {
                 group: GroupId(id),
                 command_bucket: BucketId::ALL,
                 buckets,
-                properties: vec![],
+                properties: choice(r, ty),
             };
             assert_eq!(a.group(&m), b.group(&m));
         }
@@ -197,6 +197,21 @@ fn change(r: &mut Rng, a: &mut TestSwitch, b: &mut TestSwitch) {
             b.port_mut(n).config = config;
         }
     }
+}
+
+/// Perhaps fields by which a select group chooses.
+fn choice(r: &mut Rng, ty: GroupType) -> Vec<GroupProp> {
+    if ty != GroupType::Select || r.below(3) == 0 {
+        return Vec::new();
+    }
+    let all =
+        [F::TcpDst, F::UdpDst, F::Ipv4Src, F::Ipv4Dst, F::VlanVid, F::IpDscp, F::NwTtl, F::Metadata, F::MplsLabel];
+    let mut fields: Vec<F> = (0..1 + r.below(3)).map(|_| r.pick(&all)).collect();
+    fields.sort();
+    fields.dedup();
+    let masks = fields.into_iter().map(|f| MatchField::exact(f, r.pick(&[u128::MAX, 1, 2]) & f.info().all_ones()));
+    let fields = Match::new(masks.collect());
+    vec![GroupProp::Selection(SelectionMethod { fields, ..SelectionMethod::new(MethodName::HASH) })]
 }
 
 fn a_frame(r: &mut Rng) -> Vec<u8> {

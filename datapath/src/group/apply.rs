@@ -1,9 +1,11 @@
 //! Group-mods.
 
+use super::select::Method;
 use super::{Group, GroupBucket, GroupTable, MAX_BUCKETS, MAX_CHAIN, type_index};
 use crate::clock::Time;
 use crate::engine::counter::Counter;
 use crate::group_shards::Shards;
+use crate::key::FlowKey;
 use crate::program::{Context, Op, compile_bucket};
 use hashbrown::HashMap;
 use ofproto::group::{Bucket, GroupDesc, GroupMod, GroupModCommand, GroupType};
@@ -165,6 +167,8 @@ impl GroupTable {
         children.extend_from_slice(&named);
         tidy(&mut children);
         tidy(&mut meters);
+        let method = Method::of(desc.ty, &desc.properties)?;
+        let bits = method.bits().map(Box::new);
         let mut weights = buckets.iter().map(|b| b.weight).filter(|w| *w != 0);
         let first = weights.next();
         let even = weights.all(|w| Some(w) == first);
@@ -175,6 +179,8 @@ impl GroupTable {
             children: children.into(),
             named: named.into(),
             meters: meters.into(),
+            method,
+            bits,
             even,
             counter,
         })
@@ -203,10 +209,12 @@ impl GroupTable {
     fn put(&mut self, group: Group) -> Result<(), OfError> {
         let id = group.id();
         let (ty, named) = (group.ty(), group.named.clone());
+        self.count_choice(&group, true);
         let old = self.groups.insert(id.0, Arc::new(group));
         self.check_chains(id)?;
         if let Some(old) = &old {
             self.unname(&old.named);
+            self.count_choice(old, false);
             if let Some(t) = type_index(old.ty()) {
                 self.per_type[t] -= 1;
             }
@@ -219,6 +227,22 @@ impl GroupTable {
             self.per_type[t] += 1;
         }
         Ok(())
+    }
+
+    /// Counts a group that comes or goes among those that choose. The bits of fields stay until the last group
+    /// with fields is gone: too many only cost some hits of the cache.
+    fn count_choice(&mut self, group: &Group, comes: bool) {
+        let count = match group.hashed_bits() {
+            Some(_) => &mut self.by_fields,
+            None if group.hashes_flows() => &mut self.by_flow,
+            None => return,
+        };
+        *count = if comes { *count + 1 } else { count.saturating_sub(1) };
+        if let Some(bits) = group.hashed_bits().filter(|_| comes) {
+            self.fields_bits.0.iter_mut().zip(bits.0).for_each(|(all, b)| *all |= b);
+        } else if self.by_fields == 0 {
+            self.fields_bits = FlowKey::default();
+        }
     }
 
     fn unname(&mut self, named: &[GroupId]) {
@@ -287,6 +311,7 @@ impl GroupTable {
             next.groups = Shards::default();
             next.named_by = Shards::default();
             next.per_type = [0; 4];
+            (next.by_flow, next.by_fields, next.fields_bits) = (0, 0, FlowKey::default());
             return Ok((next, change));
         }
         check_id(m.group)?;
@@ -302,6 +327,7 @@ impl GroupTable {
         }
         if let Some(old) = next.groups.remove(m.group.0) {
             next.unname(&old.named);
+            next.count_choice(&old, false);
             if let Some(t) = type_index(old.ty()) {
                 next.per_type[t] -= 1;
             }

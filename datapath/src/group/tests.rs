@@ -6,7 +6,8 @@ use crate::meter::MeterTable;
 use crate::program::{Context, Place};
 use ofproto::action::Action;
 use ofproto::field::FieldId;
-use ofproto::group::{Bucket, GroupMod, GroupModCommand};
+use ofproto::group::{Bucket, GroupMod, GroupModCommand, GroupProp, MethodName, SelectionMethod};
+use ofproto::matching::{Match, MatchField};
 use ofproto::{ErrorKind as E, OfError, Version};
 
 struct Up(Vec<u32>);
@@ -183,7 +184,7 @@ fn select_shares_follow_the_weights_within_one_percent() {
         let mut n = vec![0u64; weights.len()];
         let flows = 1_000_000;
         for i in 0..flows {
-            n[t.select(g, flow_hash(&flow(i)), &up).unwrap()] += 1;
+            n[t.select(g, &flow(i), &up).unwrap()] += 1;
         }
         let sum: u64 = weights.iter().map(|w| u64::from(*w)).sum();
         for (got, w) in n.iter().zip(&weights) {
@@ -199,12 +200,12 @@ fn select_moves_only_the_flows_of_a_dead_bucket() {
     let g = t.get(GroupId(1)).unwrap();
     let (all, without3) = (Up(vec![1, 2, 3, 4]), Up(vec![1, 2, 4]));
     for i in 0..20_000 {
-        let h = flow_hash(&flow(i));
-        let (a, b) = (t.select(g, h, &all).unwrap(), t.select(g, h, &without3).unwrap());
+        let key = flow(i);
+        let (a, b) = (t.select(g, &key, &all).unwrap(), t.select(g, &key, &without3).unwrap());
         assert!(a == b || a == 2);
         assert_ne!(b, 2);
     }
-    assert_eq!(t.select(g, 1, &Up(vec![])), None);
+    assert_eq!(t.select(g, &flow(1), &Up(vec![])), None);
 }
 
 #[test]
@@ -221,24 +222,132 @@ fn a_bucket_that_comes_or_goes_moves_its_own_flows_alone() {
     // The whole group given again, with one bucket more, is the same to flows.
     let again = change(&t, GroupModCommand::Modify, BucketId::ALL.0, buckets(4).collect());
     let up = Up((1..9).collect());
-    let taken = |t: &GroupTable, hash| {
+    let taken = |t: &GroupTable, key: &FlowKey| {
         let g = t.get(GroupId(1)).unwrap();
-        g.buckets[t.select(g, hash, &up).unwrap()].id.0
+        g.buckets[t.select(g, key, &up).unwrap()].id.0
     };
     let flows = 200_000;
     let (mut to_new, mut from_old) = (0, 0);
     for i in 0..flows {
-        let hash = flow_hash(&flow(i));
-        let (before, with_more, with_less) = (taken(&t, hash), taken(&more, hash), taken(&less, hash));
+        let key = flow(i);
+        let (before, with_more, with_less) = (taken(&t, &key), taken(&more, &key), taken(&less, &key));
         assert!(with_more == before || with_more == 3);
         assert!(with_less == before || before == 1);
-        assert_eq!(taken(&again, hash), with_more);
+        assert_eq!(taken(&again, &key), with_more);
         to_new += u64::from(with_more == 3);
         from_old += u64::from(before == 1);
     }
     // The shares that the weights give: 4 of 10, 1 of 6.
     assert!(to_new.abs_diff(flows * 4 / 10) < flows / 100, "{to_new}");
     assert!(from_old.abs_diff(flows / 6) < flows / 100, "{from_old}");
+}
+
+fn choosing(method: MethodName, param: u64, fields: &[(FieldId, u128)]) -> GroupMod {
+    let fields = Match::new(fields.iter().map(|(id, mask)| MatchField::exact(*id, *mask)).collect());
+    let selection = SelectionMethod { param, fields, ..SelectionMethod::new(method) };
+    GroupMod {
+        properties: vec![GroupProp::Selection(selection)],
+        ..group_mod(Add, Select, 1, (1..=8).map(|p| weighted(p, 1)).collect())
+    }
+}
+
+/// How many of the packets take another bucket than the packet before.
+fn moves(m: &GroupMod, packets: impl Iterator<Item = FlowKey>) -> usize {
+    let t = with(std::slice::from_ref(m));
+    let g = t.get(m.group).unwrap();
+    let up = Up((1..9).collect());
+    let chosen: Vec<_> = packets.map(|k| t.select(g, &k, &up).unwrap()).collect();
+    chosen.windows(2).filter(|w| w[0] != w[1]).count()
+}
+
+fn tcp(set: &[(FieldId, u128)]) -> FlowKey {
+    let mut k = flow(5);
+    k.set(FieldId::IpProto, 6);
+    k.set(FieldId::IpFrag, u128::from(crate::key::flag::L4_PRESENT));
+    set.iter().for_each(|(id, value)| k.set(*id, *value));
+    k
+}
+
+#[test]
+fn only_the_fields_of_a_hash_move_the_choice() {
+    use FieldId as F;
+    let by = |fields: &[(F, u128)]| choosing(MethodName::HASH, 0, fields);
+    let run = |m: &GroupMod, id: F, shift: u32| moves(m, (0..64).map(|i| tcp(&[(id, i << shift)])));
+    let source = by(&[(F::Ipv4Src, u128::MAX), (F::TcpDst, 0xff)]);
+    assert!(run(&source, F::Ipv4Src, 0) > 32);
+    assert!(run(&source, F::TcpDst, 0) > 32);
+    assert_eq!(run(&source, F::TcpDst, 8), 0, "bits outside the mask");
+    for other in [F::Ipv4Dst, F::TcpSrc, F::EthSrc, F::Metadata, F::NwTtl, F::Reg3] {
+        assert_eq!(run(&source, other, 0), 0, "{other:?}");
+    }
+    // What else is hashed by default counts only if it is listed, and what isn't does if it is.
+    assert!(run(&by(&[(F::Metadata, u128::MAX)]), F::Metadata, 40) > 32);
+    // Fields that the packet doesn't have don't count, though they share a place in the key.
+    assert_eq!(run(&by(&[(F::UdpDst, 0xffff), (F::ArpTpa, u128::MAX)]), F::TcpDst, 0), 0);
+    assert_eq!(run(&by(&[(F::UdpDst, 0xffff), (F::ArpTpa, u128::MAX)]), F::Ipv4Dst, 0), 0);
+}
+
+#[test]
+fn bits_that_decide_are_all_that_decides() {
+    use FieldId as F;
+    let fields = [(F::TcpDst, 0xf0), (F::VlanPcp, 0xff), (F::Ipv6NdTarget, u128::MAX), (F::Ipv4Src, 0xff00_ff00)];
+    let m = choosing(MethodName::HASH, 3, &fields);
+    let t = with(std::slice::from_ref(&m));
+    let g = t.get(GroupId(1)).unwrap();
+    let bits = *g.hashed_bits().unwrap();
+    let up = Up((1..9).collect());
+    let mut x = 1u64;
+    for i in 0..2000u32 {
+        let mut k = tcp(&[(F::VlanTci, u128::from(i) << 12), (F::EthType, [0x800, 0x86dd, 0x806][i as usize % 3])]);
+        k.set(F::IpProto, [6, 17, 58][i as usize / 3 % 3]);
+        let mut other = k;
+        for w in 0..crate::key::WORDS {
+            x = select::mix(x);
+            other.0[w] ^= x & !bits.0[w];
+        }
+        assert_eq!(t.select(g, &k, &up), t.select(g, &other, &up), "{k:?} {other:?}");
+    }
+}
+
+#[test]
+fn a_parameter_makes_switches_and_groups_choose_alike() {
+    let chosen = |seed, id, method, param| {
+        let m = GroupMod { group: GroupId(id), ..choosing(method, param, &[]) };
+        let t = apply(&GroupTable::new(10, 1, seed), &m).unwrap().0;
+        let g = t.get(GroupId(id)).unwrap();
+        let up = Up((1..9).collect());
+        (0..200).map(|i| t.select(g, &flow(i), &up).unwrap()).collect::<Vec<_>>()
+    };
+    for method in [MethodName::HASH, MethodName::DP_HASH] {
+        let one = chosen(1, 1, method, 9);
+        assert_eq!(one, chosen(2, 7, method, 9));
+        assert_ne!(one, chosen(1, 1, method, 10));
+        assert_ne!(chosen(1, 1, method, 0), chosen(2, 1, method, 0));
+        assert_ne!(chosen(1, 1, method, 0), chosen(1, 2, method, 0));
+    }
+    // The algorithm is another switch's business.
+    assert_eq!(chosen(1, 1, MethodName::DP_HASH, 9), chosen(1, 1, MethodName::DP_HASH, 1 << 32 | 9));
+}
+
+#[test]
+fn the_table_knows_the_bits_as_long_as_there_are_such_groups() {
+    use FieldId as F;
+    let m = choosing(MethodName::HASH, 0, &[(F::Metadata, 0xff)]);
+    let t = with(std::slice::from_ref(&m));
+    assert_eq!((t.has_select_by_flow(), t.fields_bits().get(F::Metadata)), (false, 0xff));
+    let plain = group_mod(Modify, Select, 1, vec![weighted(1, 1)]);
+    let t = apply(&t, &plain).unwrap().0;
+    assert_eq!((t.has_select_by_flow(), t.fields_bits().get(F::Metadata)), (true, 0));
+    let t = apply(&t, &GroupMod { command: Modify, ..m.clone() }).unwrap().0;
+    let t = apply(&t, &GroupMod { group: GroupId(2), ..m }).unwrap().0;
+    let t = apply(&t, &group_mod(Delete, All, 1, vec![])).unwrap().0;
+    assert_eq!((t.has_select_by_flow(), t.fields_bits().get(F::Metadata)), (false, 0xff));
+    for id in [2, GroupId::ALL.0] {
+        let t = apply(&t, &group_mod(Delete, All, id, vec![])).unwrap().0;
+        assert_eq!((t.has_select_by_flow(), t.fields_bits().get(F::Metadata)), (false, 0));
+    }
+    let unknown = choosing(MethodName::HASH, 0, &[(F::NshSi, 0xff)]);
+    assert_eq!(apply(&t, &GroupMod { group: GroupId(5), ..unknown }).unwrap_err().kind, E::BadMatchBadField);
 }
 
 #[test]

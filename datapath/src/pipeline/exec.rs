@@ -409,10 +409,9 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
             }
             GroupType::Select => {
                 if let Some(r) = &mut self.record {
-                    r.decided_by(&select_bits());
+                    r.decided_by(group.hashed_bits().unwrap_or(&select_bits()));
                 }
-                let hash = flow_hash(&self.packet.key);
-                let chosen = self.view.groups().select(group, hash, &Ports(self.view));
+                let chosen = self.view.groups().select(group, &self.packet.key, &Ports(self.view));
                 self.chosen(group, chosen);
             }
             GroupType::FastFailover => {

@@ -5,7 +5,8 @@ use crate::bundle::{BundleFeatures, BundleFeaturesProp, OfTime};
 use crate::field::FieldId;
 use crate::flow::{FlowMod, FlowModCommand, FlowModFlags, FlowRemoved, FlowRemovedReason};
 use crate::group::{
-    Bucket, GroupCapabilities, GroupDesc, GroupFeatures, GroupMod, GroupModCommand, GroupStats, GroupType,
+    Bucket, GroupCapabilities, GroupDesc, GroupFeatures, GroupMod, GroupModCommand, GroupProp, GroupStats, GroupType,
+    MethodName, SelectionMethod,
 };
 use crate::ids::{
     BucketId, BufferId, Cookie, ExperimenterId, GroupId, MacAddr, MeterId, MonitorId, PortNo, QueueId, TableId, Xid,
@@ -145,6 +146,16 @@ fn bucket(version: Version) -> BoxedStrategy<Bucket> {
         .boxed()
 }
 
+fn group_props(version: Version) -> BoxedStrategy<Vec<GroupProp>> {
+    let name = prop_oneof![Just(MethodName::HASH), Just(MethodName::DP_HASH), any::<[u8; 16]>().prop_map(MethodName)];
+    let experimenter = prop::sample::select(vec![ExperimenterId::NETRONOME, ExperimenterId::NETRONOME_COMPAT]);
+    let selection =
+        (experimenter, name, any::<u64>(), matching(version)).prop_map(|(experimenter, method, param, fields)| {
+            GroupProp::Selection(SelectionMethod { experimenter, method, param, fields })
+        });
+    vec(prop_oneof![other().prop_map(GroupProp::Other), selection], 0..3).boxed()
+}
+
 pub(super) fn group_mod(version: Version) -> BoxedStrategy<GroupMod> {
     use GroupModCommand::*;
     let later = version >= Version::V15;
@@ -153,7 +164,7 @@ pub(super) fn group_mod(version: Version) -> BoxedStrategy<GroupMod> {
         commands.extend([InsertBucket, RemoveBucket]);
     }
     let command = prop::sample::select(commands);
-    (command, group_type(), any::<[u32; 2]>(), vec(bucket(version), 0..4), others())
+    (command, group_type(), any::<[u32; 2]>(), vec(bucket(version), 0..4), group_props(version))
         .prop_map(move |(command, ty, ids, buckets, properties)| GroupMod {
             command,
             ty,

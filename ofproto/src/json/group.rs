@@ -1,12 +1,15 @@
 //! Groups and meters.
 
 use super::basic::list;
-use super::codec::{bitmap, names, object, tagged};
+use super::codec::{Json, Result, bad, bitmap, names, object, single, tagged, wrap};
 use crate::group::{
-    Bucket, GroupCapabilities, GroupDesc, GroupFeatures, GroupMod, GroupModCommand, GroupStats, GroupType,
+    Bucket, GroupCapabilities, GroupDesc, GroupFeatures, GroupMod, GroupModCommand, GroupProp, GroupStats, GroupType,
+    MethodName, OtherProp, SelectionMethod,
 };
 use crate::ids::{BucketId, GroupId};
 use crate::meter::{Band, BandAction, MeterConfig, MeterFeatures, MeterFlags, MeterMod, MeterModCommand, MeterStats};
+use bytes::Bytes;
+use serde_json::Value;
 
 // Groups
 
@@ -23,7 +26,48 @@ object!(Bucket {
     "ofp_actions": actions,
     "properties": other,
 } default Bucket::new(Vec::new()));
-list!(Bucket, GroupDesc, GroupStats);
+list!(Bucket, GroupProp, GroupDesc, GroupStats);
+object!(SelectionMethod {
+    "exp_id": experimenter,
+    "method": method,
+    "param": param as hex,
+    "fields": fields,
+} default SelectionMethod::new(MethodName([0; 16])));
+
+/// Text, or all sixteen bytes if they are something else.
+impl Json for MethodName {
+    fn to_json(&self) -> Value {
+        let text = self.text().and_then(|t| std::str::from_utf8(t).ok());
+        match text.filter(|t| Self::new(t) == Some(*self)) {
+            Some(text) => text.into(),
+            None => Bytes::copy_from_slice(&self.0).to_json(),
+        }
+    }
+
+    fn from_json(value: &Value) -> Result<Self> {
+        let bytes = Bytes::from_json(value).ok().and_then(|b| <[u8; 16]>::try_from(&b[..]).ok()).map(Self);
+        let expected = || bad(value, "a method's name of at most 15 bytes");
+        bytes.or_else(|| value.as_str().and_then(Self::new)).ok_or_else(expected)
+    }
+}
+
+impl Json for GroupProp {
+    fn to_json(&self) -> Value {
+        match self {
+            Self::Selection(s) => wrap("selection_method", s.to_json()),
+            Self::Other(p) => p.to_json(),
+        }
+    }
+
+    fn from_json(value: &Value) -> Result<Self> {
+        match single(value)? {
+            ("selection_method", s) => {
+                SelectionMethod::from_json(s).map(Self::Selection).map_err(|e| e.under("selection_method"))
+            }
+            _ => OtherProp::from_json(value).map(Self::Other),
+        }
+    }
+}
 object!(GroupMod {
     "command": command,
     "type": ty,

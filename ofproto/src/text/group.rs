@@ -5,9 +5,12 @@ use super::action_fmt::group_text;
 use super::flow::lines;
 use super::matching::write_hex;
 use super::scan::{Sep, Src};
+use super::selection::{self, Selecting};
 use super::value::{parse_port, port_text};
 use super::{ParseContext, Printer, Shown, TextError, TextErrorKind};
-use crate::group::{Bucket, ExperimenterProp, GroupDesc, GroupMod, GroupModCommand, GroupType, OtherProp, UnknownProp};
+use crate::group::{
+    Bucket, ExperimenterProp, GroupDesc, GroupMod, GroupModCommand, GroupProp, GroupType, OtherProp, UnknownProp,
+};
 use crate::ids::{BucketId, ExperimenterId, GroupId, PortNo};
 use crate::version::Version;
 use std::fmt;
@@ -63,6 +66,7 @@ fn group_mod(src: Src<'_>, command: GroupModCommand, ctx: &ParseContext<'_>) -> 
     let command = said.unwrap_or(command);
     let (mut group, mut ty, mut command_bucket) = (None, None, None);
     let mut properties = Vec::new();
+    let mut selecting = Selecting::default();
     let mut bucket_texts: Vec<Src<'_>> = Vec::new();
     let mut in_bucket: Option<usize> = None;
     for item in body.items() {
@@ -96,12 +100,20 @@ fn group_mod(src: Src<'_>, command: GroupModCommand, ctx: &ParseContext<'_>) -> 
                 });
             }
             "command_bucket_id" => command_bucket = Some(bucket_id(item.need("a bucket")?)?),
-            "property" => properties.push(property(item.value)?),
-            _ => return Err(item.unknown("group_id, type, command_bucket_id, property or bucket")),
+            "property" => properties.push(GroupProp::Other(property(item.value)?)),
+            _ if selecting.accept(&item)? => {}
+            _ => {
+                let known = "group_id, type, selection_method, selection_method_param, fields, command_bucket_id, \
+                             property or bucket";
+                return Err(item.unknown(known));
+            }
         }
     }
     if let Some(from) = in_bucket {
         bucket_texts.push(body.from(from));
+    }
+    if let Some(selection) = selecting.finish()? {
+        properties.insert(0, GroupProp::Selection(selection));
     }
     let delete = command == GroupModCommand::Delete;
     let group = match group {
@@ -214,6 +226,14 @@ impl fmt::Display for GroupText<'_> {
     }
 }
 
+fn write_group_property(f: &mut fmt::Formatter<'_>, p: &GroupProp) -> fmt::Result {
+    f.write_str(",")?;
+    match p {
+        GroupProp::Selection(s) => selection::write(f, s),
+        GroupProp::Other(p) => write_property(f, "=", p),
+    }
+}
+
 fn write_property(f: &mut fmt::Formatter<'_>, sep: &str, p: &OtherProp) -> fmt::Result {
     match p {
         OtherProp::Experimenter(p) => {
@@ -290,20 +310,14 @@ impl Printer<'_> {
         if !((bucket_only || m.command == GroupModCommand::Delete) && m.ty == GroupType::All) {
             self.write_type(f, m.ty)?;
         }
-        for p in &m.properties {
-            f.write_str(",")?;
-            write_property(f, "=", p)?;
-        }
+        m.properties.iter().try_for_each(|p| write_group_property(f, p))?;
         self.write_buckets(f, m.ty, &m.buckets)
     }
 
     fn write_group(&self, f: &mut fmt::Formatter<'_>, m: &GroupDesc) -> fmt::Result {
         write!(f, "group_id={}", group_text(m.group).to_ascii_lowercase())?;
         self.write_type(f, m.ty)?;
-        for p in &m.properties {
-            f.write_str(",")?;
-            write_property(f, "=", p)?;
-        }
+        m.properties.iter().try_for_each(|p| write_group_property(f, p))?;
         self.write_buckets(f, m.ty, &m.buckets)
     }
 }

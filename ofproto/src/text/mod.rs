@@ -35,6 +35,7 @@ mod names;
 mod nicira;
 mod nicira_fmt;
 mod scan;
+mod selection;
 mod value;
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! report the first fault.
 
 mod action;
+mod group;
 mod matching;
 mod request;
 

@@ -20,12 +20,16 @@ use crate::table::{TableConfig, TableMod, TableModProp};
 use crate::version::Version;
 use bytes::Bytes;
 
-fn fault(kind: ErrorKind, field: &'static str, reason: impl Into<std::borrow::Cow<'static, str>>) -> OfError {
+pub(super) fn fault(
+    kind: ErrorKind,
+    field: &'static str,
+    reason: impl Into<std::borrow::Cow<'static, str>>,
+) -> OfError {
     OfError::new(kind, field, reason)
 }
 
 /// A property that no codec knew.
-fn unknown_property(prop: &OtherProp) -> OfError {
+pub(super) fn unknown_property(prop: &OtherProp) -> OfError {
     match prop {
         OtherProp::Experimenter(p) => fault(
             ErrorKind::BadPropertyBadExperimenter,
@@ -90,6 +94,7 @@ pub(super) fn group_mod(m: &GroupMod, version: Version) -> Result<(), OfError> {
     if let GroupModCommand::Unknown(n) = m.command {
         return Err(fault(ErrorKind::GroupModFailedBadCommand, "command", format!("{n} is not defined")));
     }
+    super::group::properties(m)?;
     if m.command == GroupModCommand::Delete {
         if m.group.0 > GroupId::MAX.0 && m.group != GroupId::ALL {
             return Err(fault(ErrorKind::GroupModFailedInvalidGroup, "group_id", "reserved"));
@@ -109,9 +114,6 @@ pub(super) fn group_mod(m: &GroupMod, version: Version) -> Result<(), OfError> {
     if whole && m.ty == GroupType::Indirect && m.buckets.len() != 1 {
         let reason = format!("an indirect group has one, not {}", m.buckets.len());
         return Err(fault(ErrorKind::GroupModFailedInvalidGroup, "buckets", reason));
-    }
-    if let Some(prop) = m.properties.first() {
-        return Err(unknown_property(prop));
     }
     for (i, bucket) in m.buckets.iter().enumerate() {
         // Before 1.3 nothing was said of weights outside select groups.

@@ -1,14 +1,19 @@
 //! Groups (OpenFlow 1.3.5 §7.3.4.2, §7.3.5.9-11; 1.5.1 §7.3.4.3, §7.3.5.9-11).
 
-use super::{EncodeError, Reader, Writer, action, codes, property, require, unsupported};
+use super::{EncodeError, Reader, Writer, action, codes, oxm, property, require, unsupported};
 use crate::error::{ErrorKind, OfError};
-use crate::group::{Bucket, GroupCapabilities, GroupDesc, GroupFeatures, GroupMod, GroupStats, GroupType};
-use crate::ids::{BucketId, GroupId, PortNo};
+use crate::group::{
+    Bucket, GroupCapabilities, GroupDesc, GroupFeatures, GroupMod, GroupProp, GroupStats, GroupType, MethodName,
+    SelectionMethod,
+};
+use crate::ids::{BucketId, ExperimenterId, GroupId, PortNo};
 use crate::version::Version;
 
 const WEIGHT: u16 = 0;
 const WATCH_PORT: u16 = 1;
 const WATCH_GROUP: u16 = 2;
+/// `NTRT_SELECTION_METHOD`
+const SELECTION_METHOD: u32 = 1;
 
 /// Reads the body of `OFPT_GROUP_MOD`.
 pub(super) fn decode_group_mod(r: &mut Reader<'_>, version: Version) -> Result<GroupMod, OfError> {
@@ -25,7 +30,7 @@ pub(super) fn decode_group_mod(r: &mut Reader<'_>, version: Version) -> Result<G
     let command_bucket = BucketId(r.u32("command_bucket_id")?);
     let mut list = r.sub(usize::from(length), "bucket_array_len")?;
     let buckets = decode_buckets(&mut list, version, ty)?;
-    let properties = property::decode_others(r)?;
+    let properties = property::decode(r, ErrorKind::BadPropertyBadLen, |ty, body| decode_prop(ty, body, version))?;
     Ok(GroupMod { command, ty, group, command_bucket, buckets, properties })
 }
 
@@ -52,7 +57,39 @@ pub(super) fn encode_group_mod(w: &mut Writer, version: Version, m: &GroupMod) -
     let start = w.len();
     encode_buckets(w, version, m.ty, &m.buckets)?;
     super::set_length(w, len_at, start, "bucket array")?;
-    property::encode_others(w, &m.properties)
+    m.properties.iter().try_for_each(|p| encode_prop(w, version, p))
+}
+
+fn decode_prop(ty: u16, body: &mut Reader<'_>, version: Version) -> Result<GroupProp, OfError> {
+    let mut r = body.clone();
+    if ty == property::EXPERIMENTER
+        && let Ok(experimenter) = r.u32("experimenter").map(ExperimenterId)
+        && matches!(experimenter, ExperimenterId::NETRONOME | ExperimenterId::NETRONOME_COMPAT)
+        && r.u32("exp_type") == Ok(SELECTION_METHOD)
+    {
+        *body = r;
+        body.skip(4)?;
+        let method = MethodName(body.array("selection_method")?);
+        let param = body.u64("selection_method_param")?;
+        let mut fields = body.sub(body.remaining(), "fields")?.with_short(ErrorKind::BadMatchBadLen);
+        let fields = oxm::decode_fields(&mut fields, version)?;
+        return Ok(GroupProp::Selection(SelectionMethod { experimenter, method, param, fields }));
+    }
+    property::decode_other(ty, body).map(GroupProp::Other)
+}
+
+fn encode_prop(w: &mut Writer, version: Version, prop: &GroupProp) -> Result<(), EncodeError> {
+    match prop {
+        GroupProp::Selection(s) => property::encode(w, property::EXPERIMENTER, |w| {
+            w.u32(s.experimenter.0);
+            w.u32(SELECTION_METHOD);
+            w.zeros(4);
+            w.bytes(&s.method.0);
+            w.u64(s.param);
+            oxm::encode_fields(w, version, &s.fields)
+        }),
+        GroupProp::Other(p) => property::encode_other(w, p),
+    }
 }
 
 fn decode_buckets(r: &mut Reader<'_>, version: Version, ty: GroupType) -> Result<Vec<Bucket>, OfError> {
@@ -167,7 +204,7 @@ pub(super) fn decode_desc(r: &mut Reader<'_>, version: Version) -> Result<GroupD
     r.skip(6)?;
     let mut list = r.sub(usize::from(length), "bucket_array_len")?;
     let buckets = decode_buckets(&mut list, version, ty)?;
-    let properties = property::decode_others(&mut r)?;
+    let properties = property::decode(&mut r, ErrorKind::BadPropertyBadLen, |ty, body| decode_prop(ty, body, version))?;
     Ok(GroupDesc { ty, group, buckets, properties })
 }
 
@@ -186,7 +223,7 @@ pub(super) fn encode_desc(w: &mut Writer, version: Version, m: &GroupDesc) -> Re
         let buckets = w.len();
         encode_buckets(w, version, m.ty, &m.buckets)?;
         super::set_length(w, len_at, buckets, "bucket array")?;
-        property::encode_others(w, &m.properties)?;
+        m.properties.iter().try_for_each(|p| encode_prop(w, version, p))?;
     }
     super::set_length(w, start, start, "group description")
 }

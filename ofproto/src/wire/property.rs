@@ -7,7 +7,7 @@ use crate::ids::ExperimenterId;
 use bytes::Bytes;
 
 /// `OFP*PT_EXPERIMENTER`
-const EXPERIMENTER: u16 = 0xffff;
+pub(super) const EXPERIMENTER: u16 = 0xffff;
 /// The other experimenter slot of table features and asynchronous configuration.
 const EXPERIMENTER_TWIN: u16 = 0xfffe;
 

@@ -2,10 +2,13 @@
 
 use super::action::free_actions;
 use super::matching::{group, meter, port};
+use crate::field::{FIELDS, FieldId};
 use crate::group::{
-    Bucket, GroupCapabilities, GroupDesc, GroupFeatures, GroupMod, GroupModCommand, GroupStats, GroupType,
+    Bucket, GroupCapabilities, GroupDesc, GroupFeatures, GroupMod, GroupModCommand, GroupProp, GroupStats, GroupType,
+    MethodName, SelectionMethod,
 };
 use crate::ids::{BucketId, GroupId, MeterId, PortNo};
+use crate::matching::{Match, MatchField};
 use crate::meter::{Band, BandAction, MeterConfig, MeterFeatures, MeterFlags, MeterMod, MeterModCommand, MeterStats};
 use crate::version::Version;
 use proptest::collection::vec;
@@ -38,6 +41,36 @@ pub(super) fn group_type() -> BoxedStrategy<GroupType> {
     select(vec![GroupType::All, GroupType::Select, GroupType::Indirect, GroupType::FastFailover]).boxed()
 }
 
+/// How a select group of 1.5 chooses, if it says so.
+pub(super) fn choice(v: Version, ty: GroupType) -> BoxedStrategy<Vec<GroupProp>> {
+    if v < Version::V15 || ty != GroupType::Select {
+        return Just(vec![]).boxed();
+    }
+    // Those that Open vSwitch, who made the property, knows.
+    let fits = |id: &FieldId| *id < FieldId::Ipv6Exthdr && *id != FieldId::InPhyPort && *id != FieldId::PbbIsid;
+    let ids: Vec<_> = FIELDS.iter().map(|f| f.id).filter(fits).collect();
+    let fields = proptest::sample::subsequence(ids, 0..5)
+        .prop_flat_map(|ids| {
+            let masks = vec(prop::option::of(any::<u128>()), ids.len());
+            (Just(ids), masks)
+        })
+        .prop_map(|(ids, masks)| {
+            let mask_of = |(id, mask): (FieldId, Option<u128>)| {
+                let info = id.info();
+                let some = mask.map(|m| m & info.all_ones()).filter(|m| info.maskable && *m != 0);
+                MatchField::exact(id, some.unwrap_or(info.all_ones_of_bytes()))
+            };
+            Match::new(ids.into_iter().zip(masks).map(mask_of).collect())
+        });
+    let hash = (any::<u64>(), fields).prop_map(|(param, fields)| SelectionMethod {
+        param,
+        fields,
+        ..SelectionMethod::new(MethodName::HASH)
+    });
+    let dp_hash = any::<u64>().prop_map(|param| SelectionMethod { param, ..SelectionMethod::new(MethodName::DP_HASH) });
+    prop::option::of(prop_oneof![hash, dp_hash].prop_map(GroupProp::Selection)).prop_map(Vec::from_iter).boxed()
+}
+
 pub(super) fn group_mod(v: Version) -> BoxedStrategy<GroupMod> {
     use GroupModCommand::{Add, AddOrMod, Delete, InsertBucket, Modify, RemoveBucket};
     let mut commands = vec![Add, Add, Modify, Delete, AddOrMod];
@@ -48,15 +81,17 @@ pub(super) fn group_mod(v: Version) -> BoxedStrategy<GroupMod> {
         .prop_flat_map(move |(command, ty, group)| {
             let places = select(vec![BucketId::FIRST, BucketId::LAST, BucketId(3)]);
             let list = if matches!(command, Delete | RemoveBucket) { Just(vec![]).boxed() } else { buckets(v, ty) };
-            (Just((command, ty, group)), list, places)
+            let whole = matches!(command, Add | AddOrMod | Modify);
+            let properties = if whole { choice(v, ty) } else { Just(vec![]).boxed() };
+            (Just((command, ty, group)), list, places, properties)
         })
-        .prop_map(|((command, ty, group), buckets, place)| GroupMod {
+        .prop_map(|((command, ty, group), buckets, place, properties)| GroupMod {
             command,
             ty,
             group,
             command_bucket: if matches!(command, InsertBucket | RemoveBucket) { place } else { BucketId::ALL },
             buckets,
-            properties: vec![],
+            properties,
         })
         .boxed()
 }
@@ -110,8 +145,8 @@ pub(super) fn group_stats(v: Version) -> BoxedStrategy<GroupStats> {
 
 pub(super) fn group_desc(v: Version) -> BoxedStrategy<GroupDesc> {
     (group_type(), group())
-        .prop_flat_map(move |(ty, group)| (Just((ty, group)), buckets(v, ty)))
-        .prop_map(|((ty, group), buckets)| GroupDesc { ty, group, buckets, properties: vec![] })
+        .prop_flat_map(move |(ty, group)| (Just((ty, group)), buckets(v, ty), choice(v, ty)))
+        .prop_map(|((ty, group), buckets, properties)| GroupDesc { ty, group, buckets, properties })
         .boxed()
 }
 

@@ -1,14 +1,18 @@
 //! Group-mods and meter-mods.
 
 use super::{
-    FROM_11, FROM_12, FROM_13, Table, band, buckets, change, experimenter_prop, groups, meter, out, unknown_prop,
+    FROM_11, FROM_12, FROM_13, Table, band, buckets, change, experimenter_prop, groups, meter, out, unknown_field,
+    unknown_prop,
 };
 use bytes::Bytes;
 use ofproto::Version::{V13, V15};
 use ofproto::action::Action;
 use ofproto::error::ErrorKind as E;
-use ofproto::group::{Bucket, GroupModCommand, GroupType, OtherProp};
+use ofproto::field::FieldId as F;
+use ofproto::group::{Bucket, GroupMod, GroupModCommand, GroupProp, GroupType, MethodName, OtherProp, SelectionMethod};
 use ofproto::ids::{BucketId, ExperimenterId, GroupId, MeterId, PortNo, QueueId};
+use ofproto::matching::Match;
+use ofproto::message::Message;
 use ofproto::meter::{Band, BandAction, MeterFlags, MeterModCommand};
 
 #[test]
@@ -93,6 +97,7 @@ fn group_mods() {
             );
             let m = groups(9, All, vec![with(experimenter_prop())]);
             t.row("a bucket's property of somebody", only, m, E::BadPropertyBadExperimenter);
+            selection_methods(&mut t);
         }
         for n in 1000..1500 {
             if t.bench.hub.switch.control_mut().group_desc(GroupId::ALL).unwrap().len() < 1000 {
@@ -103,6 +108,39 @@ fn group_mods() {
         t.row("no room", FROM_11, groups(5000, Select, vec![]), E::GroupModFailedOutOfGroups);
         t.end(18);
     }
+}
+
+/// What Open vSwitch, whose property it is, answers.
+fn selection_methods(t: &mut Table) {
+    use GroupType::{All, Select};
+    let choosing = |command, ty, method: MethodName, fields: Match| {
+        let Message::GroupMod(m) = groups(9, ty, vec![out(1)]) else { unreachable!() };
+        let selection = GroupProp::Selection(SelectionMethod { fields, ..SelectionMethod::new(method) });
+        Message::GroupMod(GroupMod { command, properties: vec![selection], ..m })
+    };
+    let add = |method, fields| choosing(GroupModCommand::Add, Select, method, fields);
+    let (hash, dp_hash, none) = (MethodName::HASH, MethodName::DP_HASH, Match::any);
+    let refused = E::BadPropertyBadValue;
+    t.row("a method without a select", &[V15], choosing(GroupModCommand::Add, All, hash, none()), refused);
+    t.row("a delete with a method", &[V15], choosing(GroupModCommand::Delete, Select, hash, none()), refused);
+    for other in ["", "hash2", "dp_has"] {
+        t.row("a method of another name", &[V15], add(MethodName::new(other).unwrap(), none()), refused);
+    }
+    t.row("a method without an end", &[V15], add(MethodName([b'h'; 16]), none()), refused);
+    let ports = || none().with(F::TcpSrc, 0xffff);
+    t.row("fields of dp_hash", &[V15], add(dp_hash, ports()), refused);
+    t.row("a field twice", &[V15], add(hash, ports().with(F::TcpSrc, 1)), E::BadMatchDupField);
+    t.row("a mask of a mask", &[V15], add(hash, ports().with_mask(F::TcpDst, 1, 1)), E::BadMatchBadMask);
+    t.row("half of what has no halves", &[V15], add(hash, none().with(F::EthType, 0xff)), E::BadMatchBadMask);
+    let unknown = Match { unknown: vec![(0, unknown_field())], ..Match::any() };
+    t.row("no such field", &[V15], add(hash, unknown), E::BadMatchBadField);
+    t.row("a field of no packet here", &[V15], add(hash, none().with(F::CtMark, 1)), E::BadMatchBadField);
+    let Message::GroupMod(m) = add(hash, none()) else { unreachable!() };
+    let other = GroupMod { properties: vec![GroupProp::Other(unknown_prop())], ..m };
+    t.row("a group's undefined property", &[V15], Message::GroupMod(other), E::BadPropertyBadType);
+    t.fine(add(hash, ports()));
+    let delete = buckets(GroupModCommand::Delete, 9, BucketId::ALL.0, vec![]);
+    t.fine(delete);
 }
 
 #[test]
