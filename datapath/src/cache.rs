@@ -19,9 +19,12 @@
 //! walks the rest.
 //!
 //! An entry is valid if the ports, groups, meters and settings are the ones it was made with, each
-//! flow entry it hit is still there, and none came since that matches what its tables were asked. Which came and
-//! went is known roughly (`table::changes`), in doubt against the entry; what tables behind an edit were asked isn't in
-//! the key, so that any add to them counts. Changes to tables that no walk came through change nothing.
+//! flow entry it hit is still there, and none came since that matches what its tables were asked. Before a burst the
+//! cache hears of every change (`watch`): the end of a flow entry marks its segments, and a new flow entry that no
+//! remembered walk's tables were asked for changes nothing. If one may have been, or changes were missed, the
+//! generation ends, and an entry of an earlier one is asked about when it is met (`table::changes`), in doubt against
+//! it. What tables behind an edit were asked is followed as far as edits say it ([`Seen`]); else any add to them counts.
+//! Changes to tables that no walk came through change nothing.
 //!
 //! A set has two places. A walk takes what is empty or stale at once; from others that hold it takes one seldom. A
 //! [judge](judge::Judge) has packets go past a cache that doesn't pay; a cache that fills isn't judged by it. One whose sets are crowded
@@ -36,17 +39,20 @@ mod leg;
 mod micro;
 mod record;
 mod replay;
+mod seen;
 mod segment;
 mod store;
+mod watch;
 
 pub(crate) use entry::{Found, Ids, MOST_SEGMENTS, PACKED, Packing};
-pub(crate) use key::{COMPACT, LONGEST, extract, is_received, project};
+pub(crate) use key::{COMPACT, LONGEST, extract, project};
 pub use key::{FAST, kind};
 pub(crate) use leg::{Leg, Next, Stand};
 pub(crate) use micro::Runner;
 pub(crate) use record::Recorder;
 pub use record::{CachedHit, PuntStep, Step};
 pub(crate) use replay::replay;
+pub use seen::Seen;
 pub(crate) use segment::{Fate, GONE, LEAVE, Traits, way_out};
 pub(crate) use store::Recorded;
 pub use store::{Cache, CacheStats, Validity};

@@ -3,7 +3,7 @@
 //! [`FlowTable`] is the part that workers read; everything that changes it is in
 //! [`control`](crate::control), the single writer.
 
-mod changes;
+pub(crate) mod changes;
 pub(crate) mod compile;
 mod conjunction;
 mod entry;
@@ -16,7 +16,8 @@ pub(crate) use wheel::Wheel;
 use crate::classifier::Classifier;
 use crate::key::FlowKey;
 use crate::publish::Guard;
-use changes::Changes;
+pub(crate) use changes::Changes;
+use crossbeam::utils::CachePadded;
 
 /// What a packet does that no entry of a table matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +54,8 @@ pub(crate) struct FlowTable {
     pub(crate) classifier: Classifier,
     /// Entries that are clauses of conjunctions: looked at only if there are any.
     pub(crate) clauses: Classifier,
-    pub(crate) changes: Changes,
+    /// Apart from what lookups read.
+    pub(crate) changes: CachePadded<Changes>,
 }
 
 impl FlowTable {
@@ -62,7 +64,7 @@ impl FlowTable {
             slab: Slab::new(id),
             classifier: Classifier::new(seed),
             clauses: Classifier::new(seed),
-            changes: Changes::default(),
+            changes: CachePadded::default(),
         }
     }
 

@@ -354,6 +354,9 @@ fn random_match(r: &mut Draw, table: u8) -> Match {
     if r.below(8) == 0 {
         m = m.with(F::VlanVid, if r.below(2) == 0 { 0 } else { 0x1000 | u128::from(r.below(3)) });
     }
+    if r.below(10) == 0 {
+        m = m.with(F::EthDst, u128::from(r.below(4)));
+    }
     if table > 0 && r.below(4) == 0 {
         m = m.with_mask(F::Metadata, u128::from(r.below(2)), 1);
     }
@@ -363,7 +366,9 @@ fn random_match(r: &mut Draw, table: u8) -> Match {
         _ => m = m.with(F::EthType, 0x0800),
     }
     if r.below(2) == 0 {
-        let mask = [0xffff_ffff, 0xffff_fffe, 0xffff_fffd, 0xffff_fffc][r.below(4) as usize];
+        // Any bits of those that don't differ, too: more masks than are told apart.
+        let many = if r.below(3) == 0 { u128::from(r.below(64)) << 10 } else { 0 };
+        let mask = [0xffff_ffff, 0xffff_fffe, 0xffff_fffd, 0xffff_fffc][r.below(4) as usize] & !many;
         m = m.with_mask(F::Ipv4Dst, (0x0a00_0000 + u128::from(r.below(4))) & mask, mask);
     }
     if r.below(3) == 0 {
@@ -394,6 +399,14 @@ fn random_change(r: &mut Draw) -> FlowMod {
     if r.below(6) == 0 {
         let field = [F::VlanVid, F::EthSrc][r.below(2) as usize];
         list.push(if field == F::VlanVid { Action::PopVlan } else { Action::SetField(MatchField::exact(field, 7)) });
+    }
+    if r.below(6) == 0 {
+        let set = match r.below(4) {
+            0 => MatchField::exact(F::Ipv4Src, 0x0a00_0000 + u128::from(r.below(4))),
+            1 | 2 => MatchField::exact(F::Ipv4Dst, 0x0a00_0000 + u128::from(r.below(4))),
+            _ => MatchField::exact(F::UdpDst, u128::from(r.below(3))),
+        };
+        list.push(Action::SetField(set));
     }
     let mut instructions = Vec::new();
     if table < 2 && r.below(2) == 0 {
@@ -437,6 +450,17 @@ fn a_cache_sees_every_change_that_matters() {
         for round in 0..1500 {
             let now = Time(round * 1_000_000);
             (plain.now, cached.now) = (now, now);
+            if round % 500 == 499 {
+                // More changes than the cache can hear of one by one.
+                for i in 0..5000 {
+                    let command = if i % 2 == 0 { FlowModCommand::Add } else { FlowModCommand::DeleteStrict };
+                    let matching = Match::any().with(F::EthType, 0x0800).with(F::Ipv4Dst, 0x0b00_0000 + i / 2);
+                    let m = FlowMod { command, priority: 1, matching, ..FlowMod::default() };
+                    for s in [&mut plain, &mut cached] {
+                        s.control.flow_mod(V, &m, now).unwrap();
+                    }
+                }
+            }
             for _ in 0..r.below(3) {
                 let m = random_change(&mut r);
                 let done = [&mut plain, &mut cached].map(|s| s.control.flow_mod(V, &m, now).is_ok());
@@ -479,8 +503,39 @@ fn flows_that_do_not_match_a_packet_leave_what_the_cache_knows_of_it() {
         s.add(0, 2, route(100 + i), vec![I::ApplyActions(vec![out(3)])]);
         s.send(1, &[&f]);
     }
+    // Nor those under many masks, in tables behind edits, nor what ends.
+    let through = vec![
+        I::WriteMetadata { metadata: 5, mask: 7 },
+        I::ApplyActions(vec![Action::SetField(MatchField::exact(F::Ipv4Dst, 0x0a00_0009))]),
+        I::GotoTable(TableId(3)),
+    ];
+    s.add(0, 3, route(1), through);
+    s.add(3, 3, route(9), vec![I::ApplyActions(vec![out(2)])]);
+    s.send(1, &[&f, &f]);
+    for i in 0..200u128 {
+        let mask = 0xffff_ffff << (i % 24) & 0xffff_ffff;
+        let m = Match::any().with(F::EthType, 0x0800).with_mask(F::Ipv4Dst, 0x0b00_0000 & mask, mask);
+        // The packet has 5.
+        let m = if i % 3 == 1 { route(9).with_mask(F::Metadata, 1 + i, 0xff) } else { m };
+        s.add(3, 4 + (i % 2) as u16, m.clone(), vec![I::ApplyActions(vec![out(3)])]);
+        s.send(1, &[&f]);
+        let command = FlowModCommand::DeleteStrict;
+        let end =
+            FlowMod { command, table: TableId(3), priority: 4 + (i % 2) as u16, matching: m, ..FlowMod::default() };
+        s.control.flow_mod(V, &end, s.now).unwrap();
+        s.control.tick(s.now);
+        s.send(1, &[&f]);
+    }
+    assert_eq!(s.received(3).len(), 1, "metadata 5 is matched once");
+    s.add(3, 9, route(9).with_mask(F::Metadata, 5, 7), vec![I::ApplyActions(vec![out(4)])]);
+    s.send(1, &[&f]);
+    assert_eq!(s.received(4).len(), 1);
+    let end = FlowMod { command: FlowModCommand::Delete, table: TableId(0), priority: 3, ..FlowMod::default() };
+    s.control.flow_mod(V, &end, s.now).unwrap();
+    s.add(0, 1, route(1), vec![I::ApplyActions(vec![out(2)])]);
+    s.send(1, &[&f]);
     let before = s.engine.cache_stats();
-    assert!(before.hits >= 195, "{before:?}");
+    assert!(before.hits >= 195 + 370, "{before:?}");
     s.add(0, 2, route(1), vec![I::ApplyActions(vec![out(4)])]);
     s.send(1, &[&f]);
     assert_eq!((s.received(4).len(), s.engine.cache_stats().stale), (1, before.stale + 1));

@@ -7,10 +7,10 @@
 use super::entry::{Ids, MOST_SEGMENTS};
 use super::micro::{self, Compiled, Micro, Runner};
 use super::record::{PuntStep, Step};
+use super::seen::Seen;
 use super::store::Validity;
 use crate::clock::Time;
 use crate::frame::Frame;
-use crate::key::FlowKey;
 use crate::pipeline::{DropReason, Lost, Sink, View};
 use crate::program::Op;
 use hashbrown::HashMap;
@@ -66,8 +66,8 @@ struct Hot {
     drop: Option<DropReason>,
     /// The table that was asked, or [`NO_TABLE`].
     table: TableId,
-    /// It may change what later tables are asked.
-    edits: bool,
+    /// The flow entry ended: what names this segment is void.
+    dead: bool,
     /// The segment that follows, or 0.
     next: u32,
 }
@@ -80,6 +80,8 @@ struct Cold {
     steps: Box<[Step]>,
     /// Of this segment alone.
     traits: Traits,
+    /// Another segment whose flow entry counts under the same number, or 0.
+    kin: u32,
 }
 
 /// What must be known of a segment, or of several in a row.
@@ -135,6 +137,8 @@ pub(super) struct Since<'c> {
     pub(super) version: u64,
     /// The generation that it is to become of.
     pub(super) generation: u32,
+    /// From this version on, segments of flow entries that ended are marked.
+    pub(super) whole: u64,
     /// Per table the version of the latest add.
     pub(super) last_add: &'c [u64; 256],
 }
@@ -145,6 +149,8 @@ pub(crate) struct Segments {
     cold: Vec<Cold>,
     index: HashMap<u64, SmallVec<[u32; 2]>, foldhash::fast::FixedState>,
     hasher: foldhash::fast::FixedState,
+    /// By the number that a flow entry counts under, one of its segments.
+    users: HashMap<u32, u32, foldhash::fast::FixedState>,
     dirty: Vec<u32>,
 }
 
@@ -157,7 +163,14 @@ impl std::fmt::Debug for Segments {
 impl Segments {
     pub(crate) fn new(seed: u64) -> Self {
         let hasher = foldhash::fast::FixedState::with_seed(seed);
-        let mut all = Self { hot: Vec::new(), cold: Vec::new(), index: HashMap::default(), hasher, dirty: Vec::new() };
+        let mut all = Self {
+            hot: Vec::new(),
+            cold: Vec::new(),
+            index: HashMap::default(),
+            hasher,
+            users: HashMap::default(),
+            dirty: Vec::new(),
+        };
         all.clear();
         all
     }
@@ -168,9 +181,10 @@ impl Segments {
         self.hot.clear();
         self.cold.clear();
         self.index.clear();
+        self.users.clear();
         let traits = Traits { plain: false, decrements: false, covered: false, ends: false };
         self.hot.push(Hot::of(&[], None).0);
-        self.cold.push(Cold { start: None, end: None, steps: Box::default(), traits });
+        self.cold.push(Cold { start: None, end: None, steps: Box::default(), traits, kin: 0 });
     }
 
     pub(crate) const fn len(&self) -> usize {
@@ -238,8 +252,9 @@ impl Segments {
         let (mut hot, end, traits) = Hot::of(steps, start);
         hot.next = next;
         let id = self.hot.len() as u32;
+        let kin = if hot.stats == NO_STATS { 0 } else { self.users.insert(hot.stats, id).unwrap_or(0) };
         self.hot.push(hot);
-        self.cold.push(Cold { start, end, steps: steps.into(), traits });
+        self.cold.push(Cold { start, end, steps: steps.into(), traits, kin });
         self.index.entry(h).or_default().push(id);
         (id, end, traits)
     }
@@ -261,28 +276,45 @@ impl Segments {
         crate::classifier::prefetch(self.hot.as_ptr().wrapping_add(id as usize));
     }
 
-    /// Whether what a walk of these segments found is still so. `key` makes the packet's key; `opaque` says that it
-    /// doesn't tell what tables were asked for.
+    /// The flow entry that counts under `stats` may have ended: what was found by it is void if it did.
+    pub(super) fn end(&mut self, stats: u32, now: &impl Validity) {
+        let mut id = self.users.get(&stats).copied().unwrap_or(0);
+        while id != 0 {
+            let Some(c) = self.cold.get(id as usize) else { return };
+            if let Some(Step::Lookup(_, Some(hit))) = c.steps.first()
+                && !now.holds(*hit)
+                && let Some(hot) = self.hot.get_mut(id as usize)
+            {
+                hot.dead = true;
+            }
+            id = c.kin;
+        }
+    }
+
+    /// Whether a walk of these segments came to a flow entry that is known to have ended.
+    pub(super) fn is_dead(&self, ids: &Ids) -> bool {
+        ids.iter().take_while(|id| **id != 0).any(|id| self.is_one_dead(*id))
+    }
+
+    /// Whether what a walk of these segments found is still so. `seen` makes what the first table was asked.
     pub(super) fn hold(
         &mut self,
         ids: &Ids,
-        opaque: bool,
         since: &Since<'_>,
-        key: impl Fn() -> FlowKey,
+        seen: impl FnOnce() -> Seen,
         now: &impl Validity,
     ) -> bool {
-        let (mut whole, mut known) = (None, !opaque);
+        let mut come = false;
         for first in ids.iter().copied().take_while(|id| *id != 0) {
             let mut id = first;
             while id != 0 {
                 let Some(hot) = self.hot.get_mut(id as usize) else { return false };
-                if hot.table != NO_TABLE && since.last_add[usize::from(hot.table.0)] > since.version {
-                    // What was changed on the way there isn't in the key.
-                    if !known || now.may_have_come(hot.table, since.version, whole.get_or_insert_with(&key)) {
-                        return false;
-                    }
+                come |= hot.table != NO_TABLE && since.last_add[usize::from(hot.table.0)] > since.version;
+                if hot.dead {
+                    return false;
                 }
                 if hot.stats != NO_STATS
+                    && since.version < since.whole
                     && hot.checked != since.generation
                     && now.may_have_gone(hot.table, since.version, hot.stats)
                     && let Some(Step::Lookup(_, Some(hit))) = self.cold.get(id as usize).and_then(|c| c.steps.first())
@@ -291,23 +323,42 @@ impl Segments {
                     return false;
                 }
                 hot.checked = since.generation;
-                known &= !hot.edits;
                 id = hot.next;
+            }
+        }
+        if !come {
+            return true;
+        }
+        let mut seen = seen();
+        for first in ids.iter().copied().take_while(|id| *id != 0) {
+            for id in self.from(first) {
+                let Some((hot, cold)) = self.hot.get(id as usize).zip(self.cold.get(id as usize)) else { return false };
+                if hot.table != NO_TABLE
+                    && since.last_add[usize::from(hot.table.0)] > since.version
+                    && now.may_have_come(hot.table, since.version, &seen)
+                {
+                    return false;
+                }
+                cold.steps.iter().for_each(|s| seen.step(s));
             }
         }
         true
     }
 
-    /// Asks for the counter that a segment will be counted on.
+    /// Whether a segment's flow entry, or that of one that hangs on it, is known to have ended; asks for the counter that
+    /// it will be counted on if `counter`.
     #[inline]
-    pub(crate) fn prefetch_counter<'v>(&self, id: u32, view: impl View<'v>) {
-        let Some(hot) = self.hot.get(id as usize) else { return };
-        if hot.stats != NO_STATS {
+    pub(crate) fn look<'v>(&self, id: u32, view: impl View<'v>, counter: bool) -> bool {
+        let Some(hot) = self.hot.get(id as usize) else { return false };
+        if counter && hot.stats != NO_STATS {
             view.prefetch_count(hot.stats);
         }
-        if hot.next != 0 {
-            self.prefetch(hot.next);
-        }
+        hot.dead | (hot.next != 0 && self.is_one_dead(hot.next))
+    }
+
+    #[inline(never)]
+    fn is_one_dead(&self, id: u32) -> bool {
+        self.from(id).any(|id| self.hot.get(id as usize).is_none_or(|h| h.dead))
     }
 
     /// Carries out a plain segment and those that hang on it on frames of one kind, whose upper layer is `l4`: counts,
@@ -367,7 +418,7 @@ impl Hot {
             micros_used: 0,
             drop: None,
             table: NO_TABLE,
-            edits: false,
+            dead: false,
             next: 0,
         };
         let mut traits = Traits { plain: start.is_some(), decrements: false, covered: false, ends: false };
@@ -376,7 +427,6 @@ impl Hot {
             if traits.ends {
                 traits.plain = false;
             }
-            hot.edits |= matches!(step, Step::Edit(..) | Step::Meter(..) | Step::Save | Step::Restore);
             match step {
                 Step::Lookup(table, hit) if i == 0 => {
                     hot.table = *table;

@@ -2,19 +2,24 @@
 
 use super::entry::{Found, Ids, PACKED, Packing, Places, SEGMENTS, unpack};
 use super::judge::{Judge, Verdict};
-use super::key::{COMPACT, is_received};
+use super::key::{COMPACT, FAST, is_received};
 use super::leg::{self, Leg, Legs, Next, Stand};
 use super::micro::Runner;
 use super::record::{CachedHit, MOST_STEPS, Step};
+use super::seen::Seen;
 use super::segment::{Segments, Since, Traits};
+use super::watch::Watch;
 use crate::key::{FlowKey, word};
 use crate::pipeline::{Hit, View};
+use crate::table::changes::{MaskWords, News};
 use ofproto::field::FieldId;
 use ofproto::ids::{PortNo, TableId};
 use smallvec::SmallVec;
 
 /// The generation of an entry that was found stale.
 const VOID: u32 = 0;
+/// Generations of which it is remembered up to which version they were proven.
+const PROOFS: usize = 1024;
 
 /// How a cache fares.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,13 +72,20 @@ pub trait Validity {
     fn epoch(&self) -> u64;
     /// The version of the latest add to a table.
     fn last_add(&self, table: TableId) -> u64;
-    /// The version of the latest change of a table's entries, adds included.
-    fn last_change(&self, table: TableId) -> u64;
-    /// Whether an entry of the table that matches this key may have come later than version `since`. Those asked about
-    /// are whole keys of received packets under the cache's mask.
-    fn may_have_come(&self, table: TableId, since: u64, key: &FlowKey) -> bool;
+    /// Whether an entry of the table that matches what was seen there may have come later than version `since`. Its
+    /// key is under the cache's mask.
+    fn may_have_come(&self, table: TableId, since: u64, seen: &Seen) -> bool;
     /// Whether the entry of the table that counts under this number may have ended later than version `since`.
     fn may_have_gone(&self, table: TableId, since: u64, stats: u32) -> bool;
+    /// How many changes of a table there were, those of versions to come among them.
+    fn changes(&self, table: TableId) -> u64;
+    /// The number of a table's first change that this version doesn't have, if that can be told.
+    fn next_change(&self, table: TableId) -> Option<u64>;
+    /// Tells this version's changes of a table from number `first` on; gives the number of the first that it doesn't
+    /// have, or nothing if some were missed.
+    fn news(&self, table: TableId, first: u64, tell: impl FnMut(News)) -> Option<u64>;
+    /// The mask of this number.
+    fn mask_of(&self, table: TableId, number: u32) -> Option<MaskWords>;
     /// Whether the entry is still what this version holds.
     fn holds(&self, hit: CachedHit) -> bool;
 }
@@ -115,10 +127,14 @@ pub struct Cache {
     /// Version and generation go up together; by so much they differ. What is forgotten widens it, so that for all
     /// entries that count, it is what it was when they were made.
     base: u64,
-    /// Per table the versions that the latest add and the latest change had, and whether a walk came through.
+    /// What is so of the entries of the current generation was so up to this version.
+    proven: u64,
+    /// The same of earlier generations, with their numbers.
+    proofs: Box<[(u32, u64); PROOFS]>,
+    /// Per table the version that the latest add had, and whether a walk came through.
     last_add: Box<[u64; 256]>,
-    last_change: Box<[u64; 256]>,
     used: Vec<TableId>,
+    watch: Watch,
     pub(crate) segments: Segments,
     legs: Legs,
     /// The words of the key beyond `touched` that entries look at, and what they are when a walk begins.
@@ -155,9 +171,11 @@ impl Cache {
             version: 0,
             epoch: 0,
             base: u64::MAX,
+            proven: 0,
+            proofs: Box::new([(0, 0); PROOFS]),
             last_add: Box::new([0; 256]),
-            last_change: Box::new([0; 256]),
             used: Vec::new(),
+            watch: Watch::new(),
             segments: Segments::new(seed),
             legs: Legs::new(seed),
             at_first: Vec::new(),
@@ -171,14 +189,13 @@ impl Cache {
         if self.version == now.version() && self.epoch == now.epoch() {
             return;
         }
-        self.version = now.version();
         let other = self.epoch != now.epoch();
-        let changed = (0..self.used.len()).fold(false, |any, i| self.has_changed(self.used[i], now) | any);
-        if !(other || changed) {
-            // All that was remembered holds as it did.
-            return;
+        let doubt = self.watch.is_news(now) && self.hear(now);
+        self.version = now.version();
+        if other || doubt {
+            self.next_generation();
         }
-        self.next_generation();
+        self.proven = self.version;
         if other {
             self.epoch = now.epoch();
             self.floor = self.generation;
@@ -187,18 +204,31 @@ impl Cache {
         }
     }
 
-    /// Takes note of a table's changes. Whether there were any since the last look.
-    fn has_changed(&mut self, table: TableId, now: &impl Validity) -> bool {
-        let last = now.last_change(table);
-        // That of a version to come is noted before that is published: it is looked at again.
-        let seen = if last > self.version { u64::MAX } else { last };
-        self.last_add[usize::from(table.0)] = now.last_add(table);
-        let before = std::mem::replace(&mut self.last_change[usize::from(table.0)], seen);
-        before != seen || seen == u64::MAX
+    /// Hears of what changed. Whether walks that are remembered must be looked at again.
+    #[cold]
+    #[inline(never)]
+    fn hear(&mut self, now: &impl Validity) -> bool {
+        let Self { watch, segments, last_add, used, .. } = self;
+        let doubt = watch.hear(now, |stats| segments.end(stats, now));
+        for table in used {
+            last_add[usize::from(table.0)] = now.last_add(*table);
+        }
+        doubt
+    }
+
+    /// Up to which version what an entry of this generation says is known to be so.
+    fn proven(&self, made: u32) -> u64 {
+        if made == self.generation {
+            return self.proven;
+        }
+        let (of, until) = self.proofs[made as usize % PROOFS];
+        // As far as is remembered; what it was made at, it holds for anyhow.
+        if of == made { until } else { self.base.wrapping_add(u64::from(made)) }
     }
 
     /// The generation that goes with the version.
     fn next_generation(&mut self) {
+        self.proofs[self.generation as usize % PROOFS] = (self.generation, self.proven);
         let next = self.version.wrapping_sub(self.base);
         match u32::try_from(next) {
             Ok(next) if next > 0 => self.generation = next,
@@ -212,25 +242,33 @@ impl Cache {
                 self.base = self.version.wrapping_sub(1);
                 self.generation = 1;
                 self.floor = 1;
+                self.proofs.fill((0, 0));
             }
         }
     }
 
-    /// The key of a received packet, as far as the mask goes, from that in the cache.
-    fn touched_key<const N: usize>(mask: &[(usize, u64)], key: &[u64]) -> FlowKey {
+    /// What the first table was asked for a received packet, as far as the mask goes, from its key in the cache.
+    fn seen<const N: usize>(mask: &[(usize, u64)], key: &[u64], opaque: bool) -> Seen {
         let mut whole = FlowKey::default();
+        let mut kind = FAST;
         match *key {
             [a, b] if N == PACKED => {
                 let words = unpack([a, b]);
                 whole.0[..COMPACT].copy_from_slice(&words);
             }
-            _ if N == COMPACT => whole.0[..COMPACT].copy_from_slice(key),
-            _ => mask.iter().zip(key).for_each(|((w, _), k)| whole.0[*w] = *k),
+            _ => {
+                if N == COMPACT {
+                    whole.0[..COMPACT].copy_from_slice(key);
+                } else {
+                    mask.iter().zip(key).for_each(|((w, _), k)| whole.0[*w] = *k);
+                }
+                kind = (whole.0[word::IN_PORT] >> 32) as u32;
+            }
         }
         // A kind stands where in_phy_port stood, which is the same.
         let port = whole.0[word::IN_PORT] & 0xffff_ffff;
         whole.0[word::IN_PORT] = port << 32 | port;
-        whole
+        Seen::new(whole, kind, opaque)
     }
 
     /// The mask that decides now. Another one than before empties the cache.
@@ -300,6 +338,7 @@ impl Cache {
         self.era = self.era.wrapping_add(1);
         self.segments.clear();
         self.legs.clear();
+        self.watch.forget();
         self.judge.reset();
     }
 
@@ -348,7 +387,8 @@ impl Cache {
         self.places::<N>().prefetch::<N>(place);
     }
 
-    /// What was remembered for this key, if it still holds.
+    /// What was remembered for this key, if nothing came since that makes it void. Whether a flow entry ended, its
+    /// [segments](Segments::look) say.
     #[inline(always)]
     pub(crate) fn find<const N: usize>(&mut self, place: usize, key: &[u64], now: &impl Validity) -> Found {
         for at in self.places::<N>().ways::<N>(place) {
@@ -363,6 +403,26 @@ impl Cache {
         Found::NOT
     }
 
+    /// What [`find`](Self::find) gave, if no flow entry of it ended.
+    pub(crate) fn confirm<const N: usize>(
+        &mut self,
+        found: Found,
+        place: usize,
+        key: &[u64],
+        now: &impl Validity,
+    ) -> Found {
+        if !self.segments.is_dead(&found.ids()) {
+            return found;
+        }
+        for at in self.places::<N>().ways::<N>(place) {
+            let (same, found) = self.places::<N>().entry::<N>(at, key);
+            if same && found.generation() >= self.floor {
+                self.renew::<N>(at, key, found, now);
+            }
+        }
+        Found::NOT
+    }
+
     /// Counts packets that were served from here.
     #[inline]
     pub(crate) fn served(&mut self, n: u32) {
@@ -370,18 +430,33 @@ impl Cache {
         self.judge.hits(n);
     }
 
-    /// Whether an entry of an earlier generation still holds; it is then of this one.
+    /// Whether an entry still holds; it is then of this generation.
     #[cold]
     #[inline(never)]
     fn renew<const N: usize>(&mut self, at: usize, key: &[u64], found: Found, now: &impl Validity) -> bool {
-        let made = found.generation();
-        let (generation, last_add, touched) = (self.generation, &self.last_add, &self.touched);
-        let segments = &mut self.segments;
-        let since = Since { version: self.base.wrapping_add(u64::from(made)), generation, last_add };
-        let whole = || Self::touched_key::<N>(touched, key);
-        let ok = segments.hold(&found.ids(), found.is_opaque(), &since, whole, now);
+        let since = Since {
+            version: self.proven(found.generation()),
+            generation: self.generation,
+            whole: self.watch.whole,
+            last_add: &self.last_add,
+        };
+        let (touched, generation) = (&self.touched, self.generation);
+        let seen = || Self::seen::<N>(touched, key, found.is_opaque());
+        let ok = self.segments.hold(&found.ids(), &since, seen, now);
+        if ok && self.watch.is_watching() {
+            self.note(&found, Self::seen::<N>(&self.touched, key, found.is_opaque()));
+        }
         self.places_mut::<N>().renew(at, if ok { generation } else { VOID });
         ok
+    }
+
+    /// Watches for what may make a walk mean something else.
+    fn note(&mut self, found: &Found, mut seen: Seen) {
+        let ids = found.ids();
+        let steps = ids.iter().take_while(|id| **id != 0).flat_map(|id| self.segments.steps(*id));
+        if self.watch.remember(&mut seen, steps) {
+            self.watch.forget();
+        }
     }
 
     /// Counts a packet that [`find`](Self::find) didn't know. Whether its walk should be remembered, and where: in
@@ -402,7 +477,8 @@ impl Cache {
                     continue;
                 }
                 let own: SmallVec<[u64; COMPACT]> = self.places::<N>().key(at, key.len()).into();
-                if made == self.generation || self.renew::<N>(at, &own, found, now) {
+                let held = made == self.generation && !self.segments.is_dead(&found.ids());
+                if held || self.renew::<N>(at, &own, found, now) {
                     continue;
                 }
                 stale = Some(at);
@@ -448,6 +524,9 @@ impl Cache {
             }
         }
         let found = Found::new(self.generation, ids, traits, walk.opaque);
+        if self.watch.is_watching() {
+            self.note(&found, Self::seen::<N>(&self.touched, key, walk.opaque));
+        }
         self.places_mut::<N>().put(at, found, key);
         self.stats.inserts += 1;
     }
@@ -456,7 +535,8 @@ impl Cache {
     fn uses(&mut self, table: TableId, now: &impl Validity) {
         if !self.used.contains(&table) {
             self.used.push(table);
-            self.has_changed(table, now);
+            self.watch.add(table, now);
+            self.last_add[usize::from(table.0)] = now.last_add(table);
         }
     }
 
@@ -517,6 +597,9 @@ impl Cache {
 
     /// Remembers a walk of legs at a place that [`room`](Self::room) gave.
     pub(crate) fn remember<const N: usize>(&mut self, at: usize, key: &[u64], found: Found) {
+        if self.watch.is_watching() {
+            self.note(&found, Self::seen::<N>(&self.touched, key, false));
+        }
         self.places_mut::<N>().put(at, found, key);
         self.stats.inserts += 1;
     }

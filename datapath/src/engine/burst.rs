@@ -330,7 +330,17 @@ impl FastPath {
         kind | if frame.len() > LONGEST { TOO_LONG } else { 0 }
     }
 
-    /// What the cache knows of packet `i`.
+    /// What was found for packet `i`, if no flow entry of it ended.
+    #[cold]
+    #[inline(never)]
+    fn confirm<const N: usize>(&mut self, i: usize, now: &impl Validity) -> Found {
+        if N == PACKED && self.keys.is_loose(i) {
+            return self.cache.confirm::<COMPACT>(self.found[i], self.places[i], self.keys.get::<COMPACT>(i), now);
+        }
+        self.cache.confirm::<N>(self.found[i], self.places[i], self.keys.get::<N>(i), now)
+    }
+
+    /// What the cache knows of packet `i`, unless only the end of a flow entry makes it void.
     #[inline(always)]
     pub(super) fn find<const N: usize>(&mut self, i: usize, now: &impl Validity) -> Found {
         if N == PACKED && self.keys.is_loose(i) {
@@ -397,12 +407,19 @@ impl FastPath {
                 }
             }
         }
-        if self.twins.count_ones() as usize + 2 < frames.len() {
-            for found in &self.found[..frames.len()] {
-                for id in found.ids().into_iter().take_while(|id| *id != 0) {
-                    self.cache.segments.prefetch_counter(id, view);
-                }
+        let apart = self.twins.count_ones() as usize + 2 < frames.len();
+        let mut dead = false;
+        for (i, found) in self.found[..frames.len()].iter().enumerate() {
+            // A twin's look would find what that before it did.
+            if !apart && self.twins >> i & 1 != 0 {
+                continue;
             }
+            for id in found.ids().into_iter().take_while(|id| *id != 0) {
+                dead |= self.cache.segments.look(id, view, apart);
+            }
+        }
+        if dead {
+            (0..frames.len()).for_each(|i| self.found[i] = self.confirm::<N>(i, &view));
         }
         let mut walked = false;
         let mut i = 0;

@@ -2,7 +2,7 @@
 
 use super::InBand;
 use super::source::Source;
-use crate::cache::{CachedHit, Validity};
+use crate::cache::{CachedHit, Seen, Validity};
 use crate::clock::Time;
 use crate::counters::StatsId;
 use crate::engine::counter::Writer;
@@ -11,7 +11,8 @@ use crate::key::FlowKey;
 use crate::meter::MeterTable;
 use crate::pipeline::{Hit, Miss, PortFacts, Settings, View};
 use crate::publish::{CachedFlow, FragmentHandling, Reader, Snapshot};
-use crate::table::{FlowRef, Miss as TableMiss};
+use crate::table::changes::{MaskWords, News};
+use crate::table::{Changes, FlowRef, Miss as TableMiss};
 use ofproto::ids::{PortNo, TableId};
 
 impl Source for Reader {
@@ -154,19 +155,30 @@ impl Validity for Snapshot<'_> {
         Snapshot::last_add(self, table)
     }
 
-    #[inline]
-    fn last_change(&self, table: TableId) -> u64 {
-        Snapshot::last_change(self, table)
+    fn may_have_come(&self, table: TableId, since: u64, seen: &Seen) -> bool {
+        let come = |c: &Changes| c.may_have_come(since, &seen.key, seen.unknown, self.guard());
+        self.changes(table).is_none_or(come)
     }
 
-    #[inline]
-    fn may_have_come(&self, table: TableId, since: u64, key: &FlowKey) -> bool {
-        Snapshot::may_have_come(self, table, since, key)
-    }
-
-    #[inline]
     fn may_have_gone(&self, table: TableId, since: u64, stats: u32) -> bool {
-        Snapshot::may_have_gone(self, table, since, StatsId::from_number(stats))
+        self.changes(table).is_none_or(|c| c.may_have_gone(since, stats))
+    }
+
+    #[inline]
+    fn changes(&self, table: TableId) -> u64 {
+        Snapshot::changes(self, table).map_or(0, Changes::count)
+    }
+
+    fn next_change(&self, table: TableId) -> Option<u64> {
+        Snapshot::changes(self, table).map_or(Some(0), |c| c.count_at(self.version()))
+    }
+
+    fn news(&self, table: TableId, first: u64, tell: impl FnMut(News)) -> Option<u64> {
+        Snapshot::changes(self, table).map_or(Some(0), |c| c.news(first, self.version(), tell))
+    }
+
+    fn mask_of(&self, table: TableId, number: u32) -> Option<MaskWords> {
+        Snapshot::changes(self, table)?.mask(number, self.guard())
     }
 
     #[inline]

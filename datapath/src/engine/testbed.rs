@@ -2,7 +2,7 @@
 
 use super::burst::{Around, FastPath};
 use super::{Collected, Shared, SharedConfig, Source};
-use crate::cache::{CachedHit, Validity};
+use crate::cache::{CachedHit, Seen, Validity};
 use crate::clock::Time;
 use crate::control::ports::PortDrops;
 use crate::engine::counter::{Counter, Writer};
@@ -13,6 +13,7 @@ use crate::meter::MeterTable;
 use crate::packet::Packet;
 use crate::pipeline::{Env, Hit, Miss, PortFacts, Settings, Start, Unobserved, View, execute};
 use crate::program::{Context, Place, Program, compile, compile_packet_out, compile_resumption};
+use crate::table::changes::{MaskWords, News, hash, told, touches};
 use ofproto::action::Action;
 use ofproto::continuation::Continuation;
 use ofproto::field::FieldId;
@@ -48,7 +49,6 @@ pub(crate) struct TestSwitch {
     pub version: u64,
     pub epoch: u64,
     pub last_add: Vec<u64>,
-    pub last_change: Vec<u64>,
     /// Version, table, value and mask of every entry that came; version and index of every one that went.
     pub came: Vec<(u64, u8, FlowKey, FlowKey)>,
     pub gone: Vec<(u64, u32)>,
@@ -77,7 +77,6 @@ impl TestSwitch {
             version: 1,
             epoch: 1,
             last_add: vec![0; usize::from(TABLES)],
-            last_change: vec![0; usize::from(TABLES)],
             came: Vec::new(),
             gone: Vec::new(),
             lookups: (0..TABLES).map(|_| Counter::new(2)).collect(),
@@ -131,7 +130,6 @@ impl TestSwitch {
             self.epoch += 1;
         }
         self.last_add[usize::from(table)] = self.version;
-        self.last_change[usize::from(table)] = self.version;
         self.tables[usize::from(table)].push(entry);
         self.tables[usize::from(table)].sort_by_key(|e| (std::cmp::Reverse(e.priority), e.index));
         Ok(index)
@@ -144,11 +142,10 @@ impl TestSwitch {
 
     pub fn remove(&mut self, index: u32) {
         self.version += 1;
-        for (t, last) in self.tables.iter_mut().zip(&mut self.last_change) {
+        for t in &mut self.tables {
             let before = t.len();
             t.retain(|e| e.index != index);
             if t.len() != before {
-                *last = self.version;
                 self.gone.push((self.version, index));
             }
         }
@@ -297,6 +294,10 @@ impl<'v> View<'v> for &'v TestSwitch {
     }
 }
 
+fn words(mask: &FlowKey) -> MaskWords {
+    (0..).zip(mask.0).filter(|(_, m)| *m != 0).collect()
+}
+
 impl Validity for &TestSwitch {
     fn version(&self) -> u64 {
         self.version
@@ -307,18 +308,33 @@ impl Validity for &TestSwitch {
     fn last_add(&self, table: TableId) -> u64 {
         self.last_add[usize::from(table.0)]
     }
-    fn last_change(&self, table: TableId) -> u64 {
-        self.last_change[usize::from(table.0)]
-    }
-    fn may_have_come(&self, table: TableId, since: u64, key: &FlowKey) -> bool {
-        // As the real one, which doesn't know what packets bring along from earlier tables.
-        let unknown = |mask: &FlowKey| mask.0.iter().enumerate().any(|(w, m)| *m != 0 && !crate::cache::is_received(w));
+    fn may_have_come(&self, table: TableId, since: u64, seen: &Seen) -> bool {
         self.came.iter().any(|(version, t, value, mask)| {
-            *version > since && *t == table.0 && (unknown(mask) || key.matches(value, mask))
+            *version > since && *t == table.0 && (touches(&words(mask), seen.unknown) || seen.key.matches(value, mask))
         })
     }
     fn may_have_gone(&self, _table: TableId, since: u64, stats: u32) -> bool {
         self.gone.iter().any(|(version, index)| *version > since && *index == stats)
+    }
+    // A change's number is its version.
+    fn changes(&self, _: TableId) -> u64 {
+        self.version + 1
+    }
+    fn next_change(&self, _: TableId) -> Option<u64> {
+        Some(self.version + 1)
+    }
+    fn news(&self, table: TableId, first: u64, mut tell: impl FnMut(News)) -> Option<u64> {
+        for (_, t, value, mask) in self.came.iter().filter(|c| c.0 >= first && c.1 == table.0) {
+            let number = self.came.iter().position(|c| c.1 == *t && c.3 == *mask).unwrap() as u32;
+            tell(News::Came { mask: number, hash: told(hash(number, &words(mask), value)) });
+        }
+        for (_, index) in self.gone.iter().filter(|g| g.0 >= first) {
+            tell(News::Gone(*index));
+        }
+        Some(self.version + 1)
+    }
+    fn mask_of(&self, _: TableId, number: u32) -> Option<MaskWords> {
+        self.came.get(number as usize).map(|c| words(&c.3))
     }
     fn holds(&self, hit: CachedHit) -> bool {
         self.tables[usize::from(hit.table.0)].iter().any(|e| e.index == hit.index && e.added == hit.added)

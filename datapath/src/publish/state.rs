@@ -9,7 +9,7 @@ use crate::engine::counter::Writer;
 use crate::group::GroupTable;
 use crate::key::FlowKey;
 use crate::meter::MeterTable;
-use crate::table::{FlowRef, TableSettings};
+use crate::table::{Changes, FlowRef, TableSettings};
 use ofproto::ids::TableId;
 use std::sync::Arc;
 
@@ -150,23 +150,14 @@ impl<'r> Snapshot<'r> {
         self.domain.table(table).map_or(0, |t| t.changes.last_add())
     }
 
-    /// The version of the latest change to `table`: what held in it at that version holds still. Or a later version, of
-    /// which this view is too early.
+    /// The changes of `table`.
     #[inline]
-    pub fn last_change(&self, table: TableId) -> u64 {
-        self.domain.table(table).map_or(0, |t| t.changes.last_change())
+    pub(crate) fn changes(&self, table: TableId) -> Option<&'r Changes> {
+        self.domain.table(table).map(|t| &*t.changes)
     }
 
-    /// Whether an entry of `table` that matches `key` may have come later than version `since`.
-    #[inline]
-    pub fn may_have_come(&self, table: TableId, since: u64, key: &FlowKey) -> bool {
-        self.domain.table(table).is_none_or(|t| t.changes.may_have_come(since, key, self.guard))
-    }
-
-    /// Whether the entry of `table` that counts under `stats` may have ended later than version `since`.
-    #[inline]
-    pub fn may_have_gone(&self, table: TableId, since: u64, stats: StatsId) -> bool {
-        self.domain.table(table).is_none_or(|t| t.changes.may_have_gone(since, stats.number()))
+    pub(crate) fn guard(&self) -> Guard<'r> {
+        self.guard
     }
 
     /// Counts packets and bytes on an entry. Call before transmitting.

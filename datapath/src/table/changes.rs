@@ -1,62 +1,232 @@
 //! What came and went in a table lately, for caches of what was looked up in it.
 //!
-//! A cache that holds an answer from version `since` asks whether an entry that came later could match its packet, and
-//! whether the entry that it knows may have gone. The answers err on the side of yes. Written by control before the
-//! version of a change is published, read by workers; a reader may see changes of versions to come.
+//! There are two ways to learn of a change. The log tells every change in order, so that a cache can do at once what
+//! follows from each: usually nothing, as no packet of its own matches what came. Whoever has reason to doubt what it
+//! knows since version `since` asks the notes whether an entry that came later could match its packet, and whether the
+//! entry that it knows may have gone; those answers err on the side of yes. Both are written by control before the
+//! version of a change is published, and read by workers, who may see changes of versions to come.
 
-use crate::cache::is_received;
 use crate::key::FlowKey;
 use crate::publish::{Guard, Rcu, Writer};
-use std::sync::Arc;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use crossbeam::utils::CachePadded;
+use smallvec::SmallVec;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
+use std::sync::{Arc, OnceLock};
 
 /// Places for changes; a later one takes the place of an earlier one.
 const SLOTS: usize = 4096;
-/// Masks told apart.
-const MOST_MASKS: usize = 8;
+/// Changes that the log holds.
+const LOG: u64 = 4096;
+/// Masks told apart: so many as they are, the others rounded down to whole bytes, and beyond that as the closest one
+/// that asks for less.
+const EXACT_MASKS: usize = 48;
+const MOST_MASKS: usize = 96;
+/// Changes after which a full list of masks is made anew.
+const AGED: u64 = 1 << 16;
+const HINTS: usize = 64;
+/// Numbers of masks that a list takes.
+const NUMBERS: u32 = 128;
+const _: () = assert!(MOST_MASKS <= NUMBERS as usize);
+
+/// The words of a mask that aren't zero.
+pub type MaskWords = SmallVec<[(u8, u64); 6]>;
+
+/// A change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// An entry came that matches packets whose key has this [`hash`] under the mask of this number.
+    Came {
+        /// The mask's number, never used for another one of the table.
+        mask: u32,
+        /// The high half of the hash.
+        hash: u32,
+    },
+    /// Something changed that any packet may meet.
+    Any,
+    /// The entry that counts under this number ended.
+    Gone(u32),
+}
+
+const KIND_ANY: u64 = 0;
+const KIND_CAME: u64 = 1 << 62;
+const KIND_GONE: u64 = 2 << 62;
+
+impl News {
+    fn word(self) -> u64 {
+        match self {
+            Self::Any => KIND_ANY,
+            Self::Came { mask, hash } => KIND_CAME | u64::from(mask & 0x3fff_ffff) << 32 | u64::from(hash),
+            Self::Gone(stats) => KIND_GONE | u64::from(stats),
+        }
+    }
+
+    fn of(word: u64) -> Self {
+        match word & 3 << 62 {
+            KIND_CAME => Self::Came { mask: (word >> 32) as u32 & 0x3fff_ffff, hash: word as u32 },
+            KIND_GONE => Self::Gone(word as u32),
+            _ => Self::Any,
+        }
+    }
+}
+
+/// The hash of a key under the mask of this number.
+#[inline]
+pub(crate) fn hash(number: u32, words: &[(u8, u64)], key: &FlowKey) -> u64 {
+    const K: u64 = 0x9e37_79b9_7f4a_7c15;
+    let h = words.iter().fold(u64::from(number) + 1, |h, (w, m)| {
+        let p = u128::from((key.0[usize::from(*w)] & m) ^ h) * u128::from(K);
+        (p as u64 ^ (p >> 64) as u64).wrapping_add(K)
+    });
+    h ^ h >> 32
+}
+
+/// The half of a hash that the log tells.
+#[inline]
+pub(crate) const fn told(hash: u64) -> u32 {
+    (hash >> 32) as u32
+}
+
+/// Whether a mask looks at a word of which `unknown` has the bit.
+#[inline]
+pub(crate) fn touches(words: &[(u8, u64)], unknown: u64) -> bool {
+    unknown != 0 && words.iter().any(|(w, _)| unknown >> w & 1 != 0)
+}
+
+/// A mask of entries that came.
+struct Noted {
+    number: u32,
+    words: MaskWords,
+    /// The version of the latest of them.
+    last: AtomicU64,
+}
 
 /// The masks of the entries that came since version `floor`.
 struct Masks {
     floor: u64,
-    of: Vec<Box<[(u8, u64)]>>,
+    of: Vec<Arc<Noted>>,
+}
+
+/// The latest note of a place, and the version of the one before that had another hash.
+#[derive(Default)]
+struct Note {
+    /// The version above a part of the hash.
+    latest: AtomicU64,
+    before: AtomicU64,
+}
+
+const TAG_BITS: u32 = 12;
+
+const fn tag(hash: u64) -> u64 {
+    hash >> 40 & ((1 << TAG_BITS) - 1)
+}
+
+impl Note {
+    fn write(&self, version: u64, hash: u64) {
+        let latest = self.latest.load(Ordering::Relaxed);
+        let next = version << TAG_BITS | tag(hash);
+        if (latest ^ next) & ((1 << TAG_BITS) - 1) != 0 {
+            self.before.store(latest >> TAG_BITS, Ordering::Release);
+        }
+        self.latest.store(next, Ordering::Release);
+    }
+
+    /// Whether something of this hash may have been noted later than version `since`.
+    fn is_later(&self, since: u64, hash: u64) -> bool {
+        // What a later note replaced is in `before` by the time that that note can be seen.
+        let latest = self.latest.load(Ordering::Acquire);
+        latest >> TAG_BITS > since
+            && (latest & ((1 << TAG_BITS) - 1) == tag(hash) || self.before.load(Ordering::Acquire) > since)
+    }
+}
+
+/// Changes in order. Numbers of changes go up; the ring holds the latest.
+struct Log {
+    /// How many were begun and how many are there.
+    begun: CachePadded<AtomicU64>,
+    there: CachePadded<AtomicU64>,
+    ring: Box<[[AtomicU64; 2]]>,
+}
+
+impl Log {
+    fn new() -> Self {
+        let ring = (0..LOG).map(|_| Default::default()).collect();
+        Self { begun: CachePadded::default(), there: CachePadded::default(), ring }
+    }
+
+    fn push(&self, version: u64, news: News) {
+        let n = self.there.load(Ordering::Relaxed);
+        self.begun.store(n + 1, Ordering::Relaxed);
+        // Whoever sees anything of the new change sees that it was begun.
+        fence(Ordering::Release);
+        if let Some([v, w]) = self.ring.get((n % LOG) as usize) {
+            v.store(version, Ordering::Relaxed);
+            w.store(news.word(), Ordering::Relaxed);
+        }
+        self.there.store(n + 1, Ordering::Release);
+    }
+
+    fn get(&self, n: u64) -> (u64, News) {
+        let Some([v, w]) = self.ring.get((n % LOG) as usize) else { return (0, News::Any) };
+        (v.load(Ordering::Relaxed), News::of(w.load(Ordering::Relaxed)))
+    }
+
+    /// Whether all that was read from change `n` on was what stood there.
+    fn is_whole(&self, n: u64) -> bool {
+        fence(Ordering::Acquire);
+        self.begun.load(Ordering::Relaxed).saturating_sub(n) <= LOG
+    }
 }
 
 struct Lately {
     masks: Rcu<Masks>,
-    /// By mask and value, the version of the latest entry that came.
-    came: Box<[AtomicU64]>,
+    /// By mask and value.
+    came: Box<[Note]>,
     /// By the number of its counters, the version of the latest entry that went.
     gone: Box<[AtomicU64]>,
+    log: Log,
+    /// The writer's: where in the list a mask may be found, by a hash of it; and when the list was made.
+    hints: [AtomicU8; HINTS],
+    began: AtomicU64,
 }
 
 /// A table's changes.
 #[derive(Default)]
 pub(crate) struct Changes {
     last_add: AtomicU64,
-    last_change: AtomicU64,
     /// The latest entry to come that may match anything.
     any: AtomicU64,
     /// Made with the first change.
     lately: OnceLock<Box<Lately>>,
 }
 
-fn slot(mask: usize, words: &[(u8, u64)], key: &FlowKey) -> usize {
-    const K: u64 = 0x9e37_79b9_7f4a_7c15;
-    let h = words.iter().fold(mask as u64 + 1, |h, (w, m)| {
-        let p = u128::from((key.0[usize::from(*w)] & m) ^ h) * u128::from(K);
-        (p as u64 ^ (p >> 64) as u64).wrapping_add(K)
-    });
-    (h ^ h >> 32) as usize % SLOTS
+/// Whether a packet's bits under `mask` say what they are under `part`.
+fn is_part(part: &[(u8, u64)], mask: &[(u8, u64)]) -> bool {
+    part.iter().all(|(w, m)| mask.iter().any(|(x, n)| x == w && m & !n == 0))
 }
 
-fn slots() -> Box<[AtomicU64]> {
-    (0..SLOTS).map(|_| AtomicU64::new(0)).collect()
+fn hint(mask: &[(u8, u64)]) -> usize {
+    let h = mask.iter().fold(0u64, |h, (w, m)| (h ^ m ^ u64::from(*w)).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    (h >> 58) as usize % HINTS
+}
+
+/// A mask without those bytes that it has in part.
+fn whole_bytes(mask: &[(u8, u64)]) -> MaskWords {
+    let whole = |m: u64| (0..8).map(|i| 0xff << (8 * i)).filter(|byte| m & byte == *byte).fold(0, |a, b| a | b);
+    mask.iter().map(|(w, m)| (*w, whole(*m))).filter(|(_, m)| *m != 0).collect()
 }
 
 impl Changes {
     fn lately(&self) -> &Lately {
-        self.lately.get_or_init(|| Box::new(Lately { masks: Rcu::null(), came: slots(), gone: slots() }))
+        self.lately.get_or_init(|| {
+            Box::new(Lately {
+                masks: Rcu::null(),
+                came: (0..SLOTS).map(|_| Note::default()).collect(),
+                gone: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
+                log: Log::new(),
+                hints: [const { AtomicU8::new(0) }; HINTS],
+                began: AtomicU64::new(0),
+            })
+        })
     }
 
     /// The version of the latest add.
@@ -65,63 +235,138 @@ impl Changes {
         self.last_add.load(Ordering::Acquire)
     }
 
-    /// The version of the latest change.
-    #[inline]
-    pub(crate) fn last_change(&self) -> u64 {
-        self.last_change.load(Ordering::Acquire)
-    }
-
     /// An entry comes with `version` whose effect is not that of a match.
     pub(crate) fn note_any(&self, version: u64) {
         self.any.store(version, Ordering::Release);
         self.last_add.store(version, Ordering::Release);
-        self.last_change.store(version, Ordering::Release);
+        self.lately().log.push(version, News::Any);
     }
 
     /// An entry comes with `version` that matches `value` under `mask`.
     pub(crate) fn note_add(&self, version: u64, mask: &[(u8, u64)], value: &FlowKey, writer: &mut Writer) {
-        // What packets bring along from earlier tables isn't known to those who ask.
-        if mask.iter().any(|(w, _)| !is_received(usize::from(*w))) {
-            return self.note_any(version);
-        }
         let lately = self.lately();
-        let place = |m: &Masks| m.of.iter().position(|of| **of == *mask);
-        let i = lately.masks.load(writer.guard()).and_then(place).unwrap_or_else(|| {
-            let (floor, mut of) = match lately.masks.load(writer.guard()) {
-                Some(m) if m.of.len() < MOST_MASKS => (m.floor, m.of.clone()),
-                // Of what came before, this version included, nothing is known any more.
-                Some(_) => (version, Vec::new()),
-                None => (0, Vec::new()),
-            };
-            of.push(mask.into());
-            let i = of.len() - 1;
-            lately.masks.replace(Some(Arc::new(Masks { floor, of })), writer);
-            i
-        });
-        lately.came[slot(i, mask, value)].store(version, Ordering::Release);
+        let Some(noted) = lately.noted(version, mask, writer) else { return self.note_any(version) };
+        let h = hash(noted.number, &noted.words, value);
+        lately.came[h as usize % SLOTS].write(version, h);
+        noted.last.store(version, Ordering::Release);
         self.last_add.store(version, Ordering::Release);
-        self.last_change.store(version, Ordering::Release);
+        lately.log.push(version, News::Came { mask: noted.number, hash: told(h) });
     }
 
     /// The entry that counts under `stats` ends with `version`.
     pub(crate) fn note_end(&self, version: u64, stats: u32) {
-        self.lately().gone[stats as usize % SLOTS].store(version, Ordering::Release);
-        self.last_change.store(version, Ordering::Release);
+        let lately = self.lately();
+        lately.gone[stats as usize % SLOTS].store(version, Ordering::Release);
+        lately.log.push(version, News::Gone(stats));
     }
 
-    /// Whether an entry that matches `key` may have come later than version `since`.
-    pub(crate) fn may_have_come(&self, since: u64, key: &FlowKey, guard: Guard<'_>) -> bool {
+    /// Whether an entry that matches `key` may have come later than version `since`. Nothing is known of the key's
+    /// words of which `unknown` has the bit.
+    pub(crate) fn may_have_come(&self, since: u64, key: &FlowKey, unknown: u64, guard: Guard<'_>) -> bool {
         if self.any.load(Ordering::Acquire) > since {
             return true;
         }
         let Some(lately) = self.lately.get() else { return false };
         let Some(masks) = lately.masks.load(guard) else { return false };
         masks.floor > since
-            || masks.of.iter().enumerate().any(|(i, m)| lately.came[slot(i, m, key)].load(Ordering::Acquire) > since)
+            || masks.of.iter().any(|m| {
+                m.last.load(Ordering::Acquire) > since && {
+                    let h = hash(m.number, &m.words, key);
+                    touches(&m.words, unknown) || lately.came[h as usize % SLOTS].is_later(since, h)
+                }
+            })
     }
 
     /// Whether the entry that counts under `stats` may have ended later than version `since`.
     pub(crate) fn may_have_gone(&self, since: u64, stats: u32) -> bool {
         self.lately.get().is_some_and(|l| l.gone[stats as usize % SLOTS].load(Ordering::Acquire) > since)
+    }
+
+    /// How many changes there were.
+    #[inline]
+    pub(crate) fn count(&self) -> u64 {
+        self.lately.get().map_or(0, |l| l.log.there.load(Ordering::Acquire))
+    }
+
+    /// The number of the first change that `version` doesn't have, unless there are too many of them.
+    pub(crate) fn count_at(&self, version: u64) -> Option<u64> {
+        let Some(log) = self.lately.get().map(|l| &l.log) else { return Some(0) };
+        let there = log.there.load(Ordering::Acquire);
+        let least = there.saturating_sub(LOG / 2);
+        let first = (least..there).rev().find(|n| log.get(*n).0 <= version).map_or(least, |n| n + 1);
+        (log.is_whole(least) && (first > least || least == 0)).then_some(first)
+    }
+
+    /// Tells the changes from number `first` on that `version` has; gives the number of the first that it doesn't have,
+    /// or nothing if some were missed. What is told then may be wrong.
+    pub(crate) fn news(&self, first: u64, version: u64, mut tell: impl FnMut(News)) -> Option<u64> {
+        let Some(log) = self.lately.get().map(|l| &l.log) else { return Some(0) };
+        let there = log.there.load(Ordering::Acquire);
+        if first > there || !log.is_whole(first) {
+            return None;
+        }
+        for n in first..there {
+            let (of, news) = log.get(n);
+            if of > version {
+                return log.is_whole(first).then_some(n);
+            }
+            tell(news);
+        }
+        log.is_whole(first).then_some(there)
+    }
+
+    /// The mask of this number, if it is still in use.
+    pub(crate) fn mask(&self, number: u32, guard: Guard<'_>) -> Option<MaskWords> {
+        let masks = self.lately.get()?.masks.load(guard)?;
+        masks.of.iter().find(|m| m.number == number).map(|m| m.words.clone())
+    }
+}
+
+impl Lately {
+    /// Where an entry with this mask is noted; `None` if that would say nothing.
+    fn noted(&self, version: u64, mask: &[(u8, u64)], writer: &mut Writer) -> Option<Arc<Noted>> {
+        let hint = &self.hints[hint(mask)];
+        let masks = self.masks.load(writer.guard());
+        if let Some(found) = masks.and_then(|m| m.of.get(usize::from(hint.load(Ordering::Relaxed))))
+            && (found.words[..] == *mask
+                || masks.is_some_and(|m| m.of.len() >= EXACT_MASKS) && is_part(&found.words, mask))
+        {
+            return Some(Arc::clone(found));
+        }
+        let (floor, mut of) = masks.map_or((0, Vec::new()), |m| (m.floor, m.of.clone()));
+        let found = |of: &[Arc<Noted>], mask: &[(u8, u64)]| of.iter().position(|m| m.words[..] == *mask);
+        let take = |of: &[Arc<Noted>], i: usize| {
+            hint.store(i as u8, Ordering::Relaxed);
+            of.get(i).cloned()
+        };
+        if let Some(i) = found(&of, mask) {
+            return take(&of, i);
+        }
+        let bytes = whole_bytes(mask);
+        let first = of.first().map_or(0, |m| m.number);
+        let (floor, words, first) = if of.len() < EXACT_MASKS {
+            (floor, mask.into(), first)
+        } else if let Some(i) = found(&of, &bytes) {
+            return take(&of, i);
+        } else if of.len() < MOST_MASKS && !bytes.is_empty() {
+            (floor, bytes, first)
+        } else if self.log.there.load(Ordering::Relaxed).saturating_sub(self.began.load(Ordering::Relaxed)) < AGED {
+            let bits = |m: &Noted| m.words.iter().map(|(_, m)| m.count_ones()).sum::<u32>();
+            let fitting = (0..of.len()).filter(|i| is_part(&of[*i].words, mask));
+            let best = fitting.max_by_key(|i| bits(&of[*i]))?;
+            return take(&of, best);
+        } else {
+            // Of what came before, this version included, nothing is known any more.
+            let first = (first + NUMBERS) % (1 << 30);
+            of.clear();
+            self.began.store(self.log.there.load(Ordering::Relaxed), Ordering::Relaxed);
+            self.log.push(version, News::Any);
+            (version, mask.into(), first)
+        };
+        let i = of.len();
+        of.push(Arc::new(Noted { number: first + i as u32, words, last: AtomicU64::new(0) }));
+        let taken = take(&of, i);
+        self.masks.replace(Some(Arc::new(Masks { floor, of })), writer);
+        taken
     }
 }

@@ -207,6 +207,9 @@ pub fn table_b(args: &TableBArgs) -> anyhow::Result<()> {
 
 #[derive(Args)]
 pub struct TableCArgs {
+    /// Only attacks whose names contain this
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    only: String,
     /// Runs
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
     runs: u16,
@@ -414,7 +417,7 @@ fn fare(a: &Attack, args: &TableCArgs) -> anyhow::Result<Fared> {
 pub fn table_c(args: &TableCArgs) -> anyhow::Result<()> {
     warn_of_debug();
     let mut all = Vec::new();
-    for a in &ATTACKS {
+    for a in ATTACKS.iter().filter(|a| a.name.contains(&args.only)) {
         eprintln!("ofbench: {}", a.name);
         all.push(fare(a, args)?);
     }
