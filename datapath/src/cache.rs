@@ -53,6 +53,6 @@ pub(crate) use record::Recorder;
 pub use record::{CachedHit, PuntStep, Step};
 pub(crate) use replay::replay;
 pub use seen::Seen;
-pub(crate) use segment::{Fate, GONE, LEAVE, Traits, way_out};
+pub(crate) use segment::{Fate, GONE, LEAVE, Traits, way_out, way_to};
 pub(crate) use store::Recorded;
 pub use store::{Cache, CacheStats, Validity};

@@ -14,6 +14,7 @@ mod published;
 mod shared;
 mod sink;
 mod source;
+mod switching;
 #[cfg(test)]
 pub(crate) mod testbed;
 #[cfg(test)]

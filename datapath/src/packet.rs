@@ -65,10 +65,15 @@ impl Packet {
         self.layout = parse(self.frame.bytes(), &mut self.key);
     }
 
-    /// A copy with fresh headroom, for an output in the middle of an action list.
+    /// A copy with fresh headroom.
     #[must_use]
     pub fn duplicate(&self) -> Self {
         Self { frame: self.frame.duplicate(), key: self.key, layout: self.layout }
+    }
+
+    /// The same in a buffer of the sink's, for what changes the packet in the middle of an action list.
+    pub(crate) fn duplicate_in(&self, sink: &mut impl crate::pipeline::Sink) -> Self {
+        Self { frame: sink.copy(&self.frame), key: self.key, layout: self.layout }
     }
 
     /// Fills in a checksum that was left to the hardware.

@@ -16,6 +16,7 @@ mod freeze_tests;
 mod hash;
 mod learn;
 mod set;
+mod switching;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -23,6 +24,7 @@ mod walk;
 pub(crate) use edit::apply_edit;
 pub(crate) use exec::{PuntWhat, punt, select_bits};
 pub use set::ActionSet;
+pub(crate) use switching::{Addresses, Switched, all_ports, learn_and_switch, may_not_send};
 pub use walk::{Outcome, Start, execute};
 pub(crate) use walk::{execute_recorded, metered, remark};
 
@@ -298,6 +300,15 @@ pub trait Sink {
     fn request(&mut self, request: Request, now: Time) -> bool;
     /// A packet or a copy went nowhere.
     fn dropped(&mut self, lost: Lost);
+    /// A copy of a frame leaves.
+    fn transmit_copy(&mut self, port: PortNo, queue: Option<QueueId>, frame: &Frame) {
+        let copy = self.copy(frame);
+        self.transmit(port, queue, copy);
+    }
+    /// A copy of a frame, in a buffer of whoever sends.
+    fn copy(&mut self, frame: &Frame) -> Frame {
+        frame.duplicate()
+    }
     /// A frame that nothing was left to do with.
     fn left(&mut self, frame: Frame) {
         drop(frame);

@@ -359,6 +359,10 @@ fn follow<'v>(
         }
         None => set,
     };
+    if out == PortNo::NORMAL {
+        steps.push(Step::Normal(None));
+        return Some(Next::Out(out));
+    }
     let facts = view.port(out).filter(|p| p.is_up() && !p.config.contains(PortConfig::NO_FWD))?;
     if !out.is_ordinary() || facts.no != out {
         return None;

@@ -40,6 +40,8 @@ pub enum Step {
     Meter(Arc<Meter>),
     /// A copy goes out.
     Output(PortNo, Option<QueueId>),
+    /// A copy goes where the learning switch says, which is asked each time.
+    Normal(Option<QueueId>),
     /// A copy goes to the controllers.
     Punt(Box<PuntStep>),
     /// Keep a copy of the packet and go on with it until [`Step::Restore`].
@@ -223,8 +225,28 @@ impl<'m> Recorder<'m> {
     }
 
     /// The notes, unless the walk can't be remembered; and what the mask lacked.
-    pub(crate) fn finish(self) -> (Option<SmallVec<[Step; 8]>>, Option<Box<FlowKey>>) {
+    pub(crate) fn finish(mut self) -> (Option<SmallVec<[Step; 8]>>, Option<Box<FlowKey>>) {
+        while self.steps.last().is_some_and(|s| matches!(s, Step::Restore)) {
+            drop_last_branch(&mut self.steps);
+        }
         ((!self.refused).then_some(self.steps), self.wants)
+    }
+}
+
+/// Of a walk that ends with a branch: nobody needs the packet as it was before.
+fn drop_last_branch(steps: &mut SmallVec<[Step; 8]>) {
+    steps.pop();
+    let mut depth = 1;
+    let before = steps.iter().rposition(|s| {
+        match s {
+            Step::Save => depth -= 1,
+            Step::Restore => depth += 1,
+            _ => {}
+        }
+        depth == 0
+    });
+    if let Some(i) = before {
+        steps.remove(i);
     }
 }
 

@@ -6,7 +6,10 @@ use crate::engine::counter::Writer;
 use crate::key::word;
 use crate::meter::Verdict;
 use crate::packet::Packet;
-use crate::pipeline::{DropReason, Lost, Outcome, PuntWhat, Sink, View, apply_edit, metered, punt, remark};
+use crate::pipeline::{
+    Addresses, DropReason, Env, Lost, Outcome, PuntWhat, Sink, Switched, View, all_ports, apply_edit, learn_and_switch,
+    may_not_send, metered, punt, remark,
+};
 use crate::program::Op;
 use ofproto::ids::{MeterId, PortNo, QueueId};
 use ofproto::packet::PacketInReason;
@@ -17,10 +20,10 @@ pub(crate) fn replay<'v, V: View<'v>, S: Sink>(
     view: V,
     steps: &[&Step],
     packet: &mut Packet,
-    writer: Writer,
-    now: Time,
+    env: Env<'v>,
     sink: &mut S,
 ) -> Outcome {
+    let Env { writer, now, .. } = env;
     packet.key.set(ofproto::field::FieldId::ActsetOutput, u128::from(PortNo::UNSET.0));
     let mut saved: SmallVec<[Packet; 2]> = SmallVec::new();
     let mut pending: Option<(PortNo, Option<QueueId>)> = None;
@@ -86,6 +89,29 @@ pub(crate) fn replay<'v, V: View<'v>, S: Sink>(
                 flush(&mut pending, packet, sink);
                 pending = Some((*port, *queue));
             }
+            Step::Normal(queue) => match learn_and_switch(view, env, in_port, Addresses::of(packet)) {
+                Switched::Home => sink.dropped(lost(DropReason::OutputToInPort, asked)),
+                Switched::To(port) => match may_not_send(view, port) {
+                    Some(reason) => {
+                        view.port_dropped(port, true);
+                        sink.dropped(Lost { out_port: Some(port), ..lost(reason, asked) });
+                    }
+                    None => {
+                        flush(&mut pending, packet, sink);
+                        pending = Some((port, *queue));
+                    }
+                },
+                Switched::Flood => {
+                    let ports = all_ports(view, in_port, true);
+                    if ports.is_empty() {
+                        sink.dropped(lost(DropReason::NoOutput, asked));
+                    }
+                    for port in ports {
+                        flush(&mut pending, packet, sink);
+                        pending = Some((port, *queue));
+                    }
+                }
+            },
             Step::Punt(p) => {
                 let what = PuntWhat {
                     reason: p.reason,
@@ -103,13 +129,14 @@ pub(crate) fn replay<'v, V: View<'v>, S: Sink>(
             }
             Step::Save => {
                 flush(&mut pending, packet, sink);
-                saved.push(packet.duplicate());
+                saved.push(packet.duplicate_in(sink));
             }
             Step::Restore => {
                 if let Some(before) = saved.pop() {
                     let copy = std::mem::replace(packet, before);
-                    if let Some((port, queue)) = pending.take() {
-                        sink.transmit(port, queue, copy.frame);
+                    match pending.take() {
+                        Some((port, queue)) => sink.transmit(port, queue, copy.frame),
+                        None => sink.left(copy.frame),
                     }
                 }
             }
@@ -147,7 +174,7 @@ pub(crate) fn replay<'v, V: View<'v>, S: Sink>(
 
 fn flush<S: Sink>(pending: &mut Option<(PortNo, Option<QueueId>)>, packet: &Packet, sink: &mut S) {
     if let Some((port, queue)) = pending.take() {
-        sink.transmit(port, queue, packet.frame.duplicate());
+        sink.transmit_copy(port, queue, &packet.frame);
     }
 }
 

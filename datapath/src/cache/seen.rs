@@ -50,6 +50,7 @@ impl Seen {
             | Step::CountGroup(_)
             | Step::CountBucket(_)
             | Step::Output(..)
+            | Step::Normal(_)
             | Step::Punt(_)
             | Step::Save
             | Step::Drop(_)

@@ -29,7 +29,8 @@ pub(crate) const GONE: Fate = LEAVE - 1;
 const NO_QUEUE: u32 = u32::MAX;
 
 /// Out of a port.
-const fn send(port: PortNo, queue: Option<QueueId>) -> Fate {
+#[inline]
+pub(crate) const fn way_to(port: PortNo, queue: Option<QueueId>) -> Fate {
     let queue = match queue {
         Some(q) => q.0,
         None => NO_QUEUE,
@@ -361,6 +362,12 @@ impl Segments {
         self.from(id).any(|id| self.hot.get(id as usize).is_none_or(|h| h.dead))
     }
 
+    /// The table that was asked last on a way through these segments.
+    pub(crate) fn last_table(&self, ids: &Ids) -> Option<TableId> {
+        let all = ids.iter().take_while(|id| **id != 0).flat_map(|id| self.from(*id));
+        all.filter_map(|id| self.hot.get(id as usize)).map(|hot| hot.table).filter(|t| *t != NO_TABLE).last()
+    }
+
     /// Carries out a plain segment and those that hang on it on frames of one kind, whose upper layer is `l4`: counts,
     /// edits. Where the frames go if this is their walk's end, else [`LEAVE`].
     #[inline]
@@ -446,7 +453,11 @@ impl Hot {
                     }
                 }
                 Step::Output(port, queue) => {
-                    hot.fate = send(*port, *queue);
+                    hot.fate = way_to(*port, *queue);
+                    traits.ends = true;
+                }
+                Step::Normal(queue) => {
+                    hot.fate = way_to(PortNo::NORMAL, *queue);
                     traits.ends = true;
                 }
                 Step::Drop(reason) => {
@@ -478,6 +489,7 @@ fn hash_step(s: &Step, h: &mut impl Hasher) {
         }
         Step::Meter(m) => Arc::as_ptr(m).hash(h),
         Step::Output(port, queue) => (port, queue).hash(h),
+        Step::Normal(queue) => queue.hash(h),
         Step::Punt(p) => (p.table, p.cookie, p.max_len, p.controller_id).hash(h),
         Step::Drop(reason) => (*reason as u8).hash(h),
         Step::DropAtPort(reason, port, sending) => (*reason as u8, port, sending).hash(h),
@@ -493,6 +505,7 @@ fn same(a: &Step, b: &Step) -> bool {
         (Step::Edit(o, t, c), Step::Edit(p, u, d)) => (t, c) == (u, d) && o == p,
         (Step::Meter(m), Step::Meter(n)) => Arc::ptr_eq(m, n),
         (Step::Output(p, q), Step::Output(r, s)) => (p, q) == (r, s),
+        (Step::Normal(q), Step::Normal(r)) => q == r,
         (Step::Punt(p), Step::Punt(q)) => same_punt(p, q),
         (Step::Drop(r), Step::Drop(s)) => r == s,
         (Step::DropAtPort(r, p, a), Step::DropAtPort(s, q, b)) => (r, p, a) == (s, q, b),

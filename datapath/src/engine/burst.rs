@@ -5,18 +5,21 @@
 
 use super::deal::Deal;
 use super::misses::Walks;
+use super::switching::{Batch, Switching};
 use crate::cache::{
     COMPACT, Cache, FAST, Fate, Found, GONE, LEAVE, LONGEST, MOST_SEGMENTS, PACKED, Packing, Recorded, Recorder,
     Validity,
 };
 use crate::cache::{extract, kind, project, replay, way_out};
+use crate::checksum::SCTP_OFFSET;
 use crate::classifier::prefetch;
 use crate::frame::Frame;
 use crate::key::{FlowKey, word};
 use crate::packet::Packet;
-use crate::pipeline::{Env, Outcome, Sink, Start, Unobserved, View, execute, execute_recorded, select_bits};
+use crate::pipeline::{Env, Outcome, PortFacts, Sink, Start, Unobserved, View, execute, execute_recorded, select_bits};
 use ofproto::field::FieldId;
 use ofproto::ids::PortNo;
+use ofproto::port::PortConfig;
 
 /// Packets that are worked on together; no more than bits of [`FastPath::twins`].
 pub(super) const BURST: usize = 32;
@@ -40,10 +43,11 @@ pub(crate) struct FastPath {
     /// Bit by bit whether a packet has the key of the one before it.
     twins: u32,
     /// What is to become of the frames that were decided on, and how many those are.
-    fates: [Fate; BURST],
-    decided: usize,
+    pub(super) fates: [Fate; BURST],
+    pub(super) decided: usize,
     /// Frames whose fate was carried out.
-    settled: usize,
+    pub(super) settled: usize,
+    pub(super) switching: Switching,
     /// Frames that go one way.
     aside: Vec<Frame>,
     /// Packets that went through compiled segments.
@@ -126,6 +130,7 @@ impl FastPath {
             fates: [LEAVE; BURST],
             decided: 0,
             settled: 0,
+            switching: Switching::default(),
             aside: Vec::with_capacity(BURST),
             #[cfg(test)]
             compiled: 0,
@@ -138,8 +143,26 @@ impl FastPath {
         around: &mut Around<'_, 'v, V, S>,
         frames: &mut Vec<Frame>,
     ) {
-        for frame in frames.drain(..) {
-            self.interpret(around, frame, Start::Normal);
+        let (view, settings) = (around.view, around.view.settings());
+        let shut = |p: PortFacts| p.config.intersects(PortConfig::PORT_DOWN | PortConfig::NO_RECV);
+        let simple =
+            !settings.drop_fragments && settings.first_egress.is_none() && !view.port(around.in_port).is_some_and(shut);
+        let plain = |f: &Frame| f.len() >= 14 && f.offload.checksum.is_none_or(|c| c.offset != SCTP_OFFSET);
+        self.switching.reset();
+        while !frames.is_empty() {
+            let n = frames.len().min(BURST);
+            if simple && frames[..n].iter().all(plain) {
+                (self.decided, self.settled) = (0, 0);
+                for frame in &frames[..n] {
+                    prefetch(frame.bytes().as_ptr());
+                }
+                self.switch(around, &mut frames[..n], Batch { from: 0, n, queue: None, found: Found::NOT });
+                self.part(around.sink, frames, n);
+            } else {
+                for frame in frames.drain(..n) {
+                    self.interpret(around, frame, Start::Normal);
+                }
+            }
         }
     }
 
@@ -167,6 +190,7 @@ impl FastPath {
         if caching {
             self.cache.adopt(&around.view, || cache_mask(around.view));
         }
+        self.switching.reset();
         while !frames.is_empty() {
             let n = frames.len().min(BURST);
             if !caching {
@@ -232,9 +256,14 @@ impl FastPath {
         }
     }
 
-    /// Carries out what was decided for the frames so far, counts first.
-    fn settle<'v, V: View<'v>, S: Sink>(&mut self, around: &mut Around<'_, 'v, V, S>, frames: &mut [Frame]) {
+    /// Writes what was counted so far.
+    pub(super) fn write_counts<'v, V: View<'v>, S: Sink>(&mut self, around: &mut Around<'_, 'v, V, S>) {
         self.cache.segments.flush(around.view, around.in_port, around.env.now, around.sink);
+    }
+
+    /// Carries out what was decided for the frames so far, counts first.
+    pub(super) fn settle<'v, V: View<'v>, S: Sink>(&mut self, around: &mut Around<'_, 'v, V, S>, frames: &mut [Frame]) {
+        self.write_counts(around);
         let fates = &self.fates[..self.decided];
         for (frame, fate) in frames.iter_mut().zip(fates).skip(self.settled).filter(|(_, f)| **f != GONE) {
             carry_out(*fate, std::mem::take(frame), around.sink);
@@ -474,10 +503,14 @@ impl FastPath {
             {
                 self.compiled += n as u64;
             }
-            let frames = &mut frames[i..i + n];
             let mut fate = LEAVE;
             for id in found.ids().into_iter().take_while(|id| *id != 0) {
-                fate = fate.min(self.cache.segments.run(id, frames, (kind >> 8) as u8));
+                fate = fate.min(self.cache.segments.run(id, &mut frames[i..i + n], (kind >> 8) as u8));
+            }
+            let (port, queue) = way_out(fate);
+            if port == PortNo::NORMAL {
+                self.switch(around, frames, Batch { from: i, n, queue, found });
+                return n;
             }
             self.fates[i..i + n].fill(fate);
             self.decided = i + n;
@@ -488,7 +521,7 @@ impl FastPath {
         self.packet.load(std::mem::take(&mut frames[i]), &port_key(*in_port));
         let outcome = {
             let steps = self.cache.steps(&found.ids());
-            replay(*view, &steps, &mut self.packet, env.writer, env.now, *sink)
+            replay(*view, &steps, &mut self.packet, *env, *sink)
         };
         self.after(outcome, i, frames);
         1

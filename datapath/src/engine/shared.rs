@@ -83,7 +83,7 @@ impl Shared {
             requests: bounded(config.requests.max(1)),
             lost_requests: AtomicU64::new(0),
             sampled: AtomicU64::new(0),
-            normal: MacTable::new(config.mac_entries, config.mac_ageing),
+            normal: MacTable::new(config.mac_entries, config.mac_ageing, config.seed),
             mode: AtomicU8::new(0),
             drops: (0..config.writers.max(1)).map(|_| CachePadded::default()).collect(),
             port_drops: (0..config.writers.max(1)).map(|_| CachePadded::default()).collect(),

@@ -47,6 +47,10 @@ impl Sink for TxSink<'_> {
         self.shared.count_drop(lost, self.writer);
     }
 
+    fn copy(&mut self, frame: &Frame) -> Frame {
+        self.tx.pool().duplicate(frame)
+    }
+
     #[inline]
     fn left(&mut self, frame: Frame) {
         self.tx.pool().put(frame);

@@ -173,7 +173,7 @@ impl TestSwitch {
         self.ports.get_mut(&PortNo(n)).unwrap()
     }
 
-    fn env(&self, now: Time) -> Env<'_> {
+    pub fn env(&self, now: Time) -> Env<'_> {
         Env { now, writer: Writer(1), normal: self.shared.normal(), dry: false }
     }
 
@@ -351,7 +351,7 @@ impl Source for TestSwitch {
     }
 }
 
-type SentFrame = (u32, Option<u32>, Vec<u8>);
+pub(crate) type SentFrame = (u32, Option<u32>, Vec<u8>);
 
 /// The outcome of one packet in a comparable form.
 pub(crate) fn digest(c: &Collected) -> (Vec<SentFrame>, Vec<String>, Vec<crate::pipeline::Lost>) {

@@ -2,7 +2,7 @@
 
 use super::testbed::{TABLES, TestSwitch, digest, frames};
 use super::*;
-use crate::engine::burst::FastPath;
+use crate::engine::burst::{Around, FastPath};
 use crate::pipeline::{DropReason, MAX_STEPS};
 use ofproto::Version;
 use ofproto::action::Action;
@@ -82,7 +82,7 @@ fn sub(field: F, offset: u16, n_bits: u16) -> Subfield {
 fn an_action(r: &mut Rng, groups: bool) -> Action {
     let port = [1, 2, 3, 4, 9, PortNo::IN_PORT.0, PortNo::ALL.0, PortNo::FLOOD.0, PortNo::NORMAL.0];
     let set = |id, v: u64| Action::SetField(MatchField::exact(id, u128::from(v)));
-    match r.below(30) {
+    match r.below(32) {
         0..8 => Action::output(PortNo(r.pick(&port))),
         8 => Action::Output { port: PortNo::CONTROLLER, max_len: r.below(200) as u16 },
         9 => Action::PushVlan(0x8100),
@@ -114,7 +114,31 @@ fn an_action(r: &mut Rng, groups: bool) -> Action {
         26 => Action::Nicira(NxAction::OutputReg { src: sub(F::Reg0, 0, 32), max_len: 0, v2: false }),
         27 => Action::CopyTtlIn,
         28 => Action::CopyTtlOut,
+        29 => Action::Nicira(a_multipath(r)),
+        30 => Action::Nicira(a_bundle(r)),
         _ => Action::SetQueue(QueueId(r.below(3) as u32)),
+    }
+}
+
+fn a_multipath(r: &mut Rng) -> NxAction {
+    NxAction::Multipath {
+        fields: r.below(6) as u16,
+        basis: r.below(3) as u16,
+        algorithm: r.below(3) as u16,
+        max_link: r.below(4) as u16,
+        arg: 8,
+        dst: sub(r.pick(&[F::Reg0, F::Metadata]), 0, 2),
+    }
+}
+
+fn a_bundle(r: &mut Rng) -> NxAction {
+    NxAction::Bundle {
+        algorithm: r.below(2) as u16,
+        fields: r.below(6) as u16,
+        basis: r.below(3) as u16,
+        slave_type: 2,
+        members: (0..r.below(4)).map(|_| PortNo(1 + r.below(5) as u32)).collect(),
+        dst: r.one_in(3).then(|| sub(F::Reg0, 0, 32)),
     }
 }
 
@@ -190,6 +214,17 @@ fn change(r: &mut Rng, a: &mut TestSwitch, b: &mut TestSwitch) {
             };
             assert_eq!(a.group(&m), b.group(&m));
         }
+        18 => {
+            // An address moves, or is forgotten; often both know it.
+            let port = PortNo(1 + r.below(4) as u32);
+            let mac = ofproto::ids::MacAddr([2, 0, 0, 0, 0, r.below(5) as u8]);
+            for s in [a, b] {
+                match port.0 {
+                    4 => s.shared.normal().forget_port(PortNo(2)),
+                    _ => s.shared.normal().learn(0, mac, port, Time::ZERO),
+                }
+            }
+        }
         _ => {
             let n = 1 + r.below(4) as u32;
             let config = r.pick(&[PortConfig::empty(), PortConfig::empty(), PortConfig::NO_FWD, PortConfig::PORT_DOWN]);
@@ -225,8 +260,10 @@ fn a_frame(r: &mut Rng) -> Vec<u8> {
         2 => f = frames::eth([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2], 0x88cc, &[1, 2, 3]),
         3 => f.truncate(14 + r.below(40) as usize),
         4 => f[20] = 0x20,
-        5 => f[11] = r.below(4) as u8,
         _ => {}
+    }
+    if r.one_in(2) && f.len() >= 12 {
+        (f[5], f[11]) = (r.below(5) as u8, r.below(5) as u8);
     }
     if r.one_in(4) && f.len() >= 12 {
         f = frames::tagged(&f, r.below(4) as u16);
@@ -301,6 +338,7 @@ fn compare(seeds: std::ops::Range<u64>, packets: usize) -> crate::cache::CacheSt
             assert_eq!(got.requests, want.requests);
         }
         assert_eq!(cached.counters(), plain.counters(), "seed {seed}");
+        assert_eq!(cached.shared.normal().dump(), plain.shared.normal().dump(), "seed {seed}");
         stats += cache.cache.stats;
     }
     stats
@@ -311,6 +349,13 @@ fn the_cache_does_what_the_interpreter_does() {
     let s = compare(0..240, 500);
     // The comparison is worth something only if the cache is used.
     assert!(s.hits > 32_000 && s.stale > 2_000, "{s:?}");
+}
+
+/// [`digest`], frames by port and queue: the order among those of different ones says nothing.
+fn by_port(c: &Collected) -> (Vec<super::testbed::SentFrame>, Vec<String>, Vec<crate::pipeline::Lost>) {
+    let (mut sent, punts, lost) = digest(c);
+    sent.sort_by_key(|(port, queue, _)| (*port, *queue));
+    (sent, punts, lost)
 }
 
 /// Bursts of several flows, through compiled edits, replays and walks in turn: everything must leave in the order
@@ -345,7 +390,7 @@ fn a_burst_does_what_its_packets_do_one_by_one() {
             let mut frames: Vec<_> = burst.iter().map(|f| Frame::from_bytes(f)).collect();
             let got = cached.run_burst(&mut way, port, &mut frames, now);
             assert!(frames.is_empty());
-            let ((sent, punts, mut drops), (got_sent, got_punts, mut got_drops)) = (digest(&want), digest(&got));
+            let ((sent, punts, mut drops), (got_sent, got_punts, mut got_drops)) = (by_port(&want), by_port(&got));
             assert_eq!(got_sent, sent, "seed {seed} burst {n}");
             assert_eq!(got_punts, punts, "seed {seed} burst {n}");
             drops.sort_unstable_by_key(|d| (d.reason as u8, d.in_port, d.table, d.out_port));
@@ -622,7 +667,8 @@ fn a_flood_goes_past_the_cache_and_flows_get_in_after_it() {
 #[test]
 fn walks_that_cannot_be_remembered_go_past_the_cache() {
     let mut s = TestSwitch::new(Version::V13);
-    s.apply(0, 1, Match::any(), vec![Action::output(PortNo::NORMAL)]);
+    let push = NxAction::StackPush(sub(F::Reg0, 0, 32));
+    s.apply(0, 1, Match::any(), vec![Action::Nicira(push), Action::output(PortNo(2))]);
     let d = passed(&s, &mut FastPath::new(16_384, 16_384, 1), 70_000, |i| i);
     assert!(d.bypassed > 60_000 && d.inserts == 0, "{d:?}");
 }
@@ -666,4 +712,144 @@ fn a_table_that_changes_with_every_packet_is_not_worth_a_cache() {
     passed(&s, &mut way, 66_000, |i| i % 100);
     let d = passed(&s, &mut way, 1000, |i| i % 100);
     assert_eq!(d.hits, 1000, "{d:?}");
+}
+
+/// A frame from `src` to `dst`, the last bytes of their addresses.
+fn between(src: u8, dst: u8) -> Vec<u8> {
+    let mut f = frames::tcp();
+    (f[5], f[11]) = (dst, src);
+    f
+}
+
+fn ports(c: &Collected) -> Vec<u32> {
+    c.sent.iter().map(|(p, ..)| p.0).collect()
+}
+
+/// Nothing that the learning switch forgot or learnt otherwise meanwhile may be in what is remembered, however often it was hit.
+#[test]
+fn an_address_that_moved_or_was_forgotten_is_not_where_it_was() {
+    let mut s = TestSwitch::new(Version::V13);
+    s.apply(0, 1, Match::any(), vec![Action::output(PortNo::NORMAL)]);
+    let mut way = FastPath::new(64, 64, 1);
+    let mut run = |port, src, dst, now: Time| ports(&s.run_cached(&mut way, port, &between(src, dst), now));
+    let at = Time::from_secs;
+    assert_eq!(run(1, 1, 2, at(0)), [2, 3, 4]);
+    assert_eq!(run(2, 2, 1, at(0)), [1]);
+    for _ in 0..10 {
+        assert_eq!(run(1, 1, 2, at(1)), [2]);
+    }
+    // Another address comes; then it moves to 3, and back to where packets for it come from.
+    assert_eq!(run(4, 9, 1, at(1)), [1]);
+    assert_eq!(run(1, 1, 2, at(1)), [2]);
+    assert_eq!(run(3, 2, 1, at(2)), [1]);
+    assert_eq!(run(1, 1, 2, at(2)), [3]);
+    assert!(run(3, 1, 2, at(2)).is_empty());
+    assert_eq!(run(1, 1, 2, at(2)), [3]);
+    // Its source is known as long as it sends; its destination said nothing any more.
+    for second in (50..=301).step_by(50) {
+        assert_eq!(run(1, 1, 2, at(second)), [3], "{second}");
+    }
+    assert_eq!(run(1, 1, 2, at(302)), [2, 3, 4]);
+    assert_eq!(run(4, 9, 1, at(600)), [1]);
+    s.shared.normal().forget_port(PortNo(1));
+    let mut run = |port, src, dst, now: Time| ports(&s.run_cached(&mut way, port, &between(src, dst), now));
+    assert_eq!(run(4, 9, 1, at(600)), [1, 2, 3]);
+    s.shared.normal().flush();
+    let mut run = |port, src, dst, now: Time| ports(&s.run_cached(&mut way, port, &between(src, dst), now));
+    assert_eq!(run(1, 1, 9, at(600)), [2, 3, 4]);
+    // Ports that may not send, and such as are spared.
+    s.shared.normal().learn(0, ofproto::ids::MacAddr([2, 0, 0, 0, 0, 7]), PortNo(3), at(600));
+    s.port_mut(3).config = PortConfig::PORT_DOWN;
+    s.port_mut(2).config = PortConfig::NO_FLOOD;
+    let c = s.run_cached(&mut way, 1, &between(1, 7), at(600));
+    assert_eq!((ports(&c), &c.drops[..]), (vec![], &[DropReason::PortDown][..]));
+    assert_eq!(ports(&s.run_cached(&mut way, 1, &between(1, 9), at(600))), [4]);
+    s.port_mut(4).config = PortConfig::NO_FWD;
+    assert_eq!(s.run_cached(&mut way, 1, &between(1, 9), at(600)).drops, [DropReason::NoOutput]);
+    let d = way.cache.stats;
+    assert!(way.compiled > 20 && d.hits > 20, "{} {d:?}", way.compiled);
+}
+
+/// With no controller all frames go through the learning switch; many at once as one by one.
+#[test]
+fn a_standalone_burst_does_what_its_packets_do_one_by_one() {
+    for seed in 0..60 {
+        let mut r = Rng(seed + 7000);
+        let (mut plain, mut all) = pair(seed);
+        let mut way = FastPath::new(64, 64, seed);
+        for n in 0..40u64 {
+            let now = Time(n * 20_000_000_000);
+            for s in [&mut plain, &mut all] {
+                s.port_mut(1 + (n % 4) as u32).config =
+                    [PortConfig::empty(), PortConfig::NO_FWD, PortConfig::NO_FLOOD, PortConfig::NO_RECV]
+                        [(n / 4 % 4) as usize];
+            }
+            let port = 1 + r.below(4) as u32;
+            let burst: Vec<_> = (0..1 + r.below(70)).map(|_| a_frame(&mut r)).collect();
+            let (mut want, mut got) = (Collected::default(), Collected::default());
+            for f in &burst {
+                let mut packet = Packet::with_key(Frame::from_bytes(f), TestSwitch::key(port));
+                execute(&plain, plain.env(now), &mut packet, Start::Normal, &mut want, &mut Unobserved);
+            }
+            let mut frames: Vec<_> = burst.iter().map(|f| Frame::from_bytes(f)).collect();
+            let env = all.env(now);
+            way.standalone(&mut Around { view: &all, env, in_port: PortNo(port), sink: &mut got }, &mut frames);
+            assert!(frames.is_empty());
+            let ((want, _, mut lost), (got, _, mut got_lost)) = (by_port(&want), by_port(&got));
+            assert_eq!(got, want, "seed {seed} burst {n}");
+            lost.sort_unstable_by_key(|d| (d.reason as u8, d.in_port, d.table, d.out_port));
+            got_lost.sort_unstable_by_key(|d| (d.reason as u8, d.in_port, d.table, d.out_port));
+            assert_eq!(got_lost, lost, "seed {seed} burst {n}");
+        }
+        assert_eq!(all.counters(), plain.counters());
+        assert_eq!(all.shared.normal().dump(), plain.shared.normal().dump());
+    }
+}
+
+#[test]
+fn egress_multipath_and_bundles_are_remembered() {
+    let bundle = |algorithm, dst| {
+        let members = vec![PortNo(3), PortNo(4)];
+        Action::Nicira(NxAction::Bundle { algorithm, fields: 1, basis: 0, slave_type: 2, members, dst })
+    };
+    let multipath =
+        NxAction::Multipath { fields: 1, basis: 0, algorithm: 0, max_link: 1, arg: 0, dst: sub(F::Reg0, 0, 16) };
+    let choose =
+        |choice| vec![choice, Action::Nicira(NxAction::OutputReg { src: sub(F::Reg0, 0, 16), max_len: 0, v2: false })];
+    let lists = [
+        (false, vec![bundle(1, None)]),
+        (false, vec![bundle(0, None)]),
+        (false, choose(bundle(1, Some(sub(F::Reg0, 0, 16))))),
+        (false, vec![Action::Nicira(multipath), Action::output(PortNo(2))]),
+        (true, vec![Action::output(PortNo(2))]),
+        (true, vec![Action::output(PortNo(2)), Action::output(PortNo(3))]),
+    ];
+    for (egress, list) in lists {
+        let mut s = TestSwitch::new(Version::V15);
+        if egress {
+            s.settings.first_egress = Some(TableId(4));
+            let m = Match::any().with(F::EthType, 0x0800).with(F::ActsetOutput, 2);
+            let i = vec![I::WriteActions(vec![Action::SetField(MatchField::exact(F::EthDst, 5))])];
+            s.flow(4, 2, m, i).unwrap();
+            s.flow(4, 1, Match::any(), vec![]).unwrap();
+        }
+        s.apply(0, 1, Match::any(), list.clone());
+        let mut way = FastPath::new(1024, 1024, 1);
+        let mut seen = [0; 6];
+        for round in 0..10 {
+            if round == 5 {
+                s.port_mut(3).config = PortConfig::PORT_DOWN;
+            }
+            for i in 0..40 {
+                let f = frames::ipv4(17, i % 5, i % 8, 0, 64, i as u16, 80);
+                let (want, got) = (s.run(1, &f, Time::ZERO), s.run_cached(&mut way, 1, &f, Time::ZERO));
+                assert_eq!(digest(&got), digest(&want), "{list:?}");
+                got.sent.iter().for_each(|(p, ..)| seen[p.0 as usize] += 1);
+                assert!(round < 5 || egress || seen[3] == 0 || got.sent.iter().all(|(p, ..)| p.0 != 3));
+            }
+        }
+        let stats = way.cache.stats;
+        assert!(stats.hits > 300, "{list:?} {stats:?}");
+        assert!(egress && list.len() > 1 || way.compiled > 300, "{list:?}");
+    }
 }

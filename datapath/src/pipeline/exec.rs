@@ -1,15 +1,15 @@
 //! Actions that do more than change the packet: outputs, groups, the controllers, Nicira's control flow.
 
 use super::edit::is_edit;
+use super::switching::{Addresses, Switched, all_ports, learn_and_switch, may_not_send};
 use super::walk::{Flow, NO_COOKIE, Origin, Walk};
-use super::{DropReason, Event, Observer, PortFacts, Ports, Request, Sink, View, hash, learn};
+use super::{DropReason, Event, Observer, Ports, Request, Sink, View, hash, learn};
 use crate::cache::{PuntStep, Step};
 use crate::frame::Frame;
 use crate::group::{Group, flow_hash};
 use crate::key::{FlowKey, word};
 use crate::meter::{Meter, Verdict};
-use crate::normal::Where;
-use crate::program::op::{Bits, mask_bits};
+use crate::program::op::{Bits, HashFields, mask_bits};
 use crate::program::{Op, Rest};
 use crate::punt::Punt;
 use bytes::Bytes;
@@ -17,9 +17,9 @@ use ofproto::action::MAX_LEN_NO_BUFFER;
 use ofproto::continuation::{Continuation, Ending, MAX_STACK};
 use ofproto::field::FieldId;
 use ofproto::group::GroupType;
-use ofproto::ids::{Cookie, GroupId, MacAddr, MeterId, PortNo, QueueId, TableId};
+use ofproto::ids::{Cookie, GroupId, MeterId, PortNo, QueueId, TableId};
 use ofproto::packet::PacketInReason;
-use ofproto::port::{PortConfig, PortState};
+use ofproto::port::PortConfig;
 use std::sync::Arc;
 
 impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
@@ -65,16 +65,17 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
             }
             Op::Resubmit { in_port, table, rest } => self.resubmit(*in_port, *table, rest.as_deref()),
             Op::Multipath { fields, basis, choice, links, dst } => {
-                self.refuse();
+                self.decided_by_hash(*fields);
                 let link = hash::choose(&self.packet.key, *fields, *basis, *choice, *links);
                 self.load(*dst, u128::from(link))
             }
             Op::Bundle { fields, basis, active_backup, members, dst } => {
-                self.refuse();
-                let live = |i: usize| self.view.port(members[i]).is_some_and(|p| p.is_up());
+                let view = self.view;
+                let live = |i: usize| view.port(members[i]).is_some_and(|p| p.is_up());
                 let chosen = if *active_backup {
                     (0..members.len()).find(|i| live(*i))
                 } else {
+                    self.decided_by_hash(*fields);
                     hash::member(&self.packet.key, *fields, *basis, members.len(), live)
                 };
                 let port = chosen.map(|i| members[i]);
@@ -175,6 +176,12 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
         }
     }
 
+    fn decided_by_hash(&mut self, fields: HashFields) {
+        if let Some(r) = &mut self.record {
+            r.decided_by(&hash::bits(fields));
+        }
+    }
+
     // ---- outputs ----
 
     pub(super) fn output(&mut self, port: PortNo, max_len: u16) -> Flow {
@@ -200,14 +207,7 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
     /// `OFPP_ALL` or `OFPP_FLOOD`: every port but the ingress port, as far as it may send.
     pub(super) fn flood(&mut self, flood: bool) -> Flow {
         let in_port = self.in_port();
-        let mut ports: smallvec::SmallVec<[PortNo; 16]> = smallvec::SmallVec::new();
-        self.view.each_port(&mut |p: PortFacts| {
-            let spared = flood && (p.config.contains(PortConfig::NO_FLOOD) || p.state.contains(PortState::BLOCKED));
-            if p.no != in_port && p.is_up() && !p.config.contains(PortConfig::NO_FWD) && !spared {
-                ports.push(p.no);
-            }
-        });
-        for p in ports {
+        for p in all_ports(self.view, in_port, flood) {
             if self.charge(1) == Flow::Stop || self.deliver(p, 0) == Flow::Stop {
                 return Flow::Stop;
             }
@@ -233,8 +233,6 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
         if self.charge(8) == Flow::Stop || self.enter() == Flow::Stop {
             return Flow::Stop;
         }
-        // A second walk with its own action set: too rare to remember.
-        self.refuse();
         let set = std::mem::take(&mut self.set);
         let saved = (self.table, self.hit, self.cookie, self.origin, self.in_egress);
         self.on_copy(true, |w| {
@@ -288,14 +286,11 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
     }
 
     fn may_send(&mut self, port: PortNo) -> bool {
-        let reason = match self.view.port(port) {
-            None => DropReason::NoSuchPort,
-            Some(p) if !p.is_up() => DropReason::PortDown,
-            Some(p) if p.config.contains(PortConfig::NO_FWD) => DropReason::PortNoFwd,
-            Some(_) => return true,
-        };
-        self.drop_at_port(reason, port, true);
-        false
+        let reason = may_not_send(self.view, port);
+        if let Some(reason) = reason {
+            self.drop_at_port(reason, port, true);
+        }
+        reason.is_none()
     }
 
     fn output_trunc(&mut self, port: PortNo, max_len: u32) -> Flow {
@@ -328,23 +323,29 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
 
     /// The learning switch.
     pub(super) fn normal(&mut self) {
-        // Depends on what other packets taught.
-        self.refuse();
-        let (in_port, now) = (self.in_port(), self.env.now);
-        let vlan = self.packet.field(FieldId::VlanVid).map_or(0, |v| v as u16 & 0xfff);
-        let mac = |w: usize| {
-            let b = (self.packet.key.0[w] >> 16).to_be_bytes();
-            MacAddr([b[2], b[3], b[4], b[5], b[6], b[7]])
-        };
-        let (dst, src) = (mac(word::ETH_DST_TYPE), mac(word::ETH_SRC_VLAN));
-        if !self.env.dry && self.view.port(in_port).is_some() {
-            self.env.normal.learn(vlan, src, in_port, now);
+        // What other packets taught is asked for each packet anew, so what comes of it isn't for the record. Egress tables
+        // would have to be walked for each anew as well.
+        if self.settings.first_egress.is_some() {
+            self.refuse();
         }
-        match self.env.normal.find(vlan, dst, now) {
-            Where::Port(p) if p == in_port => drop(self.drop(DropReason::OutputToInPort)),
-            Where::Port(p) if self.view.port(p).is_some() => drop(self.deliver(p, 0)),
-            Where::Port(_) | Where::Flood => drop(self.flood(true)),
+        let queue = self.queue;
+        self.step(|| Step::Normal(queue));
+        let record = self.record.take();
+        // However it ends: the replay can't know later.
+        self.accounted = true;
+        let in_port = self.in_port();
+        match learn_and_switch(self.view, self.env, in_port, Addresses::of(self.packet)) {
+            Switched::Home => drop(self.drop(DropReason::OutputToInPort)),
+            Switched::To(p) => drop(self.deliver(p, 0)),
+            Switched::Flood => {
+                if all_ports(self.view, in_port, true).is_empty() {
+                    self.drop(DropReason::NoOutput);
+                } else {
+                    self.flood(true);
+                }
+            }
         }
+        self.record = record;
     }
 
     // ---- action set and groups ----

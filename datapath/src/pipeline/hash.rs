@@ -51,6 +51,26 @@ pub(super) fn hash(key: &FlowKey, fields: HashFields, basis: u16) -> u64 {
     mix(h ^ u64::from(basis) << 32)
 }
 
+/// The bits that such a hash reads.
+pub(super) fn bits(fields: HashFields) -> FlowKey {
+    let ends = [F::EthSrc, F::EthDst, F::VlanVid];
+    let ip = [F::EthType, F::Ipv4Src, F::Ipv4Dst, F::Ipv6Src, F::Ipv6Dst];
+    let ports = [F::IpProto, F::TcpSrc, F::TcpDst];
+    let read: &[&[F]] = match fields {
+        HashFields::EthSrc => &[&[F::EthSrc]],
+        HashFields::SymmetricL4 => &[&ends, &ip, &ports],
+        HashFields::SymmetricL3L4 | HashFields::SymmetricL3L4Udp => &[&ip, &ports],
+        HashFields::SymmetricL3 => &[&ip],
+        HashFields::NwSrc => &[&[F::EthType, F::Ipv4Src, F::Ipv6Src]],
+        HashFields::NwDst => &[&[F::EthType, F::Ipv4Dst, F::Ipv6Dst]],
+    };
+    let mut key = FlowKey::default();
+    for field in read.iter().copied().flatten() {
+        key.set(*field, u128::MAX);
+    }
+    key
+}
+
 /// The link out of `links` (at least 1) that a multipath takes.
 pub(super) fn choose(key: &FlowKey, fields: HashFields, basis: u16, choice: Choice, links: u32) -> u32 {
     let h = hash(key, fields, basis);
@@ -75,4 +95,41 @@ pub(super) fn member(
 ) -> Option<usize> {
     let h = hash(key, fields, basis) ^ flow_hash(&FlowKey::default());
     (0..n).filter(|i| live(*i)).max_by_key(|i| mix(h ^ mix(*i as u64 + 1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The bits that are said to be read and no others, by flipping each.
+    #[test]
+    fn a_hash_reads_the_bits_that_it_says() {
+        use HashFields as H;
+        let all =
+            [H::EthSrc, H::SymmetricL4, H::SymmetricL3L4, H::SymmetricL3L4Udp, H::SymmetricL3, H::NwSrc, H::NwDst];
+        for fields in all {
+            let said = bits(fields);
+            let mut read = FlowKey::default();
+            for (ty, proto) in [(0x0800, 6), (0x86dd, 6), (0x0806, 0), (0x0800, 17)] {
+                let mut key = FlowKey(std::array::from_fn(|i| (i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+                key.set(F::EthType, ty);
+                key.set(F::IpProto, proto);
+                let before = hash(&key, fields, 7);
+                for w in 0..key.0.len() {
+                    for b in 0..64 {
+                        let mut other = key;
+                        other.0[w] ^= 1 << b;
+                        if hash(&other, fields, 7) != before {
+                            read.0[w] |= 1 << b;
+                        }
+                    }
+                }
+            }
+            for (w, (r, s)) in read.0.iter().zip(said.0).enumerate() {
+                assert_eq!(r & !s, 0, "{fields:?} word {w}");
+            }
+            let some = |k: &FlowKey| k.0.iter().map(|w| w.count_ones()).sum::<u32>();
+            assert!(some(&read) * 2 > some(&said), "{fields:?} {} {}", some(&read), some(&said));
+        }
+    }
 }

@@ -482,7 +482,7 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
     /// Sends what is pending as a copy, because the packet is about to change or to go elsewhere.
     pub(super) fn flush(&mut self) {
         if let Some((port, queue)) = self.pending.take() {
-            self.sink.transmit(port, queue, self.packet.frame.duplicate());
+            self.sink.transmit_copy(port, queue, &self.packet.frame);
         }
     }
 
@@ -496,7 +496,7 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
             return;
         }
         self.flush();
-        let saved = self.packet.duplicate();
+        let saved = self.packet.duplicate_in(self.sink);
         let stack = self.stack.clone();
         let known = self.record.as_ref().map(|r| r.knowledge());
         self.step(|| Step::Save);
@@ -507,8 +507,9 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
         }
         let copy = std::mem::replace(self.packet, saved);
         self.stack = stack;
-        if let Some((port, queue)) = self.pending.take() {
-            self.sink.transmit(port, queue, copy.frame);
+        match self.pending.take() {
+            Some((port, queue)) => self.sink.transmit(port, queue, copy.frame),
+            None => self.sink.left(copy.frame),
         }
         self.queue = queue;
     }
