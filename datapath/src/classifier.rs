@@ -27,6 +27,7 @@ mod arena;
 mod book;
 mod choose;
 mod group;
+mod hash;
 mod index;
 mod linear;
 mod mask;
@@ -35,28 +36,26 @@ mod rows;
 mod structure;
 mod tuple;
 mod vector;
+mod walk;
 
 pub(crate) use book::ClassifierBook;
 pub(crate) use mask::{Mask, Shape, ShapeField, known_bits};
+#[cfg(test)]
+pub(crate) use rows::ways;
 
 use crate::key::FlowKey;
 use crate::publish::{Guard, Rcu, Writer};
 use crate::table::{FlowBody, FlowRef, NIL, Slab};
-use arena::Arena;
+use hash::{Seed, hash};
 use linear::Linear;
-use routes::{Routes, Terms};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use tuple::{Memory, Query, Tuple};
-use vector::Block;
+use tuple::Query;
+use walk::{Part, Parts, Ranked, Walk};
 
 /// Up to this many entries are compared directly.
 pub(crate) const LINEAR_MAX: usize = 32;
 /// Packets handled at once.
 const BURST: usize = 32;
-
-/// Tuples whose memory is asked for before the first one is looked at.
-const AHEAD: usize = 4;
 
 /// What a table's lookup structure consists of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -107,39 +106,6 @@ impl std::fmt::Display for Description {
     }
 }
 
-/// Keys of the hash; different for every switch, so that nobody can compute collisions.
-#[derive(Clone, Copy)]
-pub(crate) struct Seed(u64, u64);
-
-impl Seed {
-    fn new(seed: u64) -> Self {
-        let a = seed ^ 0x9e37_79b9_7f4a_7c15;
-        Self(fold(a, 0xd6e8_feb8_6659_fd93) | 1, fold(a ^ 0xa076_1d64_78bd_642f, 0xe703_7ed1_a0b4_28db) | 1)
-    }
-}
-
-#[inline]
-fn fold(a: u64, b: u64) -> u64 {
-    let p = u128::from(a) * u128::from(b);
-    (p as u64) ^ ((p >> 64) as u64)
-}
-
-/// The hash of the bits of `key` under `mask`.
-#[inline]
-fn hash(seed: Seed, mask: &Mask, key: &FlowKey) -> u32 {
-    let mut h = seed.0;
-    let mut pairs = mask.words().chunks_exact(2);
-    for p in &mut pairs {
-        let a = key.0[usize::from(p[0].0)] & p[0].1;
-        let b = key.0[usize::from(p[1].0)] & p[1].1;
-        h = fold(a ^ h, b ^ seed.1).wrapping_add(seed.0);
-    }
-    for (w, m) in pairs.remainder() {
-        h = fold((key.0[usize::from(*w)] & m) ^ h, seed.1).wrapping_add(seed.0);
-    }
-    (h ^ (h >> 32)) as u32
-}
-
 /// Asks for a cache line.
 #[inline]
 pub(crate) fn prefetch<T>(at: *const T) {
@@ -150,28 +116,6 @@ pub(crate) fn prefetch<T>(at: *const T) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = at;
-}
-
-/// A part of a table.
-enum Part {
-    Tuple(Arc<Tuple>),
-    Block(Arc<Block>),
-    /// Too few for a block.
-    Few(Linear),
-}
-
-/// A part and the best rank it may hold.
-struct Ranked {
-    max_rank: u32,
-    part: Part,
-}
-
-/// Tuples and blocks, best rank first, and what groups lie in.
-struct Parts {
-    /// Asked first.
-    routes: Option<(Arc<Routes>, Terms)>,
-    arena: Arc<Arena>,
-    list: Box<[Ranked]>,
 }
 
 /// What readers walk.
@@ -246,64 +190,17 @@ impl Classifier {
         key: &FlowKey,
         guard: Guard<'g>,
     ) -> Option<FlowRef<'g>> {
-        let q = Query { version, key, floor: 0, guard };
-        let form = self.form.load(guard)?;
-        #[cfg(target_arch = "x86_64")]
-        if rows::is_wide() {
-            // SAFETY: the processor has what it is compiled with.
-            return unsafe { self.walk_wide(form, slab, q) };
-        }
-        self.walk::<false>(form, slab, q)
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,bmi2")]
-    fn walk_wide<'g>(&'g self, form: &'g Form, slab: &'g Slab, q: Query<'_, 'g>) -> Option<FlowRef<'g>> {
-        self.walk::<true>(form, slab, q)
-    }
-
-    #[inline(always)]
-    fn walk<'g, const WIDE: bool>(
-        &'g self,
-        form: &'g Form,
-        slab: &'g Slab,
-        mut q: Query<'_, 'g>,
-    ) -> Option<FlowRef<'g>> {
-        let parts = match form {
-            Form::Linear(linear) => return linear.matches::<WIDE>(slab, q).next(),
-            Form::Parts(parts) => parts,
-        };
-        if let Some((routes, terms)) = &parts.routes
-            && let Some(found) = routes.lookup(*terms, slab, q)
-        {
-            return Some(found);
-        }
-        let memory = Memory { slab, arena: &parts.arena };
-        // What the first tuples will read is asked for at once: mostly all of them are looked at.
-        let mut hashes = [0u32; AHEAD];
-        for (r, h) in parts.list.iter().zip(&mut hashes) {
-            if let Part::Tuple(tuple) = &r.part {
-                *h = hash(self.seed, &tuple.mask, q.key);
-                tuple.prefetch(&parts.arena, *h);
-            }
-        }
-        let mut best: Option<FlowRef<'g>> = None;
-        for (i, r) in parts.list.iter().enumerate() {
-            if r.max_rank < q.floor {
-                break;
-            }
-            best = match &r.part {
-                Part::Tuple(tuple) => {
-                    let h = hashes.get(i).copied().unwrap_or_else(|| hash(self.seed, &tuple.mask, q.key));
-                    let head = tuple.head::<WIDE>(&parts.arena, h);
-                    better(best, head.and_then(|head| tuple.best::<WIDE>(head, memory, q)))
+        match self.form.load(guard)? {
+            Form::Linear(linear) => {
+                let q = Query { version, key, floor: 0, guard };
+                if rows::is_wide() {
+                    linear.matches::<true>(slab, q).next()
+                } else {
+                    linear.matches::<false>(slab, q).next()
                 }
-                Part::Block(block) => block.lookup::<WIDE>(slab, q, best),
-                Part::Few(few) => better(best, few.matches::<WIDE>(slab, q).next()),
-            };
-            q.floor = rank_of(best);
+            }
+            Form::Parts(parts) => Walk { seed: self.seed, parts, slab, version, guard }.lookup(key),
         }
-        best
     }
 
     /// Whether there are no entries at all.
@@ -322,25 +219,13 @@ impl Classifier {
         guard: Guard<'g>,
         f: &mut dyn FnMut(FlowRef<'g>),
     ) {
-        let q = Query { version, key, floor, guard };
         match self.form.load(guard) {
             None => {}
-            Some(Form::Linear(linear)) => linear.matches::<false>(slab, q).for_each(f),
+            Some(Form::Linear(linear)) => {
+                linear.matches::<false>(slab, Query { version, key, floor, guard }).for_each(f);
+            }
             Some(Form::Parts(parts)) => {
-                let memory = Memory { slab, arena: &parts.arena };
-                for r in parts.list.iter().take_while(|r| r.max_rank >= floor) {
-                    match &r.part {
-                        Part::Tuple(tuple) => {
-                            if let Some(head) = tuple.head::<false>(&parts.arena, hash(self.seed, &tuple.mask, key)) {
-                                tuple
-                                    .matches(head, tuple.compare::<false>(head, memory, q), memory, q)
-                                    .for_each(&mut *f);
-                            }
-                        }
-                        Part::Block(block) => block.matches(slab, q, f),
-                        Part::Few(few) => few.matches::<false>(slab, q).for_each(&mut *f),
-                    }
-                }
+                Walk { seed: self.seed, parts, slab, version, guard }.each_match(key, floor, f);
             }
         }
     }
@@ -355,107 +240,23 @@ impl Classifier {
         guard: Guard<'g>,
     ) {
         let n = keys.len().min(out.len());
-        let Some(form) = self.form.load(guard) else { return out[..n].fill(None) };
-        for (keys, out) in keys[..n].chunks(BURST).zip(out[..n].chunks_mut(BURST)) {
-            match form {
-                Form::Linear(linear) => {
-                    for (key, o) in keys.iter().zip(out) {
-                        let q = Query { version, key, floor: 0, guard };
-                        *o = if rows::is_wide() {
-                            linear.matches::<true>(slab, q).next()
-                        } else {
-                            linear.matches::<false>(slab, q).next()
-                        };
-                    }
+        let (keys, out) = (&keys[..n], &mut out[..n]);
+        match self.form.load(guard) {
+            None => out.fill(None),
+            Some(Form::Linear(linear)) => {
+                for (key, o) in keys.iter().zip(out) {
+                    let q = Query { version, key, floor: 0, guard };
+                    *o = if rows::is_wide() {
+                        linear.matches::<true>(slab, q).next()
+                    } else {
+                        linear.matches::<false>(slab, q).next()
+                    };
                 }
-                #[cfg(target_arch = "x86_64")]
-                Form::Parts(parts) if rows::is_wide() => {
-                    // SAFETY: the processor has what it is compiled with.
-                    unsafe { self.burst_wide(parts, slab, version, keys, out, guard) }
-                }
-                Form::Parts(parts) => self.burst::<false>(parts, slab, version, keys, out, guard),
             }
-        }
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,bmi2")]
-    fn burst_wide<'g>(
-        &self,
-        parts: &'g Parts,
-        slab: &'g Slab,
-        version: u64,
-        keys: &[&FlowKey],
-        out: &mut [Option<FlowRef<'g>>],
-        guard: Guard<'g>,
-    ) {
-        self.burst::<true>(parts, slab, version, keys, out, guard);
-    }
-
-    #[inline(always)]
-    fn burst<'g, const WIDE: bool>(
-        &self,
-        parts: &'g Parts,
-        slab: &'g Slab,
-        version: u64,
-        keys: &[&FlowKey],
-        out: &mut [Option<FlowRef<'g>>],
-        guard: Guard<'g>,
-    ) {
-        let memory = Memory { slab, arena: &parts.arena };
-        let n = keys.len().min(out.len());
-        out.iter_mut().take(n).for_each(|o| *o = None);
-        let mut hashes = [0u32; BURST];
-        let mut heads = [NIL; BURST];
-        let mut equals = [0u32; BURST];
-        let mut ranks = [0u32; BURST];
-        // Packets still looking, one bit each.
-        let mut open = u32::MAX >> (BURST - n.max(1)) & if n == 0 { 0 } else { u32::MAX };
-        if let Some((routes, terms)) = &parts.routes {
-            open &= !routes.burst(*terms, slab, (version, guard), keys, out);
-        }
-        for r in &parts.list {
-            for (i, rank) in ranks.iter().enumerate() {
-                open &= !(u32::from(r.max_rank < *rank) << i);
-            }
-            if open == 0 {
-                break;
-            }
-            let query = |i: usize, floor: u32| Query { version, key: keys[i], floor, guard };
-            match &r.part {
-                Part::Tuple(tuple) => {
-                    for i in bits(open) {
-                        hashes[i] = hash(self.seed, &tuple.mask, keys[i]);
-                        tuple.prefetch(&parts.arena, hashes[i]);
-                    }
-                    let mut met = 0u32;
-                    for i in bits(open) {
-                        if let Some(head) = tuple.head::<WIDE>(&parts.arena, hashes[i]) {
-                            heads[i] = head;
-                            met |= 1 << i;
-                            Tuple::prefetch_head(memory, head);
-                        }
-                    }
-                    for i in bits(met) {
-                        equals[i] = tuple.compare::<WIDE>(heads[i], memory, query(i, ranks[i]));
-                        Tuple::prefetch_first(heads[i], equals[i], memory, query(i, ranks[i]));
-                    }
-                    for i in bits(met) {
-                        out[i] = better(out[i], tuple.matches(heads[i], equals[i], memory, query(i, ranks[i])).next());
-                        ranks[i] = rank_of(out[i]);
-                    }
-                }
-                Part::Few(few) => {
-                    for i in bits(open) {
-                        out[i] = better(out[i], few.matches::<WIDE>(slab, query(i, ranks[i])).next());
-                        ranks[i] = rank_of(out[i]);
-                    }
-                }
-                Part::Block(block) => {
-                    for i in bits(open) {
-                        out[i] = block.lookup::<WIDE>(slab, query(i, ranks[i]), out[i]);
-                        ranks[i] = rank_of(out[i]);
-                    }
+            Some(Form::Parts(parts)) => {
+                let walk = Walk { seed: self.seed, parts, slab, version, guard };
+                for (keys, out) in keys.chunks(BURST).zip(out.chunks_mut(BURST)) {
+                    walk.burst(keys, out);
                 }
             }
         }
@@ -463,7 +264,9 @@ impl Classifier {
 }
 
 /// The places of the bits set.
-fn bits(mut set: u32) -> impl Iterator<Item = usize> {
+#[inline(always)]
+fn bits(set: impl Into<u64>) -> impl Iterator<Item = usize> {
+    let mut set = set.into();
     std::iter::from_fn(move || {
         (set != 0).then(|| {
             let i = set.trailing_zeros() as usize;

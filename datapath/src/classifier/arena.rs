@@ -40,6 +40,12 @@ impl Arena {
         Self { lines: Array::new() }
     }
 
+    /// A line, if it was ever given out.
+    #[inline(always)]
+    pub(super) fn line(&self, at: u32) -> Option<&Line> {
+        self.lines.get(at)
+    }
+
     /// At most `n` lines from one on; fewer only if they were never given out.
     #[inline]
     pub(super) fn run(&self, at: u32, n: usize) -> &[Line] {
@@ -53,12 +59,6 @@ impl Arena {
         let lines = self.lines.from(at);
         // SAFETY: a `Line` is eight words and nothing else; the same memory for the same time.
         unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), lines.len() * LINE) }
-    }
-
-    /// Asks for a line and the next one.
-    #[inline]
-    pub(super) fn prefetch(&self, at: u32) {
-        self.run(at, 2).iter().for_each(|line| super::prefetch(line));
     }
 }
 

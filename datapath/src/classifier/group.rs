@@ -10,6 +10,7 @@
 use super::arena::{Arena, LINE};
 use super::index::Ground;
 use super::rows::Rows;
+use super::walk::Candidate;
 use crate::key::FlowKey;
 use crate::publish::Guard;
 use crate::table::{FlowRef, NIL, Slab};
@@ -32,14 +33,38 @@ pub(super) struct Group<'g> {
 impl<'g> Group<'g> {
     /// The group at a line.
     #[inline]
-    pub(super) fn at(arena: &'g Arena, at: u32, _guard: Guard<'g>) -> Option<Self> {
-        let (head, rest) = arena.words(at).split_first()?;
-        let head = head.load(Ordering::Acquire);
+    pub(super) fn at(arena: &'g Arena, at: u32, guard: Guard<'g>) -> Option<Self> {
+        Self::in_words(arena.words(at), guard)
+    }
+
+    /// The group at the beginning of some words.
+    #[inline(always)]
+    pub(super) fn in_words(words: &'g [AtomicU64], _guard: Guard<'g>) -> Option<Self> {
+        let head = words.first()?.load(Ordering::Acquire);
         let (n, w) = ((head & 0xff) as usize, (head >> 8 & 0xff) as usize);
-        let (lanes, rest) = rest.split_at_checked(n)?;
-        let (masks, rest) = rest.split_at_checked(n * w)?;
-        let values = rest.get(..n * w)?;
+        let rules = words.get(1..1 + n * (1 + 2 * w))?;
+        let (lanes, rest) = rules.split_at(n);
+        let (masks, values) = rest.split_at(n * w);
         Some(Self { lanes, masks, values })
+    }
+
+    /// The best rule that matches the key and hasn't gone.
+    #[inline(always)]
+    pub(super) fn candidate<const WIDE: bool>(&self, key: &FlowKey, words: &[u8]) -> Candidate {
+        let mut equal = self.equal::<WIDE>(key, words);
+        // Any rule's if none matches, so that both cases go the same way.
+        let mut lane = (equal.trailing_zeros() as usize).min(self.lanes.len().saturating_sub(1));
+        loop {
+            let Some((rank, entry)) = self.rule(lane) else { return Candidate::NONE };
+            if entry != NIL {
+                return if equal != 0 { Candidate::new(rank, entry) } else { Candidate::NONE };
+            }
+            equal &= equal.wrapping_sub(1);
+            if equal == 0 {
+                return Candidate::NONE;
+            }
+            lane = equal.trailing_zeros() as usize;
+        }
     }
 
     /// Rule number `i`: its rank and its entry (`NIL` if it has gone).
@@ -56,7 +81,7 @@ impl<'g> Group<'g> {
 
     /// Which rules match the key, one bit each. `words` are the tuple's.
     #[inline(always)]
-    pub(super) fn equal<const WIDE: bool>(&self, key: &FlowKey, words: &[u8]) -> u32 {
+    pub(super) fn equal<const WIDE: bool>(&self, key: &FlowKey, words: &[u8]) -> u64 {
         let n = self.lanes.len();
         // `ArenaBook` gives the place to nobody else while a guard is held.
         Rows { n, stride: n, words, masks: self.masks, values: self.values }.equal::<WIDE>(key)

@@ -8,6 +8,7 @@
 
 use super::arena::{Arena, ArenaBook, LINE, Line};
 use crate::publish::Writer;
+use crate::table::NIL;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A slot that ends a probe sequence. No head is `u32::MAX`.
@@ -41,6 +42,17 @@ impl Line {
             empty |= u32::from(word == EMPTY) << i;
         }
         (met & !empty, empty)
+    }
+
+    /// What stands under this hash if a look at this line alone tells: `NIL`, nothing; `None`: it doesn't tell.
+    #[inline(always)]
+    pub(super) fn single<const WIDE: bool>(&self, h: u32) -> Option<u32> {
+        let (met, empty) = self.look::<WIDE>(h);
+        // Any slot's if there is none: so both cases go the same way.
+        let word = self.0[met.trailing_zeros() as usize % LINE].load(Ordering::Acquire);
+        let held = (word >> 32) as u32 == h && word < TOMB;
+        let told = if met == 0 { empty != 0 } else { held && met & (met - 1) == 0 };
+        told.then_some(if met == 0 { NIL } else { word as u32 })
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -171,6 +183,52 @@ impl Index {
     #[inline(always)]
     pub(super) fn head<const WIDE: bool>(&self, arena: &Arena, h: u32) -> Option<u32> {
         find::<WIDE>(self.segment(arena, h), h).map(|(_, head)| head)
+    }
+}
+
+/// An index's segments as they are for a burst: a segment that is replaced meanwhile remains as it was.
+#[derive(Clone, Copy)]
+pub(super) struct Slots<'g> {
+    arena: &'g Arena,
+    /// The only segment's place, unless there is a directory.
+    only: Cell,
+    directory: &'g [AtomicU64],
+    /// How far to shift a hash for its place there.
+    shift: u32,
+}
+
+impl Index {
+    #[inline(always)]
+    pub(super) fn slots<'g>(&self, arena: &'g Arena) -> Slots<'g> {
+        let root = self.root.load(Ordering::Acquire);
+        if root & DIRECTORY == 0 {
+            return Slots { arena, only: Cell(root), directory: &[], shift: 0 };
+        }
+        let bits = root >> 32 & 0x1f;
+        let directory = arena.words(root as u32).get(..1 << bits).unwrap_or(&[]);
+        Slots { arena, only: Cell(0), directory, shift: (32 - bits as u32).min(31) }
+    }
+}
+
+impl<'g> Slots<'g> {
+    #[inline(always)]
+    fn cell(&self, h: u32) -> Cell {
+        self.directory.get((h >> self.shift) as usize).map_or(self.only, |c| Cell(c.load(Ordering::Acquire)))
+    }
+
+    /// The line in which a hash is looked for first.
+    #[inline(always)]
+    pub(super) fn line(&self, h: u32) -> Option<&'g Line> {
+        let cell = self.cell(h);
+        self.arena.line(cell.at() + (h & (cell.lines() as u32 - 1)))
+    }
+
+    /// What stands under a hash, or `NIL`.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn head(&self, h: u32) -> u32 {
+        let cell = self.cell(h);
+        find::<false>(self.arena.run(cell.at(), cell.lines()), h).map_or(NIL, |(_, head)| head)
     }
 }
 

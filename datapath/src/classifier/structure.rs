@@ -15,6 +15,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+/// A block of no more entries is compared directly: its rows cost more.
+const DIRECT_MAX: usize = super::rows::MOST;
 /// With this many entries in blocks, the first tuple is looked for.
 const FIRST_TRY: usize = LINEAR_MAX + 1;
 /// The first tuple takes at least so many entries when it is opened.
@@ -50,7 +52,7 @@ impl BlockBook {
 
     /// Readers' list holds its entries themselves.
     fn is_direct(&self) -> bool {
-        self.entries <= LINEAR_MAX
+        self.entries <= DIRECT_MAX
     }
 }
 

@@ -3,15 +3,17 @@
 //! Under a hash stands an entry whose mask is the tuple's, or a [group](super::group) of entries with the same hash
 //! (the same value under the tuple's mask, but for rare collisions).
 
-use super::arena::Arena;
+use super::arena::{Arena, LINE};
 use super::group::{Group, MOST};
-use super::index::{Ground, Index, IndexBook};
+use super::index::{Ground, Index, IndexBook, Slots};
+use super::walk::Candidate;
 use super::{Bound, Mask, Unchained, unchain};
 use crate::key::FlowKey;
 use crate::publish::Guard;
 use crate::table::{FlowBody, FlowRef, NIL, Slab};
 use smallvec::SmallVec;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 /// In a head: it is a group's place in the arena, not an entry's in the slab.
 const GROUP: u32 = 1 << 31;
@@ -42,6 +44,12 @@ pub(super) struct Query<'k, 'g> {
 }
 
 impl Tuple {
+    /// Where its heads stand.
+    #[inline(always)]
+    pub(super) fn slots<'g>(&'g self, arena: &'g Arena) -> Slots<'g> {
+        self.index.slots(arena)
+    }
+
     #[inline]
     pub(super) fn prefetch(&self, arena: &Arena, h: u32) {
         self.index.prefetch(arena, h);
@@ -53,10 +61,17 @@ impl Tuple {
         self.index.head::<WIDE>(arena, h)
     }
 
-    /// Asks for what a head stands for.
-    #[inline]
-    pub(super) fn prefetch_head(memory: Memory<'_>, head: u32) {
-        if head & GROUP == 0 { memory.slab.prefetch(head) } else { memory.arena.prefetch(head & !GROUP) }
+    /// Asks for what a head stands for; the words of its group if that is what it is.
+    #[inline(always)]
+    pub(super) fn visit<'g>(head: u32, memory: Memory<'g>) -> &'g [AtomicU64] {
+        if head & GROUP == 0 {
+            memory.slab.prefetch(head);
+            return &[];
+        }
+        let words = memory.arena.words(head & !GROUP);
+        super::prefetch(words.as_ptr());
+        super::prefetch(words.as_ptr().wrapping_add(LINE));
+        words
     }
 
     /// Whether the key has this entry's values under the tuple's mask, which is its own.
@@ -65,44 +80,31 @@ impl Tuple {
         self.mask.words().iter().zip(body.values.words()).all(|((w, m), v)| key.0[usize::from(*w)] & m == *v)
     }
 
-    /// The best visible entry under a head that matches.
+    /// The best entry under a head that matches: an entry of a group by what is noted there, whether visible or not,
+    /// any other only if it is visible. `words` are those that [`visit`](Self::visit) gave.
     #[inline(always)]
-    pub(super) fn best<'g, const WIDE: bool>(
+    pub(super) fn candidate<'g, const WIDE: bool>(
         &self,
-        head: u32,
-        memory: Memory<'g>,
+        (head, words): (u32, &'g [AtomicU64]),
+        slab: &'g Slab,
         q: Query<'_, 'g>,
-    ) -> Option<FlowRef<'g>> {
-        self.matches(head, self.compare::<WIDE>(head, memory, q), memory, q).next()
-    }
-
-    /// Which rules of a head's group match the key, one bit each, if it is a group.
-    #[inline(always)]
-    pub(super) fn compare<const WIDE: bool>(&self, head: u32, memory: Memory<'_>, q: Query<'_, '_>) -> u32 {
+    ) -> Candidate {
         if head & GROUP == 0 {
-            return 0;
+            return match FlowRef::current(slab, head, q.version, q.guard) {
+                Some(found) if self.same(found.body(), q.key) => Candidate::new(found.body().rank(), head),
+                _ => Candidate::NONE,
+            };
         }
-        Group::at(memory.arena, head & !GROUP, q.guard).map_or(0, |g| g.equal::<WIDE>(q.key, &self.words))
-    }
-
-    /// Asks for the entry of the first rule of those that match.
-    #[inline(always)]
-    pub(super) fn prefetch_first(head: u32, equal: u32, memory: Memory<'_>, q: Query<'_, '_>) {
-        if equal != 0
-            && let Some(group) = Group::at(memory.arena, head & !GROUP, q.guard)
-            && let Some((rank, index)) = group.rule(equal.trailing_zeros() as usize)
-            && rank >= q.floor
-        {
-            memory.slab.prefetch(index);
+        match Group::in_words(words, q.guard) {
+            Some(group) => group.candidate::<WIDE>(q.key, &self.words),
+            None => Candidate::NONE,
         }
     }
 
-    /// Every visible entry under a head that matches, best first; `equal` is what [`compare`](Self::compare) said.
-    #[inline(always)]
+    /// Every visible entry under a head that matches, best first.
     pub(super) fn matches<'g, 'q>(
         &'q self,
         head: u32,
-        mut equal: u32,
         memory: Memory<'g>,
         q: Query<'q, 'g>,
     ) -> impl Iterator<Item = FlowRef<'g>> + use<'g, 'q> {
@@ -112,6 +114,7 @@ impl Tuple {
         } else {
             (None, Group::at(memory.arena, head & !GROUP, q.guard))
         };
+        let mut equal = group.map_or(0, |g| g.equal::<false>(q.key, &self.words));
         let of_group = std::iter::from_fn(move || {
             let group = group?;
             while equal != 0 {

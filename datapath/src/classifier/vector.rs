@@ -12,6 +12,7 @@
 //! Thread-safety: one writer stores words of rows, any number of readers load them.
 
 use super::tuple::Query;
+use super::walk::Candidate;
 use super::{better, rank_of};
 use crate::key::{FlowKey, WORDS, word};
 use crate::table::{FlowBody, FlowRef, NIL, Slab};
@@ -231,6 +232,15 @@ impl Block {
         // SAFETY: 64 bytes of our own, any alignment.
         unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), left) };
         out
+    }
+
+    /// The best match, visible and of the floor's rank at least.
+    #[inline(always)]
+    pub(super) fn candidate<const WIDE: bool>(&self, slab: &Slab, q: Query<'_, '_>) -> Candidate {
+        match self.lookup::<WIDE>(slab, q, None) {
+            Some(found) => Candidate::new(found.body().rank(), found.cached().index),
+            None => Candidate::NONE,
+        }
     }
 
     /// The better one of `best`, whose rank the query asks for, and this block's best match.

@@ -1,6 +1,7 @@
 //! Random flow-mods against a list of flows searched from end to end.
 
 use super::super::*;
+use crate::classifier::ways;
 use crate::table::compile::{Compiled, compile};
 use ofproto::Version;
 use ofproto::action::Action;
@@ -210,22 +211,25 @@ fn random_mod(r: &mut Random, serial: u64, wide: bool) -> FlowMod {
 fn compare(control: &mut Control, reader: &mut Reader, model: &Model, r: &mut Random, keys: usize) {
     let keys: Vec<FlowKey> = (0..keys).map(|_| r.key()).collect();
     let refs: Vec<&FlowKey> = keys.iter().collect();
+    let want: Vec<_> = keys.iter().map(|k| model.lookup(k)).collect();
     let snap = reader.adopt();
-    let mut burst = vec![None; keys.len()];
-    snap.lookup_burst(TableId(0), &refs, &mut burst);
-    let mut hits = vec![None; keys.len() + 1];
-    crate::pipeline::View::lookup_burst(snap, TableId(0), &refs, &mut hits);
-    for ((key, b), hit) in keys.iter().zip(&burst).zip(&hits) {
-        assert_eq!(hit.as_ref().map(|h| (h.cookie, h.priority)), b.as_ref().map(|f| (f.cookie(), f.priority())));
-        let want = model.lookup(key).map(|f| (f.m.cookie, f.m.priority, f.m.instructions.clone()));
-        let shown = |f: &crate::table::FlowRef<'_>| (f.cookie(), f.priority(), f.instructions().to_vec());
-        assert_eq!(snap.lookup(TableId(0), key).as_ref().map(shown), want);
-        assert_eq!(b.as_ref().map(shown), want);
-        let union = &snap.state().union_mask;
-        let mut masked = *key;
-        masked.0.iter_mut().zip(&union.0).for_each(|(k, m)| *k &= m);
-        assert_eq!(snap.lookup(TableId(0), &masked).as_ref().map(shown), want, "union mask");
-    }
+    ways::each(|| {
+        let mut burst = vec![None; keys.len()];
+        snap.lookup_burst(TableId(0), &refs, &mut burst);
+        let mut hits = vec![None; keys.len() + 1];
+        crate::pipeline::View::lookup_burst(snap, TableId(0), &refs, &mut hits);
+        for (((key, b), hit), want) in keys.iter().zip(&burst).zip(&hits).zip(&want) {
+            assert_eq!(hit.as_ref().map(|h| (h.cookie, h.priority)), b.as_ref().map(|f| (f.cookie(), f.priority())));
+            let want = want.map(|f| (f.m.cookie, f.m.priority, f.m.instructions.clone()));
+            let shown = |f: &crate::table::FlowRef<'_>| (f.cookie(), f.priority(), f.instructions().to_vec());
+            assert_eq!(snap.lookup(TableId(0), key).as_ref().map(shown), want);
+            assert_eq!(b.as_ref().map(shown), want);
+            let union = &snap.state().union_mask;
+            let mut masked = *key;
+            masked.0.iter_mut().zip(&union.0).for_each(|(k, m)| *k &= m);
+            assert_eq!(snap.lookup(TableId(0), &masked).as_ref().map(shown), want, "union mask");
+        }
+    });
     let dump = control.flow_stats(&FlowStatsRequest::default(), Version::V13).unwrap();
     let mut all = Vec::new();
     loop {
@@ -388,13 +392,55 @@ fn near(r: &mut Random, flows: &[Flow]) -> FlowKey {
 fn same_answers(reader: &mut Reader, model: &Model, r: &mut Random, n: usize) {
     let keys: Vec<FlowKey> = (0..n).map(|_| near(r, &model.flows)).collect();
     let refs: Vec<&FlowKey> = keys.iter().collect();
+    let want: Vec<_> = keys.iter().map(|k| model.lookup(k).map(|f| f.m.cookie)).collect();
     let snap = reader.adopt();
-    let mut burst = vec![None; n];
-    snap.lookup_burst(TableId(0), &refs, &mut burst);
-    for (k, b) in keys.iter().zip(&burst) {
-        let want = model.lookup(k).map(|f| f.m.cookie);
-        assert_eq!(snap.lookup(TableId(0), k).map(|f| f.cookie()), want);
-        assert_eq!(b.map(|f| f.cookie()), want);
+    ways::each(|| {
+        let mut burst = vec![None; n];
+        snap.lookup_burst(TableId(0), &refs, &mut burst);
+        for ((k, b), want) in keys.iter().zip(&burst).zip(&want) {
+            assert_eq!(snap.lookup(TableId(0), k).map(|f| f.cookie()), *want);
+            assert_eq!(b.map(|f| f.cookie()), *want);
+        }
+    });
+}
+
+/// So few rules that they are compared directly, with and without one that matches anything, beside a tuple and alone;
+/// rules in several parts with the same priority, too.
+#[test]
+fn few_rules_behave_as_the_list() {
+    let mut r = Random(21);
+    for (n, few_bits, tuple, priorities) in
+        [(5, true, 0, 1000), (31, false, 0, 3), (40, true, 0, 1000), (60, false, 64, 1000), (50, true, 64, 3)]
+    {
+        let mut control = Control::new(ControlConfig { n_tables: 1, ..ControlConfig::default() });
+        let mut model = Model::default();
+        let mut reader = control.attach_worker().unwrap();
+        let add = |control: &mut Control, model: &mut Model, m: FlowMod| {
+            control.flow_mod(Version::V13, &m, Time::ZERO).unwrap();
+            model.apply(&m, usize::MAX).unwrap();
+        };
+        for i in 0..n + tuple {
+            let priority = 1 + r.below(priorities) as u16;
+            let mut m = FlowMod { cookie: Cookie(i), priority, ..arbitrary(&mut r, few_bits) };
+            if i < tuple {
+                let port = u128::from(r.below(4));
+                m.matching = Match::any().with(F::EthType, 0x800).with(F::IpProto, 6).with(F::TcpDst, port).with_mask(
+                    F::Ipv4Src,
+                    u128::from(i) << 24,
+                    0xff00_0000,
+                );
+            }
+            add(&mut control, &mut model, m);
+        }
+        same_answers(&mut reader, &model, &mut r, 200);
+        for priority in [0, 2, 500] {
+            let m = FlowMod { cookie: Cookie(1000 + u64::from(priority)), priority, ..FlowMod::default() };
+            add(&mut control, &mut model, m);
+            while control.tick(Time::ZERO).busy {}
+            same_answers(&mut reader, &model, &mut r, 200);
+        }
+        let structure = control.table_structure(TableId(0)).unwrap();
+        assert_eq!(structure.tuples.len(), usize::from(tuple > 0), "{structure}");
     }
 }
 

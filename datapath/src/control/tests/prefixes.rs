@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::model::{Model, Random};
+use crate::classifier::ways;
 use crate::key::FlowKey;
 use crate::table::FlowRef;
 use ofproto::Version;
@@ -89,14 +90,16 @@ fn key(r: &mut Random, kind: Kind) -> FlowKey {
 fn agree(snap: crate::publish::Snapshot<'_>, model: &Model, r: &mut Random, kind: Kind, n: usize) {
     let keys: Vec<FlowKey> = (0..n).map(|_| key(r, kind)).collect();
     let refs: Vec<&FlowKey> = keys.iter().collect();
-    let mut burst = vec![None; n];
-    snap.lookup_burst(TableId(0), &refs, &mut burst);
-    for (k, b) in keys.iter().zip(&burst) {
-        let want = model.lookup(k).map(|f| (f.m.cookie, f.m.instructions.clone()));
-        let shown = |f: FlowRef<'_>| (f.cookie(), f.instructions().to_vec());
-        assert_eq!(snap.lookup(TableId(0), k).map(shown), want);
-        assert_eq!(b.map(shown), want, "in a burst");
-    }
+    let want: Vec<_> = keys.iter().map(|k| model.lookup(k).map(|f| (f.m.cookie, f.m.instructions.clone()))).collect();
+    ways::each(|| {
+        let mut burst = vec![None; n];
+        snap.lookup_burst(TableId(0), &refs, &mut burst);
+        for ((k, b), want) in keys.iter().zip(&burst).zip(&want) {
+            let shown = |f: FlowRef<'_>| (f.cookie(), f.instructions().to_vec());
+            assert_eq!(snap.lookup(TableId(0), k).map(shown), *want);
+            assert_eq!(b.map(shown), *want, "in a burst");
+        }
+    });
 }
 
 fn run(kind: Kind, seed: u64) {

@@ -1,0 +1,119 @@
+//! The keyed hash of tuples: what a key is under a mask, in 32 bits.
+//!
+//! Made of multiplications whose lower halves suffice, so that a burst's hashes come eight at a time out of wide
+//! registers; in the end the upper half is taken, into which all bits of the key have gone.
+
+use super::{BURST, Mask};
+use crate::key::{FlowKey, WORDS};
+
+/// Keys of the hash; different for every switch, so that nobody can compute collisions.
+#[derive(Clone, Copy)]
+pub(crate) struct Seed {
+    begin: u64,
+    each: u64,
+    end: u64,
+}
+
+impl Seed {
+    pub(super) fn new(seed: u64) -> Self {
+        let fold = |a: u64, b: u64| {
+            let p = u128::from(a) * u128::from(b);
+            (p as u64) ^ ((p >> 64) as u64)
+        };
+        let a = fold(seed ^ 0x9e37_79b9_7f4a_7c15, 0xd6e8_feb8_6659_fd93);
+        let b = fold(a ^ 0xa076_1d64_78bd_642f, 0xe703_7ed1_a0b4_28db);
+        let c = fold(b ^ 0x8ebc_6af0_9c88_c6e3, 0x5899_65cc_7537_4cc3);
+        Self { begin: a, each: b | 1, end: c | 1 }
+    }
+}
+
+/// Takes in one word: its upper bits reach the lower ones, from where the multiplication carries them to all.
+#[inline(always)]
+const fn take(h: u64, word: u64, each: u64) -> u64 {
+    let x = h ^ word;
+    (x ^ x >> 32).wrapping_mul(each)
+}
+
+#[inline(always)]
+const fn finish(h: u64, end: u64) -> u32 {
+    ((h ^ h >> 32).wrapping_mul(end) >> 32) as u32
+}
+
+/// The hash of the bits of `key` under `mask`.
+#[inline(always)]
+pub(super) fn hash(seed: Seed, mask: &Mask, key: &FlowKey) -> u32 {
+    let words = mask.words().iter();
+    finish(words.fold(seed.begin, |h, (w, m)| take(h, key.0[usize::from(*w)] & m, seed.each)), seed.end)
+}
+
+/// [`hash`] of up to 32 keys; the other places say nothing.
+#[inline(always)]
+pub(super) fn hash_burst(seed: Seed, mask: &Mask, keys: &[&FlowKey]) -> [u32; BURST] {
+    let mut hashes = [seed.begin; BURST];
+    for (w, m) in mask.words() {
+        let mut column = [0; BURST];
+        for (c, key) in column.iter_mut().zip(keys) {
+            // Words are below WORDS; said so that nothing is tested.
+            *c = key.0[usize::from(*w).min(WORDS - 1)];
+        }
+        for (h, c) in hashes.iter_mut().zip(&column) {
+            *h = take(*h, c & m, seed.each);
+        }
+    }
+    hashes.map(|h| finish(h, seed.end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn a_burst_is_hashed_as_one_by_one() {
+        let seed = Seed::new(7);
+        let mut x = 3u64;
+        let mut random = || {
+            x = x.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            x ^ x >> 29
+        };
+        for n in [0, 1, 5, 31, 32] {
+            for words in [0, 1, 2, 3, 8, WORDS] {
+                let mut mask = FlowKey::default();
+                mask.0.iter_mut().take(words).for_each(|w| *w = random());
+                let mask = Mask::of(&mask);
+                let keys: Vec<FlowKey> = (0..n).map(|_| FlowKey(std::array::from_fn(|_| random()))).collect();
+                let refs: Vec<&FlowKey> = keys.iter().collect();
+                let all = hash_burst(seed, &mask, &refs);
+                for (key, h) in keys.iter().zip(all) {
+                    assert_eq!(h, hash(seed, &mask, key));
+                }
+            }
+        }
+    }
+
+    /// Directory, line and tag use different bits of a hash: keys that differ in any few neighbouring bits have to
+    /// spread over each.
+    #[test]
+    fn all_parts_of_a_hash_depend_on_all_bits_of_a_key() {
+        for seed in 0..8 {
+            let seed = Seed::new(seed);
+            for shift in 0..=52 {
+                let mask = Mask::of(&FlowKey(std::array::from_fn(|w| if w == 2 { 0xfff << shift } else { 0 })));
+                let mut key = FlowKey::default();
+                let hashes: HashSet<u32> = (0..4096u64)
+                    .map(|v| {
+                        key.0[2] = v << shift;
+                        hash(seed, &mask, &key)
+                    })
+                    .collect();
+                assert!(hashes.len() > 4090, "{shift}: {}", hashes.len());
+                for part in [0, 8, 20, 24] {
+                    let mut counts = [0; 256];
+                    hashes.iter().for_each(|h| counts[(h >> part) as usize % 256] += 1);
+                    // 16 on average.
+                    assert!(counts.iter().all(|c| *c <= 64), "{shift} {part}: {counts:?}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! How readers look a key up in a table's parts, one or a burst of them.
+//!
+//! Of each part that may do better the best rule by its notes becomes a *candidate*: a rank and an entry. Only the one
+//! that is left at the end is looked at itself: is it visible? Where it isn't, and where parts' candidates have the same
+//! rank, so that age decides, the parts are asked again, for rules that are visible ([`Walk::exact`]).
+
+use super::arena::Arena;
+use super::hash::{Seed, hash, hash_burst};
+use super::linear::Linear;
+use super::routes::{Routes, Terms};
+use super::tuple::{Memory, Query, Tuple};
+use super::vector::Block;
+use super::{BURST, better, bits, rank_of, rows};
+use crate::key::FlowKey;
+use crate::publish::Guard;
+use crate::table::{FlowRef, NIL, Slab};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+/// Tuples whose memory is asked for before the first one is looked at.
+const AHEAD: usize = 4;
+
+/// A part of a table.
+pub(super) enum Part {
+    Tuple(Arc<Tuple>),
+    Block(Arc<Block>),
+    /// So few of a block that they are compared directly.
+    Few(Linear),
+}
+
+/// A part and the best rank it may hold.
+pub(super) struct Ranked {
+    pub(super) max_rank: u32,
+    pub(super) part: Part,
+}
+
+/// Tuples and blocks, best rank first, and what groups lie in.
+pub(super) struct Parts {
+    /// Asked first.
+    pub(super) routes: Option<(Arc<Routes>, Terms)>,
+    pub(super) arena: Arc<Arena>,
+    pub(super) list: Box<[Ranked]>,
+}
+
+/// What a part has to offer, by its notes.
+#[derive(Clone, Copy)]
+pub(super) struct Candidate {
+    /// One more than the rank; 0: nothing.
+    score: u32,
+    entry: u32,
+}
+
+impl Candidate {
+    pub(super) const NONE: Self = Self { score: 0, entry: NIL };
+
+    #[inline(always)]
+    pub(super) const fn new(rank: u32, entry: u32) -> Self {
+        Self { score: rank + 1, entry }
+    }
+}
+
+/// The best candidates for a burst's keys.
+struct Best {
+    scores: [u32; BURST],
+    entries: [u32; BURST],
+    /// Those that may not be the answer, one bit each.
+    doubtful: u32,
+}
+
+impl Best {
+    const fn new() -> Self {
+        Self { scores: [0; BURST], entries: [NIL; BURST], doubtful: 0 }
+    }
+
+    #[inline(always)]
+    fn offer(&mut self, i: usize, new: Candidate) {
+        let old = self.scores[i];
+        self.doubtful |= u32::from(new.score == old && old != 0) << i;
+        self.entries[i] = if new.score > old { new.entry } else { self.entries[i] };
+        self.scores[i] = new.score.max(old);
+    }
+
+    /// The rank that a rule must have to be of interest.
+    #[inline(always)]
+    fn floor(&self, i: usize) -> u32 {
+        self.scores[i].saturating_sub(1)
+    }
+}
+
+/// A version's view of a table that has parts.
+#[derive(Clone, Copy)]
+pub(super) struct Walk<'g> {
+    pub(super) seed: Seed,
+    pub(super) parts: &'g Parts,
+    pub(super) slab: &'g Slab,
+    pub(super) version: u64,
+    pub(super) guard: Guard<'g>,
+}
+
+impl<'g> Walk<'g> {
+    fn memory(&self) -> Memory<'g> {
+        Memory { slab: self.slab, arena: &self.parts.arena }
+    }
+
+    const fn query<'k>(&self, key: &'k FlowKey, floor: u32) -> Query<'k, 'g> {
+        Query { version: self.version, key, floor, guard: self.guard }
+    }
+
+    /// The entry that a packet with `key` matches.
+    #[inline]
+    pub(super) fn lookup(&self, key: &FlowKey) -> Option<FlowRef<'g>> {
+        #[cfg(target_arch = "x86_64")]
+        if rows::is_wide() {
+            // SAFETY: the processor has what it is compiled with.
+            return unsafe { self.one_wide(key) };
+        }
+        self.one::<false>(key)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,bmi1,bmi2,lzcnt,popcnt")]
+    fn one_wide(&self, key: &FlowKey) -> Option<FlowRef<'g>> {
+        self.one::<true>(key)
+    }
+
+    #[inline(always)]
+    pub(super) fn one<const WIDE: bool>(&self, key: &FlowKey) -> Option<FlowRef<'g>> {
+        if let Some((routes, terms)) = &self.parts.routes
+            && let Some(found) = routes.lookup(*terms, self.slab, self.query(key, 0))
+        {
+            return Some(found);
+        }
+        let memory = self.memory();
+        let (mut best, mut doubtful) = (Candidate::NONE, false);
+        'parts: for some in self.parts.list.chunks(AHEAD) {
+            // Mostly all of them are looked at: what they read is asked for together, step by step.
+            let mut hashes = [0u32; AHEAD];
+            for (r, h) in some.iter().zip(&mut hashes) {
+                if let Part::Tuple(tuple) = &r.part {
+                    *h = hash(self.seed, &tuple.mask, key);
+                    tuple.prefetch(memory.arena, *h);
+                }
+            }
+            let mut heads: [(u32, &[AtomicU64]); AHEAD] = [(NIL, &[]); AHEAD];
+            for ((r, h), to) in some.iter().zip(hashes).zip(&mut heads) {
+                if let Part::Tuple(tuple) = &r.part
+                    && let Some(head) = tuple.head::<WIDE>(memory.arena, h)
+                {
+                    *to = (head, Tuple::visit(head, memory));
+                }
+            }
+            for (r, head) in some.iter().zip(heads) {
+                if r.max_rank + 1 < best.score {
+                    break 'parts;
+                }
+                let q = self.query(key, best.score.saturating_sub(1));
+                let found = match &r.part {
+                    Part::Tuple(_) if head.0 == NIL => continue,
+                    Part::Tuple(tuple) => tuple.candidate::<WIDE>(head, self.slab, q),
+                    Part::Block(block) => block.candidate::<WIDE>(self.slab, q),
+                    Part::Few(few) => few.candidate::<WIDE>(key),
+                };
+                doubtful |= found.score == best.score && best.score != 0;
+                if found.score > best.score {
+                    best = found;
+                    self.slab.prefetch(best.entry);
+                }
+            }
+        }
+        if best.entry == NIL {
+            return None;
+        }
+        match FlowRef::current(self.slab, best.entry, self.version, self.guard) {
+            Some(found) if !doubtful => Some(found),
+            _ => self.exact(key),
+        }
+    }
+
+    /// The same from rules that were seen to be visible.
+    #[cold]
+    #[inline(never)]
+    fn exact(&self, key: &FlowKey) -> Option<FlowRef<'g>> {
+        let memory = self.memory();
+        let mut best: Option<FlowRef<'g>> = None;
+        for r in &self.parts.list {
+            let floor = rank_of(best);
+            if r.max_rank < floor {
+                break;
+            }
+            let q = self.query(key, floor);
+            best = match &r.part {
+                Part::Tuple(tuple) => {
+                    let head = tuple.head::<false>(memory.arena, hash(self.seed, &tuple.mask, key));
+                    better(best, head.and_then(|head| tuple.matches(head, memory, q).next()))
+                }
+                Part::Block(block) => block.lookup::<false>(self.slab, q, best),
+                Part::Few(few) => better(best, few.matches::<false>(self.slab, q).next()),
+            };
+        }
+        best
+    }
+
+    /// Every entry of at least rank `floor` that a packet with `key` matches, in no particular order.
+    pub(super) fn each_match(&self, key: &FlowKey, floor: u32, f: &mut dyn FnMut(FlowRef<'g>)) {
+        let (memory, q) = (self.memory(), self.query(key, floor));
+        for r in self.parts.list.iter().take_while(|r| r.max_rank >= floor) {
+            match &r.part {
+                Part::Tuple(tuple) => {
+                    if let Some(head) = tuple.head::<false>(memory.arena, hash(self.seed, &tuple.mask, key)) {
+                        tuple.matches(head, memory, q).for_each(&mut *f);
+                    }
+                }
+                Part::Block(block) => block.matches(self.slab, q, f),
+                Part::Few(few) => few.matches::<false>(self.slab, q).for_each(&mut *f),
+            }
+        }
+    }
+
+    /// [`lookup`](Self::lookup) for up to 32 keys, with the memory accesses of a burst overlapped.
+    #[inline]
+    pub(super) fn burst(&self, keys: &[&FlowKey], out: &mut [Option<FlowRef<'g>>]) {
+        #[cfg(target_arch = "x86_64")]
+        if rows::is_wide() {
+            // SAFETY: the processor has what it is compiled with.
+            return unsafe { self.many_wide(keys, out) };
+        }
+        self.many::<false>(keys, out);
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,bmi1,bmi2,lzcnt,popcnt")]
+    fn many_wide(&self, keys: &[&FlowKey], out: &mut [Option<FlowRef<'g>>]) {
+        self.many::<true>(keys, out);
+    }
+
+    #[inline(always)]
+    pub(super) fn many<const WIDE: bool>(&self, keys: &[&FlowKey], out: &mut [Option<FlowRef<'g>>]) {
+        let n = keys.len().min(out.len()).min(BURST);
+        let (keys, out) = (&keys[..n], &mut out[..n]);
+        out.fill(None);
+        // Packets still looking, one bit each.
+        let mut open = u32::MAX.checked_shr((BURST - n) as u32).unwrap_or(0);
+        if let Some((routes, terms)) = &self.parts.routes {
+            open &= !routes.burst(*terms, self.slab, (self.version, self.guard), keys, out);
+        }
+        let all = open;
+        let mut best = Best::new();
+        for r in &self.parts.list {
+            let hopeless = best.scores.iter().enumerate().fold(0, |b, (i, s)| b | u32::from(r.max_rank + 1 < *s) << i);
+            open &= !hopeless;
+            if open == 0 {
+                break;
+            }
+            match &r.part {
+                Part::Tuple(tuple) => self.ask::<WIDE>(tuple, keys, open, &mut best),
+                Part::Few(few) => few.candidates::<WIDE>(keys, open, |i, found| best.offer(i, found)),
+                Part::Block(block) => {
+                    for i in bits(open) {
+                        best.offer(i, block.candidate::<WIDE>(self.slab, self.query(keys[i], best.floor(i))));
+                    }
+                }
+            }
+        }
+        for i in bits(all) {
+            self.slab.prefetch(best.entries[i]);
+        }
+        for i in bits(all) {
+            if best.entries[i] == NIL {
+                continue;
+            }
+            out[i] = match FlowRef::current(self.slab, best.entries[i], self.version, self.guard) {
+                Some(found) if best.doubtful >> i & 1 == 0 => Some(found),
+                _ => self.exact(keys[i]),
+            };
+        }
+    }
+
+    /// A tuple's candidates for the packets in `open`, stage by stage.
+    #[inline(always)]
+    fn ask<const WIDE: bool>(&self, tuple: &'g Tuple, keys: &[&FlowKey], open: u32, best: &mut Best) {
+        let memory = self.memory();
+        let slots = tuple.slots(memory.arena);
+        let hashes = hash_burst(self.seed, &tuple.mask, keys);
+        let mut lines = [None; BURST];
+        for i in bits(open) {
+            lines[i] = slots.line(hashes[i]);
+            super::prefetch(lines[i].map_or(std::ptr::null(), std::ptr::from_ref));
+        }
+        let mut heads = [NIL; BURST];
+        let mut met = 0u32;
+        for i in bits(open) {
+            let head = lines[i].and_then(|line| line.single::<WIDE>(hashes[i]));
+            let head = head.unwrap_or_else(|| slots.head(hashes[i]));
+            heads[i] = head;
+            met |= u32::from(head != NIL) << i;
+        }
+        let mut words: [&[AtomicU64]; BURST] = [&[]; BURST];
+        for i in bits(met) {
+            words[i] = Tuple::visit(heads[i], memory);
+        }
+        for i in bits(met) {
+            let q = self.query(keys[i], 0);
+            best.offer(i, tuple.candidate::<WIDE>((heads[i], words[i]), self.slab, q));
+        }
+    }
+}
