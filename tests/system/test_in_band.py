@@ -2,16 +2,33 @@
 
 import os
 
+import pytest
 from clients import connected
 from lab import Switch, osken, ping_all, sh, stop, wait_for
 
-IN_BAND = ['--in-band', '--local-port', '--fail-mode', 'secure', '--protocol', '1.3',
-           '--inactivity-probe', '1', '--controller', 'tcp:10.0.0.1:6653']
+IN_BAND = ['--in-band', '--local-port', '--fail-mode', 'secure', '--protocol', '1.3', '--inactivity-probe', '1']
+APP = 'os_ken.app.simple_switch_13'
 
 
-def address(switch, ip):
-    sh(['ip', '-n', switch.ns, 'addr', 'add', ip + '/24', 'dev', 'br0'])
-    sh(['ip', '-n', switch.ns, 'link', 'set', 'br0', 'up'])
+class Family:
+    """How a switch reaches the controller on the first host: by IPv4 or by IPv6."""
+
+    def __init__(self, name):
+        self.four = name == 'ipv4'
+        self.controller = ['--controller', 'tcp:10.0.0.1:6653' if self.four else 'tcp:[fd00::1]:6653']
+        # Whoever listens on IPv6's address alone is reached by nothing else.
+        self.listen = ['--ofp-listen-host', '10.0.0.1' if self.four else 'fd00::1']
+
+    def address(self, switch, n):
+        """Gives the switch an address of the controller's network, and sets its interface up."""
+        ip = '10.0.0.%d/24' % n if self.four else 'fd00::%d/64' % n
+        sh(['ip', '-n', switch.ns, 'addr', 'add', ip, 'dev', 'br0'])
+        sh(['ip', '-n', switch.ns, 'link', 'set', 'br0', 'up'])
+
+
+@pytest.fixture(params=['ipv4', 'ipv6'])
+def family(request):
+    return Family(request.param)
 
 
 def probes(switch):
@@ -20,11 +37,11 @@ def probes(switch):
             if c['purpose'] == 'controller' and c['state'] == 'active']
 
 
-def test_a_controller_behind_a_data_port(lab):
+def test_a_controller_behind_a_data_port(lab, family):
     sw, hosts = lab.star(3)
-    controller = osken(lab, hosts[0].ns, 'os_ken.app.simple_switch_13')
-    switch = Switch(lab, sw, *IN_BAND, ports=['%d=s%d' % (h.n, h.n) for h in hosts])
-    address(switch, '10.0.0.100')
+    controller = osken(lab, hosts[0].ns, APP, args=family.listen)
+    switch = Switch(lab, sw, *IN_BAND, *family.controller, ports=['%d=s%d' % (h.n, h.n) for h in hosts])
+    family.address(switch, 100)
     wait_for('the session', lambda: connected(switch), 60)
     # The application's table-miss entry leads packets to it, and it teaches the switch the rest.
     wait_for('every pair to answer', lambda: ping_all(hosts, 1) == [], 60)
@@ -42,33 +59,34 @@ def test_a_controller_behind_a_data_port(lab):
     # A controller that comes back is found again, whatever the tables say.
     stop(controller)
     wait_for('the loss', lambda: not connected(switch), 60)
-    osken(lab, hosts[0].ns, 'os_ken.app.simple_switch_13', log=os.path.join(lab.dir, 'again.log'))
+    osken(lab, hosts[0].ns, APP, args=family.listen, log=os.path.join(lab.dir, 'again.log'))
     wait_for('the session to come back', lambda: connected(switch), 90)
 
 
-def test_without_it_an_empty_table_leads_nowhere(lab):
+def test_without_it_an_empty_table_leads_nowhere(lab, family):
     sw, hosts = lab.star(1)
-    osken(lab, hosts[0].ns, 'os_ken.app.simple_switch_13')
+    osken(lab, hosts[0].ns, APP, args=family.listen)
     out_of_band = [word for word in IN_BAND if word != '--in-band']
-    switch = Switch(lab, sw, *out_of_band, ports=['1=s1'])
-    address(switch, '10.0.0.100')
+    switch = Switch(lab, sw, *out_of_band, *family.controller, ports=['1=s1'])
+    family.address(switch, 100)
     wait_for('a failed attempt', lambda: any(c.get('last_error') for c in switch.manage('connections')), 60)
     assert not connected(switch)
-    assert sh(['ip', 'netns', 'exec', sw, 'ping', '-c', '1', '-W', '1', '10.0.0.1'], check=False).returncode != 0
+    target = hosts[0].ip if family.four else hosts[0].ip6
+    assert sh(['ip', 'netns', 'exec', sw, 'ping', '-c', '1', '-W', '1', target], check=False).returncode != 0
 
 
-def test_a_switch_behind_another(lab):
+def test_a_switch_behind_another(lab, family):
     """The channel of the second switch goes through the first, whose tables know nothing of it."""
     near, hosts = lab.star(1, switch='near')
     far, host = lab.ns('far'), hosts[0]
     lab.link(near, 's2', far, 's1')
-    osken(lab, host.ns, 'os_ken.app.simple_switch_13')
-    first = Switch(lab, near, *IN_BAND, ports=['1=s1', '2=s2'])
-    second = Switch(lab, far, *IN_BAND, ports=['1=s1'])
+    osken(lab, host.ns, APP, args=family.listen)
+    first = Switch(lab, near, *IN_BAND, *family.controller, ports=['1=s1', '2=s2'])
+    second = Switch(lab, far, *IN_BAND, *family.controller, ports=['1=s1'])
     # The first one's own channel doesn't need the second's, so it is told nothing of it.
-    address(second, '10.0.0.102')
+    family.address(second, 102)
     wait_for('the session of the second', lambda: connected(second), 90)
-    address(first, '10.0.0.101')
+    family.address(first, 101)
     wait_for('the session of the first', lambda: connected(first), 90)
     first.ofctl('add-flow', 'priority=65535,actions=drop')
     before = probes(second)[0]

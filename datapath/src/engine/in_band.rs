@@ -7,10 +7,19 @@
 //! | rule | lets through |
 //! |---|---|
 //! | ARP | from or to LOCAL's Ethernet address; requests for LOCAL's own address; whatever names a controller, so that switches behind this one find it, too |
-//! | DHCP | requests of LOCAL, and what is sent back to its Ethernet address |
+//! | neighbour discovery | the same for IPv6: solicitations and advertisements; router solicitations of LOCAL, and what is sent to its Ethernet address |
+//! | MLD | LOCAL's reports, without which snooping switches keep its solicitations' answers away |
+//! | DHCP, DHCPv6 | requests of LOCAL, and what is sent back to its Ethernet address |
 //! | TCP | to and from a controller's address and port, other switches' channels included |
 //!
+//! DHCP's answers to the broadcast address, and routers' advertisements and MLD queries to all nodes, are hosts' as
+//! much as LOCAL's: they go through the tables, and LOCAL gets a copy.
+//!
 //! Later fragments and everything else go through the tables.
+//!
+//! Open vSwitch 3 has IPv4's rules only. Beside these it passes ARP of the next hop's Ethernet address where a
+//! router leads to the controller; here the tables of a switch have to do that for the switches behind it, while
+//! its own channel needs no more than LOCAL's rules. Requests *for* a controller's address pass here alone.
 
 use super::sink::TxSink;
 use crate::frame::Frame;
@@ -20,15 +29,30 @@ use crate::parse::parse;
 use crate::pipeline::{Env, Outcome, Sink, Start, Unobserved, View, execute};
 use ofproto::field::FieldId;
 use ofproto::ids::PortNo;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr};
 
 const ETH_IPV4: u128 = 0x0800;
+const ETH_IPV6: u128 = 0x86dd;
 const ETH_ARP: u128 = 0x0806;
+const BROADCAST: u128 = 0xffff_ffff_ffff;
+/// The Ethernet address of IPv6's group of all nodes, `ff02::1`.
+const ALL_NODES: u128 = 0x3333_0000_0001;
 const ARP_REQUEST: u128 = 1;
 const TCP: u128 = 6;
 const UDP: u128 = 17;
+const ICMPV6: u128 = 58;
 const DHCP_SERVER: u128 = 67;
 const DHCP_CLIENT: u128 = 68;
+const DHCPV6_CLIENT: u128 = 546;
+const DHCPV6_SERVER: u128 = 547;
+const MLD_QUERY: u128 = 130;
+const MLD_REPORT: u128 = 131;
+const MLD_DONE: u128 = 132;
+const ROUTER_SOLICITATION: u128 = 133;
+const ROUTER_ADVERTISEMENT: u128 = 134;
+const SOLICITATION: u128 = 135;
+const ADVERTISEMENT: u128 = 136;
+const MLD2_REPORT: u128 = 143;
 /// The bit of the key's `ip_frag` that later fragments have.
 const LATER: u128 = 2;
 
@@ -38,48 +62,142 @@ pub struct InBand {
     /// LOCAL's Ethernet address, once there is such a port.
     pub local: Option<[u8; 6]>,
     /// The addresses from which the controllers are dialled.
-    pub own: Vec<Ipv4Addr>,
+    pub own: Vec<IpAddr>,
     /// The controllers.
-    pub controllers: Vec<SocketAddrV4>,
+    pub controllers: Vec<SocketAddr>,
 }
 
-impl InBand {
-    /// Whether a packet with this key, all of its headers in it, passes beside the tables.
-    pub fn admits(&self, key: &FlowKey) -> bool {
+/// Where a packet goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Through the learning switch, not through the tables.
+    Beside,
+    /// Through the tables, and to LOCAL besides.
+    AlsoLocal,
+    /// Through the tables.
+    Tables,
+}
+
+impl Way {
+    fn beside_if(beside: bool) -> Self {
+        if beside { Self::Beside } else { Self::Tables }
+    }
+}
+
+/// A packet's key, held against the rules.
+struct Seen<'a> {
+    rules: &'a InBand,
+    key: &'a FlowKey,
+    from_local: bool,
+    to_local: bool,
+}
+
+impl Seen<'_> {
+    fn get(&self, field: FieldId) -> u128 {
+        self.key.get(field)
+    }
+
+    fn is_controller(&self, field: FieldId, v6: bool) -> bool {
+        let address = self.get(field);
+        self.rules.controllers.iter().any(|c| c.is_ipv6() == v6 && bits(c.ip()) == address)
+    }
+
+    fn is_own(&self, field: FieldId, v6: bool) -> bool {
+        let address = self.get(field);
+        self.rules.own.iter().any(|own| own.is_ipv6() == v6 && bits(*own) == address)
+    }
+
+    fn arp(&self) -> Way {
         use FieldId as F;
-        let get = |field| key.get(field);
-        let mac = self.local.map(|mac| mac.iter().fold(0_u128, |sum, byte| sum << 8 | u128::from(*byte)));
-        let (from_local, to_local) = (mac == Some(get(F::EthSrc)), mac == Some(get(F::EthDst)));
-        let controller = |address| self.controllers.iter().any(|c| bits(*c.ip()) == address);
-        match get(F::EthType) {
-            ETH_ARP => {
-                let (asks, target) = (get(F::ArpOp) == ARP_REQUEST, get(F::ArpTpa));
-                from_local
-                    || to_local
-                    || controller(get(F::ArpSpa))
-                    || controller(target)
-                    || asks && self.own.iter().any(|own| bits(*own) == target)
-            }
-            ETH_IPV4 if get(F::IpFrag) & LATER == 0 => {
-                let end = |address, port| {
-                    let (address, port) = (get(address), get(port));
-                    self.controllers.iter().any(|c| bits(*c.ip()) == address && u128::from(c.port()) == port)
-                };
-                match get(F::IpProto) {
-                    TCP => end(F::Ipv4Dst, F::TcpDst) || end(F::Ipv4Src, F::TcpSrc),
-                    UDP => match (get(F::UdpSrc), get(F::UdpDst)) {
-                        (DHCP_CLIENT, DHCP_SERVER) => from_local && get(F::InPort) == u128::from(PortNo::LOCAL.0),
-                        (DHCP_SERVER, DHCP_CLIENT) => to_local,
-                        _ => false,
-                    },
-                    _ => false,
-                }
-            }
-            _ => false,
+        let asks = self.get(F::ArpOp) == ARP_REQUEST;
+        Way::beside_if(
+            self.from_local
+                || self.to_local
+                || self.is_controller(F::ArpSpa, false)
+                || self.is_controller(F::ArpTpa, false)
+                || asks && self.is_own(F::ArpTpa, false),
+        )
+    }
+
+    fn ip(&self, v6: bool) -> Way {
+        use FieldId as F;
+        let (source, target) = if v6 { (F::Ipv6Src, F::Ipv6Dst) } else { (F::Ipv4Src, F::Ipv4Dst) };
+        match self.get(F::IpProto) {
+            TCP => Way::beside_if(self.ends(target, F::TcpDst, v6) || self.ends(source, F::TcpSrc, v6)),
+            UDP => self.dhcp(if v6 { (DHCPV6_CLIENT, DHCPV6_SERVER) } else { (DHCP_CLIENT, DHCP_SERVER) }),
+            ICMPV6 if v6 => self.icmpv6(),
+            _ => Way::Tables,
         }
     }
 
-    /// Takes what passes out of a burst and sends it through the learning switch; the rest stays.
+    /// Whether a controller is at the end of a channel that these fields give.
+    fn ends(&self, address: FieldId, port: FieldId, v6: bool) -> bool {
+        let (address, port) = (self.get(address), self.get(port));
+        let mut controllers = self.rules.controllers.iter().filter(|c| c.is_ipv6() == v6);
+        controllers.any(|c| bits(c.ip()) == address && u128::from(c.port()) == port)
+    }
+
+    fn dhcp(&self, (client, server): (u128, u128)) -> Way {
+        use FieldId as F;
+        let ports = (self.get(F::UdpSrc), self.get(F::UdpDst));
+        if ports == (client, server) {
+            Way::beside_if(self.is_local_s())
+        } else if ports != (server, client) {
+            Way::Tables
+        } else if self.to_local {
+            Way::Beside
+        } else {
+            self.to_all(BROADCAST)
+        }
+    }
+
+    fn icmpv6(&self) -> Way {
+        use FieldId as F;
+        match self.get(F::Icmpv6Type) {
+            SOLICITATION if self.is_own(F::Ipv6NdTarget, true) => Way::Beside,
+            SOLICITATION | ADVERTISEMENT => {
+                let named = [F::Ipv6NdTarget, F::Ipv6Src, F::Ipv6Dst].iter().any(|f| self.is_controller(*f, true));
+                Way::beside_if(self.from_local || self.to_local || named)
+            }
+            ROUTER_SOLICITATION | MLD_REPORT | MLD_DONE | MLD2_REPORT => Way::beside_if(self.is_local_s()),
+            ROUTER_ADVERTISEMENT if self.to_local => Way::Beside,
+            ROUTER_ADVERTISEMENT | MLD_QUERY => self.to_all(ALL_NODES),
+            _ => Way::Tables,
+        }
+    }
+
+    /// Whether LOCAL sent it, and nobody who borrows its Ethernet address.
+    fn is_local_s(&self) -> bool {
+        self.from_local && self.get(FieldId::InPort) == u128::from(PortNo::LOCAL.0)
+    }
+
+    /// The way of what is LOCAL's as well as everybody's if it goes to the Ethernet address `all`.
+    fn to_all(&self, all: u128) -> Way {
+        let for_local = self.rules.local.is_some() && self.get(FieldId::InPort) != u128::from(PortNo::LOCAL.0);
+        if for_local && self.get(FieldId::EthDst) == all { Way::AlsoLocal } else { Way::Tables }
+    }
+}
+
+impl InBand {
+    fn way(&self, key: &FlowKey) -> Way {
+        use FieldId as F;
+        let mac = self.local.map(|mac| mac.iter().fold(0_u128, |sum, byte| sum << 8 | u128::from(*byte)));
+        let (from_local, to_local) = (mac == Some(key.get(F::EthSrc)), mac == Some(key.get(F::EthDst)));
+        let seen = Seen { rules: self, key, from_local, to_local };
+        match key.get(F::EthType) {
+            ETH_ARP => seen.arp(),
+            ty @ (ETH_IPV4 | ETH_IPV6) if key.get(F::IpFrag) & LATER == 0 => seen.ip(ty == ETH_IPV6),
+            _ => Way::Tables,
+        }
+    }
+
+    /// Whether a packet with this key, all of its headers in it, passes beside the tables.
+    pub fn admits(&self, key: &FlowKey) -> bool {
+        self.way(key) == Way::Beside
+    }
+
+    /// Takes what passes out of a burst and sends it through the learning switch; the rest stays, copied to LOCAL
+    /// where that has a share in it.
     pub(super) fn divert<'v>(
         &self,
         view: impl View<'v>,
@@ -90,12 +208,18 @@ impl InBand {
     ) {
         let mut port_key = FlowKey::default();
         port_key.0[word::IN_PORT] = u64::from(in_port.0) << 32 | u64::from(in_port.0);
-        let passes = |frame: &mut Frame| {
+        let way = |frame: &Frame| {
             let mut key = port_key;
             parse(frame.bytes(), &mut key);
-            self.admits(&key)
+            self.way(&key)
         };
-        for frame in frames.extract_if(.., passes) {
+        if !sink.shared.is_standalone() {
+            // Without tables everything for all reaches LOCAL anyway.
+            for frame in frames.iter().filter(|frame| way(frame) == Way::AlsoLocal) {
+                sink.transmit(PortNo::LOCAL, None, frame.duplicate());
+            }
+        }
+        for frame in frames.extract_if(.., |frame| way(frame) == Way::Beside) {
             let mut packet = Packet::with_key(frame, port_key);
             if let Outcome::Left(frame) = execute(view, env, &mut packet, Start::Normal, sink, &mut Unobserved) {
                 sink.left(frame);
@@ -104,8 +228,11 @@ impl InBand {
     }
 }
 
-fn bits(address: Ipv4Addr) -> u128 {
-    address.to_bits().into()
+fn bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => address.to_bits().into(),
+        IpAddr::V6(address) => address.to_bits(),
+    }
 }
 
 #[cfg(test)]
@@ -118,16 +245,20 @@ mod tests {
     fn rules() -> InBand {
         InBand {
             local: Some(LOCAL),
-            own: vec![Ipv4Addr::new(10, 0, 0, 1)],
-            controllers: vec![SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 9), 6653)],
+            own: vec!["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()],
+            controllers: vec!["10.0.0.9:6653".parse().unwrap(), "[fd00::9]:6653".parse().unwrap()],
         }
     }
 
     fn passes(rules: &InBand, in_port: PortNo, bytes: &[u8]) -> bool {
+        way(rules, in_port, bytes) == Way::Beside
+    }
+
+    fn way(rules: &InBand, in_port: PortNo, bytes: &[u8]) -> Way {
         let mut key = FlowKey::default();
         key.0[word::IN_PORT] = u64::from(in_port.0) << 32 | u64::from(in_port.0);
         parse(bytes, &mut key);
-        rules.admits(&key)
+        rules.way(&key)
     }
 
     fn ethernet(destination: [u8; 6], source: [u8; 6], ty: u16, rest: &[u8]) -> Vec<u8> {
@@ -206,6 +337,112 @@ mod tests {
         assert!(!passes(&r, PortNo::LOCAL, &ask(OTHER)));
         assert!(passes(&r, P1, &offer(LOCAL)));
         assert!(!passes(&r, P1, &offer(OTHER)));
+        // Whose it is stands further inside: the tables have it, and LOCAL.
+        assert_eq!(way(&r, P1, &offer(ALL)), Way::AlsoLocal);
+        assert_eq!(way(&r, PortNo::LOCAL, &offer(ALL)), Way::Tables, "LOCAL needs no copy of its own");
+        assert_eq!(way(&InBand { local: None, ..r }, P1, &offer(ALL)), Way::Tables);
+    }
+
+    const ME6: &str = "fd00::1";
+    const CONTROLLER6: &str = "fd00::9";
+    const STRANGER6: &str = "fd00::7";
+    const NODES: [u8; 6] = [0x33, 0x33, 0, 0, 0, 1];
+
+    fn v6(address: &str) -> [u8; 16] {
+        address.parse::<std::net::Ipv6Addr>().unwrap().octets()
+    }
+
+    /// An IPv6 packet; `fragment` is the fragment header's offset and flags, if there is one.
+    fn ip6(macs: [[u8; 6]; 2], fragment: Option<u16>, proto: u8, ends: [&str; 2], rest: &[u8]) -> Vec<u8> {
+        let extra = if fragment.is_some() { 8 } else { 0 };
+        let length = u16::try_from(rest.len() + extra).unwrap().to_be_bytes();
+        let next = if fragment.is_some() { 44 } else { proto };
+        let mut body = vec![0x60, 0, 0, 0, length[0], length[1], next, 255];
+        body.extend(v6(ends[0]).into_iter().chain(v6(ends[1])));
+        if let Some(f) = fragment.map(u16::to_be_bytes) {
+            body.extend([proto, 0, f[0], f[1], 0, 0, 0, 1]);
+        }
+        body.extend_from_slice(rest);
+        ethernet(macs[1], macs[0], 0x86dd, &body)
+    }
+
+    /// Neighbour discovery about `target`.
+    fn nd(macs: [[u8; 6]; 2], ty: u8, ends: [&str; 2], target: &str) -> Vec<u8> {
+        ip6(macs, None, 58, ends, &[&[ty, 0, 0, 0, 0, 0, 0, 0][..], &v6(target)].concat())
+    }
+
+    #[test]
+    fn neighbour_discovery_that_the_channel_needs_passes_and_no_other() {
+        let r = rules();
+        let group = "ff02::1:ff00:1";
+        let (hosts, out, back) = ([OTHER, OTHER], [LOCAL, OTHER], [OTHER, LOCAL]);
+        for (expected, frame, what) in [
+            (true, nd(out, 135, [ME6, group], STRANGER6), "a solicitation of LOCAL"),
+            (true, nd(out, 135, ["::", group], ME6), "LOCAL asks whether its address is another's"),
+            (true, nd(back, 136, [STRANGER6, ME6], STRANGER6), "an advertisement to LOCAL"),
+            (true, nd(hosts, 135, [STRANGER6, group], ME6), "a solicitation of LOCAL's address"),
+            (true, nd(out, 136, [ME6, STRANGER6], ME6), "LOCAL's advertisement of it"),
+            (true, nd(hosts, 135, [STRANGER6, group], CONTROLLER6), "another switch looks for the controller"),
+            (true, nd(hosts, 136, [CONTROLLER6, STRANGER6], CONTROLLER6), "and is answered"),
+            (true, nd(hosts, 135, [CONTROLLER6, group], STRANGER6), "the controller looks for another switch"),
+            (true, nd(hosts, 136, [STRANGER6, CONTROLLER6], STRANGER6), "and is answered"),
+            (false, nd(hosts, 135, [STRANGER6, group], "fd00::8"), "hosts among themselves"),
+            (false, nd(hosts, 136, ["fd00::8", STRANGER6], "fd00::8"), "hosts among themselves"),
+            (false, nd(hosts, 136, ["fd00::8", STRANGER6], ME6), "somebody else claims LOCAL's address"),
+            (false, nd(hosts, 128, [CONTROLLER6, STRANGER6], ME6), "an echo request"),
+        ] {
+            assert_eq!(passes(&r, P1, &frame), expected, "{what}");
+        }
+        // Address families are apart: the bits of an IPv4 address are no IPv6 address.
+        let low = "::a00:9";
+        assert!(!passes(&r, P1, &nd(hosts, 135, [low, group], low)));
+    }
+
+    #[test]
+    fn routers_and_groups_reach_local() {
+        let r = rules();
+        let node = "fe80::1";
+        let say = |macs, ty| ip6(macs, None, 58, [node, "ff02::1"], &[ty, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        for ty in [131, 132, 133, 143] {
+            assert_eq!(way(&r, PortNo::LOCAL, &say([LOCAL, NODES], ty)), Way::Beside, "{ty}");
+            assert_eq!(way(&r, P1, &say([LOCAL, NODES], ty)), Way::Tables, "{ty} of whoever borrows LOCAL's address");
+            assert_eq!(way(&r, P1, &say([OTHER, NODES], ty)), Way::Tables, "{ty} of a host");
+        }
+        for ty in [130, 134] {
+            assert_eq!(way(&r, P1, &say([OTHER, NODES], ty)), Way::AlsoLocal, "{ty}");
+            assert_eq!(way(&r, PortNo::LOCAL, &say([LOCAL, NODES], ty)), Way::Tables, "{ty}");
+        }
+        assert_eq!(way(&r, P1, &say([OTHER, LOCAL], 134)), Way::Beside);
+        assert_eq!(way(&r, P1, &say([OTHER, OTHER], 134)), Way::Tables);
+    }
+
+    #[test]
+    fn channels_and_dhcp_over_ipv6_pass_by_address_and_port() {
+        let r = rules();
+        let hosts = [OTHER, OTHER];
+        let ports = |from: u16, to: u16| {
+            let mut l4 = [&from.to_be_bytes()[..], &to.to_be_bytes(), &[0; 16]].concat();
+            l4[12] = 0x50;
+            l4
+        };
+        let there = ports(40000, 6653);
+        assert!(passes(&r, P1, &ip6(hosts, None, 6, [STRANGER6, CONTROLLER6], &there)));
+        assert!(passes(&r, P1, &ip6(hosts, Some(1), 6, [STRANGER6, CONTROLLER6], &there)), "a first fragment");
+        assert!(passes(&r, P1, &ip6(hosts, None, 6, [CONTROLLER6, STRANGER6], &ports(6653, 40000))));
+        for (frame, what) in [
+            (ip6(hosts, None, 6, [STRANGER6, CONTROLLER6], &ports(40000, 80)), "another port"),
+            (ip6(hosts, None, 6, [STRANGER6, ME6], &there), "another host"),
+            (ip6(hosts, None, 17, [STRANGER6, CONTROLLER6], &there), "no TCP"),
+            (ip6(hosts, Some(9), 6, [STRANGER6, CONTROLLER6], &there), "a later fragment"),
+            (ip6(hosts, None, 6, [CONTROLLER6, STRANGER6], &there), "address and port of different ends"),
+        ] {
+            assert!(!passes(&r, P1, &frame), "{what}");
+        }
+        let ask = |from| ip6([from, NODES], None, 17, ["fe80::1", "ff02::1:2"], &ports(546, 547));
+        let answer = |to| ip6([OTHER, to], None, 17, ["fe80::2", "fe80::1"], &ports(547, 546));
+        assert!(passes(&r, PortNo::LOCAL, &ask(LOCAL)));
+        assert!(!passes(&r, P1, &ask(LOCAL)) && !passes(&r, PortNo::LOCAL, &ask(OTHER)));
+        assert!(passes(&r, P1, &answer(LOCAL)) && !passes(&r, P1, &answer(OTHER)));
     }
 
     #[test]

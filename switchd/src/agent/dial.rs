@@ -9,7 +9,7 @@ use crate::bridge::{Event, Handle};
 use crate::config::{ControllerSpec, Target};
 use crate::session::Purpose;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -132,13 +132,11 @@ async fn keep_auxiliary(
 }
 
 /// The address from which the kernel would send to a controller now; sends nothing.
-fn own_address(controller: SocketAddrV4) -> Option<Ipv4Addr> {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+fn own_address(controller: SocketAddr) -> Option<IpAddr> {
+    let any = if controller.is_ipv4() { IpAddr::from(Ipv4Addr::UNSPECIFIED) } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((any, 0)).ok()?;
     socket.connect(controller).ok()?;
-    match socket.local_addr().ok()? {
-        SocketAddr::V4(own) => Some(*own.ip()),
-        SocketAddr::V6(_) => None,
-    }
+    Some(socket.local_addr().ok()?.ip())
 }
 
 fn backoff(target: &Target) -> Backoff {

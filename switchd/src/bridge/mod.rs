@@ -39,7 +39,7 @@ use crossbeam::channel::{self, RecvTimeoutError};
 use datapath::clock::Time;
 use hub::{Backend, Hub};
 use std::collections::VecDeque;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -71,7 +71,7 @@ pub enum Event {
     /// The controllers that are dialled, for management to show.
     Dials(Vec<Arc<Mutex<DialStatus>>>),
     /// A controller is dialled through the bridge's own ports, from this address.
-    Way(SocketAddrV4, Ipv4Addr),
+    Way(SocketAddr, IpAddr),
     /// The end.
     Stop,
 }
@@ -137,7 +137,7 @@ pub trait Instance: Backend {
     /// Something happened to a port.
     fn port_event(&mut self, now: Time, event: PortEvent);
     /// A controller is dialled through the switch's own ports, from the address `own`.
-    fn way(&mut self, now: Time, controller: SocketAddrV4, own: Ipv4Addr);
+    fn way(&mut self, now: Time, controller: SocketAddr, own: IpAddr);
     /// The end: what is to outlast it is kept.
     fn ending(&mut self, now: Time);
     /// Writes what is to outlast the process, and answers when it is safe.

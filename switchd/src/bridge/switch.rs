@@ -46,7 +46,7 @@ use ofproto::stats::{FlowDesc, FlowStats, SwitchDesc};
 use ofproto::table::TableMod;
 use ofproto::{ErrorKind, OfError, Version};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -104,7 +104,7 @@ pub struct SwitchConfig {
     /// Where flows, groups and meters are kept over a restart.
     pub state: Option<std::path::PathBuf>,
     /// The controllers that are reached through the switch's own ports; none: they aren't.
-    pub in_band: Vec<SocketAddrV4>,
+    pub in_band: Vec<SocketAddr>,
 }
 
 /// The switch.
@@ -136,7 +136,7 @@ pub struct Switch<P> {
     /// A snapshot under way.
     pub(super) saving: Option<Saving>,
     /// From which address each controller is dialled.
-    ways: BTreeMap<SocketAddrV4, Ipv4Addr>,
+    ways: BTreeMap<SocketAddr, IpAddr>,
 }
 
 /// Wishes of the pipeline carried out at a time.
@@ -236,7 +236,7 @@ impl<P: Packets> Switch<P> {
         if self.config.in_band.is_empty() {
             return;
         }
-        let mut own: Vec<Ipv4Addr> = self.ways.values().copied().collect();
+        let mut own: Vec<IpAddr> = self.ways.values().copied().collect();
         own.sort_unstable();
         own.dedup();
         let local = self.control.ports().get(PortNo::LOCAL).map(|p| p.desc.hw_addr.0);
@@ -749,7 +749,7 @@ impl<P: Packets> Instance for Switch<P> {
         self.note_in_band(now);
     }
 
-    fn way(&mut self, now: Time, controller: SocketAddrV4, own: Ipv4Addr) {
+    fn way(&mut self, now: Time, controller: SocketAddr, own: IpAddr) {
         self.ways.insert(controller, own);
         self.note_in_band(now);
     }

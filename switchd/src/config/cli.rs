@@ -67,9 +67,9 @@ pub struct Cli {
 
     /// Reach the controllers through the bridge's own ports
     ///
-    /// What carries the OpenFlow channel passes beside the flow tables: ARP of the LOCAL port and for the
-    /// controllers, DHCP of LOCAL, TCP to and from the controllers' addresses. Needs `--local-port`, whose
-    /// interface has the switch's address, and controllers given by IPv4 address.
+    /// What carries the OpenFlow channel passes beside the flow tables: ARP and IPv6's neighbour discovery of
+    /// the LOCAL port and for the controllers, DHCP of LOCAL, TCP to and from the controllers' addresses. Needs
+    /// `--local-port`, whose interface has the switch's address, and controllers given by address.
     #[arg(long, help_heading = "OpenFlow channel")]
     in_band: bool,
 

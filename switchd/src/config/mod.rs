@@ -423,7 +423,7 @@ fn check_in_band(
         return Err(in_band.wrong("needs a `controller` at a `tcp:` or `tls:` address".into()));
     }
     match remote.find(|c| c.value.in_band().is_none()) {
-        Some(c) => Err(c.wrong(format!("`in-band` needs an IPv4 address as controller, not `{}`", c.value.target))),
+        Some(c) => Err(c.wrong(format!("`in-band` needs a controller's address, not its name: `{}`", c.value.target))),
         None => Ok(()),
     }
 }

@@ -157,7 +157,7 @@ fn mistakes_in_a_file_name_line_key_and_expectation() {
         ("local-port = true\nin-band = true", "s.toml, line 2: in-band: needs a `controller` at"),
         (
             "local-port = true\nin-band = true\ncontroller = [\"tcp:10.0.0.1\",\n\"tcp:ctl\"]",
-            "s.toml, line 4: controller: `in-band` needs an IPv4 address as controller, not `tcp:ctl:6653`",
+            "s.toml, line 4: controller: `in-band` needs a controller's address, not its name: `tcp:ctl:6653`",
         ),
         (
             "port = [\n\"eth1\",\n\"2=eth1\"]",
@@ -235,6 +235,9 @@ fn derived_ids_are_stable_and_differ() {
     assert_eq!(id.0 >> 40 & 3, 2, "locally administered, not multicast");
 }
 
+    for (given, at) in [("tcp:[fd00::1]", "[fd00::1]:6653"), ("tls:[::ffff:10.0.0.1]:7", "10.0.0.1:7")] {
+        assert_eq!(given.parse::<ControllerSpec>().unwrap().in_band().unwrap().to_string(), at);
+    }
 #[test]
 fn the_packaged_example_is_right() {
     let c = with_file(&[], include_str!("../../packaging/switchd.toml")).unwrap();

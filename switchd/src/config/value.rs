@@ -6,7 +6,7 @@ use crate::session::channel::MAX_AUXILIARY;
 use ofproto::Version;
 use ofproto::ids::{Dpid, PortNo};
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -262,9 +262,12 @@ pub struct ControllerSpec {
 
 impl ControllerSpec {
     /// Where it is, if in-band control can reach it there.
-    pub fn in_band(&self) -> Option<SocketAddrV4> {
+    pub fn in_band(&self) -> Option<SocketAddr> {
         match &self.target {
-            Target::Tcp(at) | Target::Tls(at) => Some(SocketAddrV4::new(at.host.parse().ok()?, at.port)),
+            // An IPv4 address in IPv6's clothes is IPv4 on the wire.
+            Target::Tcp(at) | Target::Tls(at) => {
+                Some(SocketAddr::new(at.host.parse::<IpAddr>().ok()?.to_canonical(), at.port))
+            }
             Target::Unix(_) => None,
         }
     }
