@@ -145,10 +145,51 @@ impl Control {
         request: &[TableFeatures],
         now: Time,
     ) -> Result<(), OfError> {
-        self.atomically(now, |c| c.apply_table_features(version, request))
+        self.atomically(now, |c| c.apply_table_features(version, &[version], request))
     }
 
-    fn apply_table_features(&mut self, version: Version, request: &[TableFeatures]) -> Result<(), OfError> {
+    /// What controllers have made of the tables: requests in 1.5's terms that make the same of new ones, one
+    /// after the other, by [`restore_table_features`](Self::restore_table_features).
+    pub fn table_features_set(&self) -> Vec<Vec<TableFeatures>> {
+        let first_egress = self.state.config.first_egress;
+        let mut requests = Vec::new();
+        let mut disabled = Vec::new();
+        for t in (0..self.n_tables()).map(TableId) {
+            let able = self.ability(t, Version::V15);
+            let set = self.tables[usize::from(t.0)].configuration.features.as_deref();
+            if set.is_some() || first_egress == Some(t) {
+                let (features, capabilities, max_entries) = (able.features, able.capabilities, able.max_entries);
+                // No properties: they stay.
+                let said = set.cloned().unwrap_or(TableFeatures { properties: Vec::new(), ..able.clone() });
+                requests.push(vec![TableFeatures { command: MODIFY, features, capabilities, max_entries, ..said }]);
+            }
+            if !self.state.tables[usize::from(t.0)].enabled {
+                disabled.push(TableFeatures { command: DISABLE, features: 0, properties: Vec::new(), ..able });
+            }
+        }
+        if !disabled.is_empty() {
+            requests.push(disabled);
+        }
+        requests
+    }
+
+    /// Makes of the tables what they were made once, in whatever version: all of it, or nothing.
+    ///
+    /// # Errors
+    /// As [`set_table_features`](Self::set_table_features), in 1.3's terms if no version would take it.
+    pub fn restore_table_features(&mut self, request: &[TableFeatures], now: Time) -> Result<(), OfError> {
+        // Actions and instructions have other numbers in each.
+        const SAID_IN: [Version; 3] = [Version::V15, Version::V14, Version::V13];
+        self.atomically(now, |c| c.apply_table_features(Version::V15, &SAID_IN, request))
+    }
+
+    /// `version` says what the request means, one of `said_in` what is in its lists.
+    fn apply_table_features(
+        &mut self,
+        version: Version,
+        said_in: &[Version],
+        request: &[TableFeatures],
+    ) -> Result<(), OfError> {
         // Before 1.5 every set replaces; from it on the first entry's command counts.
         let command = if version >= Version::V15 { request.first().map_or(REPLACE, |f| f.command) } else { REPLACE };
         if command > DISABLE {
@@ -172,7 +213,8 @@ impl Control {
                 ));
             }
             if command <= MODIFY {
-                self.check_ability(version, f)?;
+                let checked = said_in.iter().map(|v| self.check_ability(*v, f));
+                checked.reduce(Result::or).unwrap_or(Ok(()))?;
             }
         }
         let mut tables = self.state.tables.to_vec();

@@ -15,6 +15,15 @@ use std::sync::Arc;
 const VACANCY_DOWN: u8 = 3;
 const VACANCY_UP: u8 = 4;
 
+/// `OFPTC_TABLE_MISS_*`
+fn miss_bits(miss: Miss) -> u32 {
+    match miss {
+        Miss::Controller => 0,
+        Miss::Continue => TableConfig::MISS_CONTINUE,
+        Miss::Drop => TableConfig::MISS_DROP,
+    }
+}
+
 impl Control {
     /// Carries out a table-mod (OpenFlow 1.1.0 §A.3.3, 1.4.1 §7.3.4.1).
     ///
@@ -166,7 +175,16 @@ impl Control {
 
     /// Every table's configuration bits (`OFPTC_*`) and most entries, by table id.
     pub fn table_configs(&self) -> Vec<(u32, u32)> {
-        self.tables.iter().map(|t| (t.configuration.config.bits(), t.configuration.max_entries)).collect()
+        let miss = self.state.tables.iter().map(|t| if t.miss_configured { miss_bits(t.miss) } else { 0 });
+        let books = self.tables.iter().map(|t| &t.configuration).zip(miss);
+        books.map(|(c, miss)| (c.config.bits() | miss, c.max_entries)).collect()
+    }
+
+    /// What a table-mod of 1.1 or 1.2 said of misses (`OFPTC_TABLE_MISS_*`), where one did.
+    pub fn miss_configs(&self) -> Vec<(TableId, TableConfig)> {
+        let tables = (0..).map(TableId).zip(self.state.tables.iter());
+        let said = tables.filter(|(_, t)| t.miss_configured);
+        said.map(|(id, t)| (id, TableConfig::from_bits_retain(miss_bits(t.miss)))).collect()
     }
 
     /// Configuration of every table of the pipeline (1.4+).

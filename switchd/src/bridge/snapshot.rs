@@ -1,23 +1,23 @@
 //! What outlasts a restart, on disk: flows, groups, meters, and the configuration of tables and ports.
 //!
-//! A file of lines: a head, then one message each, meters and groups before what uses them, then tables and
-//! ports, then a tail with the number of lines. A message is an OpenFlow 1.5 message in hexadecimal, which is
+//! A file of lines: a head, then one message each, what tables can do first, meters and groups before what uses
+//! them, then the configuration of tables and ports, then a tail with the number of lines. A message is an OpenFlow 1.5 message in hexadecimal, which is
 //! quick and short (`ofctl decode` reads it), or JSON where 1.5's wire can't say all of it. It is written beside the old one by a thread of
 //! its own ([`saving`](super::saving)) and takes its name when it is safely on disk: whatever happens
 //! meanwhile, one whole snapshot is there, and it shows one moment.
 //!
 //! Counters begin anew, because they count what this run did; so do timeouts, because nobody knows what the
 //! time was worth while the switch stood still. What a restart makes anew by itself (ports, queues,
-//! connections, roles) isn't kept. Ports are known by their interfaces' names.
+//! connections, and what is a connection's own: roles, flow monitors, bundles, the switch configuration) isn't
+//! kept. Ports are known by their interfaces' names.
 
-use super::switch::{Packets, Switch};
-use crate::session::ConnId;
-use crate::session::host::Host;
+use super::switch::{Packets, Switch, modification};
 use datapath::clock::Time;
+use datapath::control::Control;
 use ofproto::flow::{FlowMod, FlowModFlags};
 use ofproto::group::{Bucket, GroupMod, GroupModCommand, GroupType};
-use ofproto::ids::{BucketId, GroupId, MeterId, Xid};
-use ofproto::message::Message;
+use ofproto::ids::{BucketId, GroupId, MeterId, TableId, Xid};
+use ofproto::message::{Message, Multipart, MultipartRequest};
 use ofproto::meter::{MeterMod, MeterModCommand};
 use ofproto::port::PortConfig;
 use ofproto::stats::FlowDesc;
@@ -31,8 +31,10 @@ use std::path::{Path, PathBuf};
 /// In whose terms everything is written.
 pub(super) const TERMS: Version = Version::V15;
 
-/// The first line; another form gets another number.
-const HEAD: &str = r#"{"switchd_state":2}"#;
+/// The first line; another form gets another number. 2 knew neither tables' features nor their misses.
+const HEAD: &str = r#"{"switchd_state":3}"#;
+/// First lines of forms that are a part of the present one.
+const EARLIER_HEADS: [&str; 1] = [r#"{"switchd_state":2}"#];
 
 /// Longest line that is read: more than the longest message needs.
 const LINE: u64 = 16 << 20;
@@ -91,6 +93,13 @@ pub enum Line {
         /// `OFPPC_*`
         config: PortConfig,
     },
+    /// What 1.1 or 1.2 said that a table does with misses.
+    Miss {
+        /// Which.
+        table: TableId,
+        /// `OFPTC_TABLE_MISS_*`
+        config: TableConfig,
+    },
 }
 
 impl Line {
@@ -127,6 +136,9 @@ impl Line {
             Self::Port { name, config } => {
                 write!(to, "{}", json!({ "port": { "name": name, "config": config.bits() } }))
             }
+            Self::Miss { table, config } => {
+                write!(to, "{}", json!({ "miss": { "table": table.0, "config": config.bits() } }))
+            }
         }
     }
 
@@ -155,14 +167,27 @@ impl Line {
             let config = PortConfig::from_bits_retain(config.ok_or("`port` has no `config`")?);
             return Ok(Self::Port { name, config });
         }
+        if let Some(miss) = value.get("miss") {
+            let number = |key| miss.get(key).and_then(Value::as_u64);
+            let table = number("table").and_then(|t| u8::try_from(t).ok()).map(TableId);
+            let config = number("config").and_then(|c| u32::try_from(c).ok()).map(TableConfig::from_bits_retain);
+            return Ok(Self::Miss {
+                table: table.ok_or("`miss` has no `table`")?,
+                config: config.ok_or("`miss` has no `config`")?,
+            });
+        }
         Self::of_message(json::from_value(value).map_err(|e| e.to_string())?)
     }
 
     fn of_message(message: Message) -> Result<Self, String> {
         match message {
-            m @ (Message::FlowMod(_) | Message::GroupMod(_) | Message::MeterMod(_) | Message::TableMod(_)) => {
-                Ok(Self::Message(m))
-            }
+            m @ (Message::FlowMod(_)
+            | Message::GroupMod(_)
+            | Message::MeterMod(_)
+            | Message::TableMod(_)
+            | Message::MultipartRequest(Multipart {
+                body: MultipartRequest::TableFeatures(_), more: false, ..
+            })) => Ok(Self::Message(m)),
             other => Err(format!("{} is nothing that a snapshot holds", crate::session::message_name(&other))),
         }
     }
@@ -170,7 +195,9 @@ impl Line {
 
 /// What comes before the flows and after them, as of now.
 pub(super) fn around<P: Packets>(s: &Switch<P>) -> Result<(Vec<Line>, Vec<Line>), OfError> {
-    let mut first = Vec::new();
+    let features = s.control.table_features_set().into_iter();
+    let mut first: Vec<Message> =
+        features.map(|f| Message::MultipartRequest(Multipart::last(MultipartRequest::TableFeatures(f)))).collect();
     for m in s.control.meter_config(MeterId::ALL)? {
         let command = MeterModCommand::Add;
         first.push(Message::MeterMod(MeterMod { command, flags: m.flags, meter: m.meter, bands: m.bands }));
@@ -214,7 +241,8 @@ pub(super) fn around<P: Packets>(s: &Switch<P>) -> Result<(Vec<Line>, Vec<Line>)
         Line::Message(Message::TableMod(TableMod { table: t.table, config: t.config, properties }))
     });
     let ports = s.port_configs().into_iter().map(|(name, config)| Line::Port { name, config });
-    Ok((first.into_iter().map(Line::Message).collect(), tables.chain(ports).collect()))
+    let misses = s.control.miss_configs().into_iter().map(|(table, config)| Line::Miss { table, config });
+    Ok((first.into_iter().map(Line::Message).collect(), tables.chain(misses).chain(ports).collect()))
 }
 
 /// Writes the lines beside `path`, and gives them its name once they are on disk: how many there are.
@@ -276,24 +304,40 @@ pub fn restore<P: Packets>(s: &mut Switch<P>, now: Time, path: &Path) -> Result<
     };
     let lines = read(path, file)?;
     let count = lines.len();
-    let (mut messages, mut ports) = (Vec::with_capacity(count), Vec::new());
-    for line in lines {
-        match line {
-            Line::Message(message) => messages.push(message),
-            Line::Port { name, config } => ports.push((name, config)),
-        }
-    }
-    let owner = ConnId(0);
     // The ports' queues come later.
     s.control.set_queues(None);
-    let committed = s.commit(now, TERMS, owner, &messages);
+    s.changed(now);
+    let committed = s.control.transaction(now, |control| {
+        let take = |(at, line): (usize, &Line)| take_up(control, line, now).map_err(|error| (at, error));
+        lines.iter().enumerate().try_for_each(take)
+    });
     s.note_queues();
     match committed {
         Ok(()) => {
-            s.keep_port_configs(ports);
+            let port = |line| if let Line::Port { name, config } = line { Some((name, config)) } else { None };
+            s.keep_port_configs(lines.into_iter().filter_map(port).collect());
             Ok(Some(count))
         }
         Err((at, error)) => Err(SnapshotError::Refused { path: path.to_owned(), line: at + 2, error }),
+    }
+}
+
+/// Makes of the control what one line says, as far as it is the control's.
+fn take_up(control: &mut Control, line: &Line, now: Time) -> Result<(), OfError> {
+    match line {
+        Line::Message(Message::MultipartRequest(Multipart {
+            body: MultipartRequest::TableFeatures(request), ..
+        })) => control.restore_table_features(request, now),
+        Line::Message(message) => match modification(message) {
+            Some(change) => control.modify(TERMS, &change, now),
+            // None other is read.
+            None => Ok(()),
+        },
+        Line::Miss { table, config } => {
+            let said = TableMod { table: *table, config: *config, properties: Vec::new() };
+            control.table_mod(Version::V12, &said, now)
+        }
+        Line::Port { .. } => Ok(()),
     }
 }
 
@@ -312,7 +356,7 @@ fn read(path: &Path, file: File) -> Result<Vec<Line>, SnapshotError> {
             return Err(content(line, "the file ends in the middle".to_owned()));
         };
         if line == 1 {
-            if one != HEAD {
+            if one != HEAD && !EARLIER_HEADS.contains(&one) {
                 return Err(content(line, format!("no snapshot: it begins with something else than {HEAD}")));
             }
             continue;
@@ -335,11 +379,12 @@ mod tests {
     use crate::queues::Queue;
     use crate::session::tests::fake::port;
     use ofproto::action::Action;
-    use ofproto::ids::{PortNo, TableId};
+    use ofproto::ids::PortNo;
     use ofproto::instruction::Instruction;
     use ofproto::meter::{Band, BandAction, MeterFlags};
     use ofproto::port::PortMod;
     use ofproto::stats::FlowStatsRequest;
+    use ofproto::table::TableFeatureProp;
 
     const NOW: Time = Time::from_secs(5);
 
@@ -435,6 +480,93 @@ mod tests {
         assert_eq!(again.hub.switch.control.ports().get(PortNo(2)).unwrap().desc.config, PortConfig::NO_FWD);
         assert_eq!(lines(&mut again), before);
         assert_eq!(restore(&mut again.hub.switch, NOW, &dir.path().join("none")).unwrap(), None);
+    }
+
+    /// Tables as controllers of all versions can leave them.
+    fn tables(b: &mut Bench) {
+        let c = b.connect(Version::V13);
+        let mut set = b.hub.switch.control.table_features(Version::V13);
+        // Out of the pipeline.
+        set.retain(|f| f.table != TableId(3));
+        let narrow = &mut set[1];
+        narrow.name = "narrow".into();
+        narrow.metadata_write = 0xff;
+        narrow.properties.retain(|p| !matches!(p, TableFeatureProp::WriteActions { .. }));
+        narrow.properties.push(TableFeatureProp::WriteActions { miss: false, ids: Vec::new() });
+        b.hub.switch.control.set_table_features(Version::V13, &set, b.now).unwrap();
+        let mut flow = add(5, FlowModFlags::empty());
+        flow.table = TableId(1);
+        b.say(c, Version::V13, 1, &Message::FlowMod(flow));
+        let mut egress = b.hub.switch.control.table_features(Version::V15).remove(2);
+        egress.command = 1;
+        egress.features |= 16;
+        egress.properties.clear();
+        b.hub.switch.control.set_table_features(Version::V15, &[egress], b.now).unwrap();
+        let old = b.connect(Version::V12);
+        for (table, config) in [(0, TableConfig::MISS_CONTINUE), (1, TableConfig::MISS_DROP), (2, 0)] {
+            let config = TableConfig::from_bits_retain(config);
+            let m = TableMod { table: TableId(table), config, properties: Vec::new() };
+            b.say(old, Version::V12, 1, &Message::TableMod(m));
+        }
+        assert_eq!(b.hear(c), []);
+        assert_eq!(b.hear(old), []);
+    }
+
+    #[test]
+    fn tables_can_do_after_a_restart_what_they_could_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("br0.state");
+        let mut b = Bench::of(1000);
+        tables(&mut b);
+        let before = lines(&mut b);
+        save(&mut b.hub.switch, NOW, &path).unwrap();
+        let mut again = Bench::of(1000);
+        assert_eq!(restore(&mut again.hub.switch, NOW, &path).unwrap(), Some(before.len()));
+        for version in [Version::V13, Version::V14, Version::V15] {
+            let (old, new) = (&b.hub.switch.control, &again.hub.switch.control);
+            assert_eq!(new.table_features(version), old.table_features(version));
+        }
+        let (old, new) = (&b.hub.switch.control, &again.hub.switch.control);
+        assert_eq!(new.table_features(Version::V13).len(), 3);
+        assert_eq!(new.miss_configs(), old.miss_configs());
+        assert_eq!(new.miss_configs().len(), 3);
+        assert_eq!(new.table_configs(), old.table_configs());
+        assert_eq!(new.table_configs()[1].0, TableConfig::MISS_DROP);
+        assert_eq!(lines(&mut again), before);
+        // And they bind again.
+        let c = again.connect(Version::V13);
+        let mut flow = add(6, FlowModFlags::empty());
+        flow.table = TableId(1);
+        flow.instructions = vec![Instruction::WriteActions(vec![Action::output(PortNo(1))])];
+        again.say(c, Version::V13, 1, &Message::FlowMod(flow));
+        assert!(matches!(again.hear(c)[..], [(_, Message::Error(_))]));
+        // What the switch can't do, a file can't make it do.
+        let text = fs::read_to_string(&path).unwrap();
+        let bad = r#"{"miss":{"table":254,"config":1}}"#;
+        for (line, with) in [(r#"{"miss":{"table":0,"config":1}}"#, bad), ("0612", "0499")] {
+            assert!(text.contains(line), "{text}");
+            fs::write(&path, text.replacen(line, with, 1)).unwrap();
+            let mut third = Bench::of(1000);
+            assert!(restore(&mut third.hub.switch, NOW, &path).is_err());
+            assert_eq!(lines(&mut third), []);
+        }
+    }
+
+    #[test]
+    fn what_an_earlier_version_wrote_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("br0.state");
+        let mut b = filled();
+        let before = lines(&mut b);
+        save(&mut b.hub.switch, NOW, &path).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        for (head, read) in [(2, true), (3, true), (1, false), (4, false)] {
+            fs::write(&path, text.replacen(HEAD, &format!("{{\"switchd_state\":{head}}}"), 1)).unwrap();
+            let mut again = Bench::of(1000);
+            assert_eq!(restore(&mut again.hub.switch, NOW, &path).is_ok(), read, "{head}");
+            // All but the port, which is there already.
+            assert_eq!(lines(&mut again).len(), if read { before.len() - 1 } else { 0 });
+        }
     }
 
     #[test]

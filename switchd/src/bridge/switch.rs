@@ -260,7 +260,7 @@ impl<P: Packets> Switch<P> {
     }
 
     /// A change may have made something due earlier than the last tick said.
-    fn changed(&mut self, now: Time) {
+    pub(super) fn changed(&mut self, now: Time) {
         let soon = now + WAIT;
         self.due = Some(self.due.map_or(soon, |d| d.min(soon)));
     }
@@ -334,7 +334,7 @@ fn no_port(kind: ErrorKind, port: PortNo) -> OfError {
     OfError::new(kind, "port_no", format!("there is no port {port}"))
 }
 
-fn modification(message: &Message) -> Option<Modification> {
+pub(super) fn modification(message: &Message) -> Option<Modification> {
     Some(match message {
         Message::FlowMod(m) => Modification::Flow(m.clone()),
         Message::GroupMod(m) => Modification::Group(m.clone()),
