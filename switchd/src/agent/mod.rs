@@ -15,12 +15,13 @@ mod identity;
 mod listen;
 pub mod outbox;
 mod places;
+pub mod snoop;
 mod tls;
 
 pub use places::MAX_ACCEPTED;
 
 use crate::bridge::{Event, Handle};
-use crate::config::{ControllerSpec, Listen, Target, Tls};
+use crate::config::{ControllerSpec, Listen, SocketPlace, Target, Tls};
 use crate::session::{ConnId, Purpose, Received, Session};
 use ofproto::ids::Dpid;
 use outbox::{Direct, Outbox};
@@ -99,6 +100,8 @@ pub struct AgentConfig {
     pub dpid: Dpid,
     /// Whether the bridge is to be told from where each controller is dialled.
     pub in_band: bool,
+    /// Where watchers come to.
+    pub snoop: SocketPlace,
 }
 
 /// All connection tasks of one bridge. Dropping it ends them.
@@ -108,6 +111,8 @@ pub struct Agent {
     dials: Vec<Arc<Mutex<DialStatus>>>,
     /// Where the listeners listen; with port 0 the system chose.
     pub listening: Vec<String>,
+    /// Where watchers come to.
+    pub watched: Option<String>,
 }
 
 impl Agent {
@@ -123,6 +128,7 @@ impl Agent {
         for listen in &config.listen {
             listening.push(listen::start(&mut tasks, listen, bridge, tls.as_ref()).await?);
         }
+        let watched = snoop::start(&mut tasks, &config.snoop, bridge)?;
         for spec in &config.controllers {
             if matches!(spec.target, Target::Tls(_)) && tls.is_none() {
                 return Err(without_tls(&spec.target));
@@ -136,7 +142,7 @@ impl Agent {
             dials.push(Arc::clone(&status));
             tasks.spawn(dial::keep(spec.clone(), config.in_band, bridge.clone(), tls.clone(), status));
         }
-        Ok(Self { tasks, dials, listening })
+        Ok(Self { tasks, dials, listening, watched })
     }
 
     /// Ends all of them; returns when they have, and their sockets' files are gone.

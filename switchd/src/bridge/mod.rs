@@ -31,10 +31,11 @@ mod tests;
 mod traffic;
 
 use crate::agent::outbox::{Close, Outbox};
+use crate::agent::snoop::{Watcher, Watchers};
 use crate::agent::{DialStatus, Opened, Standing};
 use crate::management;
 use crate::ports::PortEvent;
-use crate::session::{ConnId, Purpose, Received, limits};
+use crate::session::{ConnId, Purpose, Received, Session, limits};
 use crossbeam::channel::{self, RecvTimeoutError};
 use datapath::clock::Time;
 use hub::{Backend, Hub};
@@ -72,6 +73,8 @@ pub enum Event {
     Dials(Vec<Arc<Mutex<DialStatus>>>),
     /// A controller is dialled through the bridge's own ports, from this address.
     Way(SocketAddr, IpAddr),
+    /// Somebody watches the controllers' messages.
+    Watcher(Watcher),
     /// The end.
     Stop,
 }
@@ -181,6 +184,7 @@ pub struct Runner<S> {
     hub: Hub<S>,
     inbox: Inbox,
     links: Vec<Link>,
+    watchers: Watchers,
     dials: Vec<Arc<Mutex<DialStatus>>>,
     clock: Box<dyn Fn() -> Time + Send>,
     wall: Box<dyn Fn() -> Duration + Send>,
@@ -195,7 +199,7 @@ impl<S: Instance> Runner<S> {
         wall: impl Fn() -> Duration + Send + 'static,
     ) -> Self {
         let (clock, wall) = (Box::new(clock), Box::new(wall));
-        Self { hub, inbox, links: Vec::new(), dials: Vec::new(), clock, wall }
+        Self { hub, inbox, links: Vec::new(), watchers: Watchers::default(), dials: Vec::new(), clock, wall }
     }
 
     /// Runs until told to stop, or until nobody is left who could tell.
@@ -251,7 +255,7 @@ impl<S: Instance> Runner<S> {
     }
 
     fn awaits_barrier(&self) -> bool {
-        self.hub.sessions().any(crate::session::Session::awaits_barrier)
+        self.hub.sessions().any(Session::awaits_barrier)
     }
 
     fn sleep(&mut self, now: Time) {
@@ -302,6 +306,7 @@ impl<S: Instance> Runner<S> {
                 self.hub.set_configured(now, dials.iter().map(target).collect());
                 self.dials = dials;
             }
+            Event::Watcher(watcher) => self.watchers.add(watcher),
             Event::Stop => {}
         }
     }
@@ -310,7 +315,7 @@ impl<S: Instance> Runner<S> {
     fn serve(&mut self, now: Time, i: usize) -> bool {
         let Some(link) = self.links.get_mut(i) else { return false };
         let id = link.id;
-        let hub = &mut self.hub;
+        let (hub, watchers) = (&mut self.hub, &mut self.watchers);
         let mut busy = false;
         let served = catch_unwind(AssertUnwindSafe(|| {
             if let Some(session) = hub.session_mut(id) {
@@ -318,14 +323,14 @@ impl<S: Instance> Runner<S> {
             }
             hub.advance(now, id);
             for _ in 0..MESSAGES_PER_ROUND {
-                if !hub.session(id).is_some_and(crate::session::Session::ready) {
-                    busy |= overtake(now, hub, link);
+                if !hub.session(id).is_some_and(Session::ready) {
+                    busy |= overtake(now, hub, link, watchers);
                     break;
                 }
                 if let Some(received) = link.held.pop_front() {
                     link.looked = link.looked.saturating_sub(1);
                     busy = true;
-                    hub.receive(now, id, received);
+                    receive(now, hub, id, received, watchers);
                     continue;
                 }
                 match link.inbound.try_recv() {
@@ -343,7 +348,7 @@ impl<S: Instance> Runner<S> {
                 }
             }
         }));
-        busy |= hub.session(id).is_some_and(crate::session::Session::wants_turn);
+        busy |= hub.session(id).is_some_and(Session::wants_turn);
         if served.is_err() {
             error!(conn = %id, "a defect in the handling of this connection; it is closed");
             if let Some(session) = self.hub.session_mut(id) {
@@ -356,7 +361,7 @@ impl<S: Instance> Runner<S> {
     /// Hands output over, watches for peers that don't read, and buries what ended: whether anything did.
     fn flush(&mut self, now: Time) -> bool {
         let before = self.links.len();
-        let hub = &mut self.hub;
+        let (hub, watchers) = (&mut self.hub, &mut self.watchers);
         self.links.retain_mut(|link| {
             let Some(session) = hub.session_mut(link.id) else {
                 link.outbox.close(Close::AfterFlush);
@@ -364,7 +369,13 @@ impl<S: Instance> Runner<S> {
             };
             // Told before the peer hears of it: it may act on the answer at once.
             link.standing.follow(session);
-            session.pour_output(|bytes| link.outbox.push(bytes));
+            let watched = !watchers.is_empty() && is_controller_s(session);
+            session.pour_output(|bytes| {
+                if watched {
+                    watchers.show(bytes);
+                }
+                link.outbox.push(bytes);
+            });
             let written = link.outbox.written();
             if written != link.progress.0 || link.outbox.queued() == 0 {
                 link.progress = (written, now);
@@ -398,8 +409,25 @@ impl<S: Instance> Runner<S> {
     }
 }
 
+/// Whether the session is with a controller, and not with somebody who only looks in.
+fn is_controller_s(session: &Session) -> bool {
+    session.purpose() != Purpose::Visitor
+}
+
+/// Carries out one message; who watches sees it before its answer.
+fn receive<S: Instance>(now: Time, hub: &mut Hub<S>, id: ConnId, received: Received, watchers: &mut Watchers) {
+    let copy = (!watchers.is_empty()).then(|| received.bytes.clone());
+    hub.receive(now, id, received);
+    // Judged afterwards: some messages make a controller of a visitor.
+    if let Some(bytes) = copy
+        && hub.session(id).is_some_and(is_controller_s)
+    {
+        watchers.show(&bytes);
+    }
+}
+
 /// Lets echo requests pass a barrier or a dump that holds their connection back: whether any did.
-fn overtake<S: Instance>(now: Time, hub: &mut Hub<S>, link: &mut Link) -> bool {
+fn overtake<S: Instance>(now: Time, hub: &mut Hub<S>, link: &mut Link, watchers: &mut Watchers) -> bool {
     let mut any = false;
     while link.looked < HELD {
         let Some(received) = link.held.get(link.looked) else {
@@ -411,7 +439,7 @@ fn overtake<S: Instance>(now: Time, hub: &mut Hub<S>, link: &mut Link) -> bool {
             link.looked += 1;
         } else if let Some(received) = link.held.remove(link.looked) {
             any = true;
-            hub.receive(now, link.id, received);
+            receive(now, hub, link.id, received, watchers);
         }
     }
     // Held back, not silent.
@@ -423,7 +451,7 @@ fn overtake<S: Instance>(now: Time, hub: &mut Hub<S>, link: &mut Link) -> bool {
     any
 }
 
-fn describe(s: &crate::session::Session, now: Time) -> serde_json::Value {
+fn describe(s: &Session, now: Time) -> serde_json::Value {
     let c = s.counters();
     serde_json::json!({
         "id": s.id().0,

@@ -1,6 +1,6 @@
 //! The command line.
 
-use super::value::{self, CertName, ControllerSpec, CpuList, FailMode, IfName, Listen, ManagementPath, PortSpec};
+use super::value::{self, CertName, ControllerSpec, CpuList, FailMode, IfName, Listen, PortSpec, SocketPath};
 use super::{BridgeOptions, Options, Origin, QueueSpec, Sourced};
 use clap::Parser;
 use ofproto::Version;
@@ -76,8 +76,8 @@ pub struct Cli {
     /// Keep flows, groups, meters and configurations in this directory over a restart
     ///
     /// They are written when the switch stops and when management says `save-state`, and read at the
-    /// start: flows, groups, meters, the configuration of tables and of ports. Counters and timeouts begin
-    /// anew.
+    /// start: flows, groups, meters, what controllers have made of tables, the configuration of ports.
+    /// Counters and timeouts begin anew.
     #[arg(long, value_name = "DIR", help_heading = "Bridge")]
     state: Option<PathBuf>,
 
@@ -92,6 +92,13 @@ pub struct Cli {
     /// Listen for controllers: ptcp:[PORT][:IP], ptls:[PORT][:IP] or punix:PATH (repeatable)
     #[arg(long, value_name = "LISTENER", value_parser = Listen::from_str, help_heading = "OpenFlow channel")]
     listen: Vec<Listen>,
+
+    /// Socket for those who watch the controllers' messages, or `none`; by default /run/switchd/NAME.snoop
+    ///
+    /// Whoever connects there, `ovs-ofctl snoop unix:PATH` for one, gets a copy of every OpenFlow message of all
+    /// controllers, both ways; who reads slowly misses some. With `--management` there is none unless asked for.
+    #[arg(long, value_name = "PATH", value_parser = SocketPath::from_str, help_heading = "OpenFlow channel")]
+    snoop: Option<SocketPath>,
 
     /// Allowed versions, comma-separated: 1.0 … 1.5 or OpenFlow10 … OpenFlow15
     ///
@@ -154,8 +161,8 @@ pub struct Cli {
     worker_cpus: Option<CpuList>,
 
     /// Management socket, or `none`; by default /run/switchd/NAME.sock
-    #[arg(long, value_name = "PATH", value_parser = ManagementPath::from_str, help_heading = "Process")]
-    management: Option<ManagementPath>,
+    #[arg(long, value_name = "PATH", value_parser = SocketPath::from_str, help_heading = "Process")]
+    management: Option<SocketPath>,
 
     /// Log filter, such as `info` or `warn,switchd::agent=debug`
     #[arg(long, value_name = "FILTER", env = "SWITCHD_LOG", help_heading = "Process")]
@@ -207,6 +214,7 @@ impl Cli {
                 in_band: self.in_band.then(|| one(true, "--in-band")),
                 controllers: list(self.controller, "--controller"),
                 listen: list(self.listen, "--listen"),
+                snoop: self.snoop.map(|v| one(v, "--snoop")),
                 protocols: list(self.protocol, "--protocol"),
                 inactivity_probe: self.inactivity_probe.map(|v| one(v, "--inactivity-probe")),
                 packet_in_rate: self.packet_in_rate.map(|v| one(v, "--packet-in-rate")),

@@ -3,7 +3,7 @@
 //! The file is walked by hand rather than by serde so that each mistake names its key, its line and
 //! what was expected there.
 
-use super::value::{self, CpuList, ManagementPath};
+use super::value::{self, CpuList, SocketPath};
 use super::{BridgeOptions, ConfigError, Options, Origin, QueueSpec, Sourced, queue_id};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -81,7 +81,7 @@ pub fn parse(name: &str, text: &str) -> Result<Options, ConfigError> {
                 options.workers = Some(value::workers(n).map_err(|e| file.wrong(value, "workers", e))?);
             }
             "worker-cpus" => options.worker_cpus = Some(file.parsed::<CpuList>(value, "worker-cpus")?.value),
-            "management" => options.management = Some(file.parsed::<ManagementPath>(value, "management")?.value),
+            "management" => options.management = Some(file.parsed::<SocketPath>(value, "management")?.value),
             "log" => options.log = Some(file.string(value, "log")?),
             "bridge" => {
                 let DeValue::Array(list) = value.get_ref() else {
@@ -171,6 +171,7 @@ impl File<'_> {
             "in-band" => b.in_band = Some(self.boolean(value, key)?),
             "controller" => b.controllers = Some(self.list(value, key, false, |s| s.parse())?),
             "listen" => b.listen = Some(self.list(value, key, false, |s| s.parse())?),
+            "snoop" => b.snoop = Some(self.parsed(value, key)?),
             "protocol" => b.protocols = Some(self.list(value, key, true, value::version)?),
             "inactivity-probe" => {
                 let n = self.number(value, key)?;

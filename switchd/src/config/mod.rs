@@ -13,7 +13,7 @@ pub use cli::Cli;
 pub use file::{parse as parse_file, read as read_file};
 pub use queue::{MAX_QUEUE, QueueSpec, Rate, queue_id};
 pub use value::{
-    CertName, ControllerSpec, CpuList, FailMode, HostPort, IfName, Listen, ManagementPath, PortKind, PortSpec, Target,
+    CertName, ControllerSpec, CpuList, FailMode, HostPort, IfName, Listen, PortKind, PortSpec, SocketPath, Target,
 };
 
 use ofproto::Version;
@@ -95,6 +95,7 @@ pub struct BridgeOptions {
     pub in_band: Option<Sourced<bool>>,
     pub controllers: Option<Vec<Sourced<ControllerSpec>>>,
     pub listen: Option<Vec<Sourced<Listen>>>,
+    pub snoop: Option<Sourced<SocketPath>>,
     pub protocols: Option<Vec<Sourced<Version>>>,
     pub inactivity_probe: Option<Sourced<u32>>,
     pub packet_in_rate: Option<Sourced<u32>>,
@@ -120,6 +121,7 @@ impl BridgeOptions {
             in_band: self.in_band.or(other.in_band),
             controllers: self.controllers.or(other.controllers),
             listen: self.listen.or(other.listen),
+            snoop: self.snoop.or(other.snoop),
             protocols: self.protocols.or(other.protocols),
             inactivity_probe: self.inactivity_probe.or(other.inactivity_probe),
             packet_in_rate: self.packet_in_rate.or(other.packet_in_rate),
@@ -144,7 +146,7 @@ pub struct Options {
     /// CPUs for them.
     pub worker_cpus: Option<CpuList>,
     /// Management socket.
-    pub management: Option<ManagementPath>,
+    pub management: Option<SocketPath>,
     /// Log filter.
     pub log: Option<Sourced<String>>,
 }
@@ -185,6 +187,8 @@ pub struct BridgeConfig {
     pub controllers: Vec<ControllerSpec>,
     /// Listeners.
     pub listen: Vec<Listen>,
+    /// Where those come to that watch the controllers' messages.
+    pub snoop: SocketPlace,
     /// Allowed versions, oldest first, never empty.
     pub protocols: Vec<Version>,
     /// Silence before a controller is probed; `None`: it never is.
@@ -202,10 +206,11 @@ pub struct BridgeConfig {
 /// Seconds of silence before a controller is probed.
 const DEFAULT_PROBE: u32 = 15;
 
-/// Where the management socket is to be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Management {
+/// Where a socket is to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum SocketPlace {
     /// Nowhere.
+    #[default]
     Off,
     /// Here, because the user said so: failing is fatal.
     At(PathBuf),
@@ -223,7 +228,7 @@ pub struct Config {
     /// CPUs that they are pinned to, one after the other and from the beginning again; none: they aren't.
     pub worker_cpus: Vec<usize>,
     /// Management socket.
-    pub management: Management,
+    pub management: SocketPlace,
     /// Log filter and where it was written.
     pub log: Option<Sourced<String>>,
 }
@@ -264,15 +269,21 @@ impl Config {
         }
         let several = bridges.len() > 1;
         let mut seen = Seen::default();
-        let bridges = bridges.into_iter().map(|b| bridge(b, several, &mut seen)).collect::<Result<Vec<_>, _>>()?;
+        let mut bridges = bridges.into_iter().map(|b| bridge(b, several, &mut seen)).collect::<Result<Vec<_>, _>>()?;
         let management = match cli.management.or(file.management) {
-            Some(ManagementPath::Off) => Management::Off,
-            Some(ManagementPath::At(path)) => Management::At(path),
+            Some(SocketPath::Off) => SocketPlace::Off,
+            Some(SocketPath::At(path)) => SocketPlace::At(path),
             None => {
                 let name = bridges.first().map_or("switchd", |b| b.name.as_str());
-                Management::Default(format!("/run/switchd/{name}.sock").into())
+                SocketPlace::Default(format!("/run/switchd/{name}.sock").into())
             }
         };
+        // Whoever put management elsewhere, or did without, finds nothing new in the default's place.
+        if !matches!(management, SocketPlace::Default(_)) {
+            for bridge in bridges.iter_mut().filter(|b| matches!(b.snoop, SocketPlace::Default(_))) {
+                bridge.snoop = SocketPlace::Off;
+            }
+        }
         Ok(Self {
             bridges,
             workers: cli.workers.or(file.workers),
@@ -385,6 +396,11 @@ fn bridge(b: BridgeOptions, several: bool, seen: &mut Seen) -> Result<BridgeConf
         protocols = Version::ALL.to_vec();
     }
     let default_mode = if controllers.is_empty() { FailMode::Standalone } else { FailMode::Secure };
+    let snoop = match b.snoop.map(|s| s.value) {
+        Some(SocketPath::Off) => SocketPlace::Off,
+        Some(SocketPath::At(path)) => SocketPlace::At(path),
+        None => SocketPlace::Default(format!("/run/switchd/{name}.snoop").into()),
+    };
     Ok(BridgeConfig {
         name,
         dpid: b.dpid.map(|d| d.value),
@@ -395,6 +411,7 @@ fn bridge(b: BridgeOptions, several: bool, seen: &mut Seen) -> Result<BridgeConf
         in_band: b.in_band.is_some_and(|i| i.value),
         controllers: controllers.into_iter().map(|c| c.value).collect(),
         listen: listen.into_iter().map(|l| l.value).collect(),
+        snoop,
         protocols,
         inactivity_probe: match b.inactivity_probe.map_or(DEFAULT_PROBE, |p| p.value) {
             0 => None,

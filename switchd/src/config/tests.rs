@@ -24,7 +24,7 @@ fn defaults() {
     assert_eq!((b.name.as_str(), b.fail_mode, b.local_port), ("br0", FailMode::Standalone, false));
     assert_eq!(b.protocols, Version::ALL);
     assert_eq!(b.ports.len(), 2);
-    assert_eq!(c.management, Management::Default("/run/switchd/br0.sock".into()));
+    assert_eq!(c.management, SocketPlace::Default("/run/switchd/br0.sock".into()));
     assert_eq!(cli(&["--controller", "tcp:c"]).unwrap().bridges[0].fail_mode, FailMode::Secure);
     let c = cli(&["--controller", "tcp:c", "--fail-mode", "standalone", "--protocol", "OpenFlow13,1.0"]).unwrap();
     assert_eq!(c.bridges[0].fail_mode, FailMode::Standalone);
@@ -214,6 +214,20 @@ fn mistakes_on_the_command_line_name_the_option() {
 }
 
 #[test]
+fn watchers_have_their_socket_beside_management_s_or_where_it_is_said() {
+    let snoop = |c: Config| c.bridges.into_iter().map(|b| b.snoop).collect::<Vec<_>>();
+    let default = |name: &str| SocketPlace::Default(format!("/run/switchd/{name}.snoop").into());
+    assert_eq!(snoop(cli(&["--name", "br7"]).unwrap()), [default("br7")]);
+    assert_eq!(snoop(cli(&["--management", "/run/m"]).unwrap()), [SocketPlace::Off]);
+    assert_eq!(snoop(cli(&["--management", "none"]).unwrap()), [SocketPlace::Off]);
+    assert_eq!(snoop(cli(&["--snoop", "none"]).unwrap()), [SocketPlace::Off]);
+    let there = cli(&["--management", "none", "--snoop", "/run/s"]).unwrap();
+    assert_eq!(snoop(there), [SocketPlace::At("/run/s".into())]);
+    let file = "[[bridge]]\nname = \"a\"\nsnoop = \"/run/a\"\n[[bridge]]\nname = \"b\"\n";
+    assert_eq!(snoop(with_file(&[], file).unwrap()), [SocketPlace::At("/run/a".into()), default("b")]);
+}
+
+#[test]
 fn in_band_control_is_a_bridge_s_choice() {
     let out = cli(&["--local-port", "--controller", "tcp:10.0.0.1"]).unwrap();
     assert!(!out.bridges[0].in_band);
@@ -221,6 +235,9 @@ fn in_band_control_is_a_bridge_s_choice() {
     assert!(c.bridges[0].in_band);
     let at: Vec<_> = c.bridges[0].controllers.iter().map(|c| c.in_band().map(|a| a.to_string())).collect();
     assert_eq!(at, [Some("10.0.0.1:6653".to_owned()), None]);
+    for (given, at) in [("tcp:[fd00::1]", "[fd00::1]:6653"), ("tls:[::ffff:10.0.0.1]:7", "10.0.0.1:7")] {
+        assert_eq!(given.parse::<ControllerSpec>().unwrap().in_band().unwrap().to_string(), at);
+    }
 }
 
 #[test]
@@ -235,9 +252,6 @@ fn derived_ids_are_stable_and_differ() {
     assert_eq!(id.0 >> 40 & 3, 2, "locally administered, not multicast");
 }
 
-    for (given, at) in [("tcp:[fd00::1]", "[fd00::1]:6653"), ("tls:[::ffff:10.0.0.1]:7", "10.0.0.1:7")] {
-        assert_eq!(given.parse::<ControllerSpec>().unwrap().in_band().unwrap().to_string(), at);
-    }
 #[test]
 fn the_packaged_example_is_right() {
     let c = with_file(&[], include_str!("../../packaging/switchd.toml")).unwrap();

@@ -446,16 +446,16 @@ impl FromStr for FailMode {
     }
 }
 
-/// The management socket's place.
+/// The place of a socket that may also not be wanted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum ManagementPath {
+pub enum SocketPath {
     /// None.
     Off,
     /// There.
     At(PathBuf),
 }
 
-impl FromStr for ManagementPath {
+impl FromStr for SocketPath {
     type Err = String;
     fn from_str(s: &str) -> Result<Self, String> {
         if s == "none" { Ok(Self::Off) } else { socket_path(s).map(Self::At) }

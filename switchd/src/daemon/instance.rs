@@ -111,6 +111,7 @@ impl Instance {
             tls: config.tls.clone(),
             dpid,
             in_band: config.in_band,
+            snoop: config.snoop.clone(),
         };
         let agent = Agent::start(&agent_config, &instance.handle).await.map_err(|e| {
             let advice = service::advice(&e).map(|a| format!(" ({a})")).unwrap_or_default();
@@ -118,6 +119,9 @@ impl Instance {
         })?;
         for place in &agent.listening {
             info!(bridge = instance.name, place, "listening for controllers");
+        }
+        if let Some(path) = &agent.watched {
+            info!(bridge = instance.name, path, "who watches the controllers' messages comes here");
         }
         let _ = instance.handle.send(Event::Dials(agent.dials())).await;
         instance.agent = Some(agent);

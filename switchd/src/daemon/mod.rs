@@ -8,7 +8,7 @@ mod instance;
 mod packets;
 pub mod router;
 
-use crate::config::{BridgeConfig, Config, Management, PortKind};
+use crate::config::{BridgeConfig, Config, PortKind, SocketPlace};
 use crate::management::{self, socket};
 use crate::service::{self, LogControl, Signals};
 use crate::{netlink, ports};
@@ -194,11 +194,11 @@ impl Drop for Served {
     }
 }
 
-fn manage(place: &Management, router: DaemonRouter) -> Result<Option<Served>> {
+fn manage(place: &SocketPlace, router: DaemonRouter) -> Result<Option<Served>> {
     let (path, insist) = match place {
-        Management::Off => return Ok(None),
-        Management::At(path) => (path, true),
-        Management::Default(path) => (path, false),
+        SocketPlace::Off => return Ok(None),
+        SocketPlace::At(path) => (path, true),
+        SocketPlace::Default(path) => (path, false),
     };
     let opened = socket::listen(path).and_then(|(l, file)| Ok((UnixListener::from_std(l)?, file)));
     match opened {
