@@ -185,6 +185,19 @@ def test_watching_leaves_a_standalone_switch_forwarding(lab):
     assert h1.ping(h2) == 3
 
 
+def test_samples_are_counted(lab):
+    ns, (h1, h2) = lab.star(2)
+    switch = Switch(lab, ns, '--fail-mode', 'secure', ports=['1=s1', '2=s2'])
+    switch.ofctl('add-flow', 'priority=1,arp,actions=flood')
+    switch.ofctl('add-flow', 'priority=2,in_port=2,icmp,actions=output:1')
+    sampled = 'sample(probability=65535,collector_set_id=1,obs_domain_id=0,obs_point_id=0)'
+    switch.ofctl('add-flow', 'priority=2,in_port=1,icmp,actions=%s,output:2' % sampled)
+    assert h1.ping(h2, 20) == 20
+    assert switch.manage('counters')['sampled'] == 20
+    assert json.loads(ofctl('--json', 'counters', switch.ctl_socket).stdout)['sampled'] == 20
+    assert 'switchd_sampled_total{bridge="br0"} 20' in switch.manage('metrics')
+
+
 def test_role_ping_management(net):
     switch, _ = net
     target = on(switch)

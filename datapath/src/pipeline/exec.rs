@@ -104,9 +104,7 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
             }
             Op::Sample { probability, collector_set_id } => {
                 self.refuse();
-                // Time and packet stand in for a random draw: nothing here may read a random source.
-                let draw = flow_hash(&self.packet.key) ^ self.env.now.0.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-                if (draw >> 48) as u16 <= *probability && !self.env.dry {
+                if hash::is_sampled(&self.packet.key, self.env.now, *probability) && !self.env.dry {
                     self.sink.sampled(*collector_set_id);
                 }
                 Flow::Go

@@ -1,5 +1,6 @@
 //! Hashes for Nicira's multipath and bundle actions.
 
+use crate::clock::Time;
 use crate::group::flow_hash;
 use crate::key::FlowKey;
 use crate::program::op::{Choice, HashFields};
@@ -71,6 +72,15 @@ pub(super) fn bits(fields: HashFields) -> FlowKey {
     key
 }
 
+/// Whether a packet is one of the `probability` of 65,535 that are sampled. Time and packet stand in for a random
+/// draw, because nothing here may read a random source; packets alike of one burst share theirs.
+pub(super) fn is_sampled(key: &FlowKey, now: Time, probability: u16) -> bool {
+    let draw = (flow_hash(key) ^ now.0.wrapping_mul(0x9e37_79b9_7f4a_7c15)) >> 32;
+    let share = u64::from(probability);
+    // All of 2^32 draws for 65,535, and of 65,535 parts of them as many as asked for.
+    draw <= share << 16 | share
+}
+
 /// The link out of `links` (at least 1) that a multipath takes.
 pub(super) fn choose(key: &FlowKey, fields: HashFields, basis: u16, choice: Choice, links: u32) -> u32 {
     let h = hash(key, fields, basis);
@@ -130,6 +140,27 @@ mod tests {
             }
             let some = |k: &FlowKey| k.0.iter().map(|w| w.count_ones()).sum::<u32>();
             assert!(some(&read) * 2 > some(&said), "{fields:?} {} {}", some(&read), some(&said));
+        }
+    }
+
+    #[test]
+    fn samples_are_as_many_as_asked_for() {
+        let mut key = FlowKey::default();
+        let count = |key: &FlowKey, probability| {
+            // A burst every 20 us or so, for 40 s.
+            (0..2_000_000).filter(|n| is_sampled(key, Time(n * 20_011 + n % 7), probability)).count() as f64
+        };
+        for flow in [1, 77] {
+            key.set(F::TcpSrc, flow);
+            assert_eq!(count(&key, u16::MAX), 2e6);
+            for probability in [6_554_u16, 655, 66] {
+                let expected = 2e6 * f64::from(probability) / 65_535.0;
+                let n = count(&key, probability);
+                assert!((n / expected - 1.0).abs() < 0.1, "{probability}: {n}, {expected}");
+            }
+            // One in 65,535: 30.5.
+            let n = count(&key, 1);
+            assert!((15.0..46.0).contains(&n), "{n}");
         }
     }
 }
