@@ -29,37 +29,36 @@ EVERY_BIT = 0xffffffffffffffff
 
 def read_rightly():
     """os-ken 4.2 reads past the end of these structures; the layouts are OpenFlow 1.5.1's."""
+    def listed(array, item):
+        things = []
+        while array:
+            one = item.parser(array, 0)
+            things.append(one)
+            array = array[one.len:]
+        return things
+
+    def properties(rest, kind):
+        props = []
+        while rest:
+            prop, rest = kind.parse(rest)
+            props.append(prop)
+        return props
+
     def bucket(cls, buf, offset):
         msg = cls()
         msg.len, msg.action_array_len, msg.bucket_id = struct.unpack_from(ofp.OFP_BUCKET_PACK_STR, buf, offset)
-        end = offset + msg.len
-        offset += ofp.OFP_BUCKET_SIZE
-        actions = buf[offset:offset + msg.action_array_len]
-        while actions:
-            action = parser.OFPAction.parser(actions, 0)
-            msg.actions.append(action)
-            actions = actions[action.len:]
-        rest = buf[offset + msg.action_array_len:end]
-        while rest:
-            prop, rest = parser.OFPGroupBucketProp.parse(rest)
-            msg.properties.append(prop)
+        body = buf[offset + ofp.OFP_BUCKET_SIZE:offset + msg.len]
+        msg.actions = listed(body[:msg.action_array_len], parser.OFPAction)
+        msg.properties = properties(body[msg.action_array_len:], parser.OFPGroupBucketProp)
         return msg
 
     def group_desc(cls, buf, offset):
         stats = cls()
         stats.length, stats.type, stats.group_id, stats.bucket_array_len = struct.unpack_from(
             ofp.OFP_GROUP_DESC_STATS_PACK_STR, buf, offset)
-        end = offset + stats.length
-        offset += ofp.OFP_GROUP_DESC_STATS_SIZE
-        buckets = buf[offset:offset + stats.bucket_array_len]
-        while buckets:
-            one = parser.OFPBucket.parser(buckets, 0)
-            stats.buckets.append(one)
-            buckets = buckets[one.len:]
-        rest = buf[offset + stats.bucket_array_len:end]
-        while rest:
-            prop, rest = parser.OFPGroupProp.parse(rest)
-            stats.properties.append(prop)
+        body = buf[offset + ofp.OFP_GROUP_DESC_STATS_SIZE:offset + stats.length]
+        stats.buckets = listed(body[:stats.bucket_array_len], parser.OFPBucket)
+        stats.properties = properties(body[stats.bucket_array_len:], parser.OFPGroupProp)
         return stats
 
     def copy_field(cls, buf, offset):

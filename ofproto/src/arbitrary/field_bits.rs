@@ -1,7 +1,8 @@
 //! Bits of fields: under masks, and as a learn action takes and puts them.
 
+use crate::action::Action;
 use crate::field::FieldId;
-use crate::ids::{Cookie, TableId};
+use crate::ids::{Cookie, PortNo, TableId};
 use crate::matching::{MatchField, OxmId};
 use crate::nicira::{Learn, LearnSource, LearnSpec, NxAction, Subfield};
 use bytes::Bytes;
@@ -16,6 +17,55 @@ pub(crate) fn subfield(ids: Vec<FieldId>, most: u16) -> BoxedStrategy<Subfield> 
             let bits = if id == FieldId::InPort { 16 } else { id.info().bits };
             let offset = a % bits;
             Subfield { field: OxmId::of(id), offset, n_bits: 1 + b % (bits - offset).min(most) }
+        })
+        .boxed()
+}
+
+/// Bits of `xxreg0` that come to those bits: how many, from where, to where, of what, to what.
+fn moved(dst: BoxedStrategy<Subfield>) -> BoxedStrategy<(u16, u16, u16, OxmId, OxmId)> {
+    (dst, 0..96_u16)
+        .prop_map(|(dst, from)| (dst.n_bits, from, dst.offset, OxmId::of(FieldId::Xxreg0), dst.field))
+        .boxed()
+}
+
+/// Nicira's move to those bits.
+pub(crate) fn reg_move(dst: BoxedStrategy<Subfield>) -> BoxedStrategy<NxAction> {
+    let say =
+        |(n_bits, src_offset, dst_offset, src, dst)| NxAction::RegMove { n_bits, src_offset, dst_offset, src, dst };
+    moved(dst).prop_map(say).boxed()
+}
+
+/// 1.5's copy to those bits.
+pub(crate) fn copy_field(dst: BoxedStrategy<Subfield>) -> BoxedStrategy<Action> {
+    let say =
+        |(n_bits, src_offset, dst_offset, src, dst)| Action::CopyField { n_bits, src_offset, dst_offset, src, dst };
+    moved(dst).prop_map(say).boxed()
+}
+
+/// A bundle of these members; `chosen` by fields and an algorithm.
+pub(crate) fn bundle(
+    chosen: impl Strategy<Value = (u16, u16)> + 'static,
+    members: impl Strategy<Value = Vec<PortNo>> + 'static,
+    dst: impl Strategy<Value = Subfield> + 'static,
+) -> BoxedStrategy<NxAction> {
+    (chosen, any::<u16>(), members, prop::option::of(dst))
+        .prop_map(|((fields, algorithm), basis, members, dst)| NxAction::Bundle {
+            algorithm,
+            fields,
+            basis,
+            slave_type: 2,
+            members,
+            dst,
+        })
+        .boxed()
+}
+
+/// A load of any value into those bits.
+pub(crate) fn reg_load(dst: BoxedStrategy<Subfield>) -> BoxedStrategy<NxAction> {
+    (dst, any::<u64>())
+        .prop_map(|(dst, v)| {
+            let value = if dst.n_bits == 64 { v } else { v & ((1 << dst.n_bits) - 1) };
+            NxAction::RegLoad { dst, value }
         })
         .boxed()
 }

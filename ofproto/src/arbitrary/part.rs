@@ -6,7 +6,9 @@ use crate::group::{ExperimenterProp, OtherProp, UnknownProp};
 use crate::ids::{ExperimenterId, GroupId, MeterId, PortNo, QueueId, TableId};
 use crate::instruction::Instruction;
 use crate::matching::{Match, MatchField, OxmId, UnknownField};
-use crate::stats::{FlowStat, FlowStats};
+use crate::monitor::{FlowUpdate, FlowUpdateEvent};
+use crate::port::{PortStats, PortStatsProp};
+use crate::stats::{FlowDesc, FlowStat, FlowStats};
 use crate::version::Version;
 use crate::wire::field_code;
 use bytes::Bytes;
@@ -207,4 +209,36 @@ pub(super) fn flow_stats(version: Version) -> BoxedStrategy<FlowStats> {
     let unusual =
         any::<u32>().prop_map(|n| FlowStats { oxs: Some(vec![FlowStat::FlowCount(n)]), ..FlowStats::default() });
     prop_oneof![3 => usual, 1 => unusual].boxed()
+}
+
+/// A change of a flow as a monitor tells it in full.
+pub(super) fn full_update(event: FlowUpdateEvent, f: FlowDesc) -> FlowUpdate {
+    FlowUpdate::Full {
+        event,
+        table: f.table,
+        idle_timeout: f.idle_timeout,
+        hard_timeout: f.hard_timeout,
+        priority: f.priority,
+        cookie: f.cookie,
+        matching: f.matching,
+        instructions: f.instructions,
+    }
+}
+
+/// A port's statistics of its number and age, what it counted, and the rest.
+pub(super) fn port_counts(n: [u32; 3], c: [u64; 8], properties: Vec<PortStatsProp>) -> PortStats {
+    PortStats {
+        port_no: PortNo(n[0]),
+        duration_sec: n[1],
+        duration_nsec: n[2],
+        rx_packets: c[0],
+        tx_packets: c[1],
+        rx_bytes: c[2],
+        tx_bytes: c[3],
+        rx_dropped: c[4],
+        tx_dropped: c[5],
+        rx_errors: c[6],
+        tx_errors: c[7],
+        properties,
+    }
 }

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::action::Action;
-use crate::arbitrary::field_bits::{self, copied, immediate, learn_spec, masked, prefix};
+use crate::arbitrary::field_bits::{
+    self, copied, copy_field, immediate, learn_spec, masked, prefix, reg_load, reg_move,
+};
 use crate::field::{FIELDS, FieldId};
 use crate::flow::{FlowMod, FlowModCommand, FlowModFlags};
 use crate::group::{Bucket, GroupMod, GroupModCommand, GroupType};
@@ -220,36 +222,17 @@ fn leaf_action(v: Version) -> BoxedStrategy<Action> {
             .prop_map(|(e, data)| Action::Experimenter { experimenter: ExperimenterId(e), data })
             .boxed(),
         (100..0xfff0_u16, bytes(0..9)).prop_map(|(ty, data)| Action::Unknown { ty, data }).boxed(),
-        (subfield(32), 0u16..96)
-            .prop_map(|(dst, src_offset)| Action::CopyField {
-                n_bits: dst.n_bits,
-                src_offset,
-                dst_offset: dst.offset,
-                src: OxmId::of(FieldId::Xxreg0),
-                dst: dst.field,
-            })
-            .boxed(),
+        copy_field(subfield(32)),
         nx((port(), option::of(any::<u8>()), any::<bool>())
             .prop_map(|(in_port, table, ct)| NxAction::Resubmit { in_port, table: table.map(TableId), ct })
             .boxed()),
-        nx((subfield(32), 0u16..96)
-            .prop_map(|(dst, src_offset)| NxAction::RegMove {
-                n_bits: dst.n_bits,
-                src_offset,
-                dst_offset: dst.offset,
-                src: OxmId::of(FieldId::Xxreg0),
-                dst: dst.field,
-            })
-            .boxed()),
-        nx((subfield(64), any::<u64>())
-            .prop_map(move |(dst, v)| {
-                // 1.5 says with set-field what it can.
-                let in_port = Subfield { field: OxmId::of(FieldId::InPort), offset: 3, n_bits: 9 };
-                let dst = if v15 { in_port } else { dst };
-                let value = if dst.n_bits == 64 { v } else { v & ((1 << dst.n_bits) - 1) };
-                NxAction::RegLoad { dst, value }
-            })
-            .boxed()),
+        nx(reg_move(subfield(32))),
+        // 1.5 says with set-field what it can.
+        nx(reg_load(if v15 {
+            Just(Subfield { field: OxmId::of(FieldId::InPort), offset: 3, n_bits: 9 }).boxed()
+        } else {
+            subfield(64)
+        })),
         nx(vec(any::<u8>(), 14).prop_map(|b| NxAction::Note(b.into())).boxed()),
         nx((0u16..9, any::<[u16; 3]>(), any::<u32>(), subfield(32))
             .prop_map(|(fields, n, arg, dst)| NxAction::Multipath {
@@ -261,16 +244,7 @@ fn leaf_action(v: Version) -> BoxedStrategy<Action> {
                 dst,
             })
             .boxed()),
-        nx((0u16..9, any::<u16>(), 0u16..4, vec(port(), 0..4), option::of(subfield(16)))
-            .prop_map(|(fields, basis, algorithm, members, dst)| NxAction::Bundle {
-                algorithm,
-                fields,
-                basis,
-                slave_type: 2,
-                members,
-                dst,
-            })
-            .boxed()),
+        nx(field_bits::bundle((0u16..9, 0u16..4), vec(port(), 0..4), subfield(16))),
         nx(subfield(32).prop_map(|src| NxAction::OutputReg { src, max_len: 0xffff, v2: false }).boxed()),
         nx(Just(NxAction::Exit).boxed()),
         nx(vec(any::<u16>(), 1..4).prop_map(NxAction::DecTtlCntIds).boxed()),

@@ -2,7 +2,7 @@
 
 use super::matching::{Stack, group, meter, port, target, value};
 use crate::action::Action;
-use crate::arbitrary::field_bits::{self, copied, immediate, learn_spec, subfield};
+use crate::arbitrary::field_bits::{self, copied, copy_field, immediate, learn_spec, reg_load, reg_move, subfield};
 use crate::field::{Code, FIELDS, FieldId, FieldInfo, Prereq};
 use crate::ids::{PortNo, QueueId, TableId};
 use crate::instruction::Instruction;
@@ -35,17 +35,7 @@ fn learn() -> BoxedStrategy<NxAction> {
 
 fn bundle() -> BoxedStrategy<NxAction> {
     let members = vec((1..0xff00_u32).prop_map(PortNo), 1..4);
-    let dst = prop::option::of(Just(bits(FieldId::Reg3, 0, 16)));
-    (0..2_u16, any::<u16>(), 0..2_u16, members, dst)
-        .prop_map(|(fields, basis, algorithm, members, dst)| NxAction::Bundle {
-            algorithm,
-            fields,
-            basis,
-            slave_type: 2,
-            members,
-            dst,
-        })
-        .boxed()
+    field_bits::bundle((0..2_u16, 0..2_u16), members, Just(bits(FieldId::Reg3, 0, 16)))
 }
 
 /// In its three forms.
@@ -183,27 +173,8 @@ fn nicira(version: Version, stack: &Stack) -> BoxedStrategy<NxAction> {
             .boxed(),
     ];
     if version < Version::V15 {
-        all.push(
-            (register(32), 0..96_u16)
-                .prop_map(|(dst, src_offset)| NxAction::RegMove {
-                    n_bits: dst.n_bits,
-                    src_offset,
-                    dst_offset: dst.offset,
-                    src: OxmId::of(FieldId::Xxreg0),
-                    dst: dst.field,
-                })
-                .boxed(),
-        );
-        all.push(
-            (register(64), any::<u64>())
-                .prop_map(|(dst, v)| {
-                    let value = if dst.n_bits == 64 { v } else { v & ((1 << dst.n_bits) - 1) };
-                    NxAction::RegLoad { dst, value }
-                })
-                .boxed(),
-        );
-    }
-    if version < Version::V15 {
+        all.push(reg_move(register(32)));
+        all.push(reg_load(register(64)));
         let field = prop::sample::select(vec![FieldId::Reg1, FieldId::TunnelId, FieldId::EthDst, FieldId::PktMark]);
         all.push(field.prop_flat_map(move |id| value(id, version, true)).prop_map(NxAction::RegLoad2).boxed());
     }
@@ -340,18 +311,7 @@ pub(super) fn actions(version: Version, stack: &Stack) -> BoxedStrategy<Vec<Acti
     }
     if version == Version::V15 {
         all.push((1, meter().prop_map(Action::Meter).boxed()));
-        all.push((
-            1,
-            (register(32), 0..96_u16)
-                .prop_map(|(dst, src_offset)| Action::CopyField {
-                    n_bits: dst.n_bits,
-                    src_offset,
-                    dst_offset: dst.offset,
-                    src: OxmId::of(FieldId::Xxreg0),
-                    dst: dst.field,
-                })
-                .boxed(),
-        ));
+        all.push((1, copy_field(register(32))));
     }
     // What makes another kind of packet stands at the end.
     let mut tails = vec![Just(vec![]).boxed(), Just(vec![]).boxed()];

@@ -2,7 +2,7 @@
 
 use super::action::{actions, free_actions, instructions};
 use super::matching::{group, matching, port};
-use crate::arbitrary::part::bytes;
+use crate::arbitrary::part::{bytes, full_update};
 use crate::field::FieldId;
 use crate::flow::{FlowMod, FlowModCommand, FlowModFlags, FlowRemoved, FlowRemovedReason};
 use crate::ids::{BufferId, Cookie, GroupId, MonitorId, PortNo, TableId, Xid};
@@ -212,16 +212,7 @@ pub(super) fn update(v: Version) -> BoxedStrategy<FlowUpdate> {
     if later {
         events.push(Initial);
     }
-    let full = (select(events), flow_desc(v, v == Version::V10)).prop_map(|(event, f)| FlowUpdate::Full {
-        event,
-        table: f.table,
-        idle_timeout: f.idle_timeout,
-        hard_timeout: f.hard_timeout,
-        priority: f.priority,
-        cookie: f.cookie,
-        matching: f.matching,
-        instructions: f.instructions,
-    });
+    let full = (select(events), flow_desc(v, v == Version::V10)).prop_map(|(event, f)| full_update(event, f));
     let abbrev = any::<u32>().prop_map(|n| FlowUpdate::Abbrev(Xid(n)));
     // Before 1.4 pauses are messages of their own.
     if later {

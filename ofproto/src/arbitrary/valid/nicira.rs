@@ -2,8 +2,8 @@
 
 use super::flow::{flow_mod, flow_removed, pipeline};
 use super::status::set_async;
-use crate::arbitrary::part;
-use crate::ids::{BufferId, Cookie, TableId};
+use crate::arbitrary::{body, part};
+use crate::ids::TableId;
 use crate::message::Message;
 use crate::nx_message::{NxMessage, PacketIn2};
 use crate::packet::{PacketIn, PacketInReason};
@@ -15,22 +15,12 @@ use proptest::strategy::Union;
 
 /// Any of them.
 pub(super) fn nicira(v: Version) -> BoxedStrategy<Message> {
-    let packet_in = (any::<u32>(), 0..3_u8, 0..254_u8, any::<u64>(), pipeline(v, true), part::bytes(60)).prop_map(
-        |(buffer, reason, table, cookie, matching, data)| {
-            let reason = [PacketInReason::TableMiss, PacketInReason::ApplyAction, PacketInReason::InvalidTtl]
-                [usize::from(reason)];
-            let total_len = 60 + data.len() as u16;
-            NxMessage::PacketIn(PacketIn {
-                buffer_id: BufferId(buffer),
-                total_len,
-                reason,
-                table: TableId(table),
-                cookie: Cookie(cookie),
-                matching,
-                data,
-            })
-        },
-    );
+    let reasons = select(vec![PacketInReason::TableMiss, PacketInReason::ApplyAction, PacketInReason::InvalidTtl]);
+    let packet_in =
+        (body::packet_in(v), reasons, 0..254_u8, pipeline(v, true)).prop_map(|(any, reason, table, matching)| {
+            let total_len = 60 + any.data.len() as u16;
+            NxMessage::PacketIn(PacketIn { total_len, reason, table: TableId(table), matching, ..any })
+        });
     let frame = proptest::collection::vec(any::<u8>(), 14..60).prop_map(bytes::Bytes::from);
     let packet_in2 = (frame, any::<[u32; 2]>(), any::<u64>(), 0..3_u8, pipeline(v, true), part::bytes(9)).prop_map(
         |(data, n, cookie, reason, metadata, userdata)| {

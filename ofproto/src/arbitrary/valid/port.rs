@@ -2,6 +2,7 @@
 
 use super::matching::port;
 use super::table::field_ids;
+use crate::arbitrary::part::port_counts;
 use crate::ids::{MacAddr, PortNo, QueueId};
 use crate::port::{
     EthernetPort, EthernetStats, OpticalPort, OpticalPortMod, OpticalStats, Port, PortConfig, PortDescProp,
@@ -121,26 +122,16 @@ pub(super) fn port_stats(v: Version) -> BoxedStrategy<PortStats> {
     });
     let optical = prop::option::weighted(0.3, optical);
     (port(), any::<u32>(), 0..1_000_000_000_u32, any::<[u64; 12]>(), optical)
-        .prop_map(move |(port_no, sec, nsec, c, optical)| PortStats {
-            port_no,
-            duration_sec: if timed { sec } else { 0 },
-            duration_nsec: if timed { nsec } else { 0 },
-            rx_packets: c[0],
-            tx_packets: c[1],
-            rx_bytes: c[2],
-            tx_bytes: c[3],
-            rx_dropped: c[4],
-            tx_dropped: c[5],
-            rx_errors: c[6],
-            tx_errors: c[7],
-            properties: std::iter::once(PortStatsProp::Ethernet(EthernetStats {
+        .prop_map(move |(port_no, sec, nsec, c, optical)| {
+            let [sec, nsec] = if timed { [sec, nsec] } else { [0, 0] };
+            let ethernet = PortStatsProp::Ethernet(EthernetStats {
                 rx_frame_err: c[8],
                 rx_over_err: c[9],
                 rx_crc_err: c[10],
                 collisions: c[11],
-            }))
-            .chain(optical.filter(|_| v >= Version::V14))
-            .collect(),
+            });
+            let properties = std::iter::once(ethernet).chain(optical.filter(|_| v >= Version::V14)).collect();
+            port_counts([port_no.0, sec, nsec], std::array::from_fn(|i| c[i]), properties)
         })
         .boxed()
 }
