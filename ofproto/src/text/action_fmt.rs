@@ -213,7 +213,7 @@ impl Printer<'_> {
             Action::DecNwTtl => f.write_str("dec_ttl"),
             Action::SetField(field) => {
                 let old_name = match field.id {
-                    FieldId::IpTos => Some("mod_nw_tos"),
+                    FieldId::IpTos if legacy => Some("mod_nw_tos"),
                     FieldId::EthSrc if legacy => Some("mod_dl_src"),
                     FieldId::EthDst if legacy => Some("mod_dl_dst"),
                     FieldId::Ipv4Src if legacy => Some("mod_nw_src"),

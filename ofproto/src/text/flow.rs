@@ -427,4 +427,19 @@ mod tests {
         assert_eq!(printed, "add actions=apply_actions(output:6,output:8,output:28,write_metadata:0xb6,output:228)");
         assert_eq!(parse_flow_mod(&printed, FlowModCommand::Add, &ParseContext::new(v13)), Ok(flow));
     }
+
+    #[test]
+    fn a_tos_that_is_set_by_nicira_s_field_stays_one() {
+        let ctx = ParseContext::new(Version::V13);
+        for (text, field) in [
+            ("ip actions=set_field:4->nw_tos", crate::field::FieldId::IpTos),
+            ("ip actions=mod_nw_tos:4", crate::field::FieldId::IpDscp),
+        ] {
+            let flow = parse_flow_desc(text, &ctx).expect("sound");
+            let [Instruction::ApplyActions(list)] = flow.instructions.as_slice() else { panic!("{flow:?}") };
+            assert!(matches!(list.as_slice(), [Action::SetField(f)] if f.id == field), "{list:?}");
+            let printed = Printer { version: Version::V13, ports: &() }.flow(&flow).to_string();
+            assert_eq!(parse_flow_desc(&printed, &ctx), Ok(flow), "{printed}");
+        }
+    }
 }
