@@ -6,5 +6,6 @@
 pub mod capture;
 #[cfg(test)]
 mod compose;
+pub mod messages;
 pub mod packet;
 pub mod summary;

@@ -1,77 +1,17 @@
 //! A whole switch in memory: any requests, then any packets. A refused request changes nothing, and
 //! the cache forwards exactly what the tables say.
 
+use crate::rig::{self, Worker};
 use datapath::clock::Time;
-use datapath::control::{BundleMessage, Control, ControlConfig, Modification};
-use datapath::engine::{PipelineEngine, Shared, SharedConfig};
+use datapath::control::{BundleMessage, Control, Modification};
 use datapath::frame::Frame;
 use datapath::key::FlowKey;
-use datapath::port::{FramePool, PortTx, Transmitted};
 use datapath::program::{Place, compile_packet_out};
-use datapath::publish::Reader;
-use datapath::worker::TxQueues;
 use ofproto::field::FieldId;
-use ofproto::ids::{MacAddr, PortNo, QueueId, TableId};
+use ofproto::ids::{PortNo, TableId};
 use ofproto::message::{Message, MultipartRequest};
-use ofproto::port::Port;
 use ofproto::wire::framer::Framer;
 use ofproto::{Version, validate, wire};
-use std::sync::{Arc, Mutex};
-
-/// Frames sent: port, queue, bytes.
-type Sent = Arc<Mutex<Vec<(u32, u32, Vec<u8>)>>>;
-
-/// A port that remembers.
-struct Memory {
-    port: u32,
-    sent: Sent,
-}
-
-impl PortTx for Memory {
-    fn transmit(&mut self, queue: QueueId, frames: &mut Vec<Frame>, pool: &mut FramePool) -> Transmitted {
-        let mut list = self.sent.lock().expect("one thread");
-        let sent = frames.len() as u64;
-        for mut frame in frames.drain(..) {
-            datapath::checksum::finish_checksum(&mut frame);
-            list.push((self.port, queue.0, frame.bytes().to_vec()));
-            pool.put(frame);
-        }
-        Transmitted { sent, dropped: 0 }
-    }
-}
-
-struct Worker {
-    engine: PipelineEngine<Reader>,
-    shared: Arc<Shared>,
-    tx: TxQueues,
-    sent: Sent,
-}
-
-impl Worker {
-    fn new(control: &mut Control, cache: usize) -> Self {
-        let config = SharedConfig { requests: 16, mac_entries: 16, writers: 3, ..SharedConfig::default() };
-        let shared = Arc::new(Shared::new(config));
-        let reader = control.attach_worker().expect("room for two");
-        let mut tx = TxQueues::new();
-        let sent = Sent::default();
-        for port in 1..=4 {
-            tx.add_port(PortNo(port), Box::new(Memory { port, sent: Arc::clone(&sent) }));
-        }
-        Self { engine: PipelineEngine::new(reader, Arc::clone(&shared), cache), shared, tx, sent }
-    }
-
-    fn receive(&mut self, port: PortNo, bytes: &[u8], now: Time) -> Vec<(u32, u32, Vec<u8>)> {
-        self.engine.burst(port, &mut vec![Frame::from_bytes(bytes)], &mut self.tx, now);
-        self.done()
-    }
-
-    fn done(&mut self) -> Vec<(u32, u32, Vec<u8>)> {
-        self.tx.flush();
-        while self.shared.next_request().is_some() {}
-        while self.shared.punts().pop().is_some() {}
-        std::mem::take(&mut *self.sent.lock().expect("one thread"))
-    }
-}
 
 fn modification(message: Message) -> Option<Modification> {
     Some(match message {
@@ -87,20 +27,8 @@ fn modification(message: Message) -> Option<Modification> {
 /// Input: a stream of OpenFlow messages. One of version 0 is a packet: the type is the port it comes
 /// in on, what follows the header is the frame.
 pub fn run(data: &[u8]) {
-    let config = ControlConfig {
-        n_tables: 4,
-        max_entries: 64,
-        max_workers: 2,
-        max_groups: 16,
-        max_meters: 16,
-        ..ControlConfig::default()
-    };
-    let mut control = Control::new(config);
     let mut now = Time(1_000_000_000);
-    for port_no in (1..=4).map(PortNo) {
-        let port = Port::new(port_no, MacAddr([2, 0, 0, 0, 0, port_no.0 as u8]), format!("p{port_no}"));
-        control.add_port(port, port_no.0, now).expect("an ordinary port");
-    }
+    let mut control = rig::control(now);
     let (mut cached, mut plain) = (Worker::new(&mut control, 256), Worker::new(&mut control, 0));
     let mut framer = Framer::default();
     framer.feed(data);
@@ -139,7 +67,9 @@ fn handle(
     let before = control.version();
     match message {
         Message::PacketOut(m) => {
-            let Ok(program) = compile_packet_out(&m.actions, &control.context(version, Place::PacketOut)) else { return };
+            let Ok(program) = compile_packet_out(&m.actions, &control.context(version, Place::PacketOut)) else {
+                return;
+            };
             let mut key = FlowKey::default();
             for field in &m.matching.fields {
                 key.set(field.id, field.value);

@@ -14,11 +14,15 @@ pub fn run(data: &[u8]) {
     let ctx = ParseContext::new(version);
     let printer = Printer { version, ports: &() };
     match choice >> 4 {
-        0 | 1 => same(input, |t| text::parse_flow_mod(t, FlowModCommand::Add, &ctx), |m| printer.flow_mod(m).to_string()),
+        0 | 1 => {
+            same(input, |t| text::parse_flow_mod(t, FlowModCommand::Add, &ctx), |m| printer.flow_mod(m).to_string())
+        }
         2 => same(input, |t| text::parse_match(t, &ctx), |m| MatchText(m).to_string()),
         3 => same(input, |t| text::parse_actions(t, &ctx), |m| printer.actions(m).to_string()),
         4 => same(input, |t| text::parse_instructions(t, &ctx), |m| printer.instructions(m).to_string()),
-        5 => same(input, |t| text::parse_group_mod(t, GroupModCommand::Add, &ctx), |m| printer.group_mod(m).to_string()),
+        5 => {
+            same(input, |t| text::parse_group_mod(t, GroupModCommand::Add, &ctx), |m| printer.group_mod(m).to_string())
+        }
         6 => same(input, |t| text::parse_meter_mod(t, MeterModCommand::Add, &ctx), |m| MeterModText(m).to_string()),
         7 => same(input, |t| text::parse_flow_desc(t, &ctx), |m| printer.flow(m).to_string()),
         8 => taken(input, text::parse_flow_stats_request(input, &ctx)),

@@ -276,15 +276,28 @@ fn write_to(
     failed: impl Fn(io::Error) -> SnapshotError,
 ) -> Result<usize, SnapshotError> {
     let mut file = BufWriter::new(File::create(path).map_err(&failed)?);
-    writeln!(file, "{HEAD}").map_err(&failed)?;
+    let count = write_lines(&mut file, lines, &failed)?;
+    file.into_inner().map_err(|e| failed(e.into_error()))?.sync_all().map_err(&failed)?;
+    Ok(count)
+}
+
+/// Writes the lines between a head and a tail: how many there are.
+///
+/// # Errors
+/// The first line's, or what `failed` makes of the writer's.
+pub fn write_lines(
+    to: &mut impl Write,
+    lines: impl Iterator<Item = Result<Line, SnapshotError>>,
+    failed: impl Fn(io::Error) -> SnapshotError,
+) -> Result<usize, SnapshotError> {
+    writeln!(to, "{HEAD}").map_err(&failed)?;
     let mut count = 0;
     let mut bytes = Vec::new();
     for line in lines {
-        line?.write(&mut file, &mut bytes).and_then(|()| file.write_all(b"\n")).map_err(&failed)?;
+        line?.write(to, &mut bytes).and_then(|()| to.write_all(b"\n")).map_err(&failed)?;
         count += 1;
     }
-    writeln!(file, "{}", tail(count)).map_err(&failed)?;
-    file.into_inner().map_err(|e| failed(e.into_error()))?.sync_all().map_err(&failed)?;
+    writeln!(to, "{}", tail(count)).map_err(&failed)?;
     Ok(count)
 }
 
@@ -341,7 +354,11 @@ fn take_up(control: &mut Control, line: &Line, now: Time) -> Result<(), OfError>
     }
 }
 
-fn read(path: &Path, file: File) -> Result<Vec<Line>, SnapshotError> {
+/// Reads the lines of a whole snapshot; `path` is for the errors.
+///
+/// # Errors
+/// [`SnapshotError`]: it can't be read, or isn't whole.
+pub fn read(path: &Path, file: impl io::Read) -> Result<Vec<Line>, SnapshotError> {
     let content = |line, reason: String| SnapshotError::Content { path: path.to_owned(), line, reason };
     let mut reader = BufReader::new(file);
     let mut lines = Vec::new();
