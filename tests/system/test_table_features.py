@@ -1,5 +1,6 @@
 """Table features bind: what a controller takes from a table is refused from then on, what it leaves is taken."""
 
+import os
 import struct
 
 import pytest
@@ -232,3 +233,29 @@ def test_a_table_holds_what_it_says_and_no_more(start, version):
         assert refused.value.error == (o.OFPET_TABLE_FEATURES_FAILED, 7)
     for port in range(1, 21):
         assert c.error(flow(c, 1, [], in_port=port)) is None
+
+
+@pytest.mark.parametrize('version', VERSIONS)
+def test_a_restart_keeps_them(lab, version):
+    ns, state = lab.ns('sw'), os.path.join(lab.dir, 'state')
+    os.makedirs(state)
+
+    def begin():
+        switch = Switch(lab, ns, '--fail-mode', 'secure', '--protocol', version, '--state', state)
+        return switch, Client(switch.of_socket, version)
+
+    switch, c = begin()
+    tables, mac = Tables(c), '02:00:00:00:00:01'
+    four = tables.four()
+    tables.set(*([tables.narrow(four[1])] if version == '1.5' else [four[0], tables.narrow(four[1]), *four[2:]]))
+    assert c.error(flow(c, 1, apply(c, c.parser.OFPActionOutput(1)), in_port=1, eth_dst=mac)) is None
+    before = {n: f and (f.name, f.metadata_match, f.max_entries, tables.lists(f)) for n, f in tables.get().items()}
+    flows = [line for line in switch.ofctl('dump-flows').splitlines() if 'priority=5' in line]
+    assert len(flows) == 1 and len(before) == (254 if version == '1.5' else 4)
+    assert switch.stop() == 0
+    switch, c = begin()
+    tables = Tables(c)
+    assert {n: f and (f.name, f.metadata_match, f.max_entries, tables.lists(f)) for n, f in tables.get().items()} == before
+    assert len([line for line in switch.ofctl('dump-flows').splitlines() if 'priority=5' in line]) == 1
+    refused = (c.ofp.OFPET_BAD_MATCH, c.ofp.OFPBMC_BAD_WILDCARDS)
+    assert c.error(flow(c, 1, apply(c, c.parser.OFPActionOutput(1)), eth_dst=mac)) == refused
