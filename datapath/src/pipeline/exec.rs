@@ -6,7 +6,7 @@ use super::walk::{Flow, NO_COOKIE, Origin, Walk};
 use super::{DropReason, Event, Observer, Ports, Request, Sink, View, hash, learn};
 use crate::cache::{PuntStep, Step};
 use crate::frame::Frame;
-use crate::group::{Group, flow_hash};
+use crate::group::Group;
 use crate::key::{FlowKey, word};
 use crate::meter::{Meter, Verdict};
 use crate::program::op::{Bits, HashFields, mask_bits};
