@@ -9,6 +9,7 @@
 
 mod book;
 mod bundle;
+mod entries;
 mod events;
 mod feature_limits;
 mod features;
