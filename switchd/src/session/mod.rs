@@ -20,17 +20,20 @@ pub mod bundle;
 pub mod channel;
 mod fairness;
 pub mod filter;
+mod greeting;
 pub mod hello;
 pub mod host;
 pub mod limits;
 mod monitor;
 mod multipart;
+mod names;
 pub mod notify;
 mod refusals;
 pub mod requests;
 pub mod role;
 mod schedule;
 mod staging;
+mod timers;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -42,6 +45,7 @@ use datapath::clock::Time;
 use filter::Filter;
 use hello::VersionSet;
 use host::{FlowCursor, Host, Ticket};
+pub use names::message_name;
 use ofproto::ids::{TableId, Xid};
 use ofproto::matching::Match;
 use ofproto::message::{ErrorMsg, Message, MultipartReply, SwitchConfig};
@@ -50,7 +54,7 @@ use ofproto::role::Role;
 use ofproto::stats::FlowDesc;
 use ofproto::table::TableFeatures;
 use ofproto::wire::{self, Header};
-use ofproto::{ErrorKind, OfError, Version};
+use ofproto::{OfError, Version};
 use refusals::{Refusals, SharedRefusals};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
@@ -469,55 +473,6 @@ impl Session {
         }
     }
 
-    fn greet(&mut self, received: &Received) {
-        // A hello looks the same in every version, also in those that aren't written yet.
-        let later = (received.header.ty == HELLO && Version::from_wire(received.header.version).is_none())
-            .then(|| as_version(&received.bytes, self.version))
-            .flatten();
-        match later.as_ref().map_or(received.message.as_ref(), Ok) {
-            Ok(Message::Hello(elements)) => {
-                match hello::negotiate(self.settings.versions, received.header.version, elements) {
-                    Ok(version) => {
-                        self.version = version;
-                        match self.purpose {
-                            Purpose::Controller => self.channel.filter = Filter::defaults(version),
-                            Purpose::Visitor => self.channel.filter = Filter::silent(version),
-                            // The channel has its filter.
-                            Purpose::Auxiliary { .. } => {}
-                        }
-                        self.state = State::Up;
-                        self.established = true;
-                        info!(conn = %self.id, peer = %self.peer, %version, "OpenFlow version agreed");
-                    }
-                    Err(text) => {
-                        warn!(conn = %self.id, peer = %self.peer, text, "hello failed");
-                        // In the peer's own version, if there is such a one: it reads no other.
-                        self.version = Version::from_wire(received.header.version).unwrap_or(self.version);
-                        self.counters.errors_sent += 1;
-                        self.send(received.header.xid, &Message::Error(ErrorMsg::hello_failed(&text)));
-                        self.end(true, text);
-                    }
-                }
-            }
-            Ok(Message::Error(e)) => {
-                self.counters.errors_received += 1;
-                let text = String::from_utf8_lossy(&e.data).into_owned();
-                self.end(false, format!("the peer refused our hello: type {} code {} {text:?}", e.ty, e.code));
-            }
-            other => {
-                let what = match other {
-                    Ok(m) => message_name(m).to_owned(),
-                    Err(e) => e.to_string(),
-                };
-                self.version = Version::from_wire(received.header.version).unwrap_or(self.version);
-                let e =
-                    OfError::new(ErrorKind::BadRequestBadType, "type", format!("expected a hello first, got {what}"));
-                self.refuse(&received.header, &received.bytes, &e);
-                self.end(true, format!("the first message was no hello but {what}"));
-            }
-        }
-    }
-
     /// Goes on with what waits: call after workers adopted, after output went out, and on ticks.
     pub fn advance(&mut self, now: Time, host: &mut dyn Host) {
         match &mut self.waiting {
@@ -537,83 +492,11 @@ impl Session {
         }
     }
 
-    /// Timers: handshake, probes, bundles, unfinished requests.
-    pub fn tick(&mut self, now: Time, host: &mut dyn Host) {
-        match self.state {
-            State::Ending => return,
-            State::Hello { since } => {
-                if now.since(since) >= limits::HANDSHAKE {
-                    self.end(false, format!("no hello within {:?}", limits::HANDSHAKE));
-                }
-                return;
-            }
-            State::Up => {}
-        }
-        self.commit_due(now, host);
-        for id in self.bundles.expire(now, |id| self.schedule.holds(id)) {
-            let e = OfError::new(
-                ErrorKind::BundleFailedTimeout,
-                "bundle_id",
-                format!("bundle {id} lay idle for {:?}; it is discarded", limits::BUNDLE_WAIT),
-            );
-            let xid = self.fresh_xid();
-            self.refuse_with(xid, &[], &e);
-        }
-        if let Some(p) = &self.partial
-            && now.since(p.touched) >= limits::MULTIPART_WAIT
-        {
-            let xid = p.xid;
-            self.partial = None;
-            let e = OfError::new(
-                ErrorKind::BadRequestMultipartRequestTimeout,
-                "flags",
-                format!("the next segment didn't come within {:?}", limits::MULTIPART_WAIT),
-            );
-            self.refuse_with(xid, &[], &e);
-        }
-        if let Some(interval) = self.settings.probe {
-            match self.probed {
-                None if now.since(self.last_received) >= interval => {
-                    let xid = self.fresh_xid();
-                    self.probed = Some(now);
-                    self.counters.probes_sent += 1;
-                    self.send(xid, &Message::EchoRequest(Bytes::new()));
-                }
-                Some(at) if now.since(at) >= interval => {
-                    self.end(false, format!("no answer to the inactivity probe within {interval:?}"));
-                }
-                _ => {}
-            }
-        }
-        self.advance(now, host);
-    }
-
     /// The connection is gone: what it holds of the switch is given back.
     pub fn give_back(&mut self, host: &mut dyn Host) {
         if let Waiting::Flows { cursors, .. } = std::mem::replace(&mut self.waiting, Waiting::Nothing) {
             cursors.iter().for_each(|c| host.end_flows(c));
         }
-    }
-
-    /// Notes that the peer is alive although its messages are held back.
-    pub fn touch(&mut self, now: Time) {
-        self.last_received = now;
-        self.probed = None;
-    }
-
-    /// When [`tick`](Self::tick) is due next.
-    pub fn deadline(&self) -> Option<Time> {
-        let up = match self.state {
-            State::Ending => return None,
-            State::Hello { since } => return Some(since + limits::HANDSHAKE),
-            State::Up => [
-                self.settings.probe.map(|i| self.probed.unwrap_or(self.last_received) + i),
-                self.bundles.deadline(|id| self.schedule.holds(id)),
-                self.schedule.deadline(),
-                self.partial.as_ref().map(|p| p.touched + limits::MULTIPART_WAIT),
-            ],
-        };
-        up.into_iter().flatten().min()
     }
 
     fn fresh_xid(&mut self) -> Xid {
@@ -668,57 +551,5 @@ impl Session {
     }
 }
 
-/// `OFPT_HELLO`
-const HELLO: u8 = 0;
-
-/// Reads a message as if it had been sent in `version`.
-fn as_version(bytes: &Bytes, version: Version) -> Option<Message> {
-    let mut bytes = bytes.to_vec();
-    *bytes.first_mut()? = version.wire();
-    wire::decode(&bytes).ok().map(|(_, message)| message)
-}
-
 /// The versions whose switch configuration has `OFPC_INVALID_TTL_TO_CONTROLLER`.
 const INVALID_TTL_VERSIONS: [Version; 2] = [Version::V11, Version::V12];
-
-/// The specification's name of a message.
-pub fn message_name(message: &Message) -> &'static str {
-    match message {
-        Message::Hello(_) => "HELLO",
-        Message::Error(_) => "ERROR",
-        Message::EchoRequest(_) => "ECHO_REQUEST",
-        Message::EchoReply(_) => "ECHO_REPLY",
-        Message::Experimenter(_) | Message::Nicira(_) => "EXPERIMENTER",
-        Message::FeaturesRequest => "FEATURES_REQUEST",
-        Message::FeaturesReply(_) => "FEATURES_REPLY",
-        Message::GetConfigRequest => "GET_CONFIG_REQUEST",
-        Message::GetConfigReply(_) => "GET_CONFIG_REPLY",
-        Message::SetConfig(_) => "SET_CONFIG",
-        Message::PacketIn(_) => "PACKET_IN",
-        Message::FlowRemoved(_) => "FLOW_REMOVED",
-        Message::PortStatus(_) => "PORT_STATUS",
-        Message::PacketOut(_) => "PACKET_OUT",
-        Message::FlowMod(_) => "FLOW_MOD",
-        Message::GroupMod(_) => "GROUP_MOD",
-        Message::PortMod(_) => "PORT_MOD",
-        Message::TableMod(_) => "TABLE_MOD",
-        Message::MultipartRequest(_) => "MULTIPART_REQUEST",
-        Message::MultipartReply(_) => "MULTIPART_REPLY",
-        Message::BarrierRequest => "BARRIER_REQUEST",
-        Message::BarrierReply => "BARRIER_REPLY",
-        Message::QueueGetConfigRequest(_) => "QUEUE_GET_CONFIG_REQUEST",
-        Message::QueueGetConfigReply { .. } => "QUEUE_GET_CONFIG_REPLY",
-        Message::RoleRequest(_) => "ROLE_REQUEST",
-        Message::RoleReply(_) => "ROLE_REPLY",
-        Message::GetAsyncRequest(_) => "GET_ASYNC_REQUEST",
-        Message::GetAsyncReply(_) => "GET_ASYNC_REPLY",
-        Message::SetAsync(_) => "SET_ASYNC",
-        Message::MeterMod(_) => "METER_MOD",
-        Message::RoleStatus(_) => "ROLE_STATUS",
-        Message::TableStatus(_) => "TABLE_STATUS",
-        Message::RequestForward(_) => "REQUESTFORWARD",
-        Message::BundleControl(_) => "BUNDLE_CONTROL",
-        Message::BundleAdd(_) => "BUNDLE_ADD_MESSAGE",
-        Message::ControllerStatus(_) => "CONTROLLER_STATUS",
-    }
-}

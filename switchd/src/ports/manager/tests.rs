@@ -1,0 +1,196 @@
+use super::*;
+use datapath::port::memory::Memory;
+use ofproto::ids::MacAddr;
+use ofproto::port::PortState;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+
+#[derive(Clone, Default)]
+struct FakePlumbing(Arc<Mutex<(HashSet<PortNo>, bool)>>);
+
+impl Plumbing for FakePlumbing {
+    fn connect(&self, no: PortNo, _: &dyn Port) -> Result<(), PortError> {
+        let mut state = self.0.lock().unwrap();
+        if state.1 {
+            return Err(PortError::Down);
+        }
+        assert!(state.0.insert(no), "connected twice");
+        Ok(())
+    }
+    fn disconnect(&self, no: PortNo) {
+        assert!(self.0.lock().unwrap().0.remove(&no), "wasn't connected");
+    }
+}
+
+impl FakePlumbing {
+    fn connected(&self) -> Vec<u32> {
+        let mut list: Vec<_> = self.0.lock().unwrap().0.iter().map(|n| n.0).collect();
+        list.sort_unstable();
+        list
+    }
+}
+
+struct NoShaper;
+
+impl Shaper for NoShaper {
+    fn shape(&mut self, _: u32, _: &[crate::netlink::htb::Class]) -> std::io::Result<()> {
+        Ok(())
+    }
+    fn gone(&mut self, _: u32) {}
+}
+
+struct Rig {
+    ports: BridgePorts,
+    plumbing: FakePlumbing,
+    events: mpsc::Receiver<PortEvent>,
+    raised: mpsc::Receiver<u32>,
+}
+
+fn rig() -> Rig {
+    let plumbing = FakePlumbing::default();
+    let (tell, events) = mpsc::channel();
+    let (raise, raised) = mpsc::channel();
+    let open: Opener = Box::new(|s| {
+        if s.name.as_str() == "bad" {
+            return Err(PortError::Closed);
+        }
+        let (a, _) = Memory::pair("a", "b", 4)?;
+        Ok(Arc::new(a))
+    });
+    let ports = BridgePorts::new(
+        "br0",
+        &[],
+        plumbing.clone(),
+        Backends::default(),
+        open,
+        move |e| tell.send(e).unwrap(),
+        move |l, up| raise.send(if up { l.ifindex } else { 0 }).unwrap(),
+        Box::new(NoShaper),
+    );
+    Rig { ports, plumbing, events, raised }
+}
+
+fn link(ifindex: u32, name: &str, up: bool) -> Link {
+    let mac = MacAddr([2, 0, 0, 0, 0, 1]);
+    Link { ifindex, name: name.into(), mac, mtu: 1500, up, running: up, speed: None }
+}
+
+#[test]
+fn a_missing_interface_is_opened_when_it_comes_and_let_go_when_it_goes() {
+    let mut r = rig();
+    let no = r.ports.add("eth1".parse().unwrap(), [].iter()).unwrap();
+    assert!(matches!(r.events.recv().unwrap(), PortEvent::Added(p) if p.state == PortState::LINK_DOWN));
+    assert!(r.plumbing.connected().is_empty());
+    for ifindex in [5, 6] {
+        r.ports.link_event(&LinkEvent::Added(link(ifindex, "eth1", false)));
+        assert_eq!(r.plumbing.connected(), [no.0]);
+        assert_eq!(r.raised.recv().unwrap(), ifindex, "it is set up");
+        r.events.recv().unwrap();
+        let up = LinkEvent::Changed { old: link(ifindex, "eth1", false), new: link(ifindex, "eth1", true) };
+        r.ports.link_event(&up);
+        assert!(matches!(r.events.recv().unwrap(), PortEvent::Changed(p) if p.state == PortState::LIVE));
+        r.ports.link_event(&LinkEvent::Removed(link(ifindex, "eth1", true)));
+        assert!(matches!(r.events.recv().unwrap(), PortEvent::Changed(p) if p.state == PortState::LINK_DOWN));
+        assert!(r.plumbing.connected().is_empty());
+    }
+    assert!(r.ports.backends.get(no).is_some(), "counters outlive the interface");
+    assert_eq!(r.ports.remove("eth1"), Some(no));
+    assert_eq!(r.events.recv().unwrap(), PortEvent::Removed(no));
+    assert!(r.raised.try_recv().is_err(), "an interface that is up is left alone");
+}
+
+#[test]
+fn what_cannot_be_opened_leaves_nothing() {
+    let mut r = rig();
+    assert!(r.ports.add("bad".parse().unwrap(), [].iter()).is_err());
+    r.plumbing.0.lock().unwrap().1 = true;
+    let links = [link(3, "eth1", true)];
+    assert!(r.ports.add("eth1".parse().unwrap(), links.iter()).is_err());
+    assert_eq!(r.ports.table().iter().count(), 0);
+    assert!(r.events.try_recv().is_err());
+    // An interface that comes later and can't be opened is tried again.
+    r.ports.add("eth1".parse().unwrap(), [].iter()).unwrap();
+    r.ports.link_event(&LinkEvent::Added(links[0].clone()));
+    assert!(r.ports.wants_retry());
+    r.plumbing.0.lock().unwrap().1 = false;
+    r.ports.retry();
+    assert!(!r.ports.wants_retry());
+    assert_eq!(r.plumbing.connected().len(), 1);
+}
+
+#[test]
+fn a_deleted_tap_is_made_again() {
+    let mut r = rig();
+    let no = r.ports.add("t0,type=tap".parse().unwrap(), [].iter()).unwrap();
+    assert_eq!(r.plumbing.connected(), [no.0], "it needs no message to be there");
+    r.ports.link_event(&LinkEvent::Added(link(5, "t0", true)));
+    r.ports.link_event(&LinkEvent::Removed(link(5, "t0", true)));
+    assert_eq!(r.plumbing.connected(), [no.0]);
+    r.ports.close();
+    assert!(r.plumbing.connected().is_empty());
+}
+
+#[test]
+fn a_device_in_another_namespace_goes_on_until_it_ends_there() {
+    #[derive(Debug)]
+    struct Device(Memory, Arc<AtomicBool>);
+    impl Port for Device {
+        fn name(&self) -> &str {
+            self.0.name()
+        }
+        fn open_rx(&self) -> Result<Box<dyn datapath::port::PortRx>, PortError> {
+            self.0.open_rx()
+        }
+        fn open_tx(&self) -> Result<Box<dyn datapath::port::PortTx>, PortError> {
+            self.0.open_tx()
+        }
+        fn counters(&self) -> datapath::port::PortCounters {
+            self.0.counters()
+        }
+        fn lives_elsewhere(&self) -> bool {
+            self.1.load(Ordering::Relaxed)
+        }
+    }
+    let mut r = rig();
+    let alive = Arc::new(AtomicBool::new(true));
+    let device = Arc::clone(&alive);
+    r.ports.open = Box::new(move |_| Ok(Arc::new(Device(Memory::pair("a", "b", 4)?.0, Arc::clone(&device)))));
+    let no = r.ports.add("t0,type=tap".parse().unwrap(), [].iter()).unwrap();
+    r.ports.link_event(&LinkEvent::Added(link(5, "t0", true)));
+    r.ports.link_event(&LinkEvent::Removed(link(5, "t0", false)));
+    assert_eq!(r.plumbing.connected(), [no.0]);
+    assert_eq!(r.ports.table().describe(no).unwrap().state, PortState::LIVE);
+    let first = r.ports.backends.get(no).unwrap();
+    r.ports.retry();
+    assert!(Arc::ptr_eq(&first, &r.ports.backends.get(no).unwrap()), "it is left alone");
+    // It comes back.
+    r.ports.link_event(&LinkEvent::Added(link(5, "t0", false)));
+    assert!(!r.ports.wants_retry());
+    assert_eq!(r.ports.table().describe(no).unwrap().state, PortState::LINK_DOWN);
+    // It leaves again, and the other namespace ends with it.
+    r.ports.link_event(&LinkEvent::Removed(link(5, "t0", false)));
+    assert!(r.ports.wants_retry());
+    alive.store(false, Ordering::Relaxed);
+    r.ports.retry();
+    assert!(!r.ports.wants_retry());
+    assert!(!Arc::ptr_eq(&first, &r.ports.backends.get(no).unwrap()), "made anew");
+    assert_eq!(r.plumbing.connected(), [no.0]);
+    let last = std::iter::from_fn(|| r.events.try_recv().ok()).last();
+    assert!(matches!(last, Some(PortEvent::Changed(p)) if p.state == PortState::LINK_DOWN));
+}
+
+#[test]
+fn a_port_set_down_stays_down_when_its_interface_comes_back() {
+    let mut r = rig();
+    let up = link(5, "eth1", true);
+    let no = r.ports.add("eth1".parse().unwrap(), [up.clone()].iter()).unwrap();
+    r.ports.set_up(no, false);
+    assert_eq!(r.raised.recv().unwrap(), 0);
+    r.ports.link_event(&LinkEvent::Removed(up));
+    r.ports.link_event(&LinkEvent::Added(link(6, "eth1", false)));
+    assert!(r.raised.try_recv().is_err(), "it isn't raised");
+    r.ports.set_up(no, true);
+    assert_eq!(r.raised.recv().unwrap(), 6);
+    r.ports.set_up(PortNo(99), false);
+    assert!(r.ports.down.is_empty());
+}
