@@ -45,18 +45,29 @@ pub const CACHE_ENTRIES: usize = 131_072;
 /// How many times as many they become if so many flows come.
 const GROWTH: usize = 8;
 
+/// What may shorten a packet's way; the outcome is the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shortcuts {
+    /// Every packet is walked by the interpreter.
+    None,
+    /// What entries do is worked out once, and a burst's packets are looked up together.
+    Legs,
+    /// Walks are remembered, too.
+    All,
+}
+
 /// One thread's way through the pipeline.
 pub struct PipelineEngine<S> {
     source: S,
     way: FastPath,
-    /// Whether the cache is used at all.
-    pub caching: bool,
+    /// What it may use instead of the interpreter.
+    pub shortcuts: Shortcuts,
     shared: Arc<Shared>,
     writer: Writer,
 }
 
 impl<S: Source> PipelineEngine<S> {
-    /// An engine for the thread that will own `source`; without cache entries it always walks.
+    /// An engine for the thread that will own `source`; without cache entries it looks up every packet.
     pub fn new(mut source: S, shared: Arc<Shared>, cache_entries: usize) -> Self {
         let writer = source.writer();
         let way = FastPath::new(
@@ -64,7 +75,8 @@ impl<S: Source> PipelineEngine<S> {
             cache_entries.saturating_mul(GROWTH),
             shared.seed().wrapping_add(u64::from(writer.0)),
         );
-        Self { source, way, caching: cache_entries > 0, shared, writer }
+        let shortcuts = if cache_entries > 0 { Shortcuts::All } else { Shortcuts::Legs };
+        Self { source, way, shortcuts, shared, writer }
     }
 
     /// How the cache fares.
@@ -89,7 +101,7 @@ impl<S: Source> PipelineEngine<S> {
         if self.shared.is_standalone() {
             self.way.standalone(&mut around, frames);
         } else {
-            self.way.burst(&mut around, frames, self.caching);
+            self.way.burst(&mut around, frames, self.shortcuts);
         }
         self.shared.punts().tell();
     }

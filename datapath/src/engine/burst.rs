@@ -3,6 +3,7 @@
 //! Frames leave a port and queue in the order in which they came: what a hit sends waits until the packets before it
 //! are done, and what is counted is written before anything is sent.
 
+use super::Shortcuts;
 use super::deal::Deal;
 use super::misses::Walks;
 use super::switching::{Batch, Switching};
@@ -53,6 +54,9 @@ pub(crate) struct FastPath {
     /// Packets that went through compiled segments.
     #[cfg(test)]
     pub(crate) compiled: u64,
+    /// Packets whose walks were found by legs.
+    #[cfg(test)]
+    pub(crate) legged: u64,
 }
 
 /// The keys of a burst: packed or, where that can't be, compact; or else so many words each.
@@ -134,6 +138,8 @@ impl FastPath {
             aside: Vec::with_capacity(BURST),
             #[cfg(test)]
             compiled: 0,
+            #[cfg(test)]
+            legged: 0,
         }
     }
 
@@ -185,21 +191,21 @@ impl FastPath {
         &mut self,
         around: &mut Around<'_, 'v, V, S>,
         frames: &mut Vec<Frame>,
-        caching: bool,
+        shortcuts: Shortcuts,
     ) {
-        if caching {
+        if shortcuts != Shortcuts::None {
             self.cache.adopt(&around.view, || cache_mask(around.view));
         }
         self.switching.reset();
         while !frames.is_empty() {
             let n = frames.len().min(BURST);
-            if !caching {
+            if shortcuts == Shortcuts::None {
                 for frame in frames.drain(..n) {
                     self.interpret(around, frame, Start::Received);
                 }
                 continue;
             }
-            self.probing = self.cache.pays(n);
+            self.probing = shortcuts == Shortcuts::All && self.cache.pays(n);
             self.cache.make_room(n * MOST_SEGMENTS);
             (self.decided, self.settled) = (0, 0);
             self.twins = 0;

@@ -5,6 +5,9 @@
 //! packets' order. Packets of other shapes, and those that meet what no [leg](Leg) is made of, are left for the
 //! interpreter.
 
+#[cfg(test)]
+mod tests;
+
 use super::burst::{BURST, FastPath, TOO_LONG};
 use crate::cache::{COMPACT, FAST, Ids, Leg, Next, PACKED, Runner, Stand, Traits, Validity};
 use crate::key::FlowKey;
@@ -104,6 +107,10 @@ impl FastPath {
             }
         }
         let done = self.step_by_step(view, in_port, open);
+        #[cfg(test)]
+        {
+            self.legged += u64::from(done.count_ones());
+        }
         let w = &mut self.walks;
         w.futile = if done.count_ones() * 4 < missed.count_ones() { w.futile + 1 } else { 0 };
         let mut fresh = done;

@@ -1,7 +1,7 @@
 //! A switch in memory for tests: tables searched one by one, everything else as in the real one.
 
 use super::burst::{Around, FastPath};
-use super::{Collected, Shared, SharedConfig, Source};
+use super::{Collected, Shared, SharedConfig, Shortcuts, Source};
 use crate::cache::{CachedHit, Seen, Validity};
 use crate::clock::Time;
 use crate::control::ports::PortDrops;
@@ -199,9 +199,21 @@ impl TestSwitch {
 
     /// A burst through a cache.
     pub fn run_burst(&self, way: &mut FastPath, in_port: u32, frames: &mut Vec<Frame>, now: Time) -> Collected {
+        self.run_by(Shortcuts::All, way, in_port, frames, now)
+    }
+
+    /// A burst with some shortcuts.
+    pub fn run_by(
+        &self,
+        shortcuts: Shortcuts,
+        way: &mut FastPath,
+        in_port: u32,
+        frames: &mut Vec<Frame>,
+        now: Time,
+    ) -> Collected {
         let mut out = Collected::default();
         let mut around = Around { view: self, env: self.env(now), in_port: PortNo(in_port), sink: &mut out };
-        way.burst(&mut around, frames, true);
+        way.burst(&mut around, frames, shortcuts);
         out
     }
 
