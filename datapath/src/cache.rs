@@ -44,7 +44,7 @@ mod segment;
 mod store;
 mod watch;
 
-pub(crate) use entry::{Found, Ids, MOST_SEGMENTS, PACKED, Packing};
+pub(crate) use entry::{ENTRY_BYTES, Found, Ids, MOST_SEGMENTS, PACKED, Packing};
 pub(crate) use key::{COMPACT, LONGEST, extract, project};
 pub use key::{FAST, kind};
 pub(crate) use leg::{Leg, Next, Stand};

@@ -42,8 +42,9 @@ use std::sync::Arc;
 /// Entries of a worker's cache unless told otherwise.
 pub const CACHE_ENTRIES: usize = 131_072;
 
-/// How many times as many they become if so many flows come.
-const GROWTH: usize = 8;
+/// How many times as many they become if so many flows come, unless that were more than this part of the memory.
+const GROWTH: usize = 32;
+const SHARE: u64 = 64;
 
 /// What may shorten a packet's way; the outcome is the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,11 +71,9 @@ impl<S: Source> PipelineEngine<S> {
     /// An engine for the thread that will own `source`; without cache entries it looks up every packet.
     pub fn new(mut source: S, shared: Arc<Shared>, cache_entries: usize) -> Self {
         let writer = source.writer();
-        let way = FastPath::new(
-            cache_entries,
-            cache_entries.saturating_mul(GROWTH),
-            shared.seed().wrapping_add(u64::from(writer.0)),
-        );
+        let affordable = crate::sys::memory() / SHARE / crate::cache::ENTRY_BYTES;
+        let most = cache_entries.saturating_mul(GROWTH).min(usize::try_from(affordable).unwrap_or(usize::MAX));
+        let way = FastPath::new(cache_entries, most, shared.seed().wrapping_add(u64::from(writer.0)));
         let shortcuts = if cache_entries > 0 { Shortcuts::All } else { Shortcuts::Legs };
         Self { source, way, shortcuts, shared, writer }
     }

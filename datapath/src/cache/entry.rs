@@ -21,6 +21,11 @@ pub(crate) type Ids = [u32; MOST_SEGMENTS];
 pub(super) const SEGMENTS: usize = 1 << ID_BITS;
 const ID_BITS: u32 = 21;
 
+/// Bytes of an entry with a packed key.
+pub(crate) const ENTRY_BYTES: u64 = 8 * (HEAD + PACKED) as u64;
+/// Entries at most.
+pub(super) const MOST_ENTRIES: usize = 1 << 22;
+
 /// Words of an entry before its key.
 pub(super) const HEAD: usize = 2;
 /// Words of a cache line.
@@ -208,14 +213,14 @@ impl Places {
         self.set_mask = self.set_mask.min(sets.next_power_of_two() - 1);
     }
 
-    /// Twice as many sets. What was there stays; half of it isn't found any more.
-    pub(super) fn grow(&mut self) -> bool {
-        let sets = 2 * (self.set_mask + 1);
-        let fits = sets * 2 * self.stride <= self.words.len() - LINE;
-        if fits {
-            self.set_mask = sets - 1;
-        }
-        fits
+    /// More sets, four times as many if there is room: so many times as many as before. What was there stays, but most
+    /// of it isn't found any more, so that few large steps are better than many small ones.
+    pub(super) fn grow(&mut self) -> usize {
+        let room = (self.words.len() - LINE) / (2 * self.stride);
+        let sets = self.set_mask + 1;
+        let times = [4, 2].into_iter().find(|n| sets * n <= room).unwrap_or(1);
+        self.set_mask = sets * times - 1;
+        times
     }
 
     pub(super) fn forget(&mut self) {

@@ -78,12 +78,10 @@ impl Judge {
         }
     }
 
-    /// There are twice as many places now, or there can't be more.
-    pub(super) fn grown(&mut self, grown: bool) {
-        if grown {
-            self.places = self.places.saturating_mul(2);
-        }
-        self.can_grow = grown;
+    /// There are so many times as many places now; 1: there can't be more.
+    pub(super) fn grown(&mut self, times: usize) {
+        self.places = self.places.saturating_mul(times as u32);
+        self.can_grow = times > 1;
     }
 
     /// The walk can't be remembered.

@@ -116,8 +116,9 @@ impl Leg {
         self.table.0 == TableId::ALL.0
     }
 
+    #[inline]
     fn is_from(&self, from: &Stand) -> bool {
-        (self.table, self.shape, self.set) == (from.table, from.shape.number(), from.set)
+        (self.table == from.table) & (self.shape == from.shape.number()) & (self.set == from.set)
     }
 
     /// How the walk goes on.
@@ -218,30 +219,44 @@ impl Legs {
         crate::classifier::prefetch(self.places.as_ptr().wrapping_add(at + 1));
     }
 
-    /// The leg of an entry, if it is known.
+    /// The place of an entry's leg, if it is known.
     #[inline]
-    pub(super) fn find(&self, from: &Stand, hit: Option<&CachedHit>) -> Option<&Leg> {
+    pub(super) fn find(&self, from: &Stand, hit: Option<&CachedHit>) -> Option<usize> {
         let (index, added) = named(hit);
         let at = self.place(from, index);
-        let set = self.places.get(at..at + WAYS)?;
-        set.iter().find(|l| l.index == index && l.added == added && l.is_from(from))
+        let [first, second] = self.places.get(at..at + WAYS)? else { return None };
+        // Without a branch on which of the two it is: that can't be foretold.
+        let is = |l: &Leg| (l.index == index) & (l.added == added) & l.is_from(from);
+        let other = !is(first);
+        (!other | is(second)).then_some(at + usize::from(other))
     }
 
-    /// Keeps a leg.
-    pub(super) fn put(&mut self, leg: Leg) {
+    /// The leg at a place that [`find`](Self::find) gave.
+    #[inline]
+    pub(super) fn get(&self, at: usize) -> &Leg {
+        self.places.get(at).unwrap_or(&Leg::NONE)
+    }
+
+    /// Keeps a leg; its place.
+    pub(super) fn put(&mut self, leg: Leg) -> usize {
         if self.used * 2 >= self.places.len() && self.places.len() < MOST {
             let more = (self.places.len() * 4).max(LEAST);
-            let old = std::mem::replace(&mut self.places, vec![Leg::NONE; more]);
+            let mut places = Vec::with_capacity(more);
+            crate::sys::huge_pages(places.spare_capacity_mut());
+            places.resize(more, Leg::NONE);
+            let old = std::mem::replace(&mut self.places, places);
             self.used = 0;
-            old.into_iter().filter(|l| !l.is_none()).for_each(|l| self.set(l));
+            for leg in old.into_iter().filter(|l| !l.is_none()) {
+                self.set(leg);
+            }
         }
-        self.set(leg);
+        self.set(leg)
     }
 
-    fn set(&mut self, leg: Leg) {
+    fn set(&mut self, leg: Leg) -> usize {
         let from = Stand { table: leg.table, shape: Runner::from_number(leg.shape), set: leg.set };
         let at = self.place(&from, leg.index);
-        let Some([first, second]) = self.places.get_mut(at..at + WAYS) else { return };
+        let Some([first, second]) = self.places.get_mut(at..at + WAYS) else { return at };
         // The place of an entry that was there before is taken by the one that is there now.
         if first.is_none() || first.index == leg.index && first.is_from(&from) {
             self.used += usize::from(first.is_none());
@@ -250,6 +265,7 @@ impl Legs {
             self.used += usize::from(second.is_none());
             *second = std::mem::replace(first, leg);
         }
+        at
     }
 }
 

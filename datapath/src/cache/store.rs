@@ -1,6 +1,6 @@
 //! The cache itself: what it holds for whom, and for how long.
 
-use super::entry::{Found, Ids, PACKED, Packing, Places, SEGMENTS, unpack};
+use super::entry::{Found, Ids, MOST_ENTRIES, PACKED, Packing, Places, SEGMENTS, unpack};
 use super::judge::{Judge, Verdict};
 use super::key::{COMPACT, FAST, is_received};
 use super::leg::{self, Leg, Legs, Next, Stand};
@@ -20,6 +20,9 @@ use smallvec::SmallVec;
 const VOID: u32 = 0;
 /// Generations of which it is remembered up to which version they were proven.
 const PROOFS: usize = 1024;
+
+/// Segments that even a small cache has room for.
+const LEAST_SEGMENTS: usize = 65_536;
 
 /// How a cache fares.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -150,7 +153,7 @@ impl Cache {
     /// of others. `seed` keys its hash.
     pub fn new(entries: usize, most: usize, seed: u64) -> Self {
         let lines = entries.next_power_of_two().max(64);
-        let most = most.next_power_of_two().clamp(lines, SEGMENTS / 2);
+        let most = (most / 2 + 1).next_power_of_two().clamp(lines, MOST_ENTRIES);
         let stride = Places::stride_for(PACKED);
         let mut packed = Places::new(most * stride, stride, seed);
         packed.limit(lines / 2);
@@ -158,7 +161,7 @@ impl Cache {
         Self {
             packed,
             wide: Places::new(lines * stride, stride, !seed),
-            most_segments: (2 * lines + 1024).min(SEGMENTS - MOST_STEPS),
+            most_segments: (2 * lines + LEAST_SEGMENTS).min(SEGMENTS - MOST_STEPS),
             touched: Vec::new(),
             compact: Some([0; COMPACT]),
             packing: Packing::new(&[0; COMPACT]),
@@ -569,24 +572,24 @@ impl Cache {
 
     /// What an entry, or that there is none, does to packets that stand so.
     #[inline]
-    pub(crate) fn leg<'v, V: View<'v> + Validity>(&mut self, view: V, from: &Stand, hit: Option<&Hit<'v>>) -> Leg {
-        match self.legs.find(from, hit.map(|h| &h.handle)) {
-            Some(leg) => *leg,
+    pub(crate) fn leg<'v, V: View<'v> + Validity>(&mut self, view: V, from: &Stand, hit: Option<&Hit<'v>>) -> &Leg {
+        let at = match self.legs.find(from, hit.map(|h| &h.handle)) {
+            Some(at) => at,
             None => self.new_leg(view, *from, hit),
-        }
+        };
+        self.legs.get(at)
     }
 
     #[cold]
     #[inline(never)]
-    fn new_leg<'v, V: View<'v> + Validity>(&mut self, view: V, from: Stand, hit: Option<&Hit<'v>>) -> Leg {
+    fn new_leg<'v, V: View<'v> + Validity>(&mut self, view: V, from: Stand, hit: Option<&Hit<'v>>) -> usize {
         let mut draft = leg::draft(view, from, hit, &self.mask);
         if !matches!(draft.leg.next(), Next::Unknown) {
             let (segment, traits) = self.segments.leg(from.shape, &draft.steps);
             draft.leg.set_segment(segment, traits);
             self.uses(from.table, &view);
         }
-        self.legs.put(draft.leg);
-        draft.leg
+        self.legs.put(draft.leg)
     }
 
     /// A walk of legs as if it had been found here.

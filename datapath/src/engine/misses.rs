@@ -26,8 +26,9 @@ pub(super) struct Walks {
     keys: [FlowKey; BURST],
     stands: [Stand; BURST],
     ids: [Ids; BURST],
-    lens: [usize; BURST],
+    lens: [u8; BURST],
     traits: [Traits; BURST],
+    before: Before,
     /// Chunks of which hardly a packet could be helped; those that aren't tried.
     futile: u32,
     pause: u32,
@@ -42,6 +43,7 @@ impl Walks {
             ids: [Ids::default(); BURST],
             lens: [0; BURST],
             traits: [Traits::none(Some(shape)); BURST],
+            before: Before { packets: [0; 256], tables: [0; 4] },
             futile: 0,
             pause: 0,
         }
@@ -57,6 +59,32 @@ impl Walks {
             (self.pause, self.futile) = (0, PATIENCE - 1);
         }
         false
+    }
+}
+
+/// Which packets stand before which table.
+#[derive(Debug)]
+struct Before {
+    /// By table the packets, a bit each.
+    packets: [u32; 256],
+    /// The tables before which any stand, a bit each.
+    tables: [u64; 4],
+}
+
+impl Before {
+    #[inline]
+    fn add(&mut self, table: TableId, i: usize) {
+        self.packets[usize::from(table.0)] |= 1 << i;
+        self.tables[usize::from(table.0 >> 6)] |= 1 << (table.0 & 63);
+    }
+
+    /// Takes those away that stand before the lowest table.
+    #[inline]
+    fn lowest(&mut self) -> Option<(TableId, u32)> {
+        let (at, word) = self.tables.iter_mut().enumerate().find(|(_, w)| **w != 0)?;
+        let table = at * 64 + word.trailing_zeros() as usize;
+        *word &= *word - 1;
+        Some((TableId(table as u8), std::mem::take(&mut self.packets[table])))
     }
 }
 
@@ -88,15 +116,14 @@ impl FastPath {
         {
             return 0;
         }
-        let mut open = 0u32;
         for i in bits(missed) {
             let kind = self.kinds[i];
             if kind & (FAST | TOO_LONG) != FAST {
                 continue;
             }
             let Some(shape) = Runner::new(kind) else { continue };
-            open |= 1 << i;
             let w = &mut self.walks;
+            w.before.add(TableId(0), i);
             w.stands[i] = Stand { table: TableId(0), shape, set: PortNo::UNSET };
             (w.ids[i], w.lens[i]) = (Ids::default(), 0);
             w.traits[i] = Traits::none(Some(shape));
@@ -106,7 +133,7 @@ impl FastPath {
                 self.cache.whole_key::<N>(self.keys.get::<N>(i), &mut w.keys[i]);
             }
         }
-        let done = self.step_by_step(view, in_port, open);
+        let done = self.step_by_step(view, in_port);
         #[cfg(test)]
         {
             self.legged += u64::from(done.count_ones());
@@ -134,74 +161,54 @@ impl FastPath {
 
     /// Lookup after lookup, those before the lowest table first: a goto only leads upwards. Which packets came to an
     /// end.
-    fn step_by_step<'v, V: View<'v> + Validity>(&mut self, view: V, in_port: PortNo, mut open: u32) -> u32 {
+    fn step_by_step<'v, V: View<'v> + Validity>(&mut self, view: V, in_port: PortNo) -> u32 {
+        let Self { cache, walks, .. } = self;
         let mut done = 0;
         let mut hits: [Option<Hit<'v>>; BURST] = [None; BURST];
-        while open != 0 {
-            let w = &mut self.walks;
-            let table = bits(open).map(|i| w.stands[i].table).min().unwrap_or(TableId(0));
-            let mut here = [0usize; BURST];
-            let mut n = 0;
-            for i in bits(open).filter(|i| w.stands[*i].table == table) {
-                here[n] = i;
-                n += 1;
-            }
-            let here = &here[..n];
+        while let Some((table, packets)) = walks.before.lowest() {
+            let n = packets.count_ones() as usize;
             if n < 3 {
-                for (hit, i) in hits.iter_mut().zip(here) {
-                    *hit = view.lookup(table, &w.keys[*i]);
+                for (hit, i) in hits.iter_mut().zip(bits(packets)) {
+                    *hit = view.lookup(table, &walks.keys[i]);
                 }
             } else {
-                let mut keys = [&w.keys[0]; BURST];
-                keys.iter_mut().zip(here).for_each(|(k, i)| *k = &w.keys[*i]);
+                let mut keys = [&walks.keys[0]; BURST];
+                keys.iter_mut().zip(bits(packets)).for_each(|(k, i)| *k = &walks.keys[i]);
                 view.lookup_burst(table, &keys[..n], &mut hits[..n]);
-                for (hit, i) in hits.iter().zip(here) {
-                    self.cache.prefetch_leg(&w.stands[*i], hit.as_ref());
+                for (hit, i) in hits.iter().zip(bits(packets)) {
+                    cache.prefetch_leg(&walks.stands[i], hit.as_ref());
                 }
             }
-            for (hit, i) in hits.iter().zip(here) {
-                let i = *i;
-                let leg = self.cache.leg(view, &self.walks.stands[i], hit.as_ref());
-                match self.take(i, &leg, in_port) {
-                    Flow::On => {}
-                    Flow::Done => {
-                        open &= !(1 << i);
-                        done |= 1 << i;
-                    }
-                    Flow::Lost => open &= !(1 << i),
-                }
+            for (hit, i) in hits.iter().zip(bits(packets)) {
+                let leg = cache.leg(view, &walks.stands[i], hit.as_ref());
+                done |= u32::from(walks.take(i, leg, in_port)) << i;
+                let segment = leg.segment;
+                cache.segments.prefetch(segment);
             }
         }
         done
     }
-
-    /// Packet `i` takes a leg.
-    #[inline]
-    fn take(&mut self, i: usize, leg: &Leg, in_port: PortNo) -> Flow {
-        let w = &mut self.walks;
-        let flow = match leg.next() {
-            Next::Out(port) if port != in_port => Flow::Done,
-            Next::Drop => Flow::Done,
-            Next::On(stand) => {
-                w.stands[i] = stand;
-                leg.change(&mut w.keys[i]);
-                Flow::On
-            }
-            Next::Out(_) | Next::Unknown => return Flow::Lost,
-        };
-        // More than an entry names hang on each other: that is left to the interpreter.
-        let Some(place) = w.ids[i].get_mut(w.lens[i]) else { return Flow::Lost };
-        *place = leg.segment;
-        w.lens[i] += 1;
-        w.traits[i] = w.traits[i].then(leg.traits());
-        self.cache.segments.prefetch(leg.segment);
-        flow
-    }
 }
 
-/// How a walk goes on.
-enum Flow {
-    On,
-    Done,
-    Lost,
+impl Walks {
+    /// Packet `i` takes a leg. Whether it is at the end of its walk; one whose walk isn't known goes no further.
+    #[inline]
+    fn take(&mut self, i: usize, leg: &Leg, in_port: PortNo) -> bool {
+        // More than an entry names hang on each other: that is left to the interpreter.
+        let Some(place) = self.ids[i].get_mut(usize::from(self.lens[i])) else { return false };
+        *place = leg.segment;
+        self.lens[i] += 1;
+        self.traits[i] = self.traits[i].then(leg.traits());
+        match leg.next() {
+            Next::On(stand) => {
+                self.stands[i] = stand;
+                leg.change(&mut self.keys[i]);
+                self.before.add(stand.table, i);
+                false
+            }
+            Next::Out(port) => port != in_port,
+            Next::Drop => true,
+            Next::Unknown => false,
+        }
+    }
 }

@@ -1,8 +1,9 @@
 //! An array that grows without moving, on memory of its own: reached by one load, given back page by page.
 //!
 //! It consists of pieces, each twice as large as all before it, mapped when the first place in them is asked for.
-//! The kernel gives memory to pages that are written; [`Array::discard`] takes it back at once, whatever the
-//! allocator of the process keeps.
+//! The kernel gives memory to pages that are written, to large pieces by huge pages if it has them, so that places read at
+//! random cost no walk through page tables; [`Array::discard`] takes it back at once, whatever the allocator of the
+//! process keeps.
 //!
 //! Thread-safety: any number of readers; who grows it sees to it that nobody else does at the same time.
 
@@ -16,6 +17,9 @@ const FIRST_BITS: u32 = 10;
 const FIRST: usize = 1 << FIRST_BITS;
 /// Pieces at most: places have 32-bit numbers.
 const PIECES: usize = 33 - FIRST_BITS as usize;
+
+/// Bytes of a huge page, or a multiple of it.
+const HUGE: usize = 2 << 20;
 
 /// What may lie in an [`Array`].
 ///
@@ -42,6 +46,44 @@ const fn locate(i: u32) -> (usize, usize) {
     let biased = i as u64 + FIRST as u64;
     let top = 63 - biased.leading_zeros();
     ((top - FIRST_BITS) as usize, (biased - (1 << top)) as usize)
+}
+
+/// New memory, all zero; a large piece is aligned so that huge pages fit.
+fn map(bytes: usize) -> *mut libc::c_void {
+    let large = bytes >= 2 * HUGE;
+    let more = if large { HUGE } else { 0 };
+    // SAFETY: a new private mapping of memory, of no interest to anyone else.
+    let base = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            bytes + more,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+            -1,
+            0,
+        )
+    };
+    if base == libc::MAP_FAILED {
+        // As every other allocation here.
+        std::alloc::handle_alloc_error(std::alloc::Layout::new::<u64>());
+    }
+    if !large {
+        return base;
+    }
+    let skip = base.addr().next_multiple_of(HUGE) - base.addr();
+    // SAFETY: within the mapping, which is `HUGE` longer than asked for; nobody knows of it yet. What stays is whole
+    // pages if what was asked for was, as all of `HUGE` is. Without huge pages the advice is refused, and nothing lost.
+    unsafe {
+        let start = base.byte_add(skip);
+        if skip > 0 {
+            libc::munmap(base, skip);
+        }
+        if skip < HUGE {
+            libc::munmap(start.byte_add(bytes), HUGE - skip);
+        }
+        libc::madvise(start, bytes, libc::MADV_HUGEPAGE);
+        start
+    }
 }
 
 impl<T: Zeroed> Array<T> {
@@ -76,22 +118,7 @@ impl<T: Zeroed> Array<T> {
         if !self.pieces[piece].load(Ordering::Acquire).is_null() {
             return;
         }
-        let bytes = size_of::<T>() << (FIRST_BITS as usize + piece);
-        // SAFETY: a new private mapping of memory, of no interest to anyone else.
-        let base = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                bytes,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
-                -1,
-                0,
-            )
-        };
-        if base == libc::MAP_FAILED {
-            // As every other allocation here.
-            std::alloc::handle_alloc_error(std::alloc::Layout::new::<T>());
-        }
+        let base = map(size_of::<T>() << (FIRST_BITS as usize + piece));
         self.pieces[piece].store(base.cast(), Ordering::Release);
     }
 
@@ -151,6 +178,20 @@ mod tests {
         assert_eq!(array.get(1024).expect("there").load(Ordering::Relaxed), 0);
         assert_eq!(array.get(3072).expect("there").load(Ordering::Relaxed), 3073);
         assert_eq!(array.get(1023).expect("there").load(Ordering::Relaxed), 1024);
+    }
+
+    #[test]
+    fn large_pieces_are_aligned_and_given_back_in_parts() {
+        let array = Array::<AtomicU64>::new();
+        // The piece from place 2^20 - 1024 on has 2^20 places.
+        let first = (1 << 20) - FIRST as u32;
+        array.grow(first);
+        let all = array.from(first);
+        assert_eq!((all.len(), all.as_ptr().addr() % HUGE), (1 << 20, 0));
+        all.iter().step_by(511).for_each(|w| w.store(7, Ordering::Relaxed));
+        array.discard(first + 4096, 8192);
+        let of = |i: usize| all[i / 511 * 511].load(Ordering::Relaxed);
+        assert_eq!((of(3000), of(5000), of(12_000), of(13_000), of(1 << 19)), (7, 0, 0, 7, 7));
     }
 
     #[test]

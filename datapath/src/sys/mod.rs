@@ -455,8 +455,14 @@ impl PollSet {
     }
 }
 
+/// Bytes of memory that the machine has; as much as can be if it doesn't say.
+pub(crate) fn memory() -> u64 {
+    let info = rustix::system::sysinfo();
+    (info.totalram as u64).saturating_mul(u64::from(info.mem_unit).max(1))
+}
+
 /// Asks the kernel for huge pages under a large table that is read at random; it may not have any.
-pub(crate) fn huge_pages(table: &[u64]) {
+pub(crate) fn huge_pages<T>(table: &[T]) {
     const PAGE: usize = 4096;
     let bytes = size_of_val(table);
     let skip = table.as_ptr().cast::<u8>().align_offset(PAGE);
