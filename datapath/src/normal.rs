@@ -55,7 +55,8 @@ pub struct MacTable {
     buckets: Box<[Bucket]>,
     seed: u64,
     most: usize,
-    ageing: Duration,
+    /// In nanoseconds.
+    ageing: u64,
     refresh: u32,
     book: Mutex<Book>,
 }
@@ -90,10 +91,6 @@ impl Station {
     const fn is_nobody(self) -> bool {
         self.name & 1 << 40 != 0 || self.name & ((1 << 48) - 1) == 0
     }
-
-    const fn is_group(self) -> bool {
-        self.name & 1 << 40 != 0
-    }
 }
 
 const fn tick(now: Time) -> u32 {
@@ -125,7 +122,8 @@ impl MacTable {
         let most = entries.clamp(1, 1 << 24);
         // Twice the places, so that hardly ever both buckets of an address are full.
         let buckets = (2 * most).div_ceil(WAYS).next_power_of_two();
-        let ticks = ageing.as_nanos() as u64 >> TICK_BITS;
+        let ageing = u64::try_from(ageing.as_nanos()).unwrap_or(u64::MAX);
+        let ticks = ageing >> TICK_BITS;
         Self {
             buckets: (0..buckets).map(|_| Bucket::default()).collect(),
             seed: seed | 1,
@@ -248,7 +246,8 @@ impl MacTable {
     #[inline]
     pub(crate) fn find_at(&self, station: Station, now: Time) -> Where {
         match self.look(station) {
-            Some((_, known)) if !self.is_old(known, now) && !station.is_group() => Where::Port(port(known)),
+            Some((_, known)) if !self.is_old(known, now) => Where::Port(port(known)),
+            // Group addresses are never learnt.
             _ => Where::Flood,
         }
     }
@@ -256,7 +255,7 @@ impl MacTable {
     #[inline]
     fn is_old(&self, known: u64, now: Time) -> bool {
         let age = u64::from(ticks(known, tick(now))) << TICK_BITS | now.0 & ((1 << TICK_BITS) - 1);
-        Duration::from_nanos(age) >= self.ageing
+        age >= self.ageing
     }
 
     fn forget_if(&self, goes: impl Fn(u64) -> bool) {

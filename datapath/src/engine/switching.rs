@@ -64,39 +64,44 @@ impl FastPath {
         let Batch { from, n, queue, .. } = batch;
         let (view, env, in_port) = (around.view, around.env, around.in_port);
         let n = n.min(BURST).min(frames.len().saturating_sub(from));
-        let (mut twins, mut last) = (0u32, Addresses::default());
+        let (mut twins, mut last) = (0u32, None);
         for (k, frame) in frames.iter().skip(from).take(n).enumerate() {
-            let a = Addresses::of_bytes(frame.bytes());
-            if k > 0 && a == last {
+            let bytes = frame.bytes();
+            // Type and tag are in it, if that isn't cut off.
+            let head = bytes.first_chunk().copied().map(u128::from_ne_bytes).filter(|_| bytes.len() >= 18);
+            if head.is_some() && head == last {
                 twins |= 1 << k;
                 continue;
             }
-            last = a;
+            last = head;
+            let a = Addresses::of_bytes(bytes);
             let stations = [a.src, a.dst].map(|mac| env.normal.station(a.vlan, mac));
             stations.iter().for_each(|s| env.normal.prefetch(*s));
             self.switching.stations[k] = stations;
         }
         let teaches = *self.switching.teaches.get_or_insert_with(|| !env.dry && view.port(in_port).is_some());
-        let mut way = Way::Flood;
-        for k in 0..n {
-            if twins >> k & 1 == 0 {
-                let [src, dst] = self.switching.stations[k];
-                if teaches {
-                    env.normal.learn_at(src, in_port, env.now);
-                }
-                way = match env.normal.find_at(dst, env.now) {
-                    Where::Port(port) if port == in_port => Way::Lost(DropReason::OutputToInPort, None),
-                    Where::Port(port) => self.switching.way(port, queue, view),
-                    Where::Flood => Way::Flood,
-                };
+        let mut k = 0;
+        while k < n {
+            let [src, dst] = self.switching.stations[k];
+            if teaches {
+                env.normal.learn_at(src, in_port, env.now);
             }
-            let i = from + k;
-            self.fates[i] = match way {
-                Way::Out(fate) => fate,
-                Way::Lost(reason, port) => lose(around, reason, self.last_table(batch), port),
-                Way::Flood => self.flood(around, frames, i, batch),
+            let way = match env.normal.find_at(dst, env.now) {
+                Where::Port(port) if port == in_port => Way::Lost(DropReason::OutputToInPort, None),
+                Where::Port(port) => self.switching.way(port, queue, view),
+                Where::Flood => Way::Flood,
             };
-            self.decided = i + 1;
+            // Those with the same addresses behind it go the same way.
+            let alike = 1 + (twins >> k >> 1).trailing_ones() as usize;
+            for i in from + k..from + k + alike {
+                self.fates[i] = match way {
+                    Way::Out(fate) => fate,
+                    Way::Lost(reason, port) => lose(around, reason, self.last_table(batch), port),
+                    Way::Flood => self.flood(around, frames, i, batch),
+                };
+                self.decided = i + 1;
+            }
+            k += alike;
         }
     }
 
