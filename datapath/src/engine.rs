@@ -7,6 +7,7 @@
 mod burst;
 pub mod counter;
 mod deal;
+mod fan;
 mod in_band;
 mod misses;
 mod port_drops;

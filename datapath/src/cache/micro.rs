@@ -130,6 +130,11 @@ pub(crate) const fn decrements(m: Micro) -> bool {
     (m >> 56) as u8 == DEC_TTL
 }
 
+/// Whether the edit makes the frame longer or shorter.
+pub(crate) const fn resizes(m: Micro) -> bool {
+    matches!((m >> 56) as u8, POP_VLAN | PUSH_VLAN)
+}
+
 /// Whether the edit changes what the upper layer's checksum covers.
 pub(crate) const fn is_covered(m: Micro) -> bool {
     matches!((m >> 56) as u8, IPV4_SRC | IPV4_DST | TP_SRC | TP_DST)

@@ -19,7 +19,8 @@ use smallvec::SmallVec;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
-/// Where a frame goes: port and queue in one word, or one of the numbers below, which no output has.
+/// Where a frame goes: port and queue in one word, or one of the numbers below, which no output has. Of a segment also
+/// `NORMAL` with a queue, if the learning switch is to be asked, and `ALL` with its own number, if it has more to say.
 pub(crate) type Fate = u64;
 /// Nowhere, and the frame is left over.
 pub(crate) const LEAVE: Fate = u64::MAX;
@@ -253,6 +254,9 @@ impl Segments {
         let (mut hot, end, traits) = Hot::of(steps, start);
         hot.next = next;
         let id = self.hot.len() as u32;
+        if way_out(hot.fate).0 == PortNo::ALL {
+            hot.fate = way_to(PortNo::ALL, Some(QueueId(id)));
+        }
         let kin = if hot.stats == NO_STATS { 0 } else { self.users.insert(hot.stats, id).unwrap_or(0) };
         self.hot.push(hot);
         self.cold.push(Cold { start, end, steps: steps.into(), traits, kin });
@@ -269,6 +273,11 @@ impl Segments {
     /// The steps of a segment and of those that hang on it.
     pub(crate) fn steps(&self, id: u32) -> impl Iterator<Item = &Step> {
         self.from(id).filter_map(|id| self.cold.get(id as usize)).flat_map(|c| &c.steps)
+    }
+
+    /// The steps of a segment alone.
+    pub(crate) fn own_steps(&self, id: u32) -> &[Step] {
+        self.cold.get(id as usize).map_or(&[], |c| &c.steps)
     }
 
     /// Asks for a segment's line.
@@ -430,8 +439,11 @@ impl Hot {
         };
         let mut traits = Traits { plain: start.is_some(), decrements: false, covered: false, ends: false };
         let mut runner = start;
+        // Whether groups count, and at how many steps the packet leaves.
+        let (mut counts, mut outputs) = (false, 0);
         for (i, step) in steps.iter().enumerate() {
-            if traits.ends {
+            let more = matches!(step, Step::Output(..) | Step::CountGroup(_) | Step::CountBucket(_));
+            if traits.ends && !(more && outputs > 0) {
                 traits.plain = false;
             }
             match step {
@@ -446,6 +458,8 @@ impl Hot {
                         (Compiled::Micro(m), Some(place)) => {
                             *place = m;
                             hot.micros_used += 1;
+                            // What counts comes last.
+                            traits.plain &= !(counts && micro::resizes(m));
                             traits.decrements |= micro::decrements(m);
                             traits.covered |= micro::is_covered(m);
                         }
@@ -455,7 +469,12 @@ impl Hot {
                 Step::Output(port, queue) => {
                     hot.fate = way_to(*port, *queue);
                     traits.ends = true;
+                    outputs += 1;
+                    // Twice through one port: the order would be another.
+                    let again = |s: &Step| matches!(s, Step::Output(p, _) if p == port);
+                    traits.plain &= !steps.iter().take(i).any(again);
                 }
+                Step::CountGroup(_) | Step::CountBucket(_) => counts = true,
                 Step::Normal(queue) => {
                     hot.fate = way_to(PortNo::NORMAL, *queue);
                     traits.ends = true;
@@ -466,6 +485,10 @@ impl Hot {
                 }
                 _ => (runner, traits.plain) = (None, false),
             }
+        }
+        if counts || outputs > 1 {
+            hot.fate = way_to(PortNo::ALL, None);
+            traits.plain &= outputs > 0;
         }
         (hot, runner, traits)
     }

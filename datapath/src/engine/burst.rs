@@ -514,12 +514,14 @@ impl FastPath {
                 fate = fate.min(self.cache.segments.run(id, &mut frames[i..i + n], (kind >> 8) as u8));
             }
             let (port, queue) = way_out(fate);
-            if port == PortNo::NORMAL {
-                self.switch(around, frames, Batch { from: i, n, queue, found });
-                return n;
+            match port {
+                PortNo::NORMAL => self.switch(around, frames, Batch { from: i, n, queue, found }),
+                PortNo::ALL => self.fan(around, frames, i, n, fate as u32),
+                _ => {
+                    self.fates[i..i + n].fill(fate);
+                    self.decided = i + n;
+                }
             }
-            self.fates[i..i + n].fill(fate);
-            self.decided = i + n;
             return n;
         }
         self.settle(around, frames);

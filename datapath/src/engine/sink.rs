@@ -47,6 +47,11 @@ impl Sink for TxSink<'_> {
         self.shared.count_drop(lost, self.writer);
     }
 
+    #[inline]
+    fn transmit_copy(&mut self, port: PortNo, queue: Option<QueueId>, frame: &Frame) {
+        self.tx.push_copy(port, queue.unwrap_or(QueueId(0)), frame);
+    }
+
     fn copy(&mut self, frame: &Frame) -> Frame {
         self.tx.pool().duplicate(frame)
     }

@@ -2,7 +2,7 @@
 //! stay in their places until they are dealt out.
 
 use super::burst::{Around, BURST, FastPath};
-use crate::cache::{Fate, Found, GONE, LEAVE, way_to};
+use crate::cache::{Fate, Found, LEAVE, way_to};
 use crate::frame::Frame;
 use crate::normal::{Station, Where};
 use crate::pipeline::{Addresses, DropReason, Lost, Sink, View, all_ports, may_not_send};
@@ -125,11 +125,8 @@ impl FastPath {
             None => lose(around, DropReason::NoOutput, self.last_table(batch), None),
             Some((last, others)) => {
                 let fate = way_to(*last, batch.queue);
-                // Frames before it go first, but for those of a flood before, which wait for the last port alone.
-                if !others.is_empty() && self.fates[self.settled..i].iter().any(|f| *f != fate && *f != GONE) {
-                    self.settle(around, frames);
-                } else {
-                    self.write_counts(around);
+                if !others.is_empty() {
+                    self.before_copies(around, frames, i, fate);
                 }
                 for port in others {
                     around.sink.transmit_copy(*port, batch.queue, &frames[i]);

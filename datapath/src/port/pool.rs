@@ -67,6 +67,16 @@ impl FramePool {
         }
     }
 
+    /// A copy of a frame in a recycled buffer, behind those in `to`.
+    pub fn copy_to(&mut self, frame: &Frame, to: &mut Vec<Frame>) {
+        // Filled where it is to be: moving a frame that was just written to stalls on the stores.
+        to.push(self.take(frame.len()));
+        if let Some(copy) = to.last_mut() {
+            copy.extend(frame.bytes());
+            copy.offload = frame.offload;
+        }
+    }
+
     /// A copy of a frame in a recycled buffer.
     pub fn duplicate(&mut self, frame: &Frame) -> Frame {
         let mut copy = self.take(frame.len());
@@ -88,6 +98,9 @@ mod tests {
         f.offload.checksum_valid = true;
         f.insert(12, 4);
         let copy = pool.duplicate(&f);
+        let mut copies = Vec::new();
+        pool.copy_to(&f, &mut copies);
+        assert_eq!((copies[0].bytes(), copies[0].offload), (f.bytes(), f.offload));
         assert_eq!(copy.bytes(), f.bytes());
         assert_eq!(copy.offload, f.offload);
         for f in [f, copy, Frame::with_capacity(SMALL), Frame::with_capacity(10), Frame::with_capacity(MAX_FRAME)] {

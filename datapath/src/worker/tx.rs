@@ -179,6 +179,21 @@ impl TxQueues {
         }
     }
 
+    /// Queues a copy of a frame, in a buffer of this thread's, as [`push`](Self::push) does.
+    #[inline]
+    pub fn push_copy(&mut self, no: PortNo, queue: QueueId, frame: &Frame) {
+        let Some(i) = self.index(no) else {
+            self.unknown += 1;
+            return;
+        };
+        let port = self.ports[i as usize].marked(i, &mut self.dirty);
+        let lane = port.lane(queue);
+        self.pool.copy_to(frame, &mut lane.frames);
+        if lane.frames.len() >= BATCH {
+            port.send(queue, &mut self.pool);
+        }
+    }
+
     /// Queues all of `frames`, in order, as [`push`](Self::push) does one by one.
     #[inline]
     pub fn push_all(&mut self, no: PortNo, queue: QueueId, frames: &mut Vec<Frame>) {
@@ -249,7 +264,11 @@ mod tests {
             for no in numbers {
                 let frame = Frame::from_bytes(&[i, no.0 as u8]);
                 let queue = QueueId(u32::from(i % 3 == 0));
-                if i % 2 == 0 { tx.push(no, queue, frame) } else { tx.push_all(no, queue, &mut vec![frame]) }
+                match i % 5 {
+                    0 | 1 => tx.push(no, queue, frame),
+                    2 | 3 => tx.push_all(no, queue, &mut vec![frame]),
+                    _ => tx.push_copy(no, queue, &frame),
+                }
             }
         }
         tx.flush();
