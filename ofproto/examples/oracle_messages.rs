@@ -104,6 +104,7 @@ fn nicira() -> Vec<NxMessage> {
         NxMessage::FlowMonitorResumed,
         NxMessage::FlowAge,
         NxMessage::CtFlushZone(12),
+        NxMessage::TlvTableRequest,
     ]
 }
 

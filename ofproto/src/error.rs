@@ -282,6 +282,11 @@ error_kinds! {
 
     // Nicira's, written as its own errors.
     NxResumeStale: BadRequest, "NXR_STALE", [X, X, X, X, X, X];
+    NxTlvBadCommand: BadRequest, "NXTTMFC_BAD_COMMAND", [X, X, X, X, X, X];
+    NxTlvBadOptLen: BadRequest, "NXTTMFC_BAD_OPT_LEN", [X, X, X, X, X, X];
+    NxTlvBadFieldIdx: BadRequest, "NXTTMFC_BAD_FIELD_IDX", [X, X, X, X, X, X];
+    NxTlvTableFull: BadRequest, "NXTTMFC_TABLE_FULL", [X, X, X, X, X, X];
+    NxInvalidTlvField: FlowModFailed, "NXFMFC_INVALID_TLV_FIELD", [X, X, X, X, X, X];
 }
 
 /// Kinds that the ONF extensions give an experimenter code: kind, first and last version, code.
@@ -321,7 +326,14 @@ const NXET_VENDOR: u16 = 0xb0c2;
 
 /// Nicira's own errors: kind, `exp_type` of an `OFPET_EXPERIMENTER` error (1.2+), type and code in an
 /// `nx_vendor_error` (1.0, 1.1).
-static NICIRA_CODES: &[(ErrorKind, u16, [u16; 2])] = &[(ErrorKind::NxResumeStale, 35, [1, 534])];
+static NICIRA_CODES: &[(ErrorKind, u16, [u16; 2])] = &[
+    (ErrorKind::NxResumeStale, 35, [1, 534]),
+    (ErrorKind::NxTlvBadCommand, 16, [1, 527]),
+    (ErrorKind::NxTlvBadOptLen, 17, [1, 528]),
+    (ErrorKind::NxTlvBadFieldIdx, 18, [1, 529]),
+    (ErrorKind::NxTlvTableFull, 19, [1, 530]),
+    (ErrorKind::NxInvalidTlvField, 37, [1, 536]),
+];
 
 impl ErrorKind {
     /// The `(type, code)` pair on the wire of `version`, or `None` where that version has no such code.

@@ -55,6 +55,35 @@ pub struct UnknownField {
     pub payload: Bytes,
 }
 
+/// `NXM_NX_TUN_METADATA0` to `63`: options of a tunnel's header, of up to 124 bytes. Which one a field stands for, and
+/// how long it is, a table in each switch says; so they are kept as they came.
+///
+/// ovs-fields(7), "Tunnel metadata".
+impl UnknownField {
+    /// How many such fields there are.
+    pub const TUN_METADATA_FIELDS: u8 = 64;
+    const TUN_METADATA_0: u8 = 40;
+
+    /// n of `tun_metadata` n, if it is such a field.
+    pub fn tun_metadata(&self) -> Option<u8> {
+        let n = self.field.checked_sub(Self::TUN_METADATA_0)?;
+        (self.class == 1 && self.experimenter.is_none() && n < Self::TUN_METADATA_FIELDS).then_some(n)
+    }
+
+    /// `tun_metadata` n with this value and mask, which are of one length; `None` if there is no such field, or if they
+    /// are longer than it.
+    pub fn of_tun_metadata(n: u8, value: &[u8], mask: Option<&[u8]>) -> Option<Self> {
+        let fits = value.len() <= 124 && mask.is_none_or(|m| m.len() == value.len());
+        (n < Self::TUN_METADATA_FIELDS && fits).then(|| Self {
+            class: 1,
+            field: Self::TUN_METADATA_0 + n,
+            has_mask: mask.is_some(),
+            experimenter: None,
+            payload: [value, mask.unwrap_or_default()].concat().into(),
+        })
+    }
+}
+
 /// A match (`ofp_match`): a packet meets it if it meets every field.
 ///
 /// Invariant: none beyond order; duplicates and missing prerequisites are representable so that tools can show an

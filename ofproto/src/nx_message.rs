@@ -53,6 +53,24 @@ pub enum NxMessage {
     FlowMonitorResumed,
     /// `NXT_FLOW_AGE`: makes 1.0's statistics tell flows' idle times.
     FlowAge,
+    /// `NXT_TLV_TABLE_MOD`: which options of a tunnel's header the fields `tun_metadata0` to `63` stand for.
+    TlvTableMod {
+        /// What to do.
+        command: TlvTableCommand,
+        /// The fields that it is about; without meaning for `Clear`.
+        maps: Vec<TlvMap>,
+    },
+    /// `NXT_TLV_TABLE_REQUEST`: which they stand for now.
+    TlvTableRequest,
+    /// `NXT_TLV_TABLE_REPLY`
+    TlvTableReply {
+        /// Most bytes of options altogether.
+        max_option_space: u32,
+        /// Most fields.
+        max_fields: u16,
+        /// The fields that stand for an option.
+        maps: Vec<TlvMap>,
+    },
     /// `NXT_CT_FLUSH_ZONE`: forgets the zone's connections.
     CtFlushZone(u16),
     /// `ONFT_FLOW_MONITOR_CANCEL` (EXT-187)
@@ -68,6 +86,32 @@ pub enum NxMessage {
         /// The bytes after it.
         data: Bytes,
     },
+}
+
+/// `enum nx_tlv_table_mod_command`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TlvTableCommand {
+    /// `NXTTMC_ADD`
+    Add,
+    /// `NXTTMC_DELETE`
+    Delete,
+    /// `NXTTMC_CLEAR`
+    Clear,
+    /// Not defined.
+    Unknown(u16),
+}
+
+/// `struct nx_tlv_map`: an option of a tunnel's header and the field that stands for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct TlvMap {
+    /// The option's class.
+    pub class: u16,
+    /// Its type.
+    pub ty: u8,
+    /// Its length in bytes, a multiple of 4.
+    pub len: u8,
+    /// n of `tun_metadata` n.
+    pub index: u16,
 }
 
 /// The properties of `NXT_PACKET_IN2` and `NXT_RESUME` (`enum nx_packet_in2_prop_type`).

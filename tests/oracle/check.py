@@ -131,6 +131,9 @@ def normal(flow):
     flow = flow.replace("copy_field:", "move:")
     flow = flow.replace("vlan_tci=0x0000/0x1fff", "vlan_tci=0x0000")
     flow = re.sub(r"/0xffffffffffffffff(?![0-9a-f])", "", flow)
+    # A select group's fields: Open vSwitch prints them in an order of its own, and some numbers otherwise.
+    inside = lambda m: "fields(%s)" % ",".join(sorted(map(plain, m[1].split(","))))  # noqa: E731
+    flow = re.sub(r"\bfields\(([^()]*)\)", inside, flow)
     # 1.1's actions on tags that must be there already go by either name.
     flow = re.sub(r"\bmod_vlan_(vid|pcp):", r"set_vlan_\1:", flow)
     # 1.1 has an action of its own for these, which the syntax can say in two ways.

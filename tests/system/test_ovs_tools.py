@@ -4,7 +4,7 @@ import os
 import re
 
 import pytest
-from lab import Switch, ping_all, sh, wait_for
+from lab import Switch, binary, ping_all, sh, wait_for
 
 pytestmark = pytest.mark.needs('ovs-ofctl')
 VERSIONS = ['OpenFlow10', 'OpenFlow11', 'OpenFlow12', 'OpenFlow13', 'OpenFlow14', 'OpenFlow15']
@@ -101,6 +101,24 @@ def test_select_groups_choose_by_the_fields_they_name(net):
     refused = ofctl(version, 'add-group', 'group_id=2,type=select,selection_method=other' + buckets,
                     check=False, whole=True)
     assert refused.returncode != 0 and 'OFPBPC_BAD_VALUE' in refused.stderr, refused.stderr
+
+
+@pytest.mark.parametrize('version', ['OpenFlow10', 'OpenFlow13', 'OpenFlow15'])
+def test_there_is_no_room_for_the_options_of_tunnels(net, version):
+    _, switch, ofctl = net
+    table = ofctl(version, 'dump-tlv-map')
+    assert 'max option space=0 max fields=0' in table
+    ours = sh(['ip', 'netns', 'exec', switch.ns, binary('ofctl'), '-O', version, 'dump-tlv-map', 'tcp:127.0.0.1:6654'])
+    assert ours.stdout.rstrip() == '\n'.join(table.rstrip().splitlines()[1:])
+    for words, error in (
+            (('add-tlv-map', '{class=0xffff,type=1,len=4}->tun_metadata0'), 'NXTTMFC_TABLE_FULL'),
+            (('add-flow', 'tun_metadata0=0x1234,actions=drop'), 'NXFMFC_INVALID_TLV_FIELD'),
+            # 1.0's form is Nicira's reg_load2, of an unknown field.
+            (('add-flow', 'ip,actions=set_field:1->tun_metadata1'),
+             'OFPBAC_BAD_VENDOR_TYPE' if version == 'OpenFlow10' else 'NXFMFC_INVALID_TLV_FIELD')):
+        done = ofctl(version, *words, check=False, whole=True)
+        assert done.returncode != 0 and error in done.stderr, (words, done.stderr)
+    ofctl(version, 'del-tlv-map')
 
 
 @pytest.mark.parametrize('version', ['OpenFlow13', 'OpenFlow14', 'OpenFlow15'])

@@ -7,7 +7,7 @@ use ofproto::ids::{BufferId, Cookie, ExperimenterId, TableId, Xid};
 use ofproto::matching::Match;
 use ofproto::message::{Experimenter, Message, Multipart, MultipartReply, MultipartRequest};
 use ofproto::monitor::FlowUpdate;
-use ofproto::nx_message::{NxMessage, PacketIn2};
+use ofproto::nx_message::{NxMessage, PacketIn2, TlvTableCommand};
 use ofproto::packet::{PacketIn, PacketInReason};
 use ofproto::role::Role;
 use ofproto::stats::{AggregateStats, FlowStats, FlowStatsRequest};
@@ -104,6 +104,9 @@ fn made() -> Vec<Message> {
         NxMessage::FlowMonitorResumed,
         NxMessage::FlowAge,
         NxMessage::CtFlushZone(1),
+        NxMessage::TlvTableMod { command: TlvTableCommand::Add, maps: vec![] },
+        NxMessage::TlvTableRequest,
+        NxMessage::TlvTableReply { max_option_space: 0, max_fields: 0, maps: vec![] },
         NxMessage::OnfFlowMonitorCancel(1),
         NxMessage::OnfFlowMonitorPaused,
         NxMessage::OnfFlowMonitorResumed,

@@ -1,9 +1,9 @@
 //! Whole messages: objects with one key, the message's name.
 
 use super::basic::list;
-use super::codec::{Json, Result, member, object, object_of, put, tagged};
+use super::codec::{Json, Result, member, names, object, object_of, put, tagged};
 use crate::message::{HelloElement, Message, Multipart, MultipartReply, MultipartRequest, RequestForward};
-use crate::nx_message::{NxMessage, PacketIn2};
+use crate::nx_message::{NxMessage, PacketIn2, TlvMap, TlvTableCommand};
 use serde_json::{Map, Value};
 
 tagged!(HelloElement {
@@ -103,6 +103,9 @@ object!(PacketIn2 {
     "properties": other,
 } default PacketIn2::default());
 
+names!(TlvTableCommand { "add" = Add, "delete" = Delete, "clear" = Clear } unknown u16);
+object!(TlvMap { "class": class as hex, "type": ty as hex, "len": len, "index": index });
+list!(TlvMap);
 tagged!(NxMessage {
     "role_request" = RoleRequest { "role" 0 role },
     "role_reply" = RoleReply { "role" 0 role },
@@ -123,6 +126,11 @@ tagged!(NxMessage {
     "flow_monitor_paused" = FlowMonitorPaused,
     "flow_monitor_resumed" = FlowMonitorResumed,
     "flow_age" = FlowAge,
+    "tlv_table_mod" = TlvTableMod { "command" command command, "maps" maps maps },
+    "tlv_table_request" = TlvTableRequest,
+    "tlv_table_reply" = TlvTableReply {
+        "max_option_space" max_option_space max_option_space, "max_fields" max_fields max_fields, "maps" maps maps,
+    },
     "ct_flush_zone" = CtFlushZone { "zone" 0 zone },
     "onf_flow_monitor_cancel" = OnfFlowMonitorCancel { "id" 0 id },
     "onf_flow_monitor_paused" = OnfFlowMonitorPaused,

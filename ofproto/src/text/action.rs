@@ -4,6 +4,7 @@ use super::matching::{parse_unknown, transport_of, wants_tag};
 use super::names::field_by_any_name;
 use super::nicira;
 use super::scan::{Item, Sep, Src};
+use super::tun_metadata;
 use super::value::{parse_port, parse_value, reserved_port};
 use super::{MAX_NESTING, ParseContext, TextError, TextErrorKind};
 use crate::action::{Action, MAX_LEN_NO_BUFFER};
@@ -389,6 +390,14 @@ fn action(item: &Item<'_>, env: &mut Env<'_>, out: &mut Vec<Action>) -> Result<(
         }
         "set_field" => {
             let (value, field) = arrow(item, item.need("value->field")?)?;
+            if let Some(n) = tun_metadata::field_named(field.s) {
+                let set = tun_metadata::value(n, value)?;
+                if set.has_mask && v < Version::V15 {
+                    return Err(value.bad("a value without a mask (which 1.5 has)"));
+                }
+                out.push(Action::SetUnknownField(set));
+                return Ok(());
+            }
             let (id, _) =
                 field_by_any_name(field.s).ok_or_else(|| field.err(TextErrorKind::Unknown, "a match field"))?;
             set_field(id, value, env)?

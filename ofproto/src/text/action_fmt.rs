@@ -2,6 +2,7 @@
 
 use super::matching::{write_hex, write_unknown};
 use super::names::{code_bits, code_name, field_text_name, preferred_code};
+use super::tun_metadata;
 use super::value::{format_action_value, format_value_named, hex_text, port_text};
 use super::{Printer, Shown};
 use crate::action::Action;
@@ -229,6 +230,11 @@ impl Printer<'_> {
                 }
             }
             Action::SetUnknownField(u) => {
+                match tun_metadata::parts(u) {
+                    Some((n, value, None)) => return write!(f, "set_field:{value}->tun_metadata{n}"),
+                    Some((n, value, Some(mask))) => return write!(f, "set_field:{value}/{mask}->tun_metadata{n}"),
+                    None => {}
+                }
                 f.write_str("set_unknown_field(")?;
                 write_unknown(f, u)?;
                 f.write_str(")")

@@ -2,6 +2,7 @@
 
 use super::names::{field_by_any_name, field_text_name};
 use super::scan::{Item, Sep, Src};
+use super::tun_metadata;
 use super::value::{format_value_named, parse_value};
 use super::{ParseContext, Printer, Shown, TextError, TextErrorKind};
 use crate::field::{Code, FieldId, Prereq};
@@ -75,6 +76,13 @@ pub(crate) struct MatchBuilder<'a> {
 impl<'a> MatchBuilder<'a> {
     /// Takes `item` if it belongs to a match.
     pub fn accept(&mut self, item: &Item<'a>, ctx: &ParseContext<'_>) -> Result<bool, TextError> {
+        if let Some(field) = tun_metadata::item(item)? {
+            if self.unknown.iter().any(|u| u.tun_metadata() == field.tun_metadata()) {
+                return Err(item.all.err(TextErrorKind::Duplicate, format!("{} once", item.key.s)));
+            }
+            self.unknown.push(field);
+            return Ok(true);
+        }
         if item.sep == Sep::None {
             if item.key.s == "eth" {
                 self.put(FieldId::PacketType, 0, None, item.all)?;
@@ -450,9 +458,8 @@ impl Printer<'_> {
             sep = ",";
         }
         for (_, u) in &m.unknown {
-            write!(f, "{sep}oxm(")?;
-            write_unknown(f, u)?;
-            f.write_str(")")?;
+            f.write_str(sep)?;
+            tun_metadata::write(f, u)?;
             sep = ",";
         }
         Ok(())

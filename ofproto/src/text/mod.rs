@@ -36,6 +36,7 @@ mod nicira;
 mod nicira_fmt;
 mod scan;
 mod selection;
+mod tun_metadata;
 mod value;
 
 #[cfg(test)]
@@ -51,6 +52,7 @@ pub use group::{GroupModText, GroupText, parse_group_mod, parse_group_mods};
 pub use matching::{MatchText, canonical_order, parse_match};
 pub use meter::{MeterModText, MeterText, parse_meter_mod};
 pub use names::{code_name, field_by_any_name, field_text_name};
+pub use tun_metadata::{parse_tlv_maps, tlv_table};
 pub use value::{format_value, parse_plain_value};
 
 use crate::ids::PortNo;

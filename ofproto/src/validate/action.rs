@@ -80,11 +80,7 @@ fn one(action: &Action, known: &mut Option<Known>, version: Version, place: Plac
             Ok(())
         }
         Action::SetField(field) => set_field(field, known, version),
-        Action::SetUnknownField(u) => Err(fault(
-            ErrorKind::BadActionBadSetType,
-            "oxm_header",
-            format!("class {:#06x} field {} is not supported", u.class, u.field),
-        )),
+        Action::SetUnknownField(u) => Err(super::tlv::unknown_field(u, ErrorKind::BadActionBadSetType)),
         Action::SetVlanVid(vid) if *vid > 0xfff => {
             Err(fault(ErrorKind::BadActionBadArgument, "vlan_vid", format!("{vid} is above 4095")))
         }

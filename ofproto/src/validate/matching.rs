@@ -116,11 +116,7 @@ fn fields(m: &Match, strict: bool) -> Result<Known, OfError> {
     }
     match unknown.next() {
         None => Ok(known),
-        Some((_, u)) => Err(OfError::new(
-            ErrorKind::BadMatchBadField,
-            "oxm_header",
-            format!("class {:#06x} field {} is not supported", u.class, u.field),
-        )),
+        Some((_, u)) => Err(super::tlv::unknown_field(u, ErrorKind::BadMatchBadField)),
     }
 }
 

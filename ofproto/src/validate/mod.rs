@@ -8,6 +8,7 @@ mod action;
 mod group;
 mod matching;
 mod request;
+mod tlv;
 
 pub use action::{Place, actions, instructions};
 pub use matching::{Known, matching, nicira_matching};
@@ -38,6 +39,7 @@ pub fn message(m: &Message, version: Version) -> Result<(), OfError> {
         Message::BundleAdd(m) => bundle_add(m, version),
         Message::Nicira(NxMessage::FlowMod(m)) => request::nicira_flow_mod(m, version),
         Message::Nicira(NxMessage::Resume(m)) => request::resume(m),
+        Message::Nicira(NxMessage::TlvTableMod { command, maps }) => tlv::table_mod(*command, maps),
         Message::Experimenter(e) => Err(experimenter(e)),
         _ => Ok(()),
     }

@@ -31,6 +31,7 @@ mod multipart;
 mod nicira;
 mod nicira_learn;
 mod nicira_message;
+mod nicira_tlv;
 mod onf;
 mod oxm;
 mod oxs;

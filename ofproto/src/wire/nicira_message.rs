@@ -1,7 +1,9 @@
 //! Nicira's messages (`NXT_*`) and statistics (`NXST_*`). In 1.0 they are vendor messages, later
 //! experimenter messages; their bodies are the same in all versions.
 
-use super::{EncodeError, Reader, Writer, action, async_config, codes, instruction, onf, oxm, property, require, v10};
+use super::{
+    EncodeError, Reader, Writer, action, async_config, codes, instruction, nicira_tlv, onf, oxm, property, require, v10,
+};
 use crate::error::{ErrorKind, OfError};
 use crate::flow::{FlowMod, FlowModCommand, FlowModFlags, FlowRemoved};
 use crate::ids::{BufferId, Cookie, ExperimenterId, GroupId, MonitorId, TableId};
@@ -30,6 +32,9 @@ const SET_CONTROLLER_ID: u32 = 20;
 const FLOW_MONITOR_CANCEL: u32 = 21;
 const FLOW_MONITOR_PAUSED: u32 = 22;
 const FLOW_MONITOR_RESUMED: u32 = 23;
+const TLV_TABLE_MOD: u32 = 24;
+const TLV_TABLE_REQUEST: u32 = 25;
+const TLV_TABLE_REPLY: u32 = 26;
 const SET_ASYNC_CONFIG2: u32 = 27;
 const RESUME: u32 = 28;
 const CT_FLUSH_ZONE: u32 = 29;
@@ -94,6 +99,9 @@ pub(super) fn decode(subtype: u32, r: &mut Reader<'_>, version: Version) -> Resu
         FLOW_MONITOR_CANCEL => NxMessage::FlowMonitorCancel(r.u32("id")?),
         FLOW_MONITOR_PAUSED => NxMessage::FlowMonitorPaused,
         FLOW_MONITOR_RESUMED => NxMessage::FlowMonitorResumed,
+        TLV_TABLE_MOD => nicira_tlv::decode_mod(r)?,
+        TLV_TABLE_REQUEST => NxMessage::TlvTableRequest,
+        TLV_TABLE_REPLY => nicira_tlv::decode_reply(r)?,
         SET_ASYNC_CONFIG2 => NxMessage::SetAsyncConfig2(async_config::decode(r, version.max(Version::V14))?),
         RESUME => NxMessage::Resume(Box::new(decode_packet_in2(r, version)?)),
         CT_FLUSH_ZONE => {
@@ -175,6 +183,15 @@ fn encode_body(w: &mut Writer, version: Version, m: &NxMessage) -> Result<u32, E
         NxMessage::Resume(m) => {
             encode_packet_in2(w, version, m)?;
             RESUME
+        }
+        NxMessage::TlvTableMod { command, maps } => {
+            nicira_tlv::encode_mod(w, *command, maps);
+            TLV_TABLE_MOD
+        }
+        NxMessage::TlvTableRequest => TLV_TABLE_REQUEST,
+        NxMessage::TlvTableReply { max_option_space, max_fields, maps } => {
+            nicira_tlv::encode_reply(w, *max_option_space, *max_fields, maps);
+            TLV_TABLE_REPLY
         }
         NxMessage::CtFlushZone(zone) => {
             w.zeros(6);

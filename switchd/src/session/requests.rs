@@ -14,7 +14,7 @@ use ofproto::matching::Match;
 use ofproto::message::{
     Capabilities, ErrorMsg, Experimenter, Message, MultipartReply, MultipartRequest, SwitchConfig, SwitchFeatures,
 };
-use ofproto::nx_message::{NxMessage, PacketIn2};
+use ofproto::nx_message::{NxMessage, PacketIn2, TlvTableCommand};
 use ofproto::packet::PacketOut;
 use ofproto::role::{Role, RoleMsg};
 use ofproto::validate;
@@ -378,6 +378,19 @@ impl Session {
             NxMessage::FlowMod(fm) => self.flow_mod(now, &fm, host)?,
             NxMessage::Resume(resume) => self.resume(now, *resume, host)?,
             NxMessage::FlowMonitorCancel(id) | NxMessage::OnfFlowMonitorCancel(id) => self.cancel_monitor(id)?,
+            // No tunnels, so no options: the table has no room.
+            NxMessage::TlvTableRequest => {
+                let reply = NxMessage::TlvTableReply { max_option_space: 0, max_fields: 0, maps: Vec::new() };
+                self.send(xid, &Message::Nicira(reply));
+            }
+            NxMessage::TlvTableMod { command: TlvTableCommand::Add, maps } if !maps.is_empty() => {
+                return Err(err(
+                    ErrorKind::NxTlvTableFull,
+                    "maps",
+                    "this switch has no tunnels, and no options of theirs",
+                ));
+            }
+            NxMessage::TlvTableMod { .. } => {}
             other => {
                 let reason = format!("this switch doesn't take the extension message {other:?}");
                 return Err(err(ErrorKind::BadRequestBadExpType, "exp_type", reason));
@@ -398,7 +411,7 @@ fn changes_state(message: &Message) -> bool {
         | Message::PacketOut(_)
         | Message::BundleControl(_)
         | Message::BundleAdd(_)
-        | Message::Nicira(NxMessage::FlowMod(_) | NxMessage::Resume(_)) => true,
+        | Message::Nicira(NxMessage::FlowMod(_) | NxMessage::Resume(_) | NxMessage::TlvTableMod { .. }) => true,
         Message::MultipartRequest(m) => matches!(&m.body, MultipartRequest::TableFeatures(v) if !v.is_empty()),
         _ => false,
     }

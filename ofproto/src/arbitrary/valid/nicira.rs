@@ -5,10 +5,11 @@ use super::status::set_async;
 use crate::arbitrary::{body, part};
 use crate::ids::TableId;
 use crate::message::Message;
-use crate::nx_message::{NxMessage, PacketIn2};
+use crate::nx_message::{NxMessage, PacketIn2, TlvMap, TlvTableCommand};
 use crate::packet::{PacketIn, PacketInReason};
 use crate::role::Role;
 use crate::version::Version;
+use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::strategy::Union;
@@ -42,6 +43,13 @@ pub(super) fn nicira(v: Version) -> BoxedStrategy<Message> {
         .clone()
         .prop_map(|m| NxMessage::Resume(Box::new(PacketIn2 { full_len: None, buffer_id: None, ..*m })));
     let role = || select(vec![Role::Equal, Role::Master, Role::Slave]);
+    let tlv_command = select(vec![TlvTableCommand::Add, TlvTableCommand::Delete, TlvTableCommand::Clear]);
+    let tlv_map = (any::<u16>(), any::<u8>(), 1..32_u8, 0..64_u16).prop_map(|(class, ty, words, index)| TlvMap {
+        class,
+        ty,
+        len: 4 * words.min(31),
+        index,
+    });
     let mut all: Vec<BoxedStrategy<NxMessage>> = vec![
         role().prop_map(NxMessage::RoleRequest).boxed(),
         role().prop_map(NxMessage::RoleReply).boxed(),
@@ -50,6 +58,17 @@ pub(super) fn nicira(v: Version) -> BoxedStrategy<Message> {
         (0..3_u32).prop_map(NxMessage::SetPacketInFormat).boxed(),
         any::<u16>().prop_map(NxMessage::SetControllerId).boxed(),
         any::<u16>().prop_map(NxMessage::CtFlushZone).boxed(),
+        Just(NxMessage::TlvTableRequest).boxed(),
+        (tlv_command, vec(tlv_map.clone(), 0..4))
+            .prop_map(|(command, maps)| NxMessage::TlvTableMod { command, maps })
+            .boxed(),
+        (any::<u32>(), any::<u16>(), vec(tlv_map, 0..4))
+            .prop_map(|(space, max_fields, maps)| NxMessage::TlvTableReply {
+                max_option_space: space,
+                max_fields,
+                maps,
+            })
+            .boxed(),
         any::<u32>().prop_map(NxMessage::FlowMonitorCancel).boxed(),
         any::<[[u32; 2]; 3]>()
             .prop_map(|m| NxMessage::SetAsyncConfig {

@@ -13,10 +13,12 @@ mod monitor;
 mod show;
 mod target;
 mod text_input;
+mod tlv;
 
 use clap::{Args, Parser, Subcommand};
 use connection::{Connection, Refused};
 use ofproto::Version;
+use ofproto::nx_message::TlvTableCommand;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -327,6 +329,26 @@ enum Command {
         /// evict, noevict, vacancy:DOWN,UP or novacancy (1.4 and later); drop, continue or controller (1.1, 1.2)
         change: modify::TableChange,
     },
+    /// Say which options of tunnels' headers the fields tun_metadata0 to tun_metadata63 stand for
+    AddTlvMap {
+        /// The switch
+        target: Target,
+        /// {class=0xffff,type=0,len=4}->tun_metadata0, several with commas
+        maps: String,
+    },
+    /// Let fields stand for no option; none of them without MAPS
+    DelTlvMap {
+        /// The switch
+        target: Target,
+        /// As for add-tlv-map; only the fields count
+        #[arg(default_value = "")]
+        maps: String,
+    },
+    /// The options that fields stand for
+    DumpTlvMap {
+        /// The switch
+        target: Target,
+    },
     /// Send a packet through actions
     PacketOut {
         /// The switch
@@ -424,6 +446,12 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::DelMeter { target, meter } => modify::meter(o, target, meter, modify::Meter::Delete),
         Command::ModPort { target, port, change } => modify::port(o, target, port, *change),
         Command::ModTable { target, table, change } => modify::table(o, target, table, *change),
+        Command::AddTlvMap { target, maps } => tlv::change(o, target, maps, TlvTableCommand::Add),
+        Command::DelTlvMap { target, maps } if maps.trim().is_empty() => {
+            tlv::change(o, target, maps, TlvTableCommand::Clear)
+        }
+        Command::DelTlvMap { target, maps } => tlv::change(o, target, maps, TlvTableCommand::Delete),
+        Command::DumpTlvMap { target } => done(tlv::dump(o, target)),
         Command::PacketOut { target, packet, actions, in_port } => {
             modify::packet_out(o, target, packet, actions.as_deref(), in_port)
         }
