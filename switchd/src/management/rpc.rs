@@ -134,6 +134,10 @@ fn incoming(value: Value) -> Incoming {
     if let Some(bad) = id.as_ref().filter(|i| !(i.is_string() || i.is_number() || i.is_null())) {
         return refused(Value::Null, RpcError::INVALID, format!("`id` can't be {}", kind(bad)));
     }
+    // Fractions are rounded when they are read: the client wouldn't know its own number again.
+    if id.as_ref().is_some_and(|i| i.is_f64() && i.to_string().parse().ok() != Some(i.clone())) {
+        return refused(Value::Null, RpcError::INVALID, "`id` is a number with too many digits".into());
+    }
     let invalid = |m: &str| refused(id.clone().unwrap_or(Value::Null), RpcError::INVALID, m.into());
     if object.get("jsonrpc").is_some_and(|v| v != "2.0") {
         return invalid("`jsonrpc` must be \"2.0\"");
@@ -337,6 +341,7 @@ mod tests {
             ("[]", RpcError::INVALID, "empty batch"),
             (r#"{"id":1}"#, RpcError::INVALID, "`method`"),
             (r#"{"id":{},"method":"status"}"#, RpcError::INVALID, "`id` can't be an object"),
+            (r#"{"id":25555555555555555555555555555e98,"method":"status"}"#, RpcError::INVALID, "too many digits"),
             (r#"{"id":1,"jsonrpc":"1.0","method":"status"}"#, RpcError::INVALID, "2.0"),
             (r#"{"id":1,"method":"status","params":[1]}"#, RpcError::INVALID, "named parameters"),
             (r#"{"id":1,"method":"flow"}"#, RpcError::NO_METHOD, "there are status, ports, flows"),
