@@ -39,7 +39,7 @@ def sh(cmd, check=True, timeout=60, **kw):
     return done
 
 
-def wait_for(what, condition, timeout=15.0, pause=0.02):
+def wait_for(what, condition, timeout=30.0, pause=0.02):
     """Waits until condition() is true; fails with `what` after the timeout."""
     deadline = time.monotonic() + timeout
     while True:
@@ -133,7 +133,7 @@ class Lab:
         subprocess.run(['rm', '-rf', self.dir], check=False)
 
 
-def stop(p, sig=signal.SIGTERM, timeout=10):
+def stop(p, sig=signal.SIGTERM, timeout=30):
     """Ends a process and its session's children; returns its exit code."""
     if p.poll() is None:
         with contextlib.suppress(ProcessLookupError):

@@ -15,6 +15,17 @@ MULTIPART_REQUEST, MULTIPART_REPLY, BARRIER_REQUEST, BARRIER_REPLY = 18, 19, 20,
 ROLE_REQUEST, ROLE_REPLY = 24, 25
 
 
+def prompt(times, what='answers'):
+    """Judges how long answers took while something else went on, and prints it: half of them come at once,
+    and none fails to come. How late single ones are is said, not judged: on a machine with other work
+    each may have to wait for a processor."""
+    times = sorted(times)
+    median, slowest = times[len(times) // 2], times[-1]
+    print('%d %s: %.2f ms in the median, %.1f ms at most' % (len(times), what, median * 1e3, slowest * 1e3))
+    assert median < 0.5, 'half of %d %s took more than %.3f s' % (len(times), what, median)
+    assert slowest < 20, 'one of %d %s took %.3f s' % (len(times), what, slowest)
+
+
 class Controller:
     """A controller of OpenFlow 1.3: over a connected socket, or to a listener's path. Reads in a thread of
     its own."""

@@ -104,7 +104,7 @@ def test_auxiliary_connections_follow_the_main_one(net):
 
     # They end with the main one, at once.
     main.close()
-    wait_for('their end', lambda: again.closed and two.closed, 5)
+    wait_for('their end', lambda: again.closed and two.closed)
     main, _ = listener.accept()
     assert main.features() == (0xd1, 0)
     both(listener)

@@ -16,7 +16,7 @@ import time
 import pytest
 from lab import Switch, sh, wait_for
 from raw import (BARRIER_REPLY, BARRIER_REQUEST, ECHO_REQUEST, GROUP_MOD, HELLO, MULTIPART_REQUEST,
-                 Controller, is_served)
+                 Controller, is_served, prompt)
 
 
 # Sends one frame of 60 bytes again and again: COUNT times, PAUSE seconds in between.
@@ -42,8 +42,8 @@ def sender(lab, host, count, pause):
 
 
 def echoes(controller, count):
-    """The times of so many echo requests, the slowest last."""
-    return sorted(controller.ask(ECHO_REQUEST)[2] for _ in range(count))
+    """The times of so many echo requests."""
+    return [controller.ask(ECHO_REQUEST)[2] for _ in range(count)]
 
 
 @pytest.fixture
@@ -64,14 +64,16 @@ def test_a_flood_of_misses_harms_neither_the_controller_nor_other_ports(net):
     limited = lambda: switch.manage('counters')['controller_queue']['limited']['table_miss']  # noqa: E731
     wait_for('the limiter to act', lambda: limited() > 1000, 20)
     quiet = sender(lab, hosts[1], 200, 0.005)
-    slowest = echoes(controller, 50)[-1]
+    times = echoes(controller, 50)
     quiet.wait(30)
-    wait_for('packets of the quiet port', lambda: controller.packet_ins.get(2, 0) >= 180, 10)
-    assert slowest < 0.5, 'an echo took %.3f s' % slowest
+    wait_for('packets of the quiet port', lambda: controller.packet_ins.get(2, 0) >= 180)
+    prompt(times, 'echoes')
     before, since = controller.packet_ins[1], time.monotonic()
-    time.sleep(2)
+    time.sleep(4)
     rate = (controller.packet_ins[1] - before) / (time.monotonic() - since)
-    assert rate < 2400, 'the flooding port got %d packet-ins/s through' % rate
+    print('the flooding port got %d packet-ins/s through' % rate)
+    # 2,000; what was on its way already is counted, too. The flood itself is many times as fast.
+    assert rate < 6000
     for p in flood:
         p.kill()
 
@@ -91,7 +93,7 @@ def test_thousands_of_connections_leave_the_controller_alone(net):
                 held.append(s)
             if len(held) > 200:
                 held.pop(0).close()
-        assert echoes(controller, 20)[-1] < 0.5
+        prompt(echoes(controller, 20), 'echoes')
     assert controller.ask(BARRIER_REQUEST)[0] == BARRIER_REPLY
     # Places are free again.
     wait_for('a place', lambda: is_served(switch.of_socket), 60)
@@ -116,7 +118,7 @@ def test_a_controller_that_reads_nothing_hurts_itself_only(net):
     with contextlib.suppress(OSError):
         for _ in range(100_000):
             bad.send(MULTIPART_REQUEST, request)
-    assert echoes(good, 20)[-1] < 0.5
+    prompt(echoes(good, 20), 'echoes')
     assert good.ask(BARRIER_REQUEST)[0] == BARRIER_REPLY
     assert resident() - before < 100_000, 'kB more'
 
@@ -136,8 +138,8 @@ def test_flow_mods_without_end_keep_the_others_waiting_for_nothing(net):
     thread = threading.Thread(target=spam)
     thread.start()
     try:
-        assert echoes(good, 100)[-1] < 0.5
-        assert good.ask(BARRIER_REQUEST)[2] < 1
+        prompt(echoes(good, 100), 'echoes')
+        prompt([good.ask(BARRIER_REQUEST)[2] for _ in range(20)], 'barriers')
     finally:
         over.set()
         thread.join()
@@ -149,11 +151,13 @@ def test_a_port_vanishes_and_comes_back_under_load(net):
     controller = Controller(switch.of_socket)
     controller.control()
     flood = sender(lab, hosts[0], -1, 0)
+    times = []
     for _ in range(3):
         sh(['ip', '-n', switch.ns, 'link', 'del', 's2'])
-        assert controller.ask(ECHO_REQUEST)[2] < 1
+        times += echoes(controller, 5)
         lab.link(switch.ns, 's2', hosts[1].ns, 'eth0')
-        assert controller.ask(BARRIER_REQUEST)[2] < 1
+        times += [controller.ask(BARRIER_REQUEST)[2] for _ in range(5)]
+    prompt(times)
     before = controller.packet_ins.get(2, 0)
 
     def heard():
@@ -262,10 +266,10 @@ def test_a_vanished_port_hands_over_to_the_next_bucket(net):
     assert lost < 100
     # The port keeps its number: it is modified, its link down.
     told = lambda: [state & 1 for reason, port, state in controller.port_statuses if (reason, port) == (2, 2)]  # noqa: E731
-    wait_for('PORT_STATUS', lambda: told()[-1:] == [1], 5)
+    wait_for('PORT_STATUS', lambda: told()[-1:] == [1])
     assert 'group:1' in switch.ofctl('dump-flows') and 'group_id=1' in switch.ofctl('dump-groups')
     lab.link(switch.ns, 's2', hosts[1].ns, 'eth0')
-    wait_for('PORT_STATUS', lambda: told()[-1:] == [0], 10)
+    wait_for('PORT_STATUS', lambda: told()[-1:] == [0])
     again = Receiver(lab, hosts[1])
 
     def back():
@@ -395,7 +399,7 @@ def test_random_messages_of_every_type_hurt_nobody(net, seconds):
     print('seed', seed)
     witness, grammar = Controller(switch.of_socket), Grammar(seed)
     witness.control()
-    until, sent, connections, slowest = time.monotonic() + seconds, 0, 0, 0
+    until, sent, connections, times = time.monotonic() + seconds, 0, 0, []
     while time.monotonic() < until or sent < 6000:
         version = 1 + connections % 6
         connections += 1
@@ -408,13 +412,13 @@ def test_random_messages_of_every_type_hurt_nobody(net, seconds):
             for _ in range(500):
                 s.sendall(grammar.message(version))
                 sent += 1
-        slowest = max(slowest, witness.ask(ECHO_REQUEST)[2])
+        times.append(witness.ask(ECHO_REQUEST)[2])
         assert switch.process.poll() is None, switch.output()[-3000:]
-    print('%d messages over %d connections; slowest echo %.1f ms' % (sent, connections, slowest * 1e3))
+    print('%d messages over %d connections' % (sent, connections))
     assert witness.ask(BARRIER_REQUEST)[0] == BARRIER_REPLY
     # A defect that one connection met would be in the log.
     assert 'panicked' not in switch.output() and 'a defect' not in switch.output()
-    assert slowest < 2
+    prompt(times, 'echoes')
 
 
 def swallow(s):
@@ -441,5 +445,5 @@ def test_random_bytes_end_their_own_connection_only(net):
             if state & 1 << 40:
                 s.sendall(struct.pack('!BBHI', 4, HELLO, 8, 1))
             s.sendall(noise)
-    assert echoes(good, 20)[-1] < 0.5
+    prompt(echoes(good, 20), 'echoes')
     assert good.ask(BARRIER_REQUEST)[0] == BARRIER_REPLY

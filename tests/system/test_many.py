@@ -10,7 +10,7 @@ import time
 
 import pytest
 from lab import Switch, sh, wait_for
-from raw import BARRIER_REPLY, BARRIER_REQUEST, FLOW_MOD, MULTIPART_REQUEST, Controller
+from raw import BARRIER_REPLY, BARRIER_REQUEST, FLOW_MOD, MULTIPART_REQUEST, Controller, prompt
 
 MANY = [30_000, pytest.param(1_000_000, marks=pytest.mark.long)]
 
@@ -36,18 +36,18 @@ def fill(controller, count):
 
 
 class Barriers:
-    """Another controller's barriers, as long as the block lasts; the slowest."""
+    """How long another controller's barriers take, as long as the block lasts."""
 
     def __init__(self, switch):
         self.controller = Controller(switch.of_socket)
-        self.slowest, self.count, self.over = 0, 0, threading.Event()
+        self.times, self.over = [], threading.Event()
         self.thread = threading.Thread(target=self.go_on)
 
     def go_on(self):
         while not self.over.wait(0.002):
             kind, _, took = self.controller.ask(BARRIER_REQUEST)
             assert kind == BARRIER_REPLY
-            self.slowest, self.count = max(self.slowest, took), self.count + 1
+            self.times.append(took)
 
     def __enter__(self):
         self.thread.start()
@@ -57,7 +57,7 @@ class Barriers:
         self.over.set()
         self.thread.join()
         self.controller.close()
-        assert self.count > 0
+        assert self.times
 
 
 def dump(switch, pause=0.0):
@@ -100,11 +100,11 @@ def test_a_dump_costs_no_memory_and_nobody_s_time(lab, count):
     with Barriers(switch) as others:
         size, flows, most = dump(switch)
     took = time.monotonic() - began
-    print('%d flows, %.0f MB, in %.1f s; RSS %d kB before, %d kB at most; slowest of %d barriers %.1f ms (%.1f ms idle)'
-          % (flows, size / 1e6, took, before, most, others.count, others.slowest * 1e3, idle.slowest * 1e3))
+    print('%d flows, %.0f MB, in %.1f s; RSS %d kB before, %d kB at most; slowest barrier %.1f ms idle'
+          % (flows, size / 1e6, took, before, most, max(idle.times) * 1e3))
     assert flows == count
     assert most - before < 16_000, '%d kB more' % (most - before)
-    assert others.slowest < 0.5
+    prompt(others.times, 'barriers')
 
 
 @pytest.mark.parametrize('count', MANY)
@@ -127,7 +127,7 @@ def test_a_snapshot_costs_nobody_s_time_and_comes_back(lab, count):
         saved.join()
     took = time.monotonic() - began
     size = os.path.getsize(os.path.join(state, 'br0.state'))
-    assert others.slowest < 0.5
+    prompt(others.times, 'barriers')
     assert most - before < 32_000, '%d kB more' % (most - before)
     began = time.monotonic()
     assert switch.stop() == 0, 'the end writes all of it'
@@ -135,10 +135,9 @@ def test_a_snapshot_costs_nobody_s_time_and_comes_back(lab, count):
     began = time.monotonic()
     again = Switch(lab, ns, *args, patience=120)
     started = time.monotonic() - began
-    print('%d flows: saved in %.1f s, %.0f MB; RSS %d kB before, %d kB at most; slowest of %d barriers %.1f ms; '
-          'stopped in %.1f s, started in %.1f s' % (count, took, size / 1e6, before, most, others.count,
-                                                    others.slowest * 1e3, stopped, started))
-    wait_for('the flows', lambda: again.manage('status')['flows'] == count, 5)
+    print('%d flows: saved in %.1f s, %.0f MB; RSS %d kB before, %d kB at most; '
+          'stopped in %.1f s, started in %.1f s' % (count, took, size / 1e6, before, most, stopped, started))
+    wait_for('the flows', lambda: again.manage('status')['flows'] == count)
 
 
 @pytest.mark.parametrize('count', [200_000, pytest.param(1_000_000, marks=pytest.mark.long)])

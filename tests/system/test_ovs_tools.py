@@ -182,12 +182,12 @@ def test_monitor_tells_packets_and_changes(lab, net, version):
     wait_for('the monitor', lambda: monitor.poll() is None
              and any(c.get('monitors') for c in switch.manage('connections')), 30)
     ofctl(version, 'add-flow', 'priority=9,ip,actions=controller')
-    wait_for('the change', lambda: 'event=ADDED' in text(), 10)
+    wait_for('the change', lambda: 'event=ADDED' in text())
     hosts[0].run('ip neigh replace 10.0.0.2 lladdr 02:00:00:00:00:02 dev eth0')
     hosts[0].ping(hosts[1], 1, 1)
-    wait_for('the packet', lambda: 'PACKET_IN' in text() and 'icmp' in text(), 10)
+    wait_for('the packet', lambda: 'PACKET_IN' in text() and 'icmp' in text())
     ofctl(version, 'del-flows', 'ip')
-    wait_for('the end', lambda: 'event=DELETED' in text(), 10)
+    wait_for('the end', lambda: 'event=DELETED' in text())
 
 
 @pytest.mark.needs('ovs-testcontroller')

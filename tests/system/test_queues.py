@@ -20,6 +20,17 @@ def queue(switch, port, number):
     return next(q for q in switch.manage('queues') if (q['port_no'], q['queue_id']) == (port, number))
 
 
+def shaped(host, other, seconds, least, most):
+    """TCP never gets more Gb/s than `most`, and in one of some tries more than `least`: how many it took. A machine
+    with other work may not have the time to send so much."""
+    for tries in range(1, 6):
+        rate = host.iperf(other, seconds)
+        assert rate < most
+        if rate > least:
+            return tries
+    raise AssertionError('%.4f Gb/s, not even %.4f' % (rate, least))
+
+
 def test_a_queue_limits_tcp_and_counts_it(lab):
     sw, hosts = lab.star(2)
     config = os.path.join(lab.dir, 'queues.toml')
@@ -29,10 +40,10 @@ def test_a_queue_limits_tcp_and_counts_it(lab):
     switch = Switch(lab, sw, '--config', config)
     assert 'ceil 50Mbit' in classes(sw, 's2')
     flows(switch, 'in_port=1,actions=set_queue:1,output:2', 'in_port=2,actions=output:1')
-    assert 0.040 < hosts[0].iperf(hosts[1], 3) < 0.051
+    tries = shaped(hosts[0], hosts[1], 3, 0.040, 0.051)
     counted = queue(switch, 2, 1)
-    # Three seconds of 50 Mb/s.
-    assert 15e6 < counted['tx_bytes'] < 25e6 and counted['tx_packets'] > 0
+    # Three seconds of 50 Mb/s each time.
+    assert 15e6 < counted['tx_bytes'] < tries * 25e6 and counted['tx_packets'] > 0
     # The other way there is no queue, and no limit.
     assert hosts[1].iperf(hosts[0], 2) > 0.2
     # What is in no queue isn't counted by one.
@@ -54,7 +65,7 @@ def test_queues_come_and_go_at_run_time(lab):
         flows(switch, 'in_port=1,actions=set_queue:3,output:2')
     assert switch.manage('add-queue', {'queue': 's2:3,min-rate=0.1%,max-rate=20M'}) == {'port_no': 2}
     flows(switch, 'in_port=1,actions=set_queue:3,output:2', 'in_port=2,actions=output:1')
-    assert 0.015 < hosts[0].iperf(hosts[1], 2) < 0.0205
+    shaped(hosts[0], hosts[1], 2, 0.015, 0.0205)
     with pytest.raises(AssertionError, match='has a queue 3 already'):
         switch.manage('add-queue', {'queue': '2:3'})
     # The interface is made anew: so are its classes.
@@ -85,9 +96,9 @@ def test_queues_share_by_their_promises(lab):
     flows(switch, 'in_port=1,actions=set_queue:1,output:3', 'in_port=2,actions=output:3',
           'in_port=3,ip,nw_dst=10.0.0.1,actions=output:1', 'in_port=3,ip,nw_dst=10.0.0.2,actions=output:2',
           'in_port=3,arp,arp_tpa=10.0.0.1,actions=output:1', 'in_port=3,arp,arp_tpa=10.0.0.2,actions=output:2')
-    assert 0.022 < hosts[0].iperf(hosts[2], 2) < 0.031
+    shaped(hosts[0], hosts[2], 2, 0.022, 0.031)
     # Queue 0 is for what is in no other.
-    assert 0.030 < hosts[1].iperf(hosts[2], 2) < 0.041
+    shaped(hosts[1], hosts[2], 2, 0.030, 0.041)
 
 
 def test_a_port_mod_sets_the_interface_down_and_up(lab):

@@ -65,7 +65,8 @@ def test_a_peer_that_does_not_read_delays_the_end_but_for_a_moment(lab):
         s.sendall(ECHO_REQUESTS)
         began = time.monotonic()
         assert switch.stop() == 0
-        assert time.monotonic() - began < 8
+        # Two seconds, and what the machine adds.
+        assert time.monotonic() - began < 20
 
 
 def test_refused_requests_are_logged_but_not_all(lab):

@@ -10,7 +10,7 @@ import time
 
 import pytest
 from lab import Switch, inside, osken, sh, wait_for
-from raw import BARRIER_REPLY, BARRIER_REQUEST, ECHO_REQUEST, Controller
+from raw import BARRIER_REPLY, BARRIER_REQUEST, ECHO_REQUEST, Controller, prompt
 
 DPID = '00000000000000d1'
 
@@ -118,8 +118,8 @@ def refused(switch, context, reason):
     """A visitor that is refused, and why in the log."""
     with contextlib.suppress(OSError, AssertionError):
         visitor = visit(switch, context)
-        assert not wait_for('an end', lambda: visitor.closed, 10)
-    wait_for('the reason in the log', lambda: reason in switch.output(), 5)
+        assert not wait_for('an end', lambda: visitor.closed)
+    wait_for('the reason in the log', lambda: reason in switch.output())
     assert all(c['purpose'] != 'visitor' for c in switch.manage('connections'))
 
 
@@ -165,7 +165,7 @@ def test_without_tls_nobody_gets_in(lab, pki):
     switch = listening(lab, pki)
     with plain(switch) as s:
         s.sendall(b'\x04\x00\x00\x08\x00\x00\x00\x01' * 10)
-        wait_for('the reason', lambda: "the peer doesn't speak TLS" in switch.output(), 5)
+        wait_for('the reason', lambda: "the peer doesn't speak TLS" in switch.output())
 
 
 @pytest.mark.parametrize('who, reason', [
@@ -196,9 +196,9 @@ def test_a_bad_controller_is_not_talked_to(lab, pki, who, options, reason):
     with contextlib.suppress(ssl.SSLError, OSError):
         s = pki.context(getattr(pki, who), server=True).wrap_socket(listener.accept()[0], server_side=True)
         assert s.recv(1) == b'', 'not even a hello'
-    wait_for('the reason', lambda: reason in switch.output(), 5)
+    wait_for('the reason', lambda: reason in switch.output())
     # Management says it, too.
-    wait_for('the reason', lambda: reason in str(switch.manage('connections')), 5)
+    wait_for('the reason', lambda: reason in str(switch.manage('connections')))
     listener.close()
 
 
@@ -224,14 +224,14 @@ def test_certificates_bound_to_the_datapath(lab, pki):
     bound = 'the peer\'s certificate is for other datapaths: it bears `dpid:00000000000000d2`'
     with contextlib.suppress(OSError, AssertionError):
         visitor = visit(switch, pki.context(pki.elsewhere))
-        wait_for('an end', lambda: visitor.closed, 10)
-    wait_for('the reason', lambda: bound in switch.output(), 5)
+        wait_for('an end', lambda: visitor.closed)
+    wait_for('the reason', lambda: bound in switch.output())
     # One of the authority's, but nobody of ours; the log tells the same thing once a second.
     time.sleep(1.1)
     with contextlib.suppress(OSError, AssertionError):
         visitor = visit(switch, pki.context(pki.switch))
-        wait_for('an end', lambda: visitor.closed, 10)
-    wait_for('the reason', lambda: 'expected one of `ctl`, `elsewhere`' in switch.output(), 5)
+        wait_for('an end', lambda: visitor.closed)
+    wait_for('the reason', lambda: 'expected one of `ctl`, `elsewhere`' in switch.output())
 
 
 @pytest.mark.parametrize('key, cert, args, reason', [
@@ -269,7 +269,7 @@ def test_renewed_files_need_no_restart(lab, pki):
     # Another authority altogether.
     install(pki.stranger, pki.other)
     stranger = pki.context(pki.stranger, authority=pki.other)
-    wait_for('the new files', lambda: try_visit(switch, stranger), 10)
+    wait_for('the new files', lambda: try_visit(switch, stranger))
     assert 'TLS files read again' in switch.output()
     renewed = visit(switch, stranger)
     assert renewed.ask(BARRIER_REQUEST)[0] == BARRIER_REPLY
@@ -299,7 +299,7 @@ def test_ten_thousand_silent_connections(lab, pki, kind):
     resident = lambda: int(next(line.split()[1] for line in open('/proc/%d/status' % pid(switch))  # noqa: E731
                                 if line.startswith('VmRSS')))
     before = resident()
-    slowest, held = 0, []
+    times, held = [], []
     try:
         for n in range(10_000):
             with inside(switch.ns):
@@ -311,12 +311,12 @@ def test_ten_thousand_silent_connections(lab, pki, kind):
                 # The beginning of a handshake's record, or of a hello.
                 s.send(b'\x16\x03\x01\x02\x00\x01' if kind == 'ptls' else b'\x04\x00\x00')
             if n % 500 == 499:
-                slowest = max(slowest, live.ask(ECHO_REQUEST)[2], live.ask(BARRIER_REQUEST)[2])
+                times += [live.ask(ECHO_REQUEST)[2], live.ask(BARRIER_REQUEST)[2]]
         assert len(held) == 10_000
-        assert slowest < 0.5, 'an answer took %.3f s' % slowest
+        prompt(times)
         grown = resident() - before
         assert grown < 64_000, '%d kB more' % grown
-        print('%s: 10,000 connections, slowest answer %.1f ms, %d kB more' % (kind, slowest * 1e3, grown))
+        print('%s: 10,000 connections, %d kB more' % (kind, grown))
         # While they are all there, another controller gets in.
         assert visit(switch, pki.context(pki.controller)).ask(BARRIER_REQUEST)[0] == BARRIER_REPLY
         assert sum(c['state'] == 'hello' for c in switch.manage('connections')) <= 64 + 1
