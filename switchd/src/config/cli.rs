@@ -1,6 +1,7 @@
 //! The command line.
 
-use super::value::{self, CertName, ControllerSpec, CpuList, FailMode, IfName, Listen, PortSpec, SocketPath};
+use super::channel::{CertName, ControllerSpec, Listen};
+use super::value::{self, CpuList, FailMode, IfName, PortSpec, SocketPath};
 use super::{BridgeOptions, Options, Origin, QueueSpec, Sourced};
 use clap::Parser;
 use ofproto::Version;

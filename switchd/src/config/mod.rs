@@ -4,17 +4,17 @@
 //! command line over the file key by key (a list replaces a list), fills in defaults and checks what
 //! no single value can show: double names and numbers, TLS without a key.
 
+pub mod channel;
 mod cli;
 mod file;
 mod queue;
 pub mod value;
 
+pub use channel::{CertName, ControllerSpec, HostPort, Listen, Target};
 pub use cli::Cli;
 pub use file::{parse as parse_file, read as read_file};
 pub use queue::{MAX_QUEUE, QueueSpec, Rate, queue_id};
-pub use value::{
-    CertName, ControllerSpec, CpuList, FailMode, HostPort, IfName, Listen, PortKind, PortSpec, SocketPath, Target,
-};
+pub use value::{CpuList, FailMode, IfName, PortKind, PortSpec, SocketPath};
 
 use ofproto::Version;
 use ofproto::ids::Dpid;
