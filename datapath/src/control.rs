@@ -9,6 +9,7 @@
 
 mod book;
 mod bundle;
+mod direct;
 mod entries;
 mod events;
 mod feature_limits;

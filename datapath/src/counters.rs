@@ -131,6 +131,11 @@ impl CounterBook {
         Self { own: WorkerCounters::new(), workers: Vec::new(), leaving: Vec::new(), ids: Ids::default() }
     }
 
+    /// Control's own.
+    pub(crate) fn own(&self) -> &WorkerCounters {
+        &self.own
+    }
+
     fn everyone(&self) -> impl Iterator<Item = &WorkerCounters> {
         let workers = self.workers.iter().flatten().chain(self.leaving.iter().map(|(w, _)| w));
         std::iter::once(&self.own).chain(workers.map(|w| &**w))

@@ -125,15 +125,8 @@ impl<S: Source> PipelineEngine<S> {
     }
 
     fn walk(&mut self, start: Start<'_>, key: FlowKey, frame: Frame, tx: &mut TxQueues, now: Time) {
-        let view = self.source.adopt();
-        let env = Env { now, writer: self.writer, normal: self.shared.normal(), dry: false };
-        let mut packet = Packet::with_key(frame, with_phy_port(key));
-        let mut sink = TxSink { tx: &mut *tx, shared: &self.shared, writer: self.writer };
-        let outcome = execute(view, env, &mut packet, start, &mut sink, &mut Unobserved);
-        if let Outcome::Left(frame) = outcome {
-            tx.pool().put(frame);
-        }
-        self.shared.punts().tell();
+        let way = Way { shared: &self.shared, writer: self.writer, now };
+        way.walk(self.source.adopt(), start, key, frame, tx);
     }
 
     /// Explains what would become of a packet, without doing it: nothing is counted, sent or learnt.
@@ -143,6 +136,28 @@ impl<S: Source> PipelineEngine<S> {
         let mut packet = Packet::with_key(frame, with_phy_port(key));
         let aside = matches!(start, Start::Received) && view.in_band().is_some_and(|rules| rules.admits(&packet.key));
         crate::trace::trace(view, env, &mut packet, if aside { Start::Normal } else { start })
+    }
+}
+
+/// How a packet goes that wasn't received.
+pub(crate) struct Way<'a> {
+    pub(crate) shared: &'a Shared,
+    /// Whose counters are written: the calling thread's.
+    pub(crate) writer: Writer,
+    pub(crate) now: Time,
+}
+
+impl<'v> Way<'v> {
+    /// Sends a packet on its way, `key` with its pipeline fields.
+    pub(crate) fn walk(&self, view: impl View<'v>, start: Start<'v>, key: FlowKey, frame: Frame, tx: &mut TxQueues) {
+        let env = Env { now: self.now, writer: self.writer, normal: self.shared.normal(), dry: false };
+        let mut packet = Packet::with_key(frame, with_phy_port(key));
+        let mut sink = TxSink { tx: &mut *tx, shared: self.shared, writer: self.writer };
+        let outcome = execute(view, env, &mut packet, start, &mut sink, &mut Unobserved);
+        if let Outcome::Left(frame) = outcome {
+            tx.pool().put(frame);
+        }
+        self.shared.punts().tell();
     }
 }
 

@@ -13,6 +13,7 @@
 //!   every online worker has adopted `n + 1` or later.
 
 use crate::counters::WorkerCounters;
+use crate::engine::counter;
 use std::any::Any;
 use std::collections::VecDeque;
 use std::marker::PhantomData;
@@ -129,6 +130,11 @@ impl Writer {
 
     pub(crate) fn domain(&self) -> &Arc<Domain> {
         &self.domain
+    }
+
+    /// What is published, as control's own thread sees it: `state` is the newest, `counters` are control's.
+    pub(crate) fn view<'r>(&'r self, state: &'r Published, counters: &'r WorkerCounters) -> Snapshot<'r> {
+        Snapshot::new(self.published, state, &self.domain, counters, counter::Writer::CONTROL, self.guard())
     }
 
     /// The newest published version.
@@ -279,7 +285,8 @@ impl Reader {
         // it is freed only after this worker adopts a later version or goes offline, which needs
         // `&mut self` and so ends the snapshot's borrow.
         let state = unsafe { &*self.state };
-        Snapshot::new(self.version, state, &self.domain, &self.counters, self.place, Guard(PhantomData))
+        let writer = counter::Writer((self.place + 1) as u16);
+        Snapshot::new(self.version, state, &self.domain, &self.counters, writer, Guard(PhantomData))
     }
 
     /// Says that this worker holds nothing; call before blocking.

@@ -32,7 +32,7 @@ pub struct Punt {
     /// The entry that sent it, `Cookie(u64::MAX)` for none (bucket, action set, miss).
     pub cookie: Cookie,
     /// Every field at that moment; a packet-in's match is made of its pipeline fields.
-    pub key: Box<FlowKey>,
+    pub key: FlowKey,
     /// The whole frame, checksums finished.
     pub frame: Frame,
     /// Bytes that the action (or `miss_send_len`) allows; 0xffff: all, and no buffering.
@@ -93,9 +93,40 @@ struct Inner {
     turns: VecDeque<Source>,
     packets: usize,
     bytes: usize,
+    /// Memory of lists that ran empty, for the next ones.
+    spare: Vec<VecDeque<Punt>>,
 }
 
+/// Empty lists whose memory is kept.
+const SPARE: usize = 4;
+
 impl Inner {
+    fn list(&mut self, source: Source) -> &mut VecDeque<Punt> {
+        let spare = &mut self.spare;
+        self.sources.entry(source).or_insert_with(|| spare.pop().unwrap_or_default())
+    }
+
+    /// Forgets a source that has no packets.
+    fn forget(&mut self, source: &Source) {
+        if let Some(list) = self.sources.remove(source)
+            && self.spare.len() < SPARE
+        {
+            self.spare.push(list);
+        }
+    }
+
+    /// Gives all packets for the empty list `out`, if they are one source's and `most` at most.
+    fn swap_all(&mut self, most: usize, out: &mut VecDeque<Punt>) -> bool {
+        if self.packets > most || self.turns.len() != 1 {
+            return false;
+        }
+        let Some(source) = self.turns.pop_front() else { return false };
+        std::mem::swap(self.list(source), out);
+        self.forget(&source);
+        (self.packets, self.bytes) = (0, 0);
+        true
+    }
+
     /// Whether a source may hold one more packet. Its share shrinks as sources come: nobody can hold more than
     /// an even part of a full queue.
     fn has_room(&self, limits: &PuntLimits, source: &Source) -> bool {
@@ -109,8 +140,11 @@ impl Inner {
         let source = self.turns.pop_front()?;
         let list = self.sources.get_mut(&source)?;
         let punt = list.pop_front();
+        if list.capacity() > 64 && list.len() < list.capacity() / 8 {
+            list.shrink_to(list.len() * 2);
+        }
         if list.is_empty() {
-            self.sources.remove(&source);
+            self.forget(&source);
         } else {
             self.turns.push_back(source);
         }
@@ -220,7 +254,7 @@ impl PuntQueue {
             if held == 0 {
                 q.turns.push_back(source);
             }
-            q.sources.entry(source).or_default().push_back(punt);
+            q.list(source).push_back(punt);
         }
         self.queued.fetch_add(1, Ordering::Relaxed);
         true
@@ -250,9 +284,12 @@ impl PuntQueue {
     }
 
     /// Takes up to `most` packets, as so many [`pop`](Self::pop)s would.
-    pub fn pop_some(&self, most: usize, out: &mut Vec<Punt>) {
+    pub fn pop_some(&self, most: usize, out: &mut VecDeque<Punt>) {
         let mut q = self.lock();
-        out.extend(std::iter::from_fn(|| q.pop()).take(most));
+        // Workers wait for the lock: what a flood of one source brings changes hands as a whole.
+        if !(out.is_empty() && q.swap_all(most, out)) {
+            out.extend(std::iter::from_fn(|| q.pop()).take(most));
+        }
         self.held.store(q.packets, Ordering::Relaxed);
     }
 
@@ -295,7 +332,7 @@ mod tests {
             reason: PacketInReason::TableMiss,
             table: TableId(0),
             cookie: Cookie(0),
-            key: Box::new(key),
+            key,
             frame: Frame::from_bytes(&vec![0; len]),
             max_len: 128,
             controller_id: 0,
@@ -351,11 +388,22 @@ mod tests {
         }
         assert_eq!((admitted, q.dropped()[0]), (20, 1));
         assert!(admits(2), "others have room");
-        let mut out = Vec::new();
+        let mut out = VecDeque::new();
         q.pop_some(15, &mut out);
         assert_eq!((out.len(), q.len()), (15, 5));
         assert!(admits(1));
         q.pop_some(15, &mut out);
         assert_eq!((out.len(), q.len()), (20, 0));
+        // All of one source at once, and then there is room for all again.
+        (0..15).for_each(|_| assert!(q.push(punt(1, 60))));
+        out.clear();
+        q.pop_some(15, &mut out);
+        assert_eq!((out.len(), q.len()), (15, 0));
+        (0..20).for_each(|_| assert!(q.push(punt(2, 60))));
+        assert!(!q.push(punt(2, 60)) && q.push(punt(1, 60)));
+        out.clear();
+        q.pop_some(100, &mut out);
+        let order: Vec<u32> = out.iter().take(3).map(|p| p.in_port().0).collect();
+        assert_eq!((order, out.len(), q.len()), (vec![2, 1, 2], 21, 0));
     }
 }

@@ -228,7 +228,7 @@ impl TestSwitch {
 
     /// Lets a paused packet go on; what it was when it was paused is in `punt`.
     pub fn resume(&self, punt: &crate::punt::Punt, rest: &Continuation) -> Result<Collected, OfError> {
-        self.go_on(*punt.key, punt.frame.bytes(), rest)
+        self.go_on(punt.key, punt.frame.bytes(), rest)
     }
 
     /// Lets a packet go on that waited.
@@ -372,7 +372,7 @@ pub(crate) fn digest(c: &Collected) -> (Vec<SentFrame>, Vec<String>, Vec<crate::
         .punts
         .iter()
         .map(|p| {
-            let mut key = *p.key;
+            let mut key = p.key;
             key.set(FieldId::ActsetOutput, 0);
             format!(
                 "{:?} {} {} {} {:?} {:?} {:?}",

@@ -599,7 +599,7 @@ fn make_punt(packet: &crate::packet::Packet, frame: Frame, what: &PuntWhat) -> P
         reason: what.reason,
         table: what.table,
         cookie: what.cookie,
-        key: Box::new(packet.key),
+        key: packet.key,
         frame,
         max_len: what.max_len,
         controller_id: what.controller_id,

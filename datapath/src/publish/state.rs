@@ -75,7 +75,7 @@ pub struct Snapshot<'r> {
     state: &'r Published,
     domain: &'r Domain,
     counters: &'r WorkerCounters,
-    worker: usize,
+    writer: Writer,
     guard: Guard<'r>,
 }
 
@@ -97,10 +97,10 @@ impl<'r> Snapshot<'r> {
         state: &'r Published,
         domain: &'r Domain,
         counters: &'r WorkerCounters,
-        worker: usize,
+        writer: Writer,
         guard: Guard<'r>,
     ) -> Self {
-        Self { version, state, domain, counters, worker, guard }
+        Self { version, state, domain, counters, writer, guard }
     }
 
     /// The version this is a view of.
@@ -109,10 +109,10 @@ impl<'r> Snapshot<'r> {
         self.version
     }
 
-    /// The number under which this worker counts on groups and meters (0 is control's).
+    /// The number under which its owner counts on groups and meters (0 is control's).
     #[inline]
     pub fn writer(&self) -> Writer {
-        Writer((self.worker + 1) as u16)
+        self.writer
     }
 
     /// Groups, meters, ports, configuration.

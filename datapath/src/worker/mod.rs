@@ -15,7 +15,7 @@ pub mod tx;
 use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -307,6 +307,8 @@ impl<E> Drop for Worker<E> {
 #[derive(Debug)]
 pub struct Workers<E> {
     workers: Vec<Worker<E>>,
+    /// Transmit halves for whoever else sends.
+    outside: Mutex<TxQueues>,
     /// Which workers receive from a port.
     placed: Mutex<HashMap<PortNo, Vec<usize>>>,
 }
@@ -314,12 +316,18 @@ pub struct Workers<E> {
 impl<E: Engine> Workers<E> {
     /// Manages `workers`, of which there must be at least one for ports to be received from.
     pub fn new(workers: Vec<Worker<E>>) -> Self {
-        Self { workers, placed: Mutex::default() }
+        Self { workers, outside: Mutex::default(), placed: Mutex::default() }
     }
 
     /// The workers.
     pub fn all(&self) -> &[Worker<E>] {
         &self.workers
+    }
+
+    /// A transmit half of every port, for one thread that is no worker. No worker ever asks for it; a port
+    /// that comes or goes waits for it.
+    pub fn outside(&self) -> MutexGuard<'_, TxQueues> {
+        self.outside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Opens a port's halves and hands them out. When this returns, all workers have them.
@@ -334,6 +342,7 @@ impl<E: Engine> Workers<E> {
         }
         let parts = port.open_rx_parts(self.workers.len())?;
         let halves = self.workers.iter().map(|_| port.open_tx()).collect::<Result<Vec<_>, _>>()?;
+        self.outside().add_port(no, port.open_tx()?);
         for (worker, tx) in self.workers.iter().zip(halves) {
             worker.add_tx(no, tx).map_err(stopped)?;
         }
@@ -362,6 +371,7 @@ impl<E: Engine> Workers<E> {
             worker.remove_rx(no)?;
         }
         self.sync()?;
+        self.outside().remove_port(no);
         for worker in &self.workers {
             worker.remove_tx(no)?;
         }

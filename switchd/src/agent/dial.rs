@@ -2,9 +2,9 @@
 
 use super::backoff::Backoff;
 use super::identity::explain;
-use super::outbox::Direct;
+use super::plain::Socket;
 use super::tls::{TlsFiles, server_name};
-use super::{DIAL, DialStatus, Introduction, Standing, note, serve, without_tls};
+use super::{DIAL, DialStatus, Introduction, Line, Standing, note, serve, without_tls};
 use crate::bridge::{Event, Handle};
 use crate::config::{ControllerSpec, Target};
 use crate::session::Purpose;
@@ -12,7 +12,6 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -26,15 +25,9 @@ const MOST_WAIT: Duration = Duration::from_secs(8);
 /// A connection shorter than this counts as a failure: the wait grows on.
 const LASTING: Duration = Duration::from_secs(5);
 
-/// Anything that bytes go through.
-trait Bytes: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Bytes for T {}
-
 /// A connection just made.
 struct Dialled {
-    stream: Box<dyn Bytes>,
-    /// The socket itself, unless TLS is in between.
-    direct: Option<Direct>,
+    line: Line,
     /// Our end and the other's, where they have addresses.
     ends: Option<(SocketAddr, SocketAddr)>,
 }
@@ -58,7 +51,7 @@ pub(super) async fn keep(
         }
         let ended = match dial(&spec, tls.as_deref(), None).await {
             Err(e) => explain(&e),
-            Ok(Dialled { stream, direct, ends }) => {
+            Ok(Dialled { line, ends }) => {
                 info!(controller = %target, "connected");
                 note(&status, |s| {
                     s.connected = true;
@@ -68,8 +61,7 @@ pub(super) async fn keep(
                 let (tell, told) = oneshot::channel();
                 let standing = Standing { introduced: (spec.auxiliary > 0).then_some(tell), ..Standing::default() };
                 let (peer, purpose) = (target.to_string(), Purpose::Controller);
-                let introduction = Introduction { peer, purpose, standing, direct };
-                let (r, w) = tokio::io::split(stream);
+                let introduction = Introduction { peer, purpose, standing };
                 let auxiliaries = async {
                     let Ok(main) = told.await else { return std::future::pending().await };
                     // Dropped with the main connection, and with it their tasks and sockets.
@@ -82,7 +74,7 @@ pub(super) async fn keep(
                     std::future::pending().await
                 };
                 tokio::select! {
-                    () = serve(r, w, introduction, &bridge) => {}
+                    () = serve(line, introduction, &bridge) => {}
                     () = auxiliaries => {}
                 }
                 if began.elapsed() >= LASTING {
@@ -115,10 +107,9 @@ async fn keep_auxiliary(
         let began = Instant::now();
         let ended = match dial(&spec, tls.as_deref(), ends).await {
             Err(e) => explain(&e),
-            Ok(Dialled { stream, direct, .. }) => {
-                let (r, w) = tokio::io::split(stream);
+            Ok(Dialled { line, .. }) => {
                 let (peer, standing) = (spec.target.to_string(), Standing::default());
-                serve(r, w, Introduction { peer, purpose, standing, direct }, &bridge).await;
+                serve(line, Introduction { peer, purpose, standing }, &bridge).await;
                 if began.elapsed() >= LASTING {
                     backoff.reset();
                 }
@@ -164,7 +155,7 @@ async fn dial_on(
     let at = match &spec.target {
         Target::Unix(path) => {
             let stream = UnixStream::connect(path).await?;
-            return Ok(Dialled { direct: Direct::of(&stream), stream: Box::new(stream), ends: None });
+            return Ok(Dialled { line: Line::Plain(Socket::new(stream.into_std()?)), ends: None });
         }
         Target::Tcp(at) | Target::Tls(at) => at,
     };
@@ -180,10 +171,10 @@ async fn dial_on(
     stream.set_nodelay(true)?;
     let ends = Some((stream.local_addr()?, stream.peer_addr()?));
     if matches!(spec.target, Target::Tcp(_)) {
-        return Ok(Dialled { direct: Direct::of(&stream), stream: Box::new(stream), ends });
+        return Ok(Dialled { line: Line::Plain(Socket::new(stream.into_std()?)), ends });
     }
     let tls = tls.ok_or_else(|| without_tls(&spec.target))?;
     let stream = tls.connector().connect(server_name(&at.host), stream).await?;
     tls.admit(stream.get_ref().1.peer_certificates(), spec.name.as_ref())?;
-    Ok(Dialled { direct: None, stream: Box::new(stream), ends })
+    Ok(Dialled { line: Line::Woven(Box::new(stream)), ends })
 }

@@ -1,10 +1,10 @@
 //! Listeners: whoever comes is a visitor until it behaves as a controller.
 
 use super::identity::explain;
-use super::outbox::Direct;
 use super::places::{MAX_ACCEPTED, Places, Seldom};
+use super::plain::Socket;
 use super::tls::TlsFiles;
-use super::{DIAL, Introduction, Standing, serve, without_tls};
+use super::{DIAL, Introduction, Line, Standing, serve, without_tls};
 use crate::bridge::Handle;
 use crate::config::Listen;
 use crate::management::socket;
@@ -54,17 +54,17 @@ pub(super) async fn start(
                     let bridge = bridge.clone();
                     match tls.clone() {
                         None => door.places.spawn(greeted, async move {
-                            let direct = Direct::of(&stream);
-                            let (r, w) = stream.into_split();
-                            serve(r, w, visitor(format!("tcp:{from}"), standing, direct), &bridge).await;
+                            let Ok(stream) = stream.into_std() else { return };
+                            let line = Line::Plain(Socket::new(stream));
+                            serve(line, visitor(format!("tcp:{from}"), standing), &bridge).await;
                         }),
                         Some(tls) => {
                             let said = Arc::clone(&door.handshakes);
                             door.places.spawn(greeted, async move {
                                 match secure(&tls, stream).await {
                                     Ok(stream) => {
-                                        let (r, w) = tokio::io::split(stream);
-                                        serve(r, w, visitor(format!("tls:{from}"), standing, None), &bridge).await;
+                                        let line = Line::Woven(Box::new(stream));
+                                        serve(line, visitor(format!("tls:{from}"), standing), &bridge).await;
                                     }
                                     Err(e) => {
                                         let said =
@@ -105,9 +105,8 @@ pub(super) async fn start(
                     let standing = Standing { greeted: Arc::clone(&greeted), ..Standing::default() };
                     let (bridge, peer) = (bridge.clone(), peer.clone());
                     door.places.spawn(greeted, async move {
-                        let direct = Direct::of(&stream);
-                        let (r, w) = stream.into_split();
-                        serve(r, w, visitor(peer, standing, direct), &bridge).await;
+                        let Ok(stream) = stream.into_std() else { return };
+                        serve(Line::Plain(Socket::new(stream)), visitor(peer, standing), &bridge).await;
                     });
                 }
             });
@@ -116,8 +115,8 @@ pub(super) async fn start(
     }
 }
 
-fn visitor(peer: String, standing: Standing, direct: Option<Direct>) -> Introduction {
-    Introduction { peer, purpose: Purpose::Visitor, standing, direct }
+fn visitor(peer: String, standing: Standing) -> Introduction {
+    Introduction { peer, purpose: Purpose::Visitor, standing }
 }
 
 /// The TLS handshake of a visitor, and whether it is somebody to talk to.

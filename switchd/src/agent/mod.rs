@@ -1,8 +1,11 @@
 //! Connections to controllers: dialled and accepted, kept, dialled again.
 //!
 //! ```text
-//!  controller ──▶ connection task: frame, decode ──▶ queue (64 messages) ──▶ bridge thread: session
-//!  controller ◀── connection task: write          ◀── outbox (bounded by the session) ◀──┘
+//!  plain:  controller ──▶ bridge thread: read, frame, decode, session
+//!          controller ◀── what the socket takes at once ◀──┤
+//!          controller ◀── connection task: the rest ◀── outbox (bounded by the session)
+//!  TLS:    controller ──▶ connection task: frame, decode ──▶ queue (batches) ──▶ bridge thread: session
+//!          controller ◀── connection task: write ◀── outbox ◀──┘
 //! ```
 //!
 //! Nothing here knows what a message means. Every queue is bounded: a peer that sends too fast is held
@@ -11,10 +14,12 @@
 pub mod backoff;
 mod connection;
 mod dial;
+mod frames;
 mod identity;
 mod listen;
 pub mod outbox;
 mod places;
+pub mod plain;
 pub mod snoop;
 mod tls;
 
@@ -24,7 +29,8 @@ use crate::bridge::{Event, Handle};
 use crate::config::{ControllerSpec, Listen, SocketPlace, Target, Tls};
 use crate::session::{ConnId, Purpose, Received, Session};
 use ofproto::ids::Dpid;
-use outbox::{Direct, Outbox};
+use outbox::Outbox;
+use plain::{Reader, Socket, Writer};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -59,6 +65,15 @@ impl Standing {
     }
 }
 
+/// Where the bridge's thread gets a connection's messages from.
+#[derive(Debug)]
+pub enum Inbound {
+    /// From its task. The end of the queue is the end of the connection.
+    Task(mpsc::Receiver<Vec<Received>>),
+    /// From its socket.
+    Socket(Reader),
+}
+
 /// A new connection, handed to the bridge.
 #[derive(Debug)]
 pub struct Opened {
@@ -66,8 +81,8 @@ pub struct Opened {
     pub peer: String,
     /// What it is for.
     pub purpose: Purpose,
-    /// What it sends. The end of the queue is the end of the connection.
-    pub inbound: mpsc::Receiver<Vec<Received>>,
+    /// What it sends.
+    pub inbound: Inbound,
     /// What it is sent.
     pub outbox: Arc<Outbox>,
     /// Whom to tell how it stands.
@@ -169,22 +184,49 @@ struct Introduction {
     peer: String,
     purpose: Purpose,
     standing: Standing,
-    /// The socket, where it carries what is written as it is.
-    direct: Option<Direct>,
 }
 
+/// What carries a connection.
+enum Line {
+    /// A socket that doesn't block, as it is.
+    Plain(Socket),
+    /// Something that has to be asked from within the runtime.
+    Woven(Box<dyn Stream>),
+}
+
+/// Anything that bytes go through.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
 /// Introduces a connection to the bridge and moves its bytes until it ends.
-async fn serve<R, W>(reader: R, writer: W, introduction: Introduction, bridge: &Handle)
-where
-    R: AsyncRead + Unpin + Send,
-    W: AsyncWrite + Unpin + Send,
-{
-    let Introduction { peer, purpose, standing, direct } = introduction;
-    let (sender, inbound) = mpsc::channel(connection::INBOUND);
-    let outbox = Arc::new(Outbox::direct(direct));
-    let opened = Opened { peer, purpose, inbound, outbox: Arc::clone(&outbox), standing };
-    if bridge.send(Event::Opened(opened)).await.is_err() {
-        return;
+async fn serve(line: Line, introduction: Introduction, bridge: &Handle) {
+    let Introduction { peer, purpose, standing } = introduction;
+    let bell = bridge.bell().clone();
+    match line {
+        Line::Plain(socket) => {
+            let writer = match Writer::new(socket.clone()) {
+                Ok(writer) => writer,
+                Err(e) => {
+                    tracing::warn!(peer, error = %e, "can't serve the connection");
+                    return;
+                }
+            };
+            let outbox = Arc::new(Outbox::direct(socket.clone()));
+            let inbound = Inbound::Socket(Reader::new(socket));
+            let opened = Opened { peer, purpose, inbound, outbox: Arc::clone(&outbox), standing };
+            if bridge.send(Event::Opened(opened)).await.is_ok() {
+                connection::run_out(writer, outbox, bell).await;
+            }
+        }
+        Line::Woven(stream) => {
+            let (reader, writer) = tokio::io::split(stream);
+            let (sender, inbound) = mpsc::channel(connection::INBOUND);
+            let outbox = Arc::new(Outbox::default());
+            let inbound = Inbound::Task(inbound);
+            let opened = Opened { peer, purpose, inbound, outbox: Arc::clone(&outbox), standing };
+            if bridge.send(Event::Opened(opened)).await.is_ok() {
+                connection::run(reader, writer, sender, outbox, bell).await;
+            }
+        }
     }
-    connection::run(reader, writer, sender, outbox, bridge.bell().clone()).await;
 }

@@ -5,16 +5,15 @@
 //! that a peer that doesn't read costs a known amount of memory and no time of anybody else's.
 //!
 //! What is small and meets an empty queue the bridge's thread writes to the socket itself, where the
-//! connection's bytes are the socket's ([`Direct`]): waking the task up would cost more than the write,
+//! connection's bytes are the socket's: waking the task up would cost more than the write,
 //! and the answer would leave later. Whatever the socket doesn't take at once goes to the task.
 //!
 //! Thread-safety: any thread may call anything; the lock is held to move pointers, and for one write
 //! that doesn't wait.
 
+use super::plain::Socket;
 use bytes::Bytes;
-use rustix::net::{SendFlags, send};
 use std::collections::VecDeque;
-use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
@@ -28,30 +27,14 @@ pub enum Close {
     AfterFlush,
 }
 
-/// Most bytes that the bridge's thread writes at once: larger pieces are copied by the task, beside it.
-const DIRECT_MOST: usize = 16 << 10;
-
-/// A socket to be written to without going through its task: a descriptor of its own for the same socket.
-#[derive(Debug)]
-pub struct Direct(OwnedFd);
-
-impl Direct {
-    /// For a connection whose bytes go to the socket as they are. `None` if there is no descriptor left:
-    /// the task then writes everything.
-    pub fn of(socket: &impl AsFd) -> Option<Self> {
-        socket.as_fd().try_clone_to_owned().ok().map(Self)
-    }
-
-    /// Writes as much as there is room for; faults are left for the task to meet.
-    fn write(&self, bytes: &[u8]) -> usize {
-        send(&self.0, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL).unwrap_or(0)
-    }
-}
+/// Most bytes that the bridge's thread writes at once, more than a round's packet-ins usually have: larger
+/// pieces are copied by the task, beside it.
+const DIRECT_MOST: usize = 64 << 10;
 
 /// The queue.
 #[derive(Debug)]
 pub struct Outbox {
-    direct: Option<Direct>,
+    direct: Option<Socket>,
     chunks: Mutex<VecDeque<Bytes>>,
     close: watch::Sender<Option<Close>>,
     /// Bytes pushed and not yet written to the socket.
@@ -85,8 +68,8 @@ impl Default for Outbox {
 
 impl Outbox {
     /// A queue in front of a socket that may be written to directly.
-    pub fn direct(direct: Option<Direct>) -> Self {
-        Self { direct, ..Self::default() }
+    pub fn direct(socket: Socket) -> Self {
+        Self { direct: Some(socket), ..Self::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Bytes>> {
@@ -224,7 +207,7 @@ mod tests {
     async fn a_direct_write_takes_what_fits_and_overtakes_nothing() {
         use std::io::Read;
         let (near, mut far) = std::os::unix::net::UnixStream::pair().unwrap();
-        let o = Outbox::direct(Direct::of(&near));
+        let o = Outbox::direct(Socket::new(near));
         let mut said = Vec::new();
         let mut say = |byte: u8, len: usize| {
             let mut piece = vec![byte; len];

@@ -530,7 +530,7 @@ fn the_wall_clock_jumps_and_nothing_happens() {
     let now = std::sync::Arc::new(AtomicU64::new(b.now.0));
     let wall = std::sync::Arc::new(AtomicU64::new(1_800_000_000));
     let (clock, calendar) = (std::sync::Arc::clone(&now), std::sync::Arc::clone(&wall));
-    let (_handle, inbox) = super::channel();
+    let (_handle, inbox) = super::channel().unwrap();
     let clock = move || datapath::clock::Time(clock.load(Ordering::Relaxed));
     let calendar = move || Duration::from_secs(calendar.load(Ordering::Relaxed));
     let mut worker = b.lend_worker();

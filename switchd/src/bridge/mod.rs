@@ -13,6 +13,7 @@
 mod answers;
 #[cfg(test)]
 mod auxiliary;
+mod bell;
 #[cfg(test)]
 mod errors;
 mod explain;
@@ -20,10 +21,13 @@ mod features;
 #[cfg(test)]
 mod hostile;
 pub mod hub;
+#[cfg(test)]
+mod packet_outs;
 mod punted;
 mod queues;
 mod saving;
 pub mod snapshot;
+pub mod spin;
 pub mod switch;
 #[cfg(test)]
 mod tests;
@@ -31,15 +35,20 @@ mod tests;
 mod traffic;
 
 use crate::agent::outbox::{Close, Outbox};
+use crate::agent::plain::{READ, Taken};
 use crate::agent::snoop::{Watcher, Watchers};
-use crate::agent::{DialStatus, Opened, Standing};
+use crate::agent::{DialStatus, Inbound, Opened, Standing};
 use crate::management;
 use crate::ports::PortEvent;
 use crate::session::{ConnId, Purpose, Received, Session, limits};
-use crossbeam::channel::{self, RecvTimeoutError};
+pub use bell::Doorbell;
+use bell::Ears;
 use datapath::clock::Time;
 use hub::{Backend, Hub};
+use rustix::event::{PollFd, PollFlags};
+use spin::Spin;
 use std::collections::VecDeque;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
@@ -47,18 +56,6 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TryRecvError;
 use tracing::{error, info};
-
-/// Wakes the bridge's thread; rings are merged.
-#[derive(Clone, Debug)]
-pub struct Doorbell(channel::Sender<()>);
-
-impl Doorbell {
-    /// Says that there is something to do. Never blocks.
-    pub fn ring(&self) {
-        // Full: it has rung already. Disconnected: nobody is there to hear it.
-        let _ = self.0.try_send(());
-    }
-}
 
 /// What the rest of the daemon tells a bridge.
 #[derive(Debug)]
@@ -91,7 +88,17 @@ pub struct Stopped;
 #[derive(Clone, Debug)]
 pub struct Handle {
     events: mpsc::Sender<Event>,
-    bell: Doorbell,
+    bell: LastRing,
+}
+
+/// Rings when it is dropped: after the queue before it, whose end the bridge must see.
+#[derive(Clone, Debug)]
+struct LastRing(Doorbell);
+
+impl Drop for LastRing {
+    fn drop(&mut self) {
+        self.0.ring();
+    }
 }
 
 impl Handle {
@@ -101,7 +108,7 @@ impl Handle {
     /// [`Stopped`]
     pub async fn send(&self, event: Event) -> Result<(), Stopped> {
         self.events.send(event).await.map_err(|_| Stopped)?;
-        self.bell.ring();
+        self.bell.0.ring();
         Ok(())
     }
 
@@ -111,13 +118,13 @@ impl Handle {
     /// [`Stopped`]
     pub fn send_blocking(&self, event: Event) -> Result<(), Stopped> {
         self.events.blocking_send(event).map_err(|_| Stopped)?;
-        self.bell.ring();
+        self.bell.0.ring();
         Ok(())
     }
 
     /// The bell alone, for those that have queues of their own.
     pub fn bell(&self) -> &Doorbell {
-        &self.bell
+        &self.bell.0
     }
 }
 
@@ -125,14 +132,17 @@ impl Handle {
 #[derive(Debug)]
 pub struct Inbox {
     events: mpsc::Receiver<Event>,
-    bell: channel::Receiver<()>,
+    ears: Ears,
 }
 
 /// A handle and its other end.
-pub fn channel() -> (Handle, Inbox) {
+///
+/// # Errors
+/// Out of descriptors.
+pub fn channel() -> io::Result<(Handle, Inbox)> {
     let (events, receiver) = mpsc::channel(EVENTS);
-    let (bell, ears) = channel::bounded(1);
-    (Handle { events, bell: Doorbell(bell) }, Inbox { events: receiver, bell: ears })
+    let (bell, ears) = bell::bell()?;
+    Ok((Handle { events, bell: LastRing(bell) }, Inbox { events: receiver, ears }))
 }
 
 /// A switch that lives in a bridge: a [`Backend`] that also knows ports and answers management.
@@ -152,7 +162,7 @@ pub trait Instance: Backend {
 /// Messages taken from one connection per round.
 const MESSAGES_PER_ROUND: usize = 64;
 /// Packets for controllers per round.
-const PUNTS_PER_ROUND: usize = 256;
+const PUNTS_PER_ROUND: usize = 512;
 /// Events per round.
 const EVENTS_PER_ROUND: usize = 64;
 /// How often a barrier is looked after while workers adopt.
@@ -167,7 +177,7 @@ const NAP: Duration = Duration::from_secs(1);
 
 struct Link {
     id: ConnId,
-    inbound: mpsc::Receiver<Vec<Received>>,
+    inbound: Inbound,
     /// Taken from `inbound`, not yet carried out.
     held: VecDeque<Received>,
     /// How many of `held`, from its front, were found to be none that may overtake.
@@ -179,12 +189,50 @@ struct Link {
     standing: Standing,
 }
 
+impl Link {
+    /// The next messages that came.
+    fn take(&mut self, scratch: &mut [u8]) -> Taken {
+        match &mut self.inbound {
+            Inbound::Socket(reader) => reader.take(scratch),
+            Inbound::Task(queue) => match queue.try_recv() {
+                Ok(batch) => Taken::Messages(batch),
+                Err(TryRecvError::Empty) => Taken::Nothing,
+                Err(TryRecvError::Disconnected) => Taken::End("the peer closed the connection".to_owned()),
+            },
+        }
+    }
+
+    /// Whether nothing that it sent waits.
+    fn is_empty(&self) -> bool {
+        self.held.is_empty()
+            && match &self.inbound {
+                Inbound::Socket(reader) => reader.is_empty(),
+                Inbound::Task(queue) => queue.is_empty(),
+            }
+    }
+
+    /// What to wait for, if its messages come from a socket: nothing while enough of them wait already.
+    fn wait_for(&self) -> Option<PollFd<'_>> {
+        match &self.inbound {
+            Inbound::Socket(reader) if self.held.len() < HELD => {
+                reader.wait_for().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
+            }
+            _ => None,
+        }
+    }
+}
+
 /// The thread's state.
 pub struct Runner<S> {
     hub: Hub<S>,
     inbox: Inbox,
     links: Vec<Link>,
     watchers: Watchers,
+    /// Memory for what is read from sockets.
+    scratch: Vec<u8>,
+    spin: Spin,
+    /// Since when there is nothing to do, and how long to look for something before the next sleep.
+    idle: Option<(Time, Duration)>,
     dials: Vec<Arc<Mutex<DialStatus>>>,
     clock: Box<dyn Fn() -> Time + Send>,
     wall: Box<dyn Fn() -> Duration + Send>,
@@ -199,7 +247,25 @@ impl<S: Instance> Runner<S> {
         wall: impl Fn() -> Duration + Send + 'static,
     ) -> Self {
         let (clock, wall) = (Box::new(clock), Box::new(wall));
-        Self { hub, inbox, links: Vec::new(), watchers: Watchers::default(), dials: Vec::new(), clock, wall }
+        Self {
+            hub,
+            inbox,
+            links: Vec::new(),
+            watchers: Watchers::default(),
+            scratch: vec![0; READ],
+            spin: Spin::new(Duration::ZERO),
+            idle: None,
+            dials: Vec::new(),
+            clock,
+            wall,
+        }
+    }
+
+    /// The same, that looks for more to do for `limit` before it sleeps; unless told, it doesn't.
+    #[must_use]
+    pub fn spinning(mut self, limit: Duration) -> Self {
+        self.spin = Spin::new(limit);
+        self
     }
 
     /// Runs until told to stop, or until nobody is left who could tell.
@@ -214,16 +280,15 @@ impl<S: Instance> Runner<S> {
         let open = |l: &Link| l.outbox.closing() != Some(Close::Now);
         let until = (self.clock)() + LAST_WORDS;
         while self.links.iter().any(open) && (self.clock)() < until {
-            // A bell that nobody can ring: no connection is left.
-            if self.inbox.bell.recv_timeout(LAST_LOOK) == Err(RecvTimeoutError::Disconnected) {
-                break;
-            }
+            self.inbox.ears.heed();
+            self.inbox.ears.wait(&mut [self.inbox.ears.place()], LAST_LOOK);
         }
         info!("the bridge has stopped");
     }
 
     /// One round, and the sleep after it if there was nothing to do; false at the end.
     fn round(&mut self) -> bool {
+        self.inbox.ears.heed();
         let now = (self.clock)();
         self.hub.switch.set_wall((self.wall)());
         let mut busy = false;
@@ -248,9 +313,7 @@ impl<S: Instance> Runner<S> {
         }
         // Others may have been told of an end: their output goes out in the next round.
         busy |= self.flush(now);
-        if !busy {
-            self.sleep(now);
-        }
+        self.listen(now, busy);
         true
     }
 
@@ -258,12 +321,45 @@ impl<S: Instance> Runner<S> {
         self.hub.sessions().any(Session::awaits_barrier)
     }
 
-    fn sleep(&mut self, now: Time) {
-        let barrier = self.awaits_barrier();
+    /// Learns which connections sent something; sleeps until one does, or until there is something else to
+    /// do, unless there is already.
+    fn listen(&mut self, now: Time, busy: bool) {
         let until = self.hub.deadline(now).map_or(NAP, |at| at.since(now).min(NAP));
-        let wait = if barrier { BARRIER_LOOK } else { until };
-        // A ring, the time or the end of all bells: the next round sees which.
-        let _ = self.inbox.bell.recv_timeout(wait);
+        let wait = if busy {
+            if let Some((_, time)) = self.idle.take()
+                && !time.is_zero()
+            {
+                self.spin.ended(true);
+            }
+            Duration::ZERO
+        } else {
+            let spin = &mut self.spin;
+            let (since, time) = *self.idle.get_or_insert_with(|| (now, spin.time()));
+            if now.since(since) < time {
+                Duration::ZERO
+            } else {
+                if !time.is_zero() {
+                    self.spin.ended(false);
+                }
+                // Whoever wakes up without anything to do sleeps on at once.
+                self.idle = Some((since, Duration::ZERO));
+                if self.awaits_barrier() { BARRIER_LOOK } else { until }
+            }
+        };
+        let ears = &self.inbox.ears;
+        let sockets = self.links.iter().enumerate().filter_map(|(i, link)| Some((i, link.wait_for()?)));
+        let (places, mut fds): (Vec<usize>, Vec<PollFd<'_>>) =
+            std::iter::once((usize::MAX, ears.place())).chain(sockets).unzip();
+        if busy && fds.len() == 1 {
+            return;
+        }
+        ears.wait(&mut fds, wait);
+        let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
+        for (i, _) in places.into_iter().zip(ready).filter(|(_, ready)| *ready) {
+            if let Some(Link { inbound: Inbound::Socket(reader), .. }) = self.links.get_mut(i) {
+                reader.note_readable();
+            }
+        }
     }
 
     fn event(&mut self, now: Time, event: Event) {
@@ -315,7 +411,7 @@ impl<S: Instance> Runner<S> {
     fn serve(&mut self, now: Time, i: usize) -> bool {
         let Some(link) = self.links.get_mut(i) else { return false };
         let id = link.id;
-        let (hub, watchers) = (&mut self.hub, &mut self.watchers);
+        let (hub, watchers, scratch) = (&mut self.hub, &mut self.watchers, &mut self.scratch);
         let mut busy = false;
         let served = catch_unwind(AssertUnwindSafe(|| {
             if let Some(session) = hub.session_mut(id) {
@@ -324,7 +420,7 @@ impl<S: Instance> Runner<S> {
             hub.advance(now, id);
             for _ in 0..MESSAGES_PER_ROUND {
                 if !hub.session(id).is_some_and(Session::ready) {
-                    busy |= overtake(now, hub, link, watchers);
+                    busy |= overtake(now, hub, link, watchers, scratch);
                     break;
                 }
                 if let Some(received) = link.held.pop_front() {
@@ -333,15 +429,15 @@ impl<S: Instance> Runner<S> {
                     receive(now, hub, id, received, watchers);
                     continue;
                 }
-                match link.inbound.try_recv() {
-                    Ok(batch) => {
+                match link.take(scratch) {
+                    Taken::Messages(batch) => {
                         busy = true;
                         link.held = batch.into();
                     }
-                    Err(TryRecvError::Empty) => break,
-                    Err(TryRecvError::Disconnected) => {
+                    Taken::Nothing => break,
+                    Taken::End(reason) => {
                         if let Some(session) = hub.session_mut(id) {
-                            session.end(true, "the peer closed the connection");
+                            session.end(true, reason);
                         }
                         break;
                     }
@@ -427,11 +523,17 @@ fn receive<S: Instance>(now: Time, hub: &mut Hub<S>, id: ConnId, received: Recei
 }
 
 /// Lets echo requests pass a barrier or a dump that holds their connection back: whether any did.
-fn overtake<S: Instance>(now: Time, hub: &mut Hub<S>, link: &mut Link, watchers: &mut Watchers) -> bool {
+fn overtake<S: Instance>(
+    now: Time,
+    hub: &mut Hub<S>,
+    link: &mut Link,
+    watchers: &mut Watchers,
+    scratch: &mut [u8],
+) -> bool {
     let mut any = false;
     while link.looked < HELD {
         let Some(received) = link.held.get(link.looked) else {
-            let Ok(batch) = link.inbound.try_recv() else { break };
+            let Taken::Messages(batch) = link.take(scratch) else { break };
             link.held.extend(batch);
             continue;
         };
@@ -443,7 +545,7 @@ fn overtake<S: Instance>(now: Time, hub: &mut Hub<S>, link: &mut Link, watchers:
         }
     }
     // Held back, not silent.
-    if !(link.held.is_empty() && link.inbound.is_empty())
+    if !link.is_empty()
         && let Some(session) = hub.session_mut(link.id)
     {
         session.touch(now);

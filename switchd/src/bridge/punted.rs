@@ -117,7 +117,7 @@ mod tests {
                 reason: PacketInReason::ApplyAction,
                 table: TableId(0),
                 cookie: Cookie(0),
-                key: Box::new(*key),
+                key: *key,
                 frame: Frame::from_bytes(&[0; 60]),
                 max_len: 128,
                 controller_id: 0,

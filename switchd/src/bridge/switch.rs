@@ -30,7 +30,7 @@ use datapath::program::{Bits, Place, Program, Resumption, compile_packet_out, co
 use datapath::publish::FragmentHandling;
 use datapath::punt::Punt;
 use datapath::table::Miss;
-use datapath::worker::WorkerCounters;
+use datapath::worker::{TxQueues, WorkerCounters};
 use ofproto::action::Action;
 use ofproto::continuation::Continuation;
 use ofproto::flow::FlowMod;
@@ -45,10 +45,10 @@ use ofproto::role::{ControllerStatus, Role};
 use ofproto::stats::{FlowDesc, FlowStats, SwitchDesc};
 use ofproto::table::TableMod;
 use ofproto::{ErrorKind, OfError, Version};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -74,6 +74,10 @@ pub struct OutPacket {
 
 /// Carries out what has to happen where packets are: on a worker.
 pub trait Packets: Send {
+    /// Transmit halves of all ports for the bridge's own thread, if it has any.
+    fn halves(&self) -> Option<MutexGuard<'_, TxQueues>> {
+        None
+    }
     /// Sends packets, in order; `done` is raised by their number when that has happened.
     fn packet_outs(&self, packets: Vec<OutPacket>, done: Arc<AtomicU64>);
     /// Explains what the pipeline would do with a frame that comes in on a port.
@@ -120,10 +124,12 @@ pub struct Switch<P> {
     by: Option<ConnId>,
     controllers: Vec<ControllerStatus>,
     /// Memory for packets just taken from the workers' queue.
-    punts: Vec<Punt>,
+    punts: VecDeque<Punt>,
     packet_outs: u64,
-    /// Compiled and not yet handed to a worker: one hand-over each would cost more than they do.
+    /// Compiled and not yet sent or handed to a worker: one hand-over each would cost more than they do.
     outgoing: Vec<OutPacket>,
+    /// Whether all of `outgoing` may be sent by this thread.
+    simple: bool,
     packet_outs_done: Arc<AtomicU64>,
     due: Option<Time>,
     wall: Duration,
@@ -158,9 +164,10 @@ impl<P: Packets> Switch<P> {
             effects: Vec::new(),
             by: None,
             controllers: Vec::new(),
-            punts: Vec::new(),
+            punts: VecDeque::new(),
             packet_outs: 0,
             outgoing: Vec::new(),
+            simple: true,
             packet_outs_done: Arc::default(),
             due: None,
             wall: Duration::ZERO,
@@ -218,6 +225,7 @@ impl<P: Packets> Switch<P> {
 
     fn send(&mut self, program: Program, pipeline: &Match, frame: &[u8]) {
         self.packet_outs += 1;
+        self.simple &= self.control.may_send(&program);
         let (way, key) = (Way::Actions(program), pipeline_key(pipeline));
         self.outgoing.push(OutPacket { way, key, frame: Frame::from_bytes(frame) });
     }
@@ -227,6 +235,7 @@ impl<P: Packets> Switch<P> {
         // Each part has its own version.
         let rest = compile_resumption(rest, &self.control.context(Version::V15, Place::PacketOut))?;
         self.packet_outs += 1;
+        self.simple = false;
         self.outgoing.push(OutPacket { way: Way::Rest(rest), key, frame: Frame::from_bytes(frame) });
         Ok(())
     }
@@ -244,11 +253,27 @@ impl<P: Packets> Switch<P> {
         self.control.set_in_band(now, Some(InBand { local, own, controllers }));
     }
 
-    /// Hands packet-outs to a worker.
-    fn hand_over(&mut self) {
-        if !self.outgoing.is_empty() {
-            self.packets.packet_outs(std::mem::take(&mut self.outgoing), Arc::clone(&self.packet_outs_done));
+    /// Sends packet-outs that only leave through ports, and hands others to a worker, with those that come
+    /// between them: all leave in their order.
+    fn hand_over(&mut self, now: Time) {
+        if self.outgoing.is_empty() {
+            return;
         }
+        let before = self.packet_outs - self.outgoing.len() as u64;
+        let simple = std::mem::replace(&mut self.simple, true);
+        let passed = self.packet_outs_done.load(Ordering::Acquire) == before;
+        if let Some(mut tx) = self.packets.halves().filter(|_| simple && passed) {
+            let count = self.outgoing.len() as u64;
+            for OutPacket { way, key, frame } in self.outgoing.drain(..) {
+                if let Way::Actions(program) = way {
+                    self.control.send(&self.shared, &program, key, frame, &mut tx, now);
+                }
+            }
+            tx.flush();
+            self.packet_outs_done.fetch_add(count, Ordering::Release);
+            return;
+        }
+        self.packets.packet_outs(std::mem::take(&mut self.outgoing), Arc::clone(&self.packet_outs_done));
     }
 
     fn note_tick(&mut self, now: Time, tick: Tick) {
@@ -563,7 +588,9 @@ impl<P: Packets> Host for Switch<P> {
         Ok(self.queues.describe(port, QueueId::ALL))
     }
 
-    fn barrier(&mut self) -> Ticket {
+    fn barrier(&mut self, now: Time) -> Ticket {
+        // Most are then out already, and the barrier needn't wait.
+        self.hand_over(now);
         Ticket { changes: self.control.barrier().0, packets: self.packet_outs }
     }
 
@@ -657,13 +684,13 @@ impl<P: Packets> Backend for Switch<P> {
     }
 
     fn attend(&mut self, now: Time) {
-        self.hand_over();
+        self.hand_over(now);
         for _ in 0..WISHES_PER_ROUND {
             let Some(request) = self.shared.next_request() else { break };
             self.wish(now, request);
         }
         // Packets that waited for what they taught.
-        self.hand_over();
+        self.hand_over(now);
     }
 
     fn tick(&mut self, now: Time) {

@@ -497,7 +497,7 @@ fn write_message(stream: &mut std::net::TcpStream, xid: u32, message: &Message) 
 #[test]
 fn the_whole_way_over_sockets() {
     let (switch, _, mut worker) = parts();
-    let (handle, inbox) = channel();
+    let (handle, inbox) = channel().unwrap();
     let epoch = std::time::Instant::now();
     let clock = move || Time(epoch.elapsed().as_nanos() as u64);
     let runner = Runner::new(Hub::new(switch, Settings::default()), inbox, clock, || Duration::ZERO);
@@ -579,7 +579,7 @@ fn the_whole_way_over_sockets() {
 fn echo_requests_pass_a_barrier_that_holds_their_connection_back() {
     let (switch, _, mut worker) = parts();
     let _ = worker.adopt();
-    let (handle, inbox) = channel();
+    let (handle, inbox) = channel().unwrap();
     let mut runner =
         Runner::new(Hub::new(switch, Settings::default()), inbox, || Time::from_secs(1), || Duration::ZERO);
     let (sender, inbound) = tokio::sync::mpsc::channel(64);
@@ -587,7 +587,7 @@ fn echo_requests_pass_a_barrier_that_holds_their_connection_back() {
     let opened = crate::agent::Opened {
         peer: "tcp:test".into(),
         purpose: Purpose::Controller,
-        inbound,
+        inbound: crate::agent::Inbound::Task(inbound),
         outbox: Arc::clone(&outbox),
         standing: crate::agent::Standing::default(),
     };

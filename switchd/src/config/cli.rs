@@ -8,6 +8,7 @@ use ofproto::Version;
 use ofproto::ids::Dpid;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -161,6 +162,13 @@ pub struct Cli {
     #[arg(long, value_name = "CPUS", value_parser = CpuList::from_str, help_heading = "Process")]
     worker_cpus: Option<CpuList>,
 
+    /// How long threads look for more to do before they sleep, in microseconds [default: 20; 0 with one processor]
+    ///
+    /// More lowers latency and costs processor time while there is something to do now and then. The thread
+    /// that serves the controllers looks seldom when it seldom finds anything.
+    #[arg(long, value_name = "MICROSECONDS", value_parser = parse_spin, help_heading = "Process")]
+    spin: Option<Duration>,
+
     /// Management socket, or `none`; by default /run/switchd/NAME.sock
     #[arg(long, value_name = "PATH", value_parser = SocketPath::from_str, help_heading = "Process")]
     management: Option<SocketPath>,
@@ -176,6 +184,10 @@ pub struct Cli {
 
 fn parse_workers(s: &str) -> Result<usize, String> {
     value::workers(s.parse().map_err(|_| format!("`{s}` is no number"))?)
+}
+
+fn parse_spin(s: &str) -> Result<Duration, String> {
+    value::spin(s.parse().map_err(|_| format!("`{s}` is no number"))?)
 }
 
 fn parse_probe(s: &str) -> Result<u32, String> {
@@ -229,6 +241,7 @@ impl Cli {
             }],
             workers: self.workers,
             worker_cpus: self.worker_cpus,
+            spin: self.spin,
             management: self.management,
             log: self.log.map(|v| one(v, "--log")),
         }

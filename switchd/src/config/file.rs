@@ -38,7 +38,7 @@ const BRIDGE_KEYS: [&str; 19] = [
     "tls-bind-dpid",
 ];
 
-const PROCESS_KEYS: [&str; 5] = ["workers", "worker-cpus", "management", "log", "bridge"];
+const PROCESS_KEYS: [&str; 6] = ["workers", "worker-cpus", "spin", "management", "log", "bridge"];
 
 /// Reads a file.
 ///
@@ -81,6 +81,10 @@ pub fn parse(name: &str, text: &str) -> Result<Options, ConfigError> {
                 options.workers = Some(value::workers(n).map_err(|e| file.wrong(value, "workers", e))?);
             }
             "worker-cpus" => options.worker_cpus = Some(file.parsed::<CpuList>(value, "worker-cpus")?.value),
+            "spin" => {
+                let n = file.number(value, "spin")?;
+                options.spin = Some(value::spin(n).map_err(|e| file.wrong(value, "spin", e))?);
+            }
             "management" => options.management = Some(file.parsed::<SocketPath>(value, "management")?.value),
             "log" => options.log = Some(file.string(value, "log")?),
             "bridge" => {

@@ -145,6 +145,8 @@ pub struct Options {
     pub workers: Option<usize>,
     /// CPUs for them.
     pub worker_cpus: Option<CpuList>,
+    /// How long threads look for more to do before they sleep.
+    pub spin: Option<Duration>,
     /// Management socket.
     pub management: Option<SocketPath>,
     /// Log filter.
@@ -227,6 +229,8 @@ pub struct Config {
     pub workers: Option<usize>,
     /// CPUs that they are pinned to, one after the other and from the beginning again; none: they aren't.
     pub worker_cpus: Vec<usize>,
+    /// How long threads look for more to do before they sleep, at most; `None`: as long as they do unless told.
+    pub spin: Option<Duration>,
     /// Management socket.
     pub management: SocketPlace,
     /// Log filter and where it was written.
@@ -288,6 +292,7 @@ impl Config {
             bridges,
             workers: cli.workers.or(file.workers),
             worker_cpus: cli.worker_cpus.or(file.worker_cpus).map(|c| c.0).unwrap_or_default(),
+            spin: cli.spin.or(file.spin),
             management,
             log: cli.log.or(file.log),
         })

@@ -51,6 +51,7 @@ fn every_long_option_of_a_bridge_is_a_key() {
         tls-ca = "a"
         workers = 3
         worker-cpus = "0,2-3"
+        spin = 50
         management = "none"
         log = "debug"
     "#;
@@ -91,6 +92,8 @@ fn every_long_option_of_a_bridge_is_a_key() {
         "3",
         "--worker-cpus",
         "0,2,3",
+        "--spin",
+        "50",
         "--management",
         "none",
         "--log",
@@ -140,6 +143,7 @@ fn mistakes_in_a_file_name_line_key_and_expectation() {
         ),
         ("controller = \"1.2.3.4\"", "s.toml, line 1: controller: `1.2.3.4` names no transport; expected tcp:"),
         ("protocol = \"1.3,2.0\"", "s.toml, line 1: protocol: `2.0` is no OpenFlow version"),
+        ("spin = 10001", "s.toml, line 1: spin: 10001 microseconds can't be; expected 0 to 10000"),
         ("workers = 0", "s.toml, line 1: workers: 0 workers can't be; expected 1 to 64"),
         ("packet-in-rate = -1", "s.toml, line 1: packet-in-rate: -1 a second can't be; expected 0 (any number)"),
         ("packet-in-burst = 0", "s.toml, line 1: packet-in-burst: 0 packets can't be; expected 1 to"),
@@ -198,6 +202,7 @@ fn mistakes_on_the_command_line_name_the_option() {
         (&["--dpid", "zz"], "'--dpid <HEX16>': `zz` is no datapath id"),
         (&["--controller", "host"], "'--controller <TARGET>': `host` names no transport"),
         (&["--protocol", "1.3,9"], "'--protocol <VERSIONS>': `9` is no OpenFlow version"),
+        (&["--spin", "10001"], "'--spin <MICROSECONDS>': 10001 microseconds can't be"),
         (&["--workers", "0"], "'--workers <N>': 0 workers can't be"),
         (&["--fail-mode", "open"], "'--fail-mode <MODE>': `open` is no fail mode"),
         (&["--prot", "1.3"], "unexpected argument '--prot'"),

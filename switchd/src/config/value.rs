@@ -7,6 +7,7 @@ use ofproto::ids::{Dpid, PortNo};
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// The highest number that a port can be given: OpenFlow 1.0 has no higher ones, and every port
 /// must be visible to every version.
@@ -239,6 +240,15 @@ pub fn workers(n: i64) -> Result<usize, String> {
         .ok_or_else(|| format!("{n} workers can't be; expected 1 to {MAX_WORKERS}"))
 }
 
+/// How long a thread may look for more to do, from a number of microseconds.
+pub fn spin(n: i64) -> Result<Duration, String> {
+    u64::try_from(n)
+        .ok()
+        .map(Duration::from_micros)
+        .filter(|d| *d <= MAX_SPIN)
+        .ok_or_else(|| format!("{n} microseconds can't be; expected 0 to {}", MAX_SPIN.as_micros()))
+}
+
 /// CPUs, as in `0,2-3`: not empty, in the order given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CpuList(pub Vec<usize>);
@@ -305,6 +315,9 @@ pub const MAX_CPU: usize = 1023;
 
 /// Most worker threads.
 pub const MAX_WORKERS: usize = 64;
+
+/// The longest time that threads may look for more to do.
+const MAX_SPIN: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
 mod tests {

@@ -45,7 +45,7 @@ impl Instance {
     pub(super) async fn start(config: &BridgeConfig, dpid: Dpid, shared: &Shared) -> Result<Self> {
         let epoch = shared.epoch;
         let clock = move || Time(u64::try_from(epoch.elapsed().as_nanos()).unwrap_or(u64::MAX));
-        let (handle, inbox) = bridge::channel();
+        let (handle, inbox) = bridge::channel().context("can't make the bridge's bell")?;
         let backends = Backends::default();
         let mut control =
             Control::new(ControlConfig { seed: random(), max_workers: shared.workers, ..ControlConfig::default() });
@@ -60,7 +60,7 @@ impl Instance {
         let bell = handle.bell().clone();
         parts.punts().on_packet(move || bell.ring());
         let worker_clock: Clock = Arc::new(clock);
-        let crew = Crew { count: shared.workers, cpus: &shared.worker_cpus, clock: &worker_clock };
+        let crew = Crew { count: shared.workers, cpus: &shared.worker_cpus, spin: shared.spin, clock: &worker_clock };
         let workers =
             start_workers(config.name.as_str(), &crew, &mut control, &parts).context("can't start the workers")?;
         let workers = Arc::new(workers);
@@ -89,7 +89,7 @@ impl Instance {
             probe: config.inactivity_probe,
             ..Settings::default()
         };
-        let runner = Runner::new(Hub::new(switch, settings), inbox, clock, wall);
+        let runner = Runner::new(Hub::new(switch, settings), inbox, clock, wall).spinning(shared.spin);
         let failed = shared.failed.clone();
         let name = config.name.to_string();
         let thread = std::thread::Builder::new()

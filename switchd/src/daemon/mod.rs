@@ -40,6 +40,8 @@ pub(crate) struct Shared {
     pub workers: usize,
     /// CPUs that they are pinned to.
     pub worker_cpus: Vec<usize>,
+    /// How long threads look for more to do before they sleep.
+    pub spin: Duration,
     /// Where a bridge's thread says that it ended by itself.
     pub failed: mpsc::Sender<String>,
 }
@@ -69,6 +71,7 @@ pub async fn run(config: Config, log: LogControl) -> Result<()> {
         links,
         workers: config.workers.unwrap_or_else(default_workers),
         worker_cpus: config.worker_cpus.clone(),
+        spin: config.spin.unwrap_or_else(default_spin),
         failed,
     };
 
@@ -141,6 +144,12 @@ fn force_later() {
 
 fn default_workers() -> usize {
     std::thread::available_parallelism().map_or(1, |n| n.get().min(4))
+}
+
+/// Whoever might have something to say needs a processor, too.
+fn default_spin() -> Duration {
+    let alone = std::thread::available_parallelism().is_ok_and(|n| n.get() == 1);
+    if alone { Duration::ZERO } else { crate::bridge::spin::DEFAULT }
 }
 
 /// Refuses early what would fail at the first port, with words that help.

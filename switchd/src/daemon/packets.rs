@@ -16,7 +16,7 @@ use datapath::worker::{Clock, TxQueues, Worker, WorkerConfig, WorkerCounters, Wo
 use ofproto::ids::{PortNo, QueueId};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long a worker may take to explain a packet.
@@ -80,6 +80,8 @@ pub(super) struct Crew<'a> {
     pub(super) count: usize,
     /// CPUs that they are pinned to, one after the other and from the beginning again; none: they aren't.
     pub(super) cpus: &'a [usize],
+    /// How long they look for frames before they sleep.
+    pub(super) spin: Duration,
     pub(super) clock: &'a Clock,
 }
 
@@ -104,6 +106,7 @@ pub(super) fn start_workers(
             PipelineEngine::new(source, Arc::clone(&shared), CACHE_ENTRIES)
         };
         let mut config = WorkerConfig::new(format!("{bridge}-w{i}"), Arc::clone(crew.clock));
+        config.spin = crew.spin;
         config.cpu = crew.cpus.get(i % crew.cpus.len().max(1)).copied();
         workers.push(Worker::start(config, make)?);
     }
@@ -129,6 +132,10 @@ pub(super) struct WorkerPackets {
 }
 
 impl Packets for WorkerPackets {
+    fn halves(&self) -> Option<MutexGuard<'_, TxQueues>> {
+        Some(self.workers.outside())
+    }
+
     /// All go through the first worker, so that they keep their order.
     fn packet_outs(&self, packets: Vec<OutPacket>, done: Arc<AtomicU64>) {
         let done = Done(done, packets.len() as u64);

@@ -128,7 +128,7 @@ pub trait Host {
     /// Queues of a port (`ANY`: of all) for queue-get-config.
     fn queues(&self, port: PortNo) -> Result<Vec<ofproto::queue::QueueDesc>, OfError>;
     /// A ticket for everything carried out so far.
-    fn barrier(&mut self) -> Ticket;
+    fn barrier(&mut self, now: Time) -> Ticket;
     /// Whether every worker has adopted everything up to the ticket.
     fn barrier_done(&self, ticket: Ticket) -> bool;
     /// Judges a role request (see [`super::role::Election`]).

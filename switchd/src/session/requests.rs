@@ -97,7 +97,7 @@ impl Session {
             Message::BarrierRequest => {
                 self.counters.barriers += 1;
                 // The reply goes out from `advance`, which the caller runs next.
-                self.waiting = Waiting::Barrier { xid, ticket: host.barrier() };
+                self.waiting = Waiting::Barrier { xid, ticket: host.barrier(now) };
             }
             Message::QueueGetConfigRequest(port) => {
                 let queues = host.queues(port)?;

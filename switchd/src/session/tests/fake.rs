@@ -181,7 +181,7 @@ impl Host for Fake {
         }
         Ok(Vec::new())
     }
-    fn barrier(&mut self) -> Ticket {
+    fn barrier(&mut self, _now: Time) -> Ticket {
         Ticket { changes: self.changes, packets: 0 }
     }
     fn barrier_done(&self, ticket: Ticket) -> bool {
