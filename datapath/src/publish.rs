@@ -185,11 +185,11 @@ impl Writer {
         }
     }
 
-    /// Frees a share of the garbage, so that a turn stays short and a flood is kept up with; whether
-    /// some is left.
-    pub(crate) fn collect(&mut self) -> bool {
+    /// Frees a share of the garbage, so that a turn stays short and a flood is kept up with, `most` pieces at most;
+    /// whether some is left.
+    pub(crate) fn collect(&mut self, most: usize) -> bool {
         let oldest = self.oldest_used();
-        let budget = 48.max(self.garbage.len() / 64);
+        let budget = 48.max(self.garbage.len() / 64).min(most);
         for _ in 0..budget {
             match self.garbage.front() {
                 Some((tag, _)) if *tag <= oldest => drop(self.garbage.pop_front()),

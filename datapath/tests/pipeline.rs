@@ -451,9 +451,9 @@ fn a_cache_sees_every_change_that_matters() {
         for round in 0..1500 {
             let now = Time(round * 1_000_000);
             [&mut plain, &mut bare, &mut cached].into_iter().for_each(|s| s.now = now);
-            if round % 500 == 499 {
+            if seed < 2 && round % 500 == 499 {
                 // More changes than the cache can hear of one by one.
-                for i in 0..5000 {
+                for i in 0..40_000 {
                     let command = if i % 2 == 0 { FlowModCommand::Add } else { FlowModCommand::DeleteStrict };
                     let matching = Match::any().with(F::EthType, 0x0800).with(F::Ipv4Dst, 0x0b00_0000 + i / 2);
                     let m = FlowMod { command, priority: 1, matching, ..FlowMod::default() };

@@ -479,9 +479,11 @@ impl Cache {
                     fresh = Some(at);
                     continue;
                 }
+                if made == self.generation && !self.segments.is_dead(&found.ids()) {
+                    continue;
+                }
                 let own: SmallVec<[u64; COMPACT]> = self.places::<N>().key(at, key.len()).into();
-                let held = made == self.generation && !self.segments.is_dead(&found.ids());
-                if held || self.renew::<N>(at, &own, found, now) {
+                if self.renew::<N>(at, &own, found, now) {
                     continue;
                 }
                 stale = Some(at);

@@ -12,13 +12,14 @@ use ofproto::flow::{FlowModFlags, FlowRemoved, FlowRemovedReason};
 use ofproto::ids::TableId;
 use ofproto::stats::FlowStats;
 use std::collections::VecDeque;
+use std::mem::take;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Items of each kind handled in one turn: about half a millisecond's work.
-const BUDGET: usize = 1024;
-/// Entries of a table placed anew in one turn.
-const PLACED: usize = 512;
+/// Items handled in one turn, of all kinds that have any: about half a millisecond's work.
+const TURN: usize = 1024;
+/// As much work as an item: placing half an entry anew, giving back a piece of memory.
+const PLACING: usize = 2;
 /// Ended flows that dumps in progress may keep.
 const MAX_KEPT_FOR_DUMPS: usize = 1 << 20;
 
@@ -83,17 +84,18 @@ impl Control {
     pub fn tick(&mut self, now: Time) -> Tick {
         self.take_in_gone();
         let leaving = self.counters.take_in(&self.writer);
-        let expiring = self.expire(now);
+        let share = TURN / self.kinds_of_work().max(1);
+        let expiring = self.expire(now, share);
         self.look_at_statistics(now);
         self.limit_dumps();
-        self.tell_ended();
-        self.unlink();
-        self.free();
+        self.tell_ended(share);
+        self.unlink(share);
+        self.free(share);
         if let Some(chore) = self.reclaim.chores.pop_front() {
             self.give_back(chore);
         }
-        let placing = self.place_anew();
-        let garbage = self.writer.collect();
+        let placing = self.place_anew(share / PLACING);
+        let garbage = self.writer.collect(share);
         let queues = &self.reclaim;
         let pending = !(queues.notices.is_empty() && queues.ended.is_empty() && queues.unlinked.is_empty());
         let oldest = self.writer.oldest_seen();
@@ -116,8 +118,22 @@ impl Control {
         }
     }
 
+    /// How many kinds of work there are to do, as far as that is known beforehand.
+    fn kinds_of_work(&self) -> usize {
+        let (q, oldest) = (&self.reclaim, self.writer.oldest_seen());
+        let kinds = [
+            self.wheel.len() > 0,
+            q.notices.front().is_some_and(|n| n.version <= oldest),
+            q.ended.front().is_some_and(|e| e.0 <= oldest),
+            q.unlinked.front().is_some_and(|u| u.0 <= oldest),
+            !q.chores.is_empty(),
+            !q.unplaced.is_empty(),
+        ];
+        kinds.into_iter().filter(|has| *has).count()
+    }
+
     /// Goes on with placing tables anew whose contents have changed much, one of them; whether there is more to do.
-    fn place_anew(&mut self) -> bool {
+    fn place_anew(&mut self, budget: usize) -> bool {
         let domain = Arc::clone(self.writer.domain());
         while let Some(table) = self.reclaim.unplaced.last().copied() {
             let book = &mut self.tables[usize::from(table.0)];
@@ -127,7 +143,7 @@ impl Control {
                     [(&mut book.classifier, &shared.classifier), (&mut book.clauses, &shared.clauses)]
                 {
                     if book.has_work_now() {
-                        book.work(readers, &shared.slab, PLACED, &mut self.writer);
+                        book.work(readers, &shared.slab, budget, &mut self.writer);
                         return true;
                     }
                     later |= book.has_work(true);
@@ -173,7 +189,7 @@ impl Control {
 
     /// Files what a publication did.
     pub(super) fn settle(&mut self, version: u64, now: Time) {
-        let mut ops = std::mem::take(&mut self.ops);
+        let mut ops = take(&mut self.ops);
         let mut touched = [0u64; 4];
         let mut touch = |table: TableId| touched[usize::from(table.0) / 64] |= 1 << (table.0 % 64);
         for op in ops.drain(..) {
@@ -267,9 +283,9 @@ impl Control {
     }
 
     /// Ends flows whose time is up; whether more are due.
-    fn expire(&mut self, now: Time) -> bool {
+    fn expire(&mut self, now: Time, budget: usize) -> bool {
         let mut due = Vec::new();
-        let more = self.wheel.due(now, BUDGET, &mut due);
+        let more = self.wheel.due(now, budget, &mut due);
         for created in due.into_iter().map(Time) {
             let Some((at, reason)) = self.due(created) else { continue };
             if at > now {
@@ -284,9 +300,9 @@ impl Control {
         more
     }
 
-    fn tell_ended(&mut self) {
+    fn tell_ended(&mut self, budget: usize) {
         let oldest = self.writer.oldest_seen();
-        for _ in 0..BUDGET {
+        for _ in 0..budget {
             if self.reclaim.notices.front().is_none_or(|n| n.version > oldest) {
                 break;
             }
@@ -320,12 +336,12 @@ impl Control {
         }
     }
 
-    fn unlink(&mut self) {
+    fn unlink(&mut self, budget: usize) {
         let oldest = self.writer.oldest_seen();
         let untold = self.reclaim.notices.front().map_or(u64::MAX, |n| n.version);
         let domain = Arc::clone(self.writer.domain());
         let mut touched = Vec::new();
-        for _ in 0..BUDGET {
+        for _ in 0..budget {
             let Some((version, table, index, release)) = self.reclaim.ended.front().copied() else { break };
             if version > oldest || version >= untold {
                 break;
@@ -359,11 +375,11 @@ impl Control {
         }
     }
 
-    fn free(&mut self) {
+    fn free(&mut self, budget: usize) {
         let oldest = self.writer.oldest_used();
         let domain = Arc::clone(self.writer.domain());
         let mut touched = Vec::new();
-        for _ in 0..BUDGET {
+        for _ in 0..budget {
             let Some((version, table, index, stats)) = self.reclaim.unlinked.front().copied() else { break };
             if version > oldest {
                 break;
@@ -421,9 +437,15 @@ impl Control {
             Chore::Counters => self.counters.trim(),
             Chore::Queues => {
                 self.timed.shrink_to_fit();
-                self.reclaim.notices.shrink_to_fit();
-                self.reclaim.ended.shrink_to_fit();
-                self.reclaim.unlinked.shrink_to_fit();
+                let q = &mut self.reclaim;
+                if q.notices.is_empty() && q.ended.is_empty() && q.unlinked.is_empty() {
+                    let all = (take(&mut q.notices), take(&mut q.ended), take(&mut q.unlinked));
+                    crate::sys::drop_aside(all);
+                } else {
+                    q.notices.shrink_to_fit();
+                    q.ended.shrink_to_fit();
+                    q.unlinked.shrink_to_fit();
+                }
             }
             Chore::Heaps => crate::sys::trim_heaps(),
             Chore::Shapes => {

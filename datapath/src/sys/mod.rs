@@ -32,6 +32,12 @@ pub(crate) fn trim_heaps() {
     }
 }
 
+/// Drops something large on a thread of its own: to unmap its memory may take milliseconds.
+pub(crate) fn drop_aside(large: impl Send + 'static) {
+    // If there can't be a thread, it is dropped here.
+    let _ = std::thread::Builder::new().name("trim".into()).spawn(move || drop(large));
+}
+
 /// `IFNAMSIZ`
 pub const NAME_SIZE: usize = libc::IFNAMSIZ;
 

@@ -8,6 +8,7 @@
 
 use crate::key::FlowKey;
 use crate::publish::{Guard, Rcu, Writer};
+use crate::sys::array::Array;
 use crossbeam::utils::CachePadded;
 use smallvec::SmallVec;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
@@ -15,8 +16,8 @@ use std::sync::{Arc, OnceLock};
 
 /// Places for changes; a later one takes the place of an earlier one.
 const SLOTS: usize = 4096;
-/// Changes that the log holds.
-const LOG: u64 = 4096;
+/// Changes that the log holds: what a worker may miss that doesn't run for a while. Memory is taken as it is used.
+const LOG: u64 = 1 << 15;
 /// Masks told apart: so many as they are, the others rounded down to whole bytes, and beyond that as the closest one
 /// that asks for less.
 const EXACT_MASKS: usize = 48;
@@ -144,13 +145,13 @@ struct Log {
     /// How many were begun and how many are there.
     begun: CachePadded<AtomicU64>,
     there: CachePadded<AtomicU64>,
-    ring: Box<[[AtomicU64; 2]]>,
+    /// Two words for each: the version, and what changed.
+    ring: Array<AtomicU64>,
 }
 
 impl Log {
     fn new() -> Self {
-        let ring = (0..LOG).map(|_| Default::default()).collect();
-        Self { begun: CachePadded::default(), there: CachePadded::default(), ring }
+        Self { begun: CachePadded::default(), there: CachePadded::default(), ring: Array::new() }
     }
 
     fn push(&self, version: u64, news: News) {
@@ -158,7 +159,9 @@ impl Log {
         self.begun.store(n + 1, Ordering::Relaxed);
         // Whoever sees anything of the new change sees that it was begun.
         fence(Ordering::Release);
-        if let Some([v, w]) = self.ring.get((n % LOG) as usize) {
+        let at = 2 * (n % LOG) as u32;
+        self.ring.grow(at + 1);
+        if let Some((v, w)) = self.ring.get(at).zip(self.ring.get(at + 1)) {
             v.store(version, Ordering::Relaxed);
             w.store(news.word(), Ordering::Relaxed);
         }
@@ -166,7 +169,8 @@ impl Log {
     }
 
     fn get(&self, n: u64) -> (u64, News) {
-        let Some([v, w]) = self.ring.get((n % LOG) as usize) else { return (0, News::Any) };
+        let at = 2 * (n % LOG) as u32;
+        let Some((v, w)) = self.ring.get(at).zip(self.ring.get(at + 1)) else { return (0, News::Any) };
         (v.load(Ordering::Relaxed), News::of(w.load(Ordering::Relaxed)))
     }
 

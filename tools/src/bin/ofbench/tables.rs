@@ -251,6 +251,13 @@ fn routes() -> anyhow::Result<(Vec<crate::input::Placed>, Frames)> {
     Ok((made.rules()?, made.frames))
 }
 
+/// The same table with a million entries more, of which those that come and go are a part.
+fn many_routes() -> anyhow::Result<(Vec<crate::input::Placed>, Frames)> {
+    let (mut rules, frames) = routes()?;
+    rules.extend((0..MANY).map(|i| Modifier::flow_mod(i, FlowModCommand::Add, TableId(0)).into()));
+    Ok((rules, frames))
+}
+
 fn random_tuples() -> Frames {
     random_packets(1_000_000)
 }
@@ -259,7 +266,10 @@ const fn attack(name: &'static str, pace: Pace, goal: f64, ovs: f64) -> Attack {
     Attack { name, rules: access_list, frames: random_tuples, pace, mods: 0.0, goal, ovs: Some(ovs) }
 }
 
-const ATTACKS: [Attack; 7] = [
+/// Entries of a large table, and what comes and goes beyond.
+const MANY: u64 = 950_000;
+
+const ATTACKS: [Attack; 8] = [
     Attack {
         name: "tuple-space explosion, 10,000/s",
         rules: three_fields,
@@ -291,6 +301,15 @@ const ATTACKS: [Attack; 7] = [
         goal: 0.8,
         ovs: None,
     },
+    Attack {
+        name: "1,000,000 flow-mods/s, a table of a million",
+        rules: many_routes,
+        frames: Frames::default,
+        pace: Pace::None,
+        mods: -1e6,
+        goal: 0.8,
+        ovs: None,
+    },
 ];
 
 /// Adds and deletes flows that the traffic doesn't meet, so many a second within a stretch of time.
@@ -301,9 +320,20 @@ struct Modifier {
     to: f64,
     done: u64,
     began: Option<u64>,
+    /// The number of the first flow that comes.
+    first: u64,
 }
 
 impl Modifier {
+    fn flow_mod(i: u64, command: FlowModCommand, table: TableId) -> FlowMod {
+        let matching = Match::any()
+            .with(ofproto::field::FieldId::EthType, 0x0800)
+            .with(ofproto::field::FieldId::Ipv4Src, u128::from(0xac10_0000 + (i & 0xf_ffff)))
+            .with(ofproto::field::FieldId::Ipv4Dst, u128::from(0xac20_0001 + (i >> 20)));
+        let instructions = vec![Instruction::ApplyActions(Vec::new())];
+        FlowMod { command, table, priority: 50, matching, instructions, ..FlowMod::default() }
+    }
+
     fn step(&mut self, control: &mut Control, now: Time) -> anyhow::Result<Duration> {
         let began = *self.began.get_or_insert(now.0);
         let at = now.0.saturating_sub(began) as f64 * 1e-9;
@@ -321,18 +351,7 @@ impl Modifier {
             } else {
                 ((n / 2).saturating_sub(1000), FlowModCommand::DeleteStrict)
             };
-            let matching = Match::any()
-                .with(ofproto::field::FieldId::EthType, 0x0800)
-                .with(ofproto::field::FieldId::Ipv4Src, u128::from(0xac10_0000 + (i & 0xf_ffff)))
-                .with(ofproto::field::FieldId::Ipv4Dst, 0xac20_0001);
-            let m = FlowMod {
-                command,
-                table: self.table,
-                priority: 50,
-                matching,
-                instructions: vec![Instruction::ApplyActions(Vec::new())],
-                ..FlowMod::default()
-            };
+            let m = Self::flow_mod(self.first + i, command, self.table);
             control.flow_mod(Version::V13, &m, now).map_err(|e| anyhow::anyhow!("flow-mod: {e}"))?;
             self.done += 1;
         }
@@ -383,6 +402,7 @@ fn fare(a: &Attack, args: &TableCArgs) -> anyhow::Result<Fared> {
             to: from + args.seconds,
             done: 0,
             began: None,
+            first: if a.mods < -1e5 { MANY } else { 0 },
         };
         let o = measure(&setup, &mut |control, now| modifier.step(control, now))?;
         runs.push([rate(&o, 1), rate(&o, 2), rate(&o, 3)]);

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 /// Every so many bursts, on average, one is sampled.
 const SAMPLE: u64 = 16;
+/// Bursts after which the clock says how many of the attack are due.
+const PACE: u64 = 8;
 /// Most samples of a slice.
 const MOST_SAMPLES: usize = 1 << 18;
 
@@ -226,6 +228,8 @@ impl Feed {
         match self.phases.get(self.phase).map_or(Pace::None, |p| p.attack) {
             Pace::None => 0,
             Pace::Half => n / 2,
+            // The clock is read seldom, or reading it were what costs most.
+            Pace::PerSecond(_) if !self.bursts.is_multiple_of(PACE) => 0,
             Pace::PerSecond(rate) => {
                 let now = self.elapsed();
                 self.attack_due += rate * now.saturating_sub(self.attack_seen).as_secs_f64();
