@@ -3,8 +3,8 @@
 //! Bounded, and aged by the time that packets bring. A place holds two words: whose it is, and where that was seen
 //! and when. An address may stand in two buckets of four places, a line each; a keyed hash says in which.
 //!
-//! Thread-safety: reading takes no lock, nor does learning what is known already; its age is written when it is
-//! older than [`REFRESH`], so that workers that share an address seldom write to the same line. Who enters, moves or
+//! Thread-safety: reading takes no lock, nor does learning what is known already; its age is written
+//! once per tick, so that workers that share an address seldom write to the same line. Who enters, moves or
 //! removes an address holds the lock. Invariants:
 //!
 //! - A place's name changes only under the lock, and what stands beside it is another then: whoever reads both and
@@ -24,14 +24,11 @@ use std::time::Duration;
 const WAYS: usize = 4;
 /// Buckets that are searched for who was quiet longest, when all is full.
 const SWEEP: usize = 16;
-/// Ages are kept in units of so many nanoseconds, as a power of two: 17 ms.
-const TICK_BITS: u32 = 24;
-/// Ticks after which an age is written anew: 134 ms. An address is forgotten so much early at most.
-const REFRESH: u32 = 8;
-/// Of the ageing time, at least so many parts pass between two writes.
-const REFRESHES: u64 = 64;
+/// Ages are kept in ticks of so many nanoseconds, as a power of two: 134 ms. An address is forgotten so much early at
+/// most. A tick's number comes again after eighteen years.
+const TICK_BITS: u32 = 27;
 /// Who was heard of within so many ticks (a second) makes no room.
-const BUSY: u32 = 60;
+const BUSY: u32 = 8;
 
 /// Bits of a place's name: the address, the VLAN, whether it is taken; what is above counts.
 const TAKEN: u64 = 1 << 60;
@@ -57,7 +54,6 @@ pub struct MacTable {
     most: usize,
     /// In nanoseconds.
     ageing: u64,
-    refresh: u32,
     book: Mutex<Book>,
 }
 
@@ -117,19 +113,17 @@ fn number(mac: MacAddr) -> u64 {
 
 impl MacTable {
     /// A table of at most `entries` addresses that are forgotten `ageing` after their last packet
-    /// (802.1D's default is 300 s), or up to a sixth of a second earlier. `seed` keys its hash.
+    /// (802.1D's default is 300 s), or up to 134 ms earlier. `seed` keys its hash.
     pub fn new(entries: usize, ageing: Duration, seed: u64) -> Self {
         let most = entries.clamp(1, 1 << 24);
         // Twice the places, so that hardly ever both buckets of an address are full.
         let buckets = (2 * most).div_ceil(WAYS).next_power_of_two();
         let ageing = u64::try_from(ageing.as_nanos()).unwrap_or(u64::MAX);
-        let ticks = ageing >> TICK_BITS;
         Self {
             buckets: (0..buckets).map(|_| Bucket::default()).collect(),
             seed: seed | 1,
             most,
             ageing,
-            refresh: (ticks / REFRESHES).clamp(1, u64::from(REFRESH)) as u32,
             book: Mutex::default(),
         }
     }
@@ -183,7 +177,7 @@ impl MacTable {
             && port(known) == on
         {
             let tick = tick(now);
-            if ticks(known, tick) < self.refresh {
+            if ticks(known, tick) == 0 {
                 return;
             }
             // Failing says that another thread was here, for whom the same holds, or that the address moved or went.
@@ -362,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn each_packet_keeps_its_source_known_to_a_sixth_of_a_second() {
+    fn each_packet_keeps_its_source_known() {
         let t = table(100);
         let last =
             (0..100).map(|i| Time::from_millis(1000 + 97 * i)).inspect(|now| t.learn(0, A, PortNo(1), *now)).last();

@@ -52,6 +52,21 @@ def test_learning_stops_the_flood(lab):
     assert port_tx(switch, 3) - before < 10
 
 
+def test_whoever_was_behind_a_port_that_went_down_is_looked_for(lab):
+    sw, hosts, switch = star(lab, 3)
+    assert hosts[0].ping(hosts[1], 3) == 3
+    hosts[0].run(['ip', 'neigh', 'replace', hosts[1].ip, 'lladdr', hosts[1].mac, 'nud', 'permanent', 'dev', 'eth0'])
+
+    def flooded():
+        before = port_tx(switch, 3)
+        hosts[0].run(['ping', '-q', '-c', '50', '-i', '0.01', '-W', '1', hosts[1].ip], check=False)
+        return port_tx(switch, 3) - before >= 50
+
+    assert not flooded()
+    sh(['ip', '-n', sw, 'link', 'set', 's2', 'down'])
+    wait_for('frames for the lost host on the other port', flooded, timeout=60)
+
+
 def port_tx(switch, number):
     for port in switch.manage('ports'):
         if port['port_no'] == number:

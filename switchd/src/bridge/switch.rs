@@ -39,7 +39,7 @@ use ofproto::ids::{Dpid, PortNo, QueueId, TableId};
 use ofproto::matching::Match;
 use ofproto::message::{Capabilities, Message, MultipartReply, MultipartRequest};
 use ofproto::meter::MeterMod;
-use ofproto::port::{EthernetStats, PortConfig, PortMod, PortStats, PortStatsProp};
+use ofproto::port::{EthernetStats, PortConfig, PortMod, PortReason, PortState, PortStats, PortStatsProp};
 use ofproto::queue::QueueDesc;
 use ofproto::role::{ControllerStatus, Role};
 use ofproto::stats::{FlowDesc, FlowStats, SwitchDesc};
@@ -643,6 +643,10 @@ impl<P: Packets> Backend for Switch<P> {
                             self.down.remove(&port.port_no)
                         };
                         self.packets.set_port_up(port.port_no, !down);
+                    }
+                    if reason == PortReason::Delete || down || port.state.contains(PortState::LINK_DOWN) {
+                        // Who was behind it may be elsewhere now.
+                        self.shared.normal().forget_port(port.port_no);
                     }
                     Some(Happened::Port { reason, port, by: by.filter(|_| by_request) })
                 }
