@@ -12,8 +12,9 @@
 //! other effect goes through [`replay`], which does step by step what the interpreter did.
 //!
 //! The [`Recorder`] says which walks can be remembered: not those where a decision depended on
-//! something beyond the key (a header that a pop uncovered, a learnt address, a random draw, the
-//! frame's length), and not those that wish something of control.
+//! something beyond the key (a header that a pop uncovered, a random draw, the
+//! frame's length), and not those that wish something of control. Where the learning switch sends a packet isn't
+//! remembered, but that it is asked.
 //!
 //! What it doesn't know is mostly a chain of [legs](leg), whose lookups a burst's packets do together; the interpreter
 //! walks the rest.
