@@ -6,6 +6,8 @@ import pytest
 from clients import connected
 from lab import Switch, osken, ping_all, sh, stop, wait_for
 
+# The waits below may take longer together than a test has otherwise.
+pytestmark = pytest.mark.timeout(400)
 IN_BAND = ['--in-band', '--local-port', '--fail-mode', 'secure', '--protocol', '1.3', '--inactivity-probe', '1']
 APP = 'os_ken.app.simple_switch_13'
 

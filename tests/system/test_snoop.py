@@ -5,9 +5,12 @@ import socket
 import struct
 import threading
 
+import pytest
 from lab import Switch, sh, wait_for
 from raw import BARRIER_REQUEST, ECHO_REPLY, ECHO_REQUEST, SET_CONFIG, Controller
 
+# The waits below may take longer together than a test has otherwise.
+pytestmark = pytest.mark.timeout(400)
 HELLO = bytes.fromhex('0400000800000000')
 
 
