@@ -214,7 +214,8 @@ impl Printer<'_> {
             Action::DecNwTtl => f.write_str("dec_ttl"),
             Action::SetField(field) => {
                 let old_name = match field.id {
-                    FieldId::IpTos if legacy => Some("mod_nw_tos"),
+                    // mod_nw_tos sets the DSCP only.
+                    FieldId::IpTos if legacy && field.value & 3 == 0 => Some("mod_nw_tos"),
                     FieldId::EthSrc if legacy => Some("mod_dl_src"),
                     FieldId::EthDst if legacy => Some("mod_dl_dst"),
                     FieldId::Ipv4Src if legacy => Some("mod_nw_src"),

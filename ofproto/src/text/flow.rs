@@ -441,5 +441,13 @@ mod tests {
             let printed = Printer { version: Version::V13, ports: &() }.flow(&flow).to_string();
             assert_eq!(parse_flow_desc(&printed, &ctx), Ok(flow), "{printed}");
         }
+        // All eight bits, which 1.0's own action says.
+        let ctx = ParseContext::new(Version::V10);
+        for text in ["ip actions=set_field:7->nw_tos", "ip actions=mod_nw_tos:4"] {
+            let flow = parse_flow_desc(text, &ctx).expect("sound");
+            let printed = Printer { version: Version::V10, ports: &() }.flow(&flow).to_string();
+            assert!(printed.ends_with(&text[3..]), "{printed}");
+            assert_eq!(parse_flow_desc(&printed, &ctx), Ok(flow), "{printed}");
+        }
     }
 }
