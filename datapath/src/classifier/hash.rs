@@ -27,11 +27,17 @@ impl Seed {
     }
 }
 
-/// Takes in one word: its upper bits reach the lower ones, from where the multiplication carries them to all.
+/// What a word adds: its upper bits reach the lower ones, from where the multiplication carries them to all. Words don't
+/// wait for each other.
 #[inline(always)]
-const fn take(h: u64, word: u64, each: u64) -> u64 {
-    let x = h ^ word;
-    (x ^ x >> 32).wrapping_mul(each)
+const fn share(word: u64, key: u64) -> u64 {
+    (word ^ word >> 32).wrapping_mul(key)
+}
+
+/// The key of a word.
+#[inline(always)]
+const fn key_of(each: u64, w: u8) -> u64 {
+    each.rotate_left(w as u32 * 11) | 1
 }
 
 #[inline(always)]
@@ -42,8 +48,8 @@ const fn finish(h: u64, end: u64) -> u32 {
 /// The hash of the bits of `key` under `mask`.
 #[inline(always)]
 pub(super) fn hash(seed: Seed, mask: &Mask, key: &FlowKey) -> u32 {
-    let words = mask.words().iter();
-    finish(words.fold(seed.begin, |h, (w, m)| take(h, key.0[usize::from(*w)] & m, seed.each)), seed.end)
+    let add = |h: u64, (w, m): &(u8, u64)| h.wrapping_add(share(key.0[usize::from(*w)] & m, key_of(seed.each, *w)));
+    finish(mask.words().iter().fold(seed.begin, add), seed.end)
 }
 
 /// [`hash`] of up to 32 keys; the other places say nothing.
@@ -56,8 +62,9 @@ pub(super) fn hash_burst(seed: Seed, mask: &Mask, keys: &[&FlowKey]) -> [u32; BU
             // Words are below WORDS; said so that nothing is tested.
             *c = key.0[usize::from(*w).min(WORDS - 1)];
         }
+        let each = key_of(seed.each, *w);
         for (h, c) in hashes.iter_mut().zip(&column) {
-            *h = take(*h, c & m, seed.each);
+            *h = h.wrapping_add(share(c & m, each));
         }
     }
     hashes.map(|h| finish(h, seed.end))

@@ -61,17 +61,22 @@ impl Tuple {
         self.index.head::<WIDE>(arena, h)
     }
 
-    /// Asks for what a head stands for; the words of its group if that is what it is.
+    /// The words of the group that a head stands for; none if it is an entry.
     #[inline(always)]
-    pub(super) fn visit<'g>(head: u32, memory: Memory<'g>) -> &'g [AtomicU64] {
+    pub(super) fn words<'g>(head: u32, memory: Memory<'g>) -> &'g [AtomicU64] {
+        if head & GROUP == 0 { &[] } else { memory.arena.words(head & !GROUP) }
+    }
+
+    /// Asks for what a head stands for: a group's first lines, or an entry.
+    #[inline(always)]
+    pub(super) fn prefetch_head(head: u32, memory: Memory<'_>) {
         if head & GROUP == 0 {
             memory.slab.prefetch(head);
-            return &[];
+        } else {
+            let words = Self::words(head, memory).as_ptr();
+            super::prefetch(words);
+            super::prefetch(words.wrapping_add(LINE));
         }
-        let words = memory.arena.words(head & !GROUP);
-        super::prefetch(words.as_ptr());
-        super::prefetch(words.as_ptr().wrapping_add(LINE));
-        words
     }
 
     /// Whether the key has this entry's values under the tuple's mask, which is its own.
@@ -81,7 +86,7 @@ impl Tuple {
     }
 
     /// The best entry under a head that matches: an entry of a group by what is noted there, whether visible or not,
-    /// any other only if it is visible. `words` are those that [`visit`](Self::visit) gave.
+    /// any other only if it is visible. `words` are its [`words`](Self::words).
     #[inline(always)]
     pub(super) fn candidate<'g, const WIDE: bool>(
         &self,
@@ -102,19 +107,20 @@ impl Tuple {
     }
 
     /// Every visible entry under a head that matches, best first.
-    pub(super) fn matches<'g, 'q>(
+    #[inline(always)]
+    pub(super) fn matches<'g, 'q, const WIDE: bool>(
         &'q self,
         head: u32,
         memory: Memory<'g>,
         q: Query<'q, 'g>,
-    ) -> impl Iterator<Item = FlowRef<'g>> + use<'g, 'q> {
+    ) -> impl Iterator<Item = FlowRef<'g>> + use<'g, 'q, WIDE> {
         let (single, group) = if head & GROUP == 0 {
             let found = FlowRef::current(memory.slab, head, q.version, q.guard);
             (found.filter(|f| self.same(f.body(), q.key) && f.body().rank() >= q.floor), None)
         } else {
             (None, Group::at(memory.arena, head & !GROUP, q.guard))
         };
-        let mut equal = group.map_or(0, |g| g.equal::<false>(q.key, &self.words));
+        let mut equal = group.map_or(0, |g| g.equal::<WIDE>(q.key, &self.words));
         let of_group = std::iter::from_fn(move || {
             let group = group?;
             while equal != 0 {

@@ -1,8 +1,8 @@
 //! How readers look a key up in a table's parts, one or a burst of them.
 //!
 //! Of each part that may do better the best rule by its notes becomes a *candidate*: a rank and an entry. Only the one
-//! that is left at the end is looked at itself: is it visible? Where it isn't, and where parts' candidates have the same
-//! rank, so that age decides, the parts are asked again, for rules that are visible ([`Walk::exact`]).
+//! that is left at the end is looked at itself, or two of the same rank, of which age decides: are they visible? Where
+//! one isn't, and where three have the same rank, the parts are asked again, for visible rules ([`Walk::exact`]).
 
 use super::arena::Arena;
 use super::hash::{Seed, hash, hash_burst};
@@ -15,10 +15,12 @@ use crate::key::FlowKey;
 use crate::publish::Guard;
 use crate::table::{FlowRef, NIL, Slab};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 /// Tuples whose memory is asked for before the first one is looked at.
 const AHEAD: usize = 4;
+
+/// So few parts are asked one after the other for a single key.
+const IN_TURN: usize = 2;
 
 /// A part of a table.
 pub(super) enum Part {
@@ -63,20 +65,25 @@ impl Candidate {
 struct Best {
     scores: [u32; BURST],
     entries: [u32; BURST],
-    /// Those that may not be the answer, one bit each.
-    doubtful: u32,
+    /// Another part's candidate of the same rank.
+    rivals: [u32; BURST],
+    /// Those that have more than one rival, one bit each.
+    crowded: u32,
 }
 
 impl Best {
     const fn new() -> Self {
-        Self { scores: [0; BURST], entries: [NIL; BURST], doubtful: 0 }
+        Self { scores: [0; BURST], entries: [NIL; BURST], rivals: [NIL; BURST], crowded: 0 }
     }
 
     #[inline(always)]
     fn offer(&mut self, i: usize, new: Candidate) {
-        let old = self.scores[i];
-        self.doubtful |= u32::from(new.score == old && old != 0) << i;
-        self.entries[i] = if new.score > old { new.entry } else { self.entries[i] };
+        let (old, rival) = (self.scores[i], self.rivals[i]);
+        let (wins, ties) = (new.score > old, new.score == old && old != 0);
+        self.crowded = self.crowded & !(u32::from(wins) << i) | u32::from(ties && rival != NIL) << i;
+        self.entries[i] = if wins { new.entry } else { self.entries[i] };
+        self.rivals[i] = if ties { new.entry } else { rival };
+        self.rivals[i] = if wins { NIL } else { self.rivals[i] };
         self.scores[i] = new.score.max(old);
     }
 
@@ -130,10 +137,14 @@ impl<'g> Walk<'g> {
         {
             return Some(found);
         }
+        if self.parts.list.len() <= IN_TURN {
+            return self.in_turn::<WIDE>(key);
+        }
         let memory = self.memory();
-        let (mut best, mut doubtful) = (Candidate::NONE, false);
+        let (mut best, mut rival, mut crowded) = (Candidate::NONE, NIL, false);
         'parts: for some in self.parts.list.chunks(AHEAD) {
-            // Mostly all of them are looked at: what they read is asked for together, step by step.
+            // Mostly all of them are looked at: what they read is asked for together, step by step. Columns of their own,
+            // read as they are written: what is put together from parts waits for the stores.
             let mut hashes = [0u32; AHEAD];
             for (r, h) in some.iter().zip(&mut hashes) {
                 if let Part::Tuple(tuple) = &r.part {
@@ -141,45 +152,58 @@ impl<'g> Walk<'g> {
                     tuple.prefetch(memory.arena, *h);
                 }
             }
-            let mut heads: [(u32, &[AtomicU64]); AHEAD] = [(NIL, &[]); AHEAD];
-            for ((r, h), to) in some.iter().zip(hashes).zip(&mut heads) {
+            let mut heads = [NIL; AHEAD];
+            for ((r, h), head) in some.iter().zip(&hashes).zip(&mut heads) {
                 if let Part::Tuple(tuple) = &r.part
-                    && let Some(head) = tuple.head::<WIDE>(memory.arena, h)
+                    && let Some(met) = tuple.head::<WIDE>(memory.arena, *h)
                 {
-                    *to = (head, Tuple::visit(head, memory));
+                    *head = met;
+                    Tuple::prefetch_head(met, memory);
                 }
             }
-            for (r, head) in some.iter().zip(heads) {
+            for (r, head) in some.iter().zip(&heads) {
                 if r.max_rank + 1 < best.score {
                     break 'parts;
                 }
                 let q = self.query(key, best.score.saturating_sub(1));
                 let found = match &r.part {
-                    Part::Tuple(_) if head.0 == NIL => continue,
-                    Part::Tuple(tuple) => tuple.candidate::<WIDE>(head, self.slab, q),
+                    Part::Tuple(_) if *head == NIL => continue,
+                    Part::Tuple(tuple) => tuple.candidate::<WIDE>((*head, Tuple::words(*head, memory)), self.slab, q),
                     Part::Block(block) => block.candidate::<WIDE>(self.slab, q),
                     Part::Few(few) => few.candidate::<WIDE>(key),
                 };
-                doubtful |= found.score == best.score && best.score != 0;
                 if found.score > best.score {
-                    best = found;
+                    (best, rival, crowded) = (found, NIL, false);
                     self.slab.prefetch(best.entry);
+                } else if found.score == best.score && best.score != 0 {
+                    (rival, crowded) = (found.entry, rival != NIL);
                 }
             }
         }
         if best.entry == NIL {
             return None;
         }
-        match FlowRef::current(self.slab, best.entry, self.version, self.guard) {
-            Some(found) if !doubtful => Some(found),
-            _ => self.exact(key),
-        }
+        self.settle(best.entry, rival).filter(|_| !crowded).or_else(|| self.exact(key))
+    }
+
+    /// The candidate, or the better one of it and its rival, if they are visible.
+    #[inline(always)]
+    fn settle(&self, entry: u32, rival: u32) -> Option<FlowRef<'g>> {
+        let visible = |entry| FlowRef::current(self.slab, entry, self.version, self.guard);
+        let found = visible(entry);
+        if rival == NIL { found } else { better(Some(found?), Some(visible(rival)?)) }
     }
 
     /// The same from rules that were seen to be visible.
     #[cold]
     #[inline(never)]
     fn exact(&self, key: &FlowKey) -> Option<FlowRef<'g>> {
+        self.in_turn::<false>(key)
+    }
+
+    /// Part after part.
+    #[inline(always)]
+    fn in_turn<const WIDE: bool>(&self, key: &FlowKey) -> Option<FlowRef<'g>> {
         let memory = self.memory();
         let mut best: Option<FlowRef<'g>> = None;
         for r in &self.parts.list {
@@ -190,11 +214,11 @@ impl<'g> Walk<'g> {
             let q = self.query(key, floor);
             best = match &r.part {
                 Part::Tuple(tuple) => {
-                    let head = tuple.head::<false>(memory.arena, hash(self.seed, &tuple.mask, key));
-                    better(best, head.and_then(|head| tuple.matches(head, memory, q).next()))
+                    let head = tuple.head::<WIDE>(memory.arena, hash(self.seed, &tuple.mask, key));
+                    better(best, head.and_then(|head| tuple.matches::<WIDE>(head, memory, q).next()))
                 }
-                Part::Block(block) => block.lookup::<false>(self.slab, q, best),
-                Part::Few(few) => better(best, few.matches::<false>(self.slab, q).next()),
+                Part::Block(block) => block.lookup::<WIDE>(self.slab, q, best),
+                Part::Few(few) => better(best, few.matches::<WIDE>(self.slab, q).next()),
             };
         }
         best
@@ -207,7 +231,7 @@ impl<'g> Walk<'g> {
             match &r.part {
                 Part::Tuple(tuple) => {
                     if let Some(head) = tuple.head::<false>(memory.arena, hash(self.seed, &tuple.mask, key)) {
-                        tuple.matches(head, memory, q).for_each(&mut *f);
+                        tuple.matches::<false>(head, memory, q).for_each(&mut *f);
                     }
                 }
                 Part::Block(block) => block.matches(self.slab, q, f),
@@ -263,15 +287,16 @@ impl<'g> Walk<'g> {
         }
         for i in bits(all) {
             self.slab.prefetch(best.entries[i]);
+            if best.rivals[i] != NIL {
+                self.slab.prefetch(best.rivals[i]);
+            }
         }
         for i in bits(all) {
             if best.entries[i] == NIL {
                 continue;
             }
-            out[i] = match FlowRef::current(self.slab, best.entries[i], self.version, self.guard) {
-                Some(found) if best.doubtful >> i & 1 == 0 => Some(found),
-                _ => self.exact(keys[i]),
-            };
+            let found = self.settle(best.entries[i], best.rivals[i]);
+            out[i] = found.filter(|_| best.crowded >> i & 1 == 0).or_else(|| self.exact(keys[i]));
         }
     }
 
@@ -288,19 +313,19 @@ impl<'g> Walk<'g> {
         }
         let mut heads = [NIL; BURST];
         let mut met = 0u32;
+        // Where nothing is met, the last one is asked for again: no jump depends on it.
+        let mut last = NIL;
         for i in bits(open) {
             let head = lines[i].and_then(|line| line.single::<WIDE>(hashes[i]));
             let head = head.unwrap_or_else(|| slots.head(hashes[i]));
             heads[i] = head;
             met |= u32::from(head != NIL) << i;
-        }
-        let mut words: [&[AtomicU64]; BURST] = [&[]; BURST];
-        for i in bits(met) {
-            words[i] = Tuple::visit(heads[i], memory);
+            last = if head == NIL { last } else { head };
+            Tuple::prefetch_head(last, memory);
         }
         for i in bits(met) {
             let q = self.query(keys[i], 0);
-            best.offer(i, tuple.candidate::<WIDE>((heads[i], words[i]), self.slab, q));
+            best.offer(i, tuple.candidate::<WIDE>((heads[i], Tuple::words(heads[i], memory)), self.slab, q));
         }
     }
 }

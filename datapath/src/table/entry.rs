@@ -348,7 +348,7 @@ impl Slab {
     pub(crate) fn prefetch(&self, index: u32) {
         if let Some(slot) = self.slots.get(index) {
             crate::classifier::prefetch(std::ptr::from_ref(slot));
-            crate::classifier::prefetch(std::ptr::from_ref(&slot.body));
+            crate::classifier::prefetch(std::ptr::from_ref(slot).cast::<u8>().wrapping_add(64));
         }
     }
 }
