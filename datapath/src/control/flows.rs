@@ -122,7 +122,8 @@ impl Control {
         let n = self.n_tables();
         if m.table == TableId::ALL {
             let modifies = matches!(m.command, FlowModCommand::Modify | FlowModCommand::ModifyStrict);
-            if !deletes && !(modifies && version == Version::V10) {
+            let allowed = deletes || modifies && version == Version::V10;
+            if !allowed {
                 return Err(OfError::new(
                     ErrorKind::FlowModFailedBadTableId,
                     "table_id",

@@ -32,7 +32,8 @@ fn selection(m: &GroupMod, s: &SelectionMethod) -> Result<(), OfError> {
     if !hash && Some(name) != MethodName::DP_HASH.text() {
         return bad("selection_method", format!("{} is not supported", name.escape_ascii()));
     }
-    if !hash && !(s.fields.fields.is_empty() && s.fields.unknown.is_empty()) {
+    let none = s.fields.fields.is_empty() && s.fields.unknown.is_empty();
+    if !(hash || none) {
         return bad("fields", "dp_hash has none".to_owned());
     }
     fields(s)
