@@ -28,12 +28,15 @@ use std::sync::{Arc, Mutex, MutexGuard};
 const V13: Version = Version::V13;
 const NOW: Time = Time::from_secs(1);
 
+/// A frame by its first byte, and whom to tell when it is out.
+type Waiting = (u8, Arc<AtomicU64>);
+
 /// A worker that takes its time.
 #[derive(Clone, Default)]
 struct Slow {
     halves: Arc<Mutex<TxQueues>>,
-    /// What waits for it, by the frame's first byte, and whom to tell.
-    waiting: Arc<Mutex<Vec<(u8, Arc<AtomicU64>)>>>,
+    /// What waits for it.
+    waiting: Arc<Mutex<Vec<Waiting>>>,
 }
 
 impl Slow {
