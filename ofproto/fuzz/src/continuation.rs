@@ -71,7 +71,7 @@ pub fn run(data: &[u8]) {
             assert!(sent + punts.len() <= MAX_STEPS as usize, "{sent} frames, {} packets", punts.len());
             for punt in punts {
                 if let Some(rest) = &punt.paused {
-                    paused.push((again(rest), *punt.key, punt.frame.bytes().to_vec()));
+                    paused.push((again(rest), punt.key, punt.frame.bytes().to_vec()));
                 }
             }
         }
@@ -122,7 +122,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         seeds.push(encode_continuation(&rest).expect("sayable").to_vec());
         let context = control.context(Version::V15, Place::PacketOut);
         let resumption = compile_resumption(&rest, &context).expect("its own");
-        worker.engine.resume(&resumption, *punt.key, Frame::from_bytes(punt.frame.bytes()), &mut worker.tx, now);
+        worker.engine.resume(&resumption, punt.key, Frame::from_bytes(punt.frame.bytes()), &mut worker.tx, now);
         next.extend(worker.punts());
     }
     seeds
