@@ -119,6 +119,7 @@ fn nicira_flow(m: FlowMod, lines: &mut BTreeSet<String>) {
         table: TableId::ALL,
         command: MonitorCommand::Add,
         matching: m.matching.clone(),
+        bare: false,
     };
     for body in [
         MultipartRequest::NxFlow(filter.clone()),

@@ -65,6 +65,8 @@ pub struct FlowMonitorRequest {
     pub command: MonitorCommand,
     /// Match.
     pub matching: Match,
+    /// EXT-187's match (1.3) without the head of `ofp_match`, as os-ken writes it; Open vSwitch wants the head.
+    pub bare: bool,
 }
 
 /// `ofp_flow_update_event` of a full update.

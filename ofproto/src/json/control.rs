@@ -72,6 +72,7 @@ object!(FlowMonitorRequest {
     "table_id": table,
     "command": command,
     "ofp_match": matching,
+    "bare_match": bare,
 });
 tagged!(FlowUpdateEvent {
     "initial" = Initial,

@@ -26,6 +26,7 @@ pub(super) fn decode_request(r: &mut Reader<'_>, version: Version) -> Result<Flo
         table: TableId(r.u8("table_id")?),
         command: codes::monitor_command(r.u8("command")?),
         matching: oxm::decode_match(r, version)?,
+        bare: false,
     })
 }
 

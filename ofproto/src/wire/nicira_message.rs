@@ -551,6 +551,7 @@ pub(super) fn decode_monitor_request(r: &mut Reader<'_>, version: Version) -> Re
         table,
         command: MonitorCommand::Add,
         matching,
+        bare: false,
     })
 }
 

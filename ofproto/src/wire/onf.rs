@@ -126,20 +126,21 @@ pub(super) fn decode_bare_match(r: &mut Reader<'_>, length: u16, version: Versio
 
 /// Reads EXT-187's match, which Open vSwitch begins with the type and length of `ofp_match`. No list of
 /// TLVs begins with these bytes and has this length.
-fn decode_either_match(r: &mut Reader<'_>, length: u16, version: Version) -> Result<Match, OfError> {
+/// Says which form it was: true for the bare one.
+fn decode_either_match(r: &mut Reader<'_>, length: u16, version: Version) -> Result<(Match, bool), OfError> {
     let [hi, lo] = length.to_be_bytes();
     if length < 4 || !r.rest().starts_with(&[0, 1, hi, lo]) {
-        return decode_bare_match(r, length, version);
+        return Ok((decode_bare_match(r, length, version)?, true));
     }
     let length = usize::from(length);
     let mut fields = r.clone().with_short(ErrorKind::BadMatchBadLen).sub(length, "match_len")?;
     fields.skip(4)?;
     let matching = oxm::decode_fields(&mut fields, version)?;
     r.skip(length.next_multiple_of(8))?;
-    Ok(matching)
+    Ok((matching, false))
 }
 
-/// Writes EXT-187's match of an update as a whole `ofp_match`: so Open vSwitch writes it, and everybody who
+/// Writes EXT-187's match as a whole `ofp_match`: so Open vSwitch writes it, and everybody who
 /// is known to read it expects it. The length, without the padding, goes into the field at `len_at`.
 fn encode_whole_match(w: &mut Writer, version: Version, len_at: usize, matching: &Match) -> Result<(), EncodeError> {
     let start = w.len();
@@ -194,6 +195,7 @@ pub(super) fn decode_monitor_requests(
         let out_port = PortNo(r.u32("out_port")?);
         let table = TableId(r.u8("table_id")?);
         r.skip(3)?;
+        let (matching, bare) = decode_either_match(r, match_len, version)?;
         list.push(FlowMonitorRequest {
             id,
             out_port,
@@ -201,7 +203,8 @@ pub(super) fn decode_monitor_requests(
             flags,
             table,
             command: MonitorCommand::Add,
-            matching: decode_either_match(r, match_len, version)?,
+            matching,
+            bare,
         });
     }
     Ok(list)
@@ -222,7 +225,11 @@ pub(super) fn encode_monitor_request(
     w.u32(m.out_port.0);
     w.u8(m.table.0);
     w.zeros(3);
-    encode_bare_match(w, version, len_at, &m.matching)
+    if m.bare {
+        encode_bare_match(w, version, len_at, &m.matching)
+    } else {
+        encode_whole_match(w, version, len_at, &m.matching)
+    }
 }
 
 /// Reads the updates of EXT-187's multipart, header included.
@@ -274,7 +281,7 @@ fn decode_update(r: &mut Reader<'_>, version: Version) -> Result<FlowUpdate, OfE
         hard_timeout,
         priority,
         cookie: Cookie(r.u64("cookie")?),
-        matching: decode_either_match(r, match_len, version)?,
+        matching: decode_either_match(r, match_len, version)?.0,
         instructions: instruction::decode_list(r, version)?,
     })
 }

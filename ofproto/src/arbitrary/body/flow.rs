@@ -169,6 +169,7 @@ pub(super) fn monitor_request(version: Version) -> BoxedStrategy<FlowMonitorRequ
             flags: MonitorFlags::from_bits_retain(flags),
             table: TableId(table),
             command: if later { command } else { Add },
+            bare: version == Version::V13 && n[2] & 1 != 0,
             matching,
         })
         .boxed()

@@ -199,6 +199,7 @@ pub(super) fn monitor(v: Version) -> BoxedStrategy<FlowMonitorRequest> {
             table: TableId(table),
             command,
             matching,
+            bare: false,
         })
         .boxed()
 }

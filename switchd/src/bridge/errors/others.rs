@@ -168,6 +168,7 @@ fn multiparts_and_others() {
                 table: TableId::ALL,
                 command,
                 matching: Match::any(),
+                bare: false,
             };
             f(&mut m);
             ask(M::FlowMonitor(vec![m]))

@@ -218,6 +218,7 @@ fn monitor(id: u32, flags: MonitorFlags, command: MonitorCommand) -> FlowMonitor
         table: TableId::ALL,
         command,
         matching: Match::any(),
+        bare: false,
     }
 }
 

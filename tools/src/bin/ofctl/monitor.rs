@@ -68,7 +68,8 @@ pub fn run(o: &Options, args: &MonitorArgs) -> anyhow::Result<()> {
         c.tell(&Message::SetConfig(old))?;
     }
     if let Some(filter) = &args.flows {
-        if version < Version::V13 {
+        // 1.0 has Nicira's, 1.3 the ONF's.
+        if matches!(version, Version::V11 | Version::V12) {
             bail!("OpenFlow {version} has no flow monitors");
         }
         let f = parse_flow_stats_request(filter, &ParseContext::new(version)).map_err(located(filter, None))?;
@@ -84,6 +85,7 @@ pub fn run(o: &Options, args: &MonitorArgs) -> anyhow::Result<()> {
             table: f.table,
             command: MonitorCommand::Add,
             matching: f.matching,
+            bare: false,
         };
         c.tell(&Message::MultipartRequest(Multipart::last(MultipartRequest::FlowMonitor(vec![request]))))?;
     }
