@@ -277,7 +277,14 @@ impl MacTable {
         self.forget_if(|_| true);
     }
 
-    /// Everything known: VLAN (0: untagged), address, port, when it was last seen (to 134 ms).
+    /// What frames would find: VLAN (0: untagged), address, port, time since it was last seen (to 134 ms).
+    pub fn known(&self, now: Time) -> Vec<(u16, MacAddr, PortNo, Duration)> {
+        let young = |(.., seen): &(_, _, _, Time)| now.since(*seen).as_nanos() < u128::from(self.ageing);
+        let all = self.dump().into_iter().filter(young);
+        all.map(|(vlan, address, port, seen)| (vlan, address, port, now.since(seen))).collect()
+    }
+
+    /// Everything in the table: VLAN (0: untagged), address, port, when it was last seen (to 134 ms).
     pub fn dump(&self) -> Vec<(u16, MacAddr, PortNo, Time)> {
         let _held = self.lock();
         let slots = self.buckets.iter().flat_map(|b| &b.0).filter(|s| s.is_taken());
@@ -344,7 +351,11 @@ mod tests {
         assert_eq!(t.find(5, A, Time::ZERO), Where::Flood);
         t.learn(0, A, PortNo(2), Time::from_secs(200));
         assert_eq!(t.find(0, A, Time::from_secs(400)), Where::Port(PortNo(2)));
+        let age = Time::from_secs(400).since(Time::from_secs(200));
+        let known = t.known(Time::from_secs(400));
+        assert!(matches!(known[..], [(0, A, PortNo(2), a)] if a >= age && a - age < Duration::from_millis(135)));
         assert_eq!(t.find(0, A, Time::from_secs(500)), Where::Flood);
+        assert!(t.known(Time::from_secs(500)).is_empty());
         t.age(Time::from_secs(500));
         assert!(t.dump().is_empty());
         t.learn(0, MacAddr([0xff; 6]), PortNo(1), Time::ZERO);

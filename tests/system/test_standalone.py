@@ -1,5 +1,6 @@
 """Without a controller the switch learns addresses by itself."""
 
+import json
 import re
 
 import pytest
@@ -65,6 +66,27 @@ def test_whoever_was_behind_a_port_that_went_down_is_looked_for(lab):
     assert not flooded()
     sh(['ip', '-n', sw, 'link', 'set', 's2', 'down'])
     wait_for('frames for the lost host on the other port', flooded, timeout=60)
+
+
+def test_learned_addresses_are_told_and_forgotten(lab):
+    _, hosts, switch = star(lab, 2)
+    assert ping_all(hosts) == []
+
+    def learned():
+        out = sh([binary('ofctl'), '--json', 'learned', switch.ctl_socket]).stdout
+        return {e['address']: e for e in json.loads(out)}
+
+    for h in hosts:
+        e = learned()[h.mac]
+        assert (e['port_no'], e['vlan']) == (h.n, 0) and e['age'] < 300
+    assert hosts[0].mac in sh([binary('ofctl'), 'learned', switch.ctl_socket]).stdout
+
+    def forgotten():
+        sh([binary('ofctl'), 'forget-learned', switch.ctl_socket])
+        return learned() == {}
+
+    # Hosts say something unasked now and then, so once may not do; by age nothing goes for five minutes.
+    wait_for('an empty table', forgotten)
 
 
 def port_tx(switch, number):

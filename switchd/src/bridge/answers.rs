@@ -36,6 +36,11 @@ pub fn answer<P: Packets>(s: &mut Switch<P>, now: Time, request: &Request) -> An
         Request::Groups => groups(s, now),
         Request::Meters => meters(s, now),
         Request::Counters => Ok(counters(s)),
+        Request::Learned => Ok(learned(s, now)),
+        Request::ForgetLearned => {
+            s.shared.normal().flush();
+            Ok(Value::Null)
+        }
         Request::Trace { in_port, packet } => trace(s, now, *in_port, packet),
         Request::Connections
         | Request::Metrics
@@ -133,6 +138,16 @@ fn ports<P: Packets>(s: &Switch<P>, now: Time) -> Value {
         })
         .collect();
     Value::Array(list)
+}
+
+/// Who is where, as NORMAL has it; `vlan` 0 is for frames without a tag.
+fn learned<P: Packets>(s: &Switch<P>, now: Time) -> Value {
+    let known = s.shared.normal().known(now).into_iter();
+    known
+        .map(|(vlan, address, port, age)| {
+            json!({"port_no": port.0, "vlan": vlan, "address": address.to_string(), "age": age.as_secs()})
+        })
+        .collect()
 }
 
 /// Fetches a whole dump, bounded.

@@ -40,6 +40,10 @@ pub enum Request {
     SaveState,
     /// `counters`: every counter of the bridge by name, drops by reason among them.
     Counters,
+    /// `learned`: the addresses that the learning switch knows.
+    Learned,
+    /// `forget-learned`: they are to be learned anew.
+    ForgetLearned,
     /// `trace`: what the pipeline would do with a packet, step by step.
     Trace {
         /// The port it comes in on.

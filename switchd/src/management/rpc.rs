@@ -17,6 +17,8 @@ pub const METHODS: &[(&str, &str, &str)] = &[
     ("meters", "", "meters with bands and counters"),
     ("connections", "", "controllers and listeners"),
     ("counters", "", "all counters by name, drops by reason among them"),
+    ("learned", "", "addresses that NORMAL knows, with their VLANs, ports and ages"),
+    ("forget-learned", "", "lets NORMAL learn all addresses anew"),
     ("trace", "in_port, packet | flow", "what the pipeline does with a packet, step by step"),
     ("add-port", "port", "opens a port given as in --port"),
     ("del-port", "port", "closes a port given by name or number"),
@@ -227,6 +229,8 @@ fn wanted(method: &str, params: Map<String, Value>) -> Result<Wanted, RpcError> 
         "meters" => Request::Meters,
         "connections" => Request::Connections,
         "counters" => Request::Counters,
+        "learned" => Request::Learned,
+        "forget-learned" => Request::ForgetLearned,
         "trace" => {
             let in_port =
                 p.number("in_port", u64::from(u32::MAX))?.ok_or_else(|| bad("`in_port` is missing".into()))?;

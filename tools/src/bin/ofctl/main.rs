@@ -405,6 +405,10 @@ enum Command {
     Connections(management::ManagementArgs),
     /// A bridge's counters, drops by reason among them
     Counters(management::ManagementArgs),
+    /// The addresses that a bridge has learned for NORMAL and standalone mode, with their ages in seconds
+    Learned(management::ManagementArgs),
+    /// Let a bridge learn all addresses anew
+    ForgetLearned(management::ManagementArgs),
 }
 
 fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
@@ -463,8 +467,10 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Decode(args) => decode::run(o, args),
         Command::Trace(args) => done(management::trace(o, args)),
         Command::Status(args) => done(management::status(o, args)),
-        Command::Connections(args) => done(management::connections(o, args)),
+        Command::Connections(args) => done(management::list(o, args, "connections")),
         Command::Counters(args) => done(management::counters(o, args)),
+        Command::Learned(args) => done(management::list(o, args, "learned")),
+        Command::ForgetLearned(args) => done(management::order(o, args, "forget-learned")),
     }
 }
 

@@ -103,9 +103,14 @@ pub fn status(o: &Options, a: &ManagementArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `connections`
-pub fn connections(o: &Options, a: &ManagementArgs) -> anyhow::Result<()> {
-    let list = call(o, &a.socket, a.bridge.as_deref(), "connections", json!({}))?;
+/// A method that is asked for nothing and does something.
+pub fn order(o: &Options, a: &ManagementArgs, method: &str) -> anyhow::Result<()> {
+    call(o, &a.socket, a.bridge.as_deref(), method, json!({})).map(|_| ())
+}
+
+/// A method whose answer is a list: `connections`, `learned`.
+pub fn list(o: &Options, a: &ManagementArgs, method: &str) -> anyhow::Result<()> {
+    let list = call(o, &a.socket, a.bridge.as_deref(), method, json!({}))?;
     if o.json {
         print_json(&list);
         return Ok(());
