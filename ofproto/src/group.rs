@@ -115,7 +115,7 @@ impl SelectionMethod {
     }
 }
 
-/// `selection_method`: text that ends at the first NUL, which there has to be.
+/// `selection_method`: text that ends at the first NUL, which there has to be. `netronome-ext.h` of Open vSwitch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MethodName(pub [u8; 16]);
 

@@ -88,7 +88,7 @@ pub enum NxMessage {
     },
 }
 
-/// `enum nx_tlv_table_mod_command`
+/// `enum nx_tlv_table_mod_command` of `nicira-ext.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TlvTableCommand {
     /// `NXTTMC_ADD`
@@ -101,7 +101,7 @@ pub enum TlvTableCommand {
     Unknown(u16),
 }
 
-/// `struct nx_tlv_map`: an option of a tunnel's header and the field that stands for it.
+/// `struct nx_tlv_map` of `nicira-ext.h`: an option of a tunnel's header and the field that stands for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TlvMap {
     /// The option's class.

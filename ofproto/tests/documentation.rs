@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const SRC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 
 /// Where Nicira's structures are written down.
-const MANUALS: [&str; 3] = ["ovs-actions(7)", "ovs-fields(7)", "`nicira-ext.h`"];
+const MANUALS: [&str; 4] = ["ovs-actions(7)", "ovs-fields(7)", "`nicira-ext.h`", "`netronome-ext.h`"];
 
 /// Types that no specification has: the form of Nicira's continuations is each switch's own.
 const OWN: [&str; 3] = ["Continuation", "Part", "Ending"];
