@@ -2,7 +2,7 @@
 //! one together again within limits (OpenFlow 1.3.5 §7.3.5). No I/O; time is an argument.
 
 use super::multipart::{self, Marks};
-use super::{EncodeError, HEADER_LEN, MAX_MESSAGE_LEN, Writer};
+use super::{EncodeError, HEADER_LEN, Header, MAX_MESSAGE_LEN, Writer};
 use crate::error::{ErrorKind, OfError};
 use crate::ids::Xid;
 use crate::message::{Multipart, MultipartReply, MultipartRequest};
@@ -94,12 +94,28 @@ fn segments(
 pub trait Segment: Sized {
     /// Whether `next` may follow: it is of the same type.
     fn same_type(&self, next: &Self) -> bool;
-    /// Appends a segment of the same type; `false` where the type has no list to append to.
+    /// Appends a segment of the same type; `false` where the type has no list to append to and isn't empty, either.
     fn append(&mut self, next: Self) -> bool;
 }
 
+/// A body that is nothing but its type (or a selection) may be said again: it adds nothing (OpenFlow 1.3.5 §7.3.5).
+fn adds_nothing(body: &MultipartRequest, next: &MultipartRequest) -> bool {
+    let empty = matches!(
+        body,
+        MultipartRequest::Desc
+            | MultipartRequest::Table
+            | MultipartRequest::GroupDesc(_)
+            | MultipartRequest::GroupFeatures
+            | MultipartRequest::MeterFeatures
+            | MultipartRequest::PortDesc(_)
+            | MultipartRequest::TableDesc
+            | MultipartRequest::ControllerStatus
+    );
+    empty && body == next
+}
+
 macro_rules! segments_of {
-    ($body:ident: $($list:ident),*) => {
+    ($body:ident, $adds_nothing:expr, $($list:ident),*) => {
         impl Segment for $body {
             fn same_type(&self, next: &Self) -> bool {
                 match (self, next) {
@@ -120,7 +136,7 @@ macro_rules! segments_of {
                     (Self::Unknown { body, .. }, Self::Unknown { body: more, .. }) => {
                         *body = [&body[..], &more[..]].concat().into();
                     }
-                    _ => return false,
+                    (body, next) => return $adds_nothing(body, &next),
                 }
                 true
             }
@@ -128,9 +144,27 @@ macro_rules! segments_of {
     };
 }
 
-segments_of!(MultipartRequest: TableFeatures, FlowMonitor);
-segments_of!(MultipartReply: Flow, NxFlow, Table, PortStats, Queue, Group, GroupDesc, Meter, MeterConfig, TableFeatures,
-    PortDesc, TableDesc, QueueDesc, FlowMonitor, FlowStats, ControllerStatus);
+segments_of!(MultipartRequest, adds_nothing, TableFeatures, FlowMonitor);
+segments_of!(
+    MultipartReply,
+    |_: &MultipartReply, _: &MultipartReply| false,
+    Flow,
+    NxFlow,
+    Table,
+    PortStats,
+    Queue,
+    Group,
+    GroupDesc,
+    Meter,
+    MeterConfig,
+    TableFeatures,
+    PortDesc,
+    TableDesc,
+    QueueDesc,
+    FlowMonitor,
+    FlowStats,
+    ControllerStatus
+);
 
 /// What a [`Reassembler`] holds at most.
 #[derive(Clone, Copy, Debug)]
@@ -160,17 +194,25 @@ struct Open<B> {
     deadline: u64,
 }
 
+/// Refused sequences whose rest is remembered to be left out.
+const REFUSED: usize = 64;
+
 /// Puts multipart sequences of one connection together. Bounded by its [`Limits`].
+///
+/// Of a sequence that was refused, whatever still comes up to its last segment is left out: it was answered with its
+/// one error, and its last segment alone is another request than the one that was made.
 #[derive(Debug)]
 pub struct Reassembler<B> {
     limits: Limits,
     open: VecDeque<Open<B>>,
+    /// Refused before their end, and until when that is remembered.
+    refused: VecDeque<(Xid, u64)>,
 }
 
 impl<B: Segment> Reassembler<B> {
     /// An empty one.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, open: VecDeque::new() }
+        Self { limits, open: VecDeque::new(), refused: VecDeque::new() }
     }
 
     /// Takes a segment that came at `now` (nanoseconds) in a message of `len` bytes; hands out the
@@ -178,8 +220,54 @@ impl<B: Segment> Reassembler<B> {
     ///
     /// Errors: `OFPBRC_BAD_MULTIPART` where the sequence was of another type, `OFPBRC_BAD_LEN` where
     /// the type has room for one body only, `OFPBRC_MULTIPART_BUFFER_OVERFLOW` past a limit. The
-    /// sequence is forgotten then.
+    /// sequence is forgotten then, and its rest left out.
     pub fn push(&mut self, now: u64, xid: Xid, segment: Multipart<B>, len: usize) -> Result<Option<B>, OfError> {
+        let more = segment.more;
+        if self.is_refused(now, xid, more) {
+            return Ok(None);
+        }
+        let outcome = self.join(now, xid, segment, len);
+        if outcome.is_err() && more {
+            self.note_refused(now, xid);
+        }
+        outcome
+    }
+
+    /// A request's segment, a whole message, was refused for a reason of its own (it can't be read, its sender may not
+    /// send it): the sequence is forgotten, and its rest left out. What is no segment changes nothing.
+    pub fn refuse(&mut self, now: u64, message: &[u8]) {
+        let Ok(header) = Header::decode(message) else { return };
+        let request = if header.version == Version::V10.wire() { 16 } else { MULTIPART_REQUEST };
+        // The low byte of the flags, after the 16-bit type.
+        let Some(flags) = message.get(HEADER_LEN + 3).filter(|_| header.ty == request) else { return };
+        self.open.retain(|o| o.xid != header.xid);
+        if flags & 1 != 0 {
+            self.note_refused(now, header.xid);
+        } else {
+            self.refused.retain(|(xid, _)| *xid != header.xid);
+        }
+    }
+
+    fn note_refused(&mut self, now: u64, xid: Xid) {
+        self.refused.retain(|(x, until)| *x != xid && *until > now);
+        if self.refused.len() >= REFUSED {
+            self.refused.pop_front();
+        }
+        self.refused.push_back((xid, now.saturating_add(self.limits.timeout)));
+    }
+
+    /// Whether a segment belongs to a refused sequence, which goes on with `more` or is over now.
+    fn is_refused(&mut self, now: u64, xid: Xid, more: bool) -> bool {
+        let Some(i) = self.refused.iter().position(|(x, _)| *x == xid) else { return false };
+        let Some((_, until)) = self.refused.remove(i) else { return false };
+        let refused = until > now;
+        if refused && more {
+            self.note_refused(now, xid);
+        }
+        refused
+    }
+
+    fn join(&mut self, now: u64, xid: Xid, segment: Multipart<B>, len: usize) -> Result<Option<B>, OfError> {
         let place = self.open.iter().position(|o| o.xid == xid);
         let Some(mut open) = place.and_then(|i| self.open.remove(i)) else {
             return self.begin(now, xid, segment, len);
@@ -230,7 +318,9 @@ impl<B: Segment> Reassembler<B> {
     /// answered with `OFPBRC_MULTIPART_REQUEST_TIMEOUT`. Call until it says `None`.
     pub fn expire(&mut self, now: u64) -> Option<Xid> {
         let place = self.open.iter().position(|o| o.deadline <= now)?;
-        self.open.remove(place).map(|o| o.xid)
+        let xid = self.open.remove(place)?.xid;
+        self.note_refused(now, xid);
+        Some(xid)
     }
 }
 
@@ -320,8 +410,46 @@ mod tests {
         let e = r.push(0, Xid(1), other, 40).expect_err("other type");
         assert_eq!(e.kind, ErrorKind::BadRequestBadMultipart);
         let mut r = Reassembler::new(Limits::default());
+        let port = |more| Multipart { more, other_flags: 0, body: MultipartRequest::PortStats(PortNo(1)) };
+        assert!(r.push(0, Xid(1), port(true), 24).is_ok());
+        assert_eq!(r.push(0, Xid(1), port(false), 24).expect_err("one body").kind, ErrorKind::BadRequestBadLen);
         let desc = |more| Multipart { more, other_flags: 0, body: MultipartRequest::Desc };
-        assert!(r.push(0, Xid(1), desc(true), 16).is_ok());
-        assert_eq!(r.push(0, Xid(1), desc(false), 16).expect_err("one body").kind, ErrorKind::BadRequestBadLen);
+        assert_eq!(r.push(0, Xid(1), desc(true), 16), Ok(None));
+        assert_eq!(r.push(0, Xid(1), desc(false), 16), Ok(Some(MultipartRequest::Desc)), "it adds nothing");
+    }
+
+    #[test]
+    fn the_rest_of_a_refused_sequence_is_left_out() {
+        let limits = Limits { sequences: 1, segments: 9, bytes: 100, timeout: 10 };
+        let mut r = Reassembler::new(limits);
+        let kind = |r: Result<Option<MultipartRequest>, OfError>| r.map(|b| b.is_some()).map_err(|e| e.kind);
+        let part = |more| Multipart { more, other_flags: 0, body: MultipartRequest::TableFeatures(Vec::new()) };
+        let message =
+            |more, xid| wire::encode(Version::V13, Xid(xid), &Message::MultipartRequest(part(more))).expect("sayable");
+        assert_eq!(kind(r.push(0, Xid(1), part(true), 90)), Ok(false));
+        assert_eq!(kind(r.push(0, Xid(1), part(true), 90)), Err(ErrorKind::BadRequestMultipartBufferOverflow));
+        for more in [true, true, false] {
+            assert_eq!(kind(r.push(9, Xid(1), part(more), 20)), Ok(false), "one error, and nothing of the rest");
+        }
+        assert_eq!(kind(r.push(9, Xid(1), part(false), 20)), Ok(true), "the next request is a new one");
+        // One in the middle can't be read; another comes between; a third is late.
+        assert_eq!(kind(r.push(0, Xid(1), part(true), 20)), Ok(false));
+        assert_eq!(kind(r.push(0, Xid(2), part(true), 20)), Err(ErrorKind::BadRequestMultipartBufferOverflow));
+        r.refuse(0, &message(true, 1));
+        assert_eq!(kind(r.push(1, Xid(1), part(false), 20)), Ok(false));
+        assert_eq!(kind(r.push(1, Xid(2), part(false), 20)), Ok(false));
+        assert_eq!(kind(r.push(1, Xid(3), part(true), 20)), Ok(false));
+        assert_eq!(r.expire(11), Some(Xid(3)));
+        assert_eq!(kind(r.push(12, Xid(3), part(false), 20)), Ok(false));
+        // Its last one can't be read, or what can't be read is no segment: nothing to leave out.
+        assert_eq!(kind(r.push(20, Xid(4), part(true), 20)), Ok(false));
+        r.refuse(20, &message(false, 4));
+        r.refuse(20, &wire::encode(Version::V13, Xid(4), &Message::BarrierRequest).expect("sayable"));
+        assert_eq!(kind(r.push(20, Xid(4), part(false), 20)), Ok(true));
+        // Not remembered for ever, nor without bound.
+        r.refuse(20, &message(true, 5));
+        assert_eq!(kind(r.push(30, Xid(5), part(false), 20)), Ok(true));
+        (0..1000).for_each(|xid| r.refuse(30, &message(true, xid)));
+        assert!(r.refused.len() <= REFUSED);
     }
 }

@@ -6,7 +6,7 @@
 
 use crate::session::hello::VersionSet;
 use crate::session::host::{Effect, Host};
-use crate::session::notify::{FlowEvent, Punted};
+use crate::session::notify::{FlowChange, Punted};
 use crate::session::{ConnId, Purpose, Received, Session, Settings};
 use datapath::clock::Time;
 use ofproto::Version;
@@ -14,7 +14,7 @@ use ofproto::flow::FlowRemoved;
 use ofproto::ids::Xid;
 use ofproto::port::{Port, PortReason};
 use ofproto::role::{ControllerStatus, ControllerStatusProp, Role};
-use ofproto::stats::{FlowDesc, FlowStatsEntry};
+use ofproto::stats::FlowStatsEntry;
 use ofproto::table::TableStatus;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -25,7 +25,7 @@ pub enum Happened {
     /// An entry that asked for it is gone.
     FlowRemoved(FlowRemoved),
     /// An entry changed; for monitors.
-    Flow(FlowEvent, Box<FlowDesc>),
+    Flow(Box<FlowChange>),
     /// A port changed; not told to `by`, whose port-mod did it, before 1.5.
     Port {
         /// How.
@@ -301,6 +301,17 @@ impl<B: Backend> Hub<B> {
         for id in auxiliaries {
             self.act(id, |session, switch| session.tick(now, switch));
         }
+        self.commits(now);
+    }
+
+    /// Carries out the commits whose time has come, each told to everybody before the next.
+    fn commits(&mut self, now: Time) {
+        let due: Vec<ConnId> = self.sessions.values().filter(|s| s.has_commit_due(now)).map(Session::id).collect();
+        for id in due {
+            while let Some(xid) = self.act(id, |session, switch| session.commit_due(now, switch)).flatten() {
+                self.spread(Some((id, xid)));
+            }
+        }
     }
 
     /// When [`tick`](Self::tick) is due.
@@ -329,9 +340,9 @@ impl<B: Backend> Hub<B> {
         for session in self.sessions.values_mut() {
             match event {
                 Happened::FlowRemoved(removed) => session.flow_removed(removed),
-                Happened::Flow(event, flow) => {
+                Happened::Flow(change) => {
                     let own = cause.filter(|(id, _)| *id == session.id()).map(|(_, xid)| xid);
-                    session.flow_event(*event, flow, own);
+                    session.flow_event(change, own);
                 }
                 Happened::Port { reason, port, by } => {
                     let own = *by == Some(session.governing()) && session.version() < Some(Version::V15);

@@ -26,6 +26,8 @@ mod packet_outs;
 mod punted;
 mod queues;
 mod saving;
+#[cfg(test)]
+mod scheduled;
 pub mod snapshot;
 pub mod spin;
 pub mod switch;

@@ -16,7 +16,7 @@ use crate::management::{Answer as ManagementAnswer, CallError, Request};
 use crate::ports::PortEvent;
 use crate::session::ConnId;
 use crate::session::host::{Answer, Effect, FlowCursor, Host, Identity, Ticket};
-use crate::session::notify::{FlowEvent, Punted};
+use crate::session::notify::{self, FlowEvent, Punted};
 use crate::session::role::Election;
 use bytes::Bytes;
 use datapath::clock::Time;
@@ -823,19 +823,17 @@ fn flow_change(change: FlowChange) -> Happened {
         FlowChangeKind::Modified => FlowEvent::Modified,
         FlowChangeKind::Removed(reason) => FlowEvent::Removed(reason),
     };
-    Happened::Flow(
-        event,
-        Box::new(FlowDesc {
-            table: change.table,
-            priority: change.priority,
-            idle_timeout: change.idle_timeout,
-            hard_timeout: change.hard_timeout,
-            flags: change.flags,
-            importance: 0,
-            cookie: change.cookie,
-            stats: FlowStats::default(),
-            matching: change.matching,
-            instructions: change.instructions.to_vec(),
-        }),
-    )
+    let flow = FlowDesc {
+        table: change.table,
+        priority: change.priority,
+        idle_timeout: change.idle_timeout,
+        hard_timeout: change.hard_timeout,
+        flags: change.flags,
+        importance: 0,
+        cookie: change.cookie,
+        stats: FlowStats::default(),
+        matching: change.matching,
+        instructions: change.instructions.to_vec(),
+    };
+    Happened::Flow(Box::new(notify::FlowChange { event, flow, before: change.before }))
 }

@@ -1,5 +1,6 @@
 //! The bounds of a connection. Whatever a controller does, it costs the switch no more than these.
 
+use ofproto::wire::segment;
 use std::time::Duration;
 
 /// Bytes of unsent output above which packet-ins for a connection are dropped (and counted).
@@ -21,11 +22,12 @@ pub const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Flows fetched at a time for a dump.
 pub const FLOWS_PER_STEP: usize = 128;
 
-/// Bytes of one connection's unfinished multipart request.
-pub const MULTIPART_BYTES: usize = 1 << 20;
-
 /// How long an unfinished multipart request waits for its next segment.
 pub const MULTIPART_WAIT: Duration = Duration::from_secs(5);
+
+/// One connection's unfinished multipart requests: one at a time, of so many bytes as they came over the wire.
+pub const SEGMENTS: segment::Limits =
+    segment::Limits { sequences: 1, segments: 1 << 16, bytes: 1 << 20, timeout: MULTIPART_WAIT.as_nanos() as u64 };
 
 /// Open bundles of one connection.
 pub const BUNDLES: usize = 32;

@@ -48,11 +48,11 @@ use host::{FlowCursor, Host, Ticket};
 pub use names::message_name;
 use ofproto::ids::{TableId, Xid};
 use ofproto::matching::Match;
-use ofproto::message::{ErrorMsg, Message, MultipartReply, SwitchConfig};
+use ofproto::message::{ErrorMsg, Message, MultipartReply, MultipartRequest, SwitchConfig};
 use ofproto::monitor::FlowMonitorRequest;
 use ofproto::role::Role;
 use ofproto::stats::FlowDesc;
-use ofproto::table::TableFeatures;
+use ofproto::wire::segment::Reassembler;
 use ofproto::wire::{self, Header};
 use ofproto::{OfError, Version};
 use refusals::{Refusals, SharedRefusals};
@@ -194,23 +194,6 @@ enum DumpKind {
     Initial(Vec<FlowMonitorRequest>),
 }
 
-/// The pieces so far of a request that comes in segments.
-#[derive(Debug)]
-struct Partial {
-    xid: Xid,
-    pieces: Pieces,
-    bytes: usize,
-    touched: Time,
-}
-
-#[derive(Debug)]
-enum Pieces {
-    TableFeatures(Vec<TableFeatures>),
-    FlowMonitor(Vec<FlowMonitorRequest>),
-    /// A request of one structure: a second segment with anything in it is one too many.
-    Single(ofproto::message::MultipartRequest),
-}
-
 /// What makes a flow entry that entry.
 type FlowKey = (TableId, u16, Match);
 
@@ -255,7 +238,10 @@ pub struct Session {
     monitors: BTreeMap<ofproto::ids::MonitorId, FlowMonitorRequest>,
     /// Changes that monitors will be told of when the peer has read: what is new or changed meanwhile.
     paused: Option<HashMap<FlowKey, PausedFlow>>,
-    partial: Option<Partial>,
+    /// Whether the request at hand was already named as the cause of a change.
+    abbreviated: bool,
+    /// Requests that come in segments.
+    segments: Reassembler<MultipartRequest>,
     waiting: Waiting,
 
     out: Vec<u8>,
@@ -291,7 +277,8 @@ impl Session {
             schedule: schedule::Schedule::default(),
             monitors: BTreeMap::new(),
             paused: None,
-            partial: None,
+            abbreviated: false,
+            segments: Reassembler::new(limits::SEGMENTS),
             waiting: Waiting::Nothing,
             out: Vec::new(),
             queued: 0,
@@ -459,6 +446,7 @@ impl Session {
         self.counters.bytes_received += received.bytes.len() as u64;
         self.last_received = now;
         self.probed = None;
+        self.abbreviated = false;
         match self.state {
             State::Ending => {}
             State::Hello { .. } => self.greet(&received),
@@ -466,6 +454,7 @@ impl Session {
                 let header = received.header;
                 let bytes = received.bytes.clone();
                 if let Err(e) = self.dispatch(now, received, host) {
+                    self.segments.refuse(now.0, &bytes);
                     self.refuse(&header, &bytes, &e);
                 }
                 self.advance(now, host);

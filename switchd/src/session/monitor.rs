@@ -131,9 +131,11 @@ pub(super) fn initial(monitors: &[FlowMonitorRequest], at: usize, flows: &[FlowD
     let earlier = monitors.get(..at).unwrap_or(&[]);
     flows
         .iter()
-        .filter(|flow| !earlier.iter().any(|m| covers(m, flow)))
+        .filter(|flow| !earlier.iter().any(|m| covers(m, flow, &flow.instructions)))
         .map(|flow| {
-            let instructions = monitors.iter().any(|m| m.flags.contains(MonitorFlags::INSTRUCTIONS) && covers(m, flow));
+            let instructions = monitors
+                .iter()
+                .any(|m| m.flags.contains(MonitorFlags::INSTRUCTIONS) && covers(m, flow, &flow.instructions));
             full_update(FlowUpdateEvent::Initial, flow, instructions)
         })
         .collect()

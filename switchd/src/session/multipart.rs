@@ -3,7 +3,7 @@
 
 use super::host::{Answer, Host};
 use super::requests::{err, unknown_experimenter};
-use super::{DumpKind, Partial, Pieces, Session, Waiting, limits};
+use super::{DumpKind, Session, Waiting, limits};
 use datapath::clock::Time;
 use ofproto::ids::Xid;
 use ofproto::message::{Message, Multipart, MultipartReply, MultipartRequest};
@@ -22,83 +22,10 @@ impl Session {
         bytes: usize,
         host: &mut dyn Host,
     ) -> Result<(), OfError> {
-        if let Some(request) = self.assemble(now, xid, request, bytes)? {
-            self.answer(now, xid, &request, host)?;
+        match self.segments.push(now.0, xid, request, bytes)? {
+            Some(request) => self.answer(now, xid, &request, host),
+            None => Ok(()),
         }
-        Ok(())
-    }
-
-    /// Puts segments together; the whole request once its last segment is here.
-    fn assemble(
-        &mut self,
-        now: Time,
-        xid: Xid,
-        request: Multipart<MultipartRequest>,
-        bytes: usize,
-    ) -> Result<Option<MultipartRequest>, OfError> {
-        let Multipart { more, body, .. } = request;
-        let open = self.partial.take_if(|p| p.xid == xid);
-        if !more && open.is_none() {
-            return Ok(Some(body));
-        }
-        if open.is_none() && self.partial.is_some() {
-            return Err(err(
-                ErrorKind::BadRequestMultipartBufferOverflow,
-                "flags",
-                "another request of this connection is unfinished",
-            ));
-        }
-        let (pieces, held) = match open {
-            None => (None, 0),
-            Some(p) => (Some(p.pieces), p.bytes),
-        };
-        let bytes = held + bytes;
-        if bytes > limits::MULTIPART_BYTES {
-            return Err(err(
-                ErrorKind::BadRequestMultipartBufferOverflow,
-                "flags",
-                format!("the request has {bytes} bytes so far; {} are taken", limits::MULTIPART_BYTES),
-            ));
-        }
-        let pieces = match (pieces, body) {
-            (None, MultipartRequest::TableFeatures(v)) => Pieces::TableFeatures(v),
-            (None, MultipartRequest::FlowMonitor(v)) => Pieces::FlowMonitor(v),
-            (None, body) => Pieces::Single(body),
-            (Some(Pieces::TableFeatures(mut all)), MultipartRequest::TableFeatures(v)) => {
-                all.extend(v);
-                Pieces::TableFeatures(all)
-            }
-            (Some(Pieces::FlowMonitor(mut all)), MultipartRequest::FlowMonitor(v)) => {
-                all.extend(v);
-                Pieces::FlowMonitor(all)
-            }
-            (Some(Pieces::Single(first)), body) if std::mem::discriminant(&first) == std::mem::discriminant(&body) => {
-                if first != body || !bodiless(&first) {
-                    return Err(err(
-                        ErrorKind::BadRequestBadLen,
-                        "flags",
-                        "the request is one structure; a second segment brings another",
-                    ));
-                }
-                Pieces::Single(first)
-            }
-            (Some(_), _) => {
-                return Err(err(
-                    ErrorKind::BadRequestBadMultipart,
-                    "type",
-                    format!("the unfinished request {xid} has another type"),
-                ));
-            }
-        };
-        if more {
-            self.partial = Some(Partial { xid, pieces, bytes, touched: now });
-            return Ok(None);
-        }
-        Ok(Some(match pieces {
-            Pieces::TableFeatures(v) => MultipartRequest::TableFeatures(v),
-            Pieces::FlowMonitor(v) => MultipartRequest::FlowMonitor(v),
-            Pieces::Single(body) => body,
-        }))
     }
 
     fn answer(&mut self, now: Time, xid: Xid, request: &MultipartRequest, host: &mut dyn Host) -> Result<(), OfError> {
@@ -215,20 +142,6 @@ impl DumpKind {
             )),
         }
     }
-}
-
-fn bodiless(request: &MultipartRequest) -> bool {
-    matches!(
-        request,
-        MultipartRequest::Desc
-            | MultipartRequest::Table
-            | MultipartRequest::GroupDesc(_)
-            | MultipartRequest::GroupFeatures
-            | MultipartRequest::MeterFeatures
-            | MultipartRequest::PortDesc(_)
-            | MultipartRequest::TableDesc
-            | MultipartRequest::ControllerStatus
-    )
 }
 
 /// The replies that are arrays.

@@ -1,7 +1,7 @@
 //! What a connection is told unasked: packet-ins, removals, status changes, flow monitors' updates.
 
 use super::filter::{flow_removed_reason, packet_in_reason, port_reason};
-use super::{PacketInFormat, PausedFlow, Purpose, Session, State, limits};
+use super::{FlowKey, PacketInFormat, PausedFlow, Purpose, Session, State, limits};
 use crate::packet_buffer::Kept;
 use bytes::Bytes;
 use datapath::clock::Time;
@@ -12,6 +12,7 @@ use ofproto::continuation::Continuation;
 use ofproto::field::FieldId;
 use ofproto::flow::{FlowRemoved, FlowRemovedReason};
 use ofproto::ids::{BufferId, Cookie, PortNo, TableId, Xid};
+use ofproto::instruction::Instruction;
 use ofproto::matching::Match;
 use ofproto::message::{Message, MultipartReply, RequestForward};
 use ofproto::monitor::{FlowMonitorRequest, FlowUpdate, FlowUpdateEvent, MonitorFlags};
@@ -22,6 +23,8 @@ use ofproto::role::{ControllerStatus, Role, RoleStatus};
 use ofproto::stats::{FlowDesc, FlowStatsEntry};
 use ofproto::table::TableStatus;
 use ofproto::wire;
+use std::collections::HashMap;
+use std::sync::Arc;
 
 /// `OFPFSR_STAT_TRIGGER`
 const OFPFSR_STAT_TRIGGER: u8 = 1;
@@ -76,6 +79,23 @@ pub enum FlowEvent {
     Modified,
     /// It is gone.
     Removed(FlowRemovedReason),
+}
+
+/// A change of a flow entry.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FlowChange {
+    /// What happened.
+    pub event: FlowEvent,
+    /// The entry, of one that is gone as it was last.
+    pub flow: FlowDesc,
+    /// Its instructions before it was modified.
+    pub before: Option<Arc<[Instruction]>>,
+}
+
+impl FlowChange {
+    fn before(&self) -> Option<&[Instruction]> {
+        self.before.as_deref()
+    }
 }
 
 impl Session {
@@ -293,10 +313,11 @@ impl Session {
     }
 
     /// Tells the connection's monitors of a change; `own` is the xid of its own request that caused it.
-    pub fn flow_event(&mut self, event: FlowEvent, flow: &FlowDesc, own: Option<Xid>) {
+    pub fn flow_event(&mut self, change: &FlowChange, own: Option<Xid>) {
         if !self.monitors_flows() {
             return;
         }
+        let FlowChange { event, flow, .. } = change;
         let wanted = match event {
             FlowEvent::Added => MonitorFlags::ADD,
             FlowEvent::Modified => MonitorFlags::MODIFY,
@@ -307,20 +328,28 @@ impl Session {
             .values()
             .filter(|m| m.flags.contains(wanted))
             .filter(|m| own.is_some() || !m.flags.contains(MonitorFlags::ONLY_OWN))
-            .filter(|m| covers(m, flow))
+            .filter(|m| covers(m, flow, &flow.instructions) || change.before().is_some_and(|b| covers(m, flow, b)))
             .map(|m| m.flags)
             .reduce(|a, b| a | b);
+        // What is withheld goes on changing, whoever wants to hear of the change itself.
+        let never_told = self.paused.as_mut().is_some_and(|paused| note_change(paused, *event, flow));
         let Some(flags) = flags else { return };
-        if !self.room() || self.withhold(event, flow) {
+        if !self.room() || never_told || self.withhold(*event, flow) {
             return;
         }
         let update = match own {
-            Some(xid) if !flags.contains(MonitorFlags::NO_ABBREV) => FlowUpdate::Abbrev(xid),
+            Some(xid) if !flags.contains(MonitorFlags::NO_ABBREV) => {
+                // It names the request, whatever that changed: once is enough.
+                if std::mem::replace(&mut self.abbreviated, true) {
+                    return;
+                }
+                FlowUpdate::Abbrev(xid)
+            }
             _ => full_update(
                 match event {
                     FlowEvent::Added => FlowUpdateEvent::Added,
                     FlowEvent::Modified => FlowUpdateEvent::Modified,
-                    FlowEvent::Removed(reason) => FlowUpdateEvent::Removed(reason),
+                    FlowEvent::Removed(reason) => FlowUpdateEvent::Removed(*reason),
                 },
                 flow,
                 flags.contains(MonitorFlags::INSTRUCTIONS),
@@ -343,18 +372,16 @@ impl Session {
             self.update(FlowUpdate::Paused);
         }
         let paused = self.paused.get_or_insert_default();
-        let key = (flow.table, flow.priority, flow.matching.clone());
-        match event {
-            FlowEvent::Removed(_) => paused.remove(&key).is_some_and(|p| p.added),
-            FlowEvent::Added | FlowEvent::Modified => {
-                let added = paused.get(&key).map_or(event == FlowEvent::Added, |p| p.added);
-                paused.insert(key, PausedFlow { added, flow: flow.clone() });
-                if paused.len() > limits::PAUSED_FLOWS {
-                    self.end(false, "the peer doesn't read its flow monitors' updates");
-                }
-                true
-            }
+        if let FlowEvent::Removed(_) = event {
+            return false;
         }
+        let key = (flow.table, flow.priority, flow.matching.clone());
+        let added = event == FlowEvent::Added;
+        paused.entry(key).or_insert_with(|| PausedFlow { added, flow: flow.clone() });
+        if paused.len() > limits::PAUSED_FLOWS {
+            self.end(false, "the peer doesn't read its flow monitors' updates");
+        }
+        true
     }
 
     /// Tells what was withheld, once the peer has read.
@@ -365,12 +392,32 @@ impl Session {
         let Some(paused) = self.paused.take() else { return };
         for PausedFlow { added, flow } in paused.into_values() {
             let event = if added { FlowUpdateEvent::Added } else { FlowUpdateEvent::Modified };
-            let covering = self.monitors.values().filter(|m| covers(m, &flow)).map(|m| m.flags).reduce(|a, b| a | b);
+            let covering = self
+                .monitors
+                .values()
+                .filter(|m| covers(m, &flow, &flow.instructions))
+                .map(|m| m.flags)
+                .reduce(|a, b| a | b);
             let Some(flags) = covering else { continue };
             self.update(full_update(event, &flow, flags.contains(MonitorFlags::INSTRUCTIONS)));
         }
         self.update(FlowUpdate::Resumed);
     }
+}
+
+/// Keeps what is withheld up to date: whether the flow that this happened to was never told of, and is gone.
+fn note_change(paused: &mut HashMap<FlowKey, PausedFlow>, event: FlowEvent, flow: &FlowDesc) -> bool {
+    if paused.is_empty() {
+        return false;
+    }
+    let key = (flow.table, flow.priority, flow.matching.clone());
+    if let FlowEvent::Removed(_) = event {
+        return paused.remove(&key).is_some_and(|p| p.added);
+    }
+    if let Some(p) = paused.get_mut(&key) {
+        p.flow = flow.clone();
+    }
+    false
 }
 
 /// An update that tells all of a flow.
@@ -387,13 +434,12 @@ pub(super) fn full_update(event: FlowUpdateEvent, flow: &FlowDesc, instructions:
     }
 }
 
-/// Whether a monitor looks at this flow.
-pub(super) fn covers(monitor: &FlowMonitorRequest, flow: &FlowDesc) -> bool {
+/// Whether a monitor looks at this flow as it is, or was, with these instructions.
+pub(super) fn covers(monitor: &FlowMonitorRequest, flow: &FlowDesc, instructions: &[Instruction]) -> bool {
     use ofproto::action::Action;
     use ofproto::ids::GroupId;
-    use ofproto::instruction::Instruction;
     let actions = || {
-        flow.instructions.iter().flat_map(|i| match i {
+        instructions.iter().flat_map(|i| match i {
             Instruction::WriteActions(a) | Instruction::ApplyActions(a) => a.as_slice(),
             _ => &[],
         })

@@ -6,7 +6,7 @@ use crate::packet_buffer::Kept;
 use bytes::Bytes;
 use datapath::clock::Time;
 use ofproto::action::Action;
-use ofproto::async_config::AsyncKind;
+use ofproto::async_config::{AsyncConfig, AsyncKind};
 use ofproto::field::FieldId;
 use ofproto::flow::{FlowMod, FlowModCommand};
 use ofproto::ids::{BufferId, ExperimenterId, PortNo, TableId, Xid};
@@ -108,10 +108,7 @@ impl Session {
                 let config = self.channel.filter.config();
                 self.send(xid, &Message::GetAsyncReply(config));
             }
-            Message::SetAsync(config) => {
-                self.settle();
-                self.channel.filter.apply(&config)?;
-            }
+            Message::SetAsync(config) => self.set_async(&config)?,
             Message::BundleControl(control) => self.bundle_control(now, xid, &control, host)?,
             Message::BundleAdd(add) => self.bundle_add(now, xid, add, bytes.len(), host)?,
             Message::Nicira(message) => self.nicira(now, xid, message, host)?,
@@ -203,6 +200,13 @@ impl Session {
             self.channel.filter.set_invalid_ttl(config.flags & INVALID_TTL != 0);
         }
         Ok(())
+    }
+
+    fn set_async(&mut self, config: &AsyncConfig) -> Result<(), OfError> {
+        // Judged before a visitor becomes a controller by it.
+        self.channel.filter.clone().apply(config)?;
+        self.settle();
+        self.channel.filter.apply(config)
     }
 
     fn flow_mod(&mut self, now: Time, fm: &FlowMod, host: &mut dyn Host) -> Result<(), OfError> {
@@ -370,10 +374,7 @@ impl Session {
                     self.channel.filter.set(kind, false, masks[1]);
                 }
             }
-            NxMessage::SetAsyncConfig2(config) => {
-                self.settle();
-                self.channel.filter.apply(&config)?;
-            }
+            NxMessage::SetAsyncConfig2(config) => self.set_async(&config)?,
             NxMessage::SetControllerId(id) => self.channel.controller_id = id,
             NxMessage::FlowMod(fm) => self.flow_mod(now, &fm, host)?,
             NxMessage::Resume(resume) => self.resume(now, *resume, host)?,

@@ -1,18 +1,19 @@
 //! The requests of bundles; their rules one by one are in [`super::bundle`].
 
-use super::Session;
 use super::bundle::Bundles;
 use super::host::Host;
 use super::requests::{check_frame, check_pipeline, err};
 use super::schedule::Due;
+use super::{Session, State};
 use datapath::clock::Time;
 use ofproto::bundle::{BundleAdd, BundleCtrl, BundleCtrlType, BundleFlags, BundleProp};
 use ofproto::group::OtherProp;
-use ofproto::ids::{BufferId, Xid};
+use ofproto::ids::{BufferId, BundleId, Xid};
 use ofproto::message::Message;
 use ofproto::validate;
 use ofproto::wire;
-use ofproto::{ErrorKind, OfError};
+use ofproto::{ErrorKind, OfError, Version};
+use std::collections::HashSet;
 use tracing::warn;
 
 impl Session {
@@ -24,6 +25,7 @@ impl Session {
         bytes: usize,
         host: &mut dyn Host,
     ) -> Result<(), OfError> {
+        self.check_bundle_flags(add.bundle, add.flags)?;
         check_bundle_props(&add.properties)?;
         Bundles::allowed(&add.message)?;
         if let Message::FlowMod(fm) = &mut *add.message {
@@ -52,6 +54,7 @@ impl Session {
         let (id, flags) = (control.bundle, control.flags);
         if !matches!(control.ty, BundleCtrlType::DiscardRequest) {
             self.schedule.refuse_waiting(id)?;
+            self.check_bundle_flags(id, flags)?;
         }
         let ty = match control.ty {
             BundleCtrlType::OpenRequest => {
@@ -93,26 +96,53 @@ impl Session {
         Ok(())
     }
 
-    /// Carries out commits whose time has come.
-    pub(super) fn commit_due(&mut self, now: Time, host: &mut dyn Host) {
-        while let Some(Due { xid, control, .. }) = self.schedule.due(now) {
-            if let Err(e) = self.bundle_commit(now, &control, host) {
-                let request = Message::BundleControl(control);
-                let bytes = wire::encode(self.version, xid, &request).unwrap_or_default();
-                self.refuse_with(xid, &bytes, &e);
-                continue;
-            }
-            let ty = BundleCtrlType::CommitReply;
-            let reply = BundleCtrl { bundle: control.bundle, ty, flags: control.flags, properties: Vec::new() };
-            self.send(xid, &Message::BundleControl(reply));
+    /// Refuses flags of a later version, as any that a bundle wasn't opened with: it is discarded.
+    fn check_bundle_flags(&mut self, id: BundleId, flags: BundleFlags) -> Result<(), OfError> {
+        if self.version < Version::V15 && flags.contains(BundleFlags::TIME) {
+            // There needn't be one yet.
+            let _ = self.bundles.discard(id);
+            let reason = format!("OpenFlow {} has no commits at a set time", self.version);
+            return Err(err(ErrorKind::BundleFailedBadFlags, "flags", reason));
         }
+        Ok(())
+    }
+
+    /// Whether the time of a commit has come.
+    pub fn has_commit_due(&self, now: Time) -> bool {
+        self.state == State::Up && self.schedule.deadline().is_some_and(|at| at <= now)
+    }
+
+    /// Carries out one commit whose time has come: its xid.
+    pub fn commit_due(&mut self, now: Time, host: &mut dyn Host) -> Option<Xid> {
+        if !self.has_commit_due(now) {
+            return None;
+        }
+        let Due { xid, control, .. } = self.schedule.due(now)?;
+        self.abbreviated = false;
+        let done = if self.is_slave() {
+            // It was none when it asked.
+            let _ = self.bundles.discard(control.bundle);
+            Err(err(ErrorKind::BadRequestIsSlave, "type", "the controller became a slave before the commit's time"))
+        } else {
+            self.bundle_commit(now, &control, host)
+        };
+        if let Err(e) = done {
+            let request = Message::BundleControl(control);
+            let bytes = wire::encode(self.version, xid, &request).unwrap_or_default();
+            self.refuse_with(xid, &bytes, &e);
+            return Some(xid);
+        }
+        let ty = BundleCtrlType::CommitReply;
+        let reply = BundleCtrl { bundle: control.bundle, ty, flags: control.flags, properties: Vec::new() };
+        self.send(xid, &Message::BundleControl(reply));
+        Some(xid)
     }
 
     fn bundle_commit(&mut self, now: Time, control: &BundleCtrl, host: &mut dyn Host) -> Result<(), OfError> {
         let staged = self.bundles.commit(control.bundle, control.flags)?;
         let xids: Vec<Xid> = staged.iter().map(|s| s.xid).collect();
         let mut messages: Vec<Message> = staged.into_iter().map(|s| s.message).collect();
-        let mut used = Vec::new();
+        let mut used = HashSet::new();
         let mut outcome = Ok(());
         for (i, message) in messages.iter_mut().enumerate() {
             if let Err(e) = self.resolve_buffer(now, message, &mut used) {
@@ -148,31 +178,30 @@ impl Session {
             }
         }
         for id in used {
-            // Checked above; the packets have gone with their packet-outs.
+            // The packets have gone with their packet-outs, or with flow-mods, which took them.
             let _ = self.channel.buffer.take(now, id);
         }
         Ok(())
     }
 
-    /// Checks a bundled message's buffer; a packet-out gets its frame, to be judged with the rest.
-    fn resolve_buffer(&self, now: Time, message: &mut Message, used: &mut Vec<BufferId>) -> Result<(), OfError> {
-        match message {
-            Message::FlowMod(fm) if self.releases(fm) => self.channel.buffer.check(now, fm.buffer_id),
-            Message::PacketOut(po) if po.buffer_id != BufferId::NONE => {
-                if used.contains(&po.buffer_id) {
-                    return Err(err(
-                        ErrorKind::BadRequestBufferEmpty,
-                        "buffer_id",
-                        format!("packet {} is used twice in the bundle", po.buffer_id),
-                    ));
-                }
-                po.data = self.channel.buffer.peek(now, po.buffer_id)?.frame.clone();
-                used.push(po.buffer_id);
-                Ok(())
-            }
-            Message::PacketOut(po) => check_frame(&po.data),
-            _ => Ok(()),
+    /// Checks a bundled message's buffer, which no other may use; a packet-out gets its frame, to be judged with the
+    /// rest.
+    fn resolve_buffer(&self, now: Time, message: &mut Message, used: &mut HashSet<BufferId>) -> Result<(), OfError> {
+        let id = match message {
+            Message::FlowMod(fm) if self.releases(fm) => fm.buffer_id,
+            Message::PacketOut(po) if po.buffer_id != BufferId::NONE => po.buffer_id,
+            Message::PacketOut(po) => return check_frame(&po.data),
+            _ => return Ok(()),
+        };
+        let kept = self.channel.buffer.peek(now, id)?;
+        if !used.insert(id) {
+            let reason = format!("packet {id} is used twice in the bundle");
+            return Err(err(ErrorKind::BadRequestBufferEmpty, "buffer_id", reason));
         }
+        if let Message::PacketOut(po) = message {
+            po.data = kept.frame.clone();
+        }
+        Ok(())
     }
 }
 

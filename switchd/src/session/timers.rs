@@ -8,7 +8,8 @@ use ofproto::message::Message;
 use ofproto::{ErrorKind, OfError};
 
 impl Session {
-    /// Timers: handshake, probes, bundles, unfinished requests.
+    /// Timers: handshake, probes, bundles, unfinished requests. Commits at a set time are
+    /// [`commit_due`](Self::commit_due)'s.
     pub fn tick(&mut self, now: Time, host: &mut dyn Host) {
         match self.state {
             State::Ending => return,
@@ -20,7 +21,6 @@ impl Session {
             }
             State::Up => {}
         }
-        self.commit_due(now, host);
         for id in self.bundles.expire(now, |id| self.schedule.holds(id)) {
             let e = OfError::new(
                 ErrorKind::BundleFailedTimeout,
@@ -30,11 +30,7 @@ impl Session {
             let xid = self.fresh_xid();
             self.refuse_with(xid, &[], &e);
         }
-        if let Some(p) = &self.partial
-            && now.since(p.touched) >= limits::MULTIPART_WAIT
-        {
-            let xid = p.xid;
-            self.partial = None;
+        while let Some(xid) = self.segments.expire(now.0) {
             let e = OfError::new(
                 ErrorKind::BadRequestMultipartRequestTimeout,
                 "flags",
@@ -74,7 +70,7 @@ impl Session {
                 self.settings.probe.map(|i| self.probed.unwrap_or(self.last_received) + i),
                 self.bundles.deadline(|id| self.schedule.holds(id)),
                 self.schedule.deadline(),
-                self.partial.as_ref().map(|p| p.touched + limits::MULTIPART_WAIT),
+                self.segments.deadline().map(Time),
             ],
         };
         up.into_iter().flatten().min()

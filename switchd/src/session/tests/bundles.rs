@@ -1,14 +1,18 @@
 //! Bundles end to end (their rules one by one: `bundle.rs`).
 
+use super::events::punted;
 use super::fake::{Bench, Did};
+use super::requests::packet_out;
 use crate::session::limits;
 use datapath::clock::Time;
 use ofproto::bundle::{
     BundleAdd, BundleCtrl, BundleCtrlType, BundleFeatures, BundleFeaturesProp, BundleFlags, BundleProp, OfTime,
 };
 use ofproto::flow::FlowMod;
-use ofproto::ids::{BundleId, Xid};
+use ofproto::ids::{BundleId, PortNo, Xid};
 use ofproto::message::{Message, Multipart, MultipartReply, MultipartRequest};
+use ofproto::packet::PacketIn;
+use ofproto::role::{Role, RoleMsg};
 use ofproto::{ErrorKind, Version};
 use std::time::Duration;
 
@@ -164,6 +168,62 @@ fn a_scheduled_commit_fails_and_is_cancelled_as_any() {
         properties: Vec::new(),
     };
     assert_eq!(b.refused(7, &Message::BundleControl(no_time)), ErrorKind::BundleFailedBadId);
+}
+
+#[test]
+fn a_slave_s_commit_is_refused_when_its_time_comes() {
+    let mut b = staged();
+    let role = |role| Message::RoleRequest(RoleMsg { role, short_id: 0, generation_id: 1 });
+    b.ask(3, &role(Role::Master));
+    assert_eq!(b.ask(4, &commit_at(10, 500_000_000)), []);
+    assert!(b.session.demote(2));
+    b.output();
+    let out = b.at(Time::from_secs(6));
+    let [(header, Message::Error(e))] = &out[..] else { panic!("{out:?}") };
+    assert_eq!((header.xid, e.kind(Version::V15)), (Xid(4), Some(ErrorKind::BadRequestIsSlave)));
+    assert_eq!(b.host.did, []);
+    b.ask(5, &role(Role::Equal));
+    assert_eq!(b.refused(6, &control(BundleCtrlType::CommitRequest)), ErrorKind::BundleFailedBadId, "it is gone");
+}
+
+#[test]
+fn a_time_is_a_flag_of_1_5() {
+    let mut b = Bench::up(Version::V14);
+    let timed = |ty| {
+        let flags = BundleFlags::ORDERED | BundleFlags::ATOMIC | BundleFlags::TIME;
+        Message::BundleControl(BundleCtrl { bundle: BundleId(1), ty, flags, properties: Vec::new() })
+    };
+    assert_eq!(b.refused(1, &timed(BundleCtrlType::OpenRequest)), ErrorKind::BundleFailedBadFlags);
+    b.ask(2, &control(BundleCtrlType::OpenRequest));
+    assert_eq!(b.refused(3, &timed(BundleCtrlType::CommitRequest)), ErrorKind::BundleFailedBadFlags);
+    assert_eq!(b.refused(4, &control(BundleCtrlType::CommitRequest)), ErrorKind::BundleFailedBadId, "discarded");
+    b.ask(5, &control(BundleCtrlType::OpenRequest));
+    assert!(matches!(b.reply(6, &timed(BundleCtrlType::DiscardRequest)), Message::BundleControl(_)));
+}
+
+#[test]
+fn a_kept_packet_is_used_by_one_message_of_a_bundle() {
+    let mut b = Bench::up(Version::V14);
+    assert!(b.session.packet_in(b.now, &punted(Some(10))));
+    let Message::PacketIn(PacketIn { buffer_id, .. }) = b.output().remove(0).1 else { panic!() };
+    let releasing = || Message::FlowMod(FlowMod { buffer_id, ..FlowMod::default() });
+    let out = Message::PacketOut(packet_out(PortNo(1), buffer_id, &[]));
+    for second in [releasing(), out] {
+        b.ask(1, &control(BundleCtrlType::OpenRequest));
+        b.ask(2, &add(2, releasing()));
+        b.ask(3, &add(3, second));
+        let answers = b.ask(4, &control(BundleCtrlType::CommitRequest));
+        let kinds: Vec<_> = answers
+            .iter()
+            .map(|(h, m)| if let Message::Error(e) = m { (h.xid.0, e.kind(Version::V14).unwrap()) } else { panic!() })
+            .collect();
+        assert_eq!(kinds, [(3, ErrorKind::BadRequestBufferEmpty), (4, ErrorKind::BundleFailedMsgFailed)]);
+        assert_eq!(b.host.did, [], "nothing was done, and the packet is still kept");
+    }
+    b.ask(1, &control(BundleCtrlType::OpenRequest));
+    b.ask(2, &add(2, releasing()));
+    assert!(matches!(b.reply(4, &control(BundleCtrlType::CommitRequest)), Message::BundleControl(_)));
+    assert!(matches!(&b.host.did[..], [Did::Commit(1), Did::PacketOut { .. }]), "{:?}", b.host.did);
 }
 
 #[test]

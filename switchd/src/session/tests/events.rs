@@ -3,7 +3,7 @@
 use super::fake::{Bench, Did, flow, port};
 use super::requests::{FRAME, packet_out};
 use crate::session::limits;
-use crate::session::notify::{FlowEvent, Punted};
+use crate::session::notify::{FlowChange, FlowEvent, Punted};
 use crate::session::{Purpose, Settings};
 use bytes::Bytes;
 use datapath::clock::Time;
@@ -12,6 +12,7 @@ use ofproto::field::FieldId;
 use ofproto::flow::{FlowMod, FlowRemoved, FlowRemovedReason};
 use ofproto::group::{GroupMod, GroupModCommand, GroupType};
 use ofproto::ids::{BucketId, BufferId, Cookie, GroupId, MonitorId, PortNo, TableId, Xid};
+use ofproto::instruction::Instruction;
 use ofproto::matching::Match;
 use ofproto::message::{Message, Multipart, MultipartReply, MultipartRequest, SwitchConfig};
 use ofproto::monitor::{FlowMonitorRequest, FlowUpdate, FlowUpdateEvent, MonitorCommand, MonitorFlags};
@@ -19,10 +20,10 @@ use ofproto::nx_message::NxMessage;
 use ofproto::packet::{PacketIn, PacketInReason};
 use ofproto::port::PortReason;
 use ofproto::role::{Role, RoleMsg};
-use ofproto::stats::FlowStats;
+use ofproto::stats::{FlowDesc, FlowStats};
 use ofproto::{ErrorKind, Version};
 
-fn punted(max_len: Option<u16>) -> Punted {
+pub(super) fn punted(max_len: Option<u16>) -> Punted {
     Punted {
         frame: Bytes::from_static(&[0xaa; 100]),
         in_port: PortNo(3),
@@ -226,6 +227,10 @@ fn ask_monitor(requests: Vec<FlowMonitorRequest>) -> Message {
     Message::MultipartRequest(Multipart::last(MultipartRequest::FlowMonitor(requests)))
 }
 
+fn tell(b: &mut Bench, event: FlowEvent, flow: &FlowDesc, own: Option<Xid>) {
+    b.session.flow_event(&FlowChange { event, flow: flow.clone(), before: None }, own);
+}
+
 fn updates(message: Message) -> Vec<FlowUpdate> {
     match message {
         Message::MultipartReply(Multipart { body: MultipartReply::FlowMonitor(u), .. }) => u,
@@ -246,13 +251,13 @@ fn monitors_tell_the_initial_state_and_changes() {
         FlowUpdate::Full { event: FlowUpdateEvent::Initial, instructions, .. } if instructions.is_empty()
     ));
     let f = flow(9, 32);
-    b.session.flow_event(FlowEvent::Added, &f, None);
+    tell(&mut b, FlowEvent::Added, &f, None);
     let (header, message) = b.output().remove(0);
     assert_eq!(header.xid, Xid(0));
     assert!(matches!(updates(message)[0], FlowUpdate::Full { event: FlowUpdateEvent::Added, .. }));
-    b.session.flow_event(FlowEvent::Modified, &f, None);
+    tell(&mut b, FlowEvent::Modified, &f, None);
     assert_eq!(b.output(), [], "not asked for");
-    b.session.flow_event(FlowEvent::Removed(FlowRemovedReason::Delete), &f, Some(Xid(44)));
+    tell(&mut b, FlowEvent::Removed(FlowRemovedReason::Delete), &f, Some(Xid(44)));
     assert_eq!(updates(b.output().remove(0).1), [FlowUpdate::Abbrev(Xid(44))], "an own change is abbreviated");
 }
 
@@ -263,12 +268,12 @@ fn monitors_pause_while_the_peer_does_not_read() {
     b.reply(1, &ask_monitor(vec![monitor(1, flags, MonitorCommand::Add)]));
     let (old, new, gone) = (flow(1, 0), flow(2, 0), flow(3, 0));
     b.session.set_queued(limits::REPLY_QUEUE);
-    b.session.flow_event(FlowEvent::Modified, &old, None);
-    b.session.flow_event(FlowEvent::Added, &new, None);
-    b.session.flow_event(FlowEvent::Modified, &new, None);
-    b.session.flow_event(FlowEvent::Added, &gone, None);
-    b.session.flow_event(FlowEvent::Removed(FlowRemovedReason::Delete), &gone, None);
-    b.session.flow_event(FlowEvent::Removed(FlowRemovedReason::Delete), &flow(4, 0), None);
+    tell(&mut b, FlowEvent::Modified, &old, None);
+    tell(&mut b, FlowEvent::Added, &new, None);
+    tell(&mut b, FlowEvent::Modified, &new, None);
+    tell(&mut b, FlowEvent::Added, &gone, None);
+    tell(&mut b, FlowEvent::Removed(FlowRemovedReason::Delete), &gone, None);
+    tell(&mut b, FlowEvent::Removed(FlowRemovedReason::Delete), &flow(4, 0), None);
     let out = super::fake::split(&b.session.take_output());
     let told: Vec<_> = out.into_iter().flat_map(|(_, m)| updates(m)).collect();
     assert_eq!(told.len(), 2, "{told:?}");
@@ -287,6 +292,60 @@ fn monitors_pause_while_the_peer_does_not_read() {
         .collect();
     told.sort_by_key(|t| t.0);
     assert_eq!(told, [(1, FlowUpdateEvent::Modified), (2, FlowUpdateEvent::Added)]);
+}
+
+#[test]
+fn what_is_withheld_follows_changes_that_nobody_asked_for() {
+    let mut b = Bench::up(Version::V14);
+    b.reply(1, &ask_monitor(vec![monitor(1, MonitorFlags::ADD | MonitorFlags::INSTRUCTIONS, MonitorCommand::Add)]));
+    b.session.set_queued(limits::REPLY_QUEUE);
+    tell(&mut b, FlowEvent::Added, &flow(1, 16), None);
+    tell(&mut b, FlowEvent::Added, &flow(2, 16), None);
+    tell(&mut b, FlowEvent::Modified, &flow(1, 48), None);
+    tell(&mut b, FlowEvent::Removed(FlowRemovedReason::Delete), &flow(2, 16), None);
+    assert_eq!(updates(b.output().remove(0).1), [FlowUpdate::Paused]);
+    b.session.advance(b.now, &mut b.host);
+    let told: Vec<_> = b.output().into_iter().flat_map(|(_, m)| updates(m)).collect();
+    let [FlowUpdate::Full { event: FlowUpdateEvent::Added, priority: 1, instructions, .. }, FlowUpdate::Resumed] =
+        &told[..]
+    else {
+        panic!("{told:?}")
+    };
+    assert_eq!(*instructions, flow(1, 48).instructions, "as it is now; the other is gone and was never told of");
+}
+
+#[test]
+fn a_modification_is_told_to_who_watches_the_port_that_it_leaves() {
+    let mut b = Bench::up(Version::V14);
+    let at_port = |id, port| FlowMonitorRequest {
+        out_port: PortNo(port),
+        ..monitor(id, MonitorFlags::MODIFY, MonitorCommand::Add)
+    };
+    b.reply(1, &ask_monitor(vec![at_port(1, 7)]));
+    let to = |port| vec![Instruction::ApplyActions(vec![Action::output(PortNo(port))])];
+    let change = |before: u32, now: u32| FlowChange {
+        event: FlowEvent::Modified,
+        flow: FlowDesc { instructions: to(now), ..flow(1, 0) },
+        before: Some(to(before).into()),
+    };
+    for (before, now, told) in [(7, 8, 1), (8, 7, 1), (8, 9, 0)] {
+        b.session.flow_event(&change(before, now), None);
+        assert_eq!(b.output().len(), told, "from {before} to {now}");
+    }
+}
+
+#[test]
+fn an_own_request_is_named_once_whatever_it_changed() {
+    let mut b = Bench::up(Version::V14);
+    b.reply(1, &ask_monitor(vec![monitor(1, MonitorFlags::REMOVED, MonitorCommand::Add)]));
+    for request in [5, 6] {
+        b.ask(request, &Message::FlowMod(FlowMod::default()));
+        for n in 0..100 {
+            tell(&mut b, FlowEvent::Removed(FlowRemovedReason::Delete), &flow(n, 0), Some(Xid(request)));
+        }
+        let told: Vec<_> = b.output().into_iter().flat_map(|(_, m)| updates(m)).collect();
+        assert_eq!(told, [FlowUpdate::Abbrev(Xid(request))]);
+    }
 }
 
 #[test]

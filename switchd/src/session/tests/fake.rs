@@ -272,6 +272,7 @@ impl Bench {
     pub fn at(&mut self, now: Time) -> Vec<(Header, Message)> {
         self.now = now;
         self.session.tick(now, &mut self.host);
+        while self.session.commit_due(now, &mut self.host).is_some() {}
         self.output()
     }
 }

@@ -1,7 +1,7 @@
 //! Requests and their replies.
 
 use super::fake::{Bench, Did};
-use crate::session::limits;
+use crate::session::{Purpose, Settings, limits};
 use bytes::Bytes;
 use datapath::clock::Time;
 use ofproto::action::Action;
@@ -17,7 +17,7 @@ use ofproto::packet::PacketOut;
 use ofproto::role::{Role, RoleMsg};
 use ofproto::stats::FlowStatsRequest;
 use ofproto::table::{TableConfig, TableFeatures};
-use ofproto::{ErrorKind, Version};
+use ofproto::{ErrorKind, Version, wire};
 
 fn role(role: Role, generation_id: u64) -> Message {
     Message::RoleRequest(RoleMsg { role, short_id: 0, generation_id })
@@ -400,6 +400,46 @@ fn segments_of_a_request_are_put_together_within_bounds() {
         _ => None,
     });
     assert_eq!(kind, Some(Some(ErrorKind::BadRequestMultipartBufferOverflow)));
+    // Its rest alone would be another request.
+    assert_eq!(b.ask(4, &segment(0, true)), []);
+    assert_eq!(b.ask(4, &segment(1, false)), []);
+    assert!(matches!(b.reply(4, &segment(1, false)), Message::MultipartReply(_)), "the next one is new");
+}
+
+#[test]
+fn a_request_whose_segment_is_refused_is_not_carried_out_without_it() {
+    let mut b = Bench::up(Version::V13);
+    let segment = |more: bool| {
+        let body = MultipartRequest::TableFeatures(Vec::new());
+        Message::MultipartRequest(Multipart { more, other_flags: 0, body })
+    };
+    let mut broken = wire::encode(Version::V13, Xid(1), &segment(true)).unwrap();
+    broken.extend([0; 8]);
+    broken[3] += 8;
+    assert_eq!(b.ask(1, &segment(true)), []);
+    let out = b.bytes(&broken);
+    assert!(matches!(&out[..], [(_, Message::Error(_))]), "{out:?}");
+    assert_eq!(b.ask(1, &segment(false)), []);
+    assert!(matches!(b.reply(1, &segment(false)), Message::MultipartReply(_)));
+    // A first one, too.
+    assert_eq!(b.bytes(&broken).len(), 1);
+    assert_eq!(b.ask(1, &segment(false)), []);
+}
+
+#[test]
+fn a_refused_set_async_makes_no_controller_of_a_visitor() {
+    let mut b = Bench::fresh(Purpose::Visitor, Settings::default());
+    b.version = Version::V14;
+    b.ask(1, &Message::Hello(Vec::new()));
+    let mask = |mask| {
+        Message::SetAsync(AsyncConfig {
+            props: vec![AsyncProp::Reasons { kind: AsyncKind::PortStatus, master: true, mask }],
+        })
+    };
+    assert_eq!(b.refused(2, &mask(1 << 9)), ErrorKind::AsyncConfigFailedInvalid);
+    assert_eq!(b.session.purpose(), Purpose::Visitor);
+    assert_eq!(b.ask(3, &mask(1)), []);
+    assert_eq!(b.session.purpose(), Purpose::Controller);
 }
 
 #[test]
