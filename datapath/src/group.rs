@@ -4,9 +4,9 @@
 //! The single writer derives a new [`GroupTable`] from the old one; workers hold whichever they
 //! adopted. Counters live outside the snapshots, so that a change keeps what it should keep.
 //!
-//! Invariants: no group reaches itself through buckets or watches; a chain is at most [`MAX_CHAIN`]
-//! groups long; every group that a bucket names exists (deleting it is refused). How often a packet
-//! may be copied by chained groups is bounded where packets run, not here.
+//! Invariants: no group reaches itself through buckets, or through watches of groups that choose by them; a chain
+//! is at most [`MAX_CHAIN`] groups long, further watches aren't followed; every group that a bucket names exists
+//! (deleting it is refused). How often a packet may be copied by chained groups is bounded where packets run, not here.
 
 mod apply;
 mod select;

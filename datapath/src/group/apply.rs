@@ -109,6 +109,7 @@ impl GroupTable {
         let mut seen = hashbrown::HashSet::new();
         let mut buckets = Vec::with_capacity(desc.buckets.len());
         let (mut named, mut children, mut meters) = (Vec::new(), Vec::new(), Vec::<MeterId>::new());
+        let watches = reads_watches(desc.ty);
         for (place, b) in desc.buckets.iter().enumerate() {
             let id = b.id.unwrap_or(BucketId(place as u32));
             if id >= BucketId::MAX {
@@ -120,7 +121,7 @@ impl GroupTable {
             self.check_watch(desc.group, desc.ty, b)?;
             if let Some(kept) = keep.and_then(|g| g.buckets.iter().find(|k| k.id == id)) {
                 named.extend(named_groups(&kept.ops));
-                children.push(kept.watch_group);
+                children.extend(Some(kept.watch_group).filter(|_| watches));
                 buckets.push(Arc::clone(kept));
                 continue;
             }
@@ -143,7 +144,7 @@ impl GroupTable {
             }
             named.extend_from_slice(&uses.groups);
             meters.extend_from_slice(&uses.meters);
-            children.push(b.watch_group);
+            children.extend(Some(b.watch_group).filter(|_| watches));
             let mut bucket = GroupBucket {
                 id,
                 weight: b.weight,
@@ -187,8 +188,7 @@ impl GroupTable {
     }
 
     fn check_watch(&self, own: GroupId, ty: GroupType, b: &Bucket) -> Result<(), OfError> {
-        // Only fast failover and select read the watches; elsewhere controllers leave anything there.
-        if !matches!(ty, GroupType::FastFailover | GroupType::Select) {
+        if !reads_watches(ty) {
             return Ok(());
         }
         let port = b.watch_port;
@@ -403,6 +403,12 @@ impl GroupTable {
         next.put(group)?;
         Ok((next, GroupChange::default()))
     }
+}
+
+/// Whether a group's own choice reads its buckets' watches. In others controllers leave anything there, 0 for one,
+/// which is a group's number.
+const fn reads_watches(ty: GroupType) -> bool {
+    matches!(ty, GroupType::FastFailover | GroupType::Select)
 }
 
 /// Numbers the buckets that have no id by their place.

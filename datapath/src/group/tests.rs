@@ -372,3 +372,18 @@ fn failover_takes_the_first_live_bucket_through_groups_too() {
     assert_eq!(t.failover(g, &Up(vec![3, 9])), Some(2));
     assert_eq!(t.failover(g, &Up(vec![9])), None);
 }
+
+/// Before 1.5 each bucket has the two watches, and controllers that don't need them write 0.
+#[test]
+fn watches_that_nobody_reads_close_no_loop() {
+    let zero = |b: Bucket| Bucket { watch_port: PortNo(0), watch_group: GroupId(0), ..b };
+    let t = with(&[group_mod(Add, All, 0, vec![zero(out(1))]), group_mod(Add, Indirect, 1, vec![zero(to_group(0))])]);
+    let t = apply(&t, &group_mod(Add, All, 2, vec![zero(to_group(1))])).unwrap().0;
+    let t = apply(&t, &group_mod(Modify, All, 0, vec![zero(out(2))])).unwrap().0;
+    // Somebody else reads them, and goes no further than the bounds.
+    let ff = Bucket { watch_group: GroupId(0), ..out(3) };
+    let t = apply(&t, &group_mod(Add, FastFailover, 3, vec![ff])).unwrap().0;
+    let group = t.get(GroupId(3)).unwrap();
+    assert_eq!(t.failover(group, &Up(vec![3])), None);
+    assert_eq!(t.failover(group, &Up(vec![0])), Some(0));
+}
