@@ -255,7 +255,7 @@ impl Control {
     pub(super) fn arm(&mut self, due: Time, created: Time) {
         if self.wheel.len() > 2 * self.timed.len() + 4096 {
             // Mostly flows that have gone: start over with those that are left.
-            self.wheel = crate::table::Wheel::new();
+            self.wheel.clear();
             let all: Vec<u64> = self.timed.keys().copied().collect();
             for c in all {
                 self.wheel.arm(self.due(Time(c)).map_or(due, |d| d.0), c);

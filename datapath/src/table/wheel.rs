@@ -29,6 +29,11 @@ impl<T> Wheel<T> {
         }
     }
 
+    /// Forgets all items; time stays where it is, or the next [`due`](Self::due) would go through all of it again.
+    pub(crate) fn clear(&mut self) {
+        *self = Self { now: self.now, ..Self::new() };
+    }
+
     /// Items waiting.
     pub(crate) fn len(&self) -> usize {
         self.len
@@ -122,5 +127,22 @@ mod tests {
             assert!(now < Time::from_secs(70_000), "{got} of {}", all.len());
         }
         assert_eq!(wheel.len(), 0);
+    }
+
+    #[test]
+    fn a_cleared_wheel_does_not_go_through_the_past_again() {
+        let mut wheel = Wheel::new();
+        let mut out = Vec::new();
+        let now = Time::from_secs(90 * 86_400);
+        // With nothing to wait for, time passes at once.
+        wheel.due(now, 10, &mut out);
+        wheel.arm(now + std::time::Duration::from_secs(9), 2);
+        wheel.clear();
+        assert_eq!((wheel.len(), wheel.now), (0, now.0 / TICK));
+        wheel.arm(now + std::time::Duration::from_secs(1), 3);
+        wheel.due(now + std::time::Duration::from_millis(900), 10, &mut out);
+        assert!(out.is_empty());
+        wheel.due(now + std::time::Duration::from_secs(1), 10, &mut out);
+        assert_eq!(out, [3]);
     }
 }
