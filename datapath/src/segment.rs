@@ -60,6 +60,15 @@ pub fn segment(frame: &Frame, mut emit: impl FnMut(Frame)) -> Result<usize, Segm
     Ok(count)
 }
 
+/// How many frames a super-frame is cut into, and how long they are together; `None` if it can't be cut.
+pub(crate) fn measure(frame: &Frame) -> Option<(u64, u64)> {
+    let gso = frame.offload.gso.filter(|g| g.size > 0)?;
+    let plan = Plan::new(frame, gso).ok()?;
+    let payload = (plan.end - plan.payload) as u64;
+    let count = payload.div_ceil(gso.size.into()).max(1);
+    Some((count, count * plan.payload as u64 + payload))
+}
+
 /// Whether IP stands right behind the VLAN tags, where kernels and network cards look for it. A
 /// super-frame with other headers in front (MPLS, PBB, SNAP) has to be cut before it leaves the switch.
 pub fn is_offloadable(frame: &Frame) -> bool {
@@ -310,6 +319,30 @@ mod tests {
             }
             assert_eq!(payload, whole.bytes()[whole.len() - PAYLOAD..]);
         }
+    }
+
+    /// What a meter is charged is what leaves, whatever options and pushed headers there are.
+    #[test]
+    fn a_super_frame_is_measured_as_it_is_cut() {
+        for (v6, tcp) in [(false, true), (true, true), (false, false), (true, false)] {
+            // 2500 bytes in parts of 625 leave no rest in which a mistaken header would not show.
+            for size in [625, 1000] {
+                let mut p = Packet::new(super_frame(v6, tcp));
+                if let Some(g) = &mut p.frame.offload.gso {
+                    g.size = size;
+                }
+                for _ in 0..3 {
+                    let parts = cut(&p.frame);
+                    let bytes = parts.iter().map(|p| p.frame.len() as u64).sum();
+                    assert_eq!(measure(&p.frame), Some((parts.len() as u64, bytes)), "v6 {v6} tcp {tcp} {size}");
+                    p.push_mpls(0x8847);
+                    p.push_vlan(0x8100);
+                }
+            }
+        }
+        let mut f = super_frame(false, true);
+        f.truncate(40);
+        assert_eq!(measure(&f), None);
     }
 
     #[test]

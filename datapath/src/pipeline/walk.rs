@@ -518,15 +518,8 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
 /// How many packets and bytes a meter is charged for: a super-frame stands for its segments, each with
 /// its headers.
 pub(crate) fn metered(p: &Packet) -> (u64, u64) {
-    let len = p.frame.len() as u64;
-    match p.frame.offload.gso {
-        Some(g) if g.size > 0 => {
-            let headers = u64::from(p.layout.l4) + 20;
-            let segments = len.saturating_sub(headers).div_ceil(u64::from(g.size)).max(1);
-            (segments, len + (segments - 1) * headers)
-        }
-        _ => (1, len),
-    }
+    let whole = (1, p.frame.len() as u64);
+    if p.frame.offload.gso.is_none() { whole } else { crate::segment::measure(&p.frame).unwrap_or(whole) }
 }
 
 /// Raises the drop precedence of an IP packet.
