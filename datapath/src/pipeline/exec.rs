@@ -248,13 +248,9 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
 
     /// The end of egress processing: the action set, and out.
     pub(super) fn run_egress_set(&mut self) {
-        let ops: Vec<&Op> = self.set.ops().collect();
-        for op in ops {
-            if self.charge(1) == Flow::Stop || self.action(op) != Flow::Go {
-                return;
-            }
+        if !self.run_set_ops() {
+            return;
         }
-        self.origin = Origin::ActionSet;
         match self.set.output {
             Some((port, max_len)) => self.send(port, max_len),
             None => drop(self.drop(DropReason::NoOutput)),
@@ -306,9 +302,10 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
         Flow::Go
     }
 
-    /// `OFPP_TABLE` of a packet-out: the packet as it is now goes through the tables.
+    /// `OFPP_TABLE`, of a packet-out or out of a register: the packet as it is now goes through the tables.
     fn submit_copy(&mut self) -> Flow {
-        if self.charge(1) == Flow::Stop {
+        // A level: output to a port out of a register may come here from the tables.
+        if self.charge(1) == Flow::Stop || self.enter() == Flow::Stop {
             return Flow::Stop;
         }
         let saved = (self.table, self.hit, self.cookie, self.origin);
@@ -316,6 +313,7 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
         self.on_copy(true, |w| w.submit());
         self.set = set;
         (self.table, self.hit, self.cookie, self.origin) = saved;
+        self.leave();
         Flow::Go
     }
 
@@ -357,14 +355,8 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
             }
             return;
         }
-        let ops: smallvec::SmallVec<[&Op; 8]> = self.set.ops().collect();
-        self.origin = Origin::ActionSet;
-        // The set as a whole belongs to no one entry.
-        self.cookie = NO_COOKIE;
-        for op in ops {
-            if self.charge(1) == Flow::Stop || self.action(op) != Flow::Go {
-                return;
-            }
+        if !self.run_set_ops() {
+            return;
         }
         match (self.set.group, self.set.output) {
             (Some(g), _) => drop(self.group(g)),
@@ -375,6 +367,15 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
                 }
             }
         }
+    }
+
+    /// Executes what comes before the group and the output; false if the packet ended there.
+    fn run_set_ops(&mut self) -> bool {
+        let ops: smallvec::SmallVec<[&Op; 8]> = self.set.ops().collect();
+        self.origin = Origin::ActionSet;
+        // The set as a whole belongs to no one entry.
+        self.cookie = NO_COOKIE;
+        ops.into_iter().all(|op| self.charge(1) == Flow::Go && self.action(op) == Flow::Go)
     }
 
     pub(super) fn group(&mut self, id: GroupId) -> Flow {

@@ -13,6 +13,8 @@ use ofproto::meter::{Band, BandAction, MeterFlags, MeterMod, MeterModCommand};
 use ofproto::nicira::{NxAction, Subfield};
 use ofproto::packet::PacketInReason as R;
 
+mod bounds;
+
 fn out(port: u32) -> Action {
     Action::output(PortNo(port))
 }
@@ -279,6 +281,10 @@ fn egress_tables_see_each_output() {
     assert_eq!(ports(&c), [2, 3]);
     assert_eq!(c.sent[0].2.bytes(), frames::tcp());
     assert_eq!(c.sent[1].2.bytes(), frames::tagged(&frames::tcp(), 3));
+    // What leaves to the controllers is the action set's, which belongs to no entry.
+    s.apply(0, 2, Match::any(), vec![Action::output(PortNo::CONTROLLER)]);
+    let c = s.run(1, &frames::tcp(), T);
+    assert_eq!((c.punts[0].reason, c.punts[0].cookie), (R::ActionSet, Cookie(u64::MAX)));
     use ofproto::ErrorKind as E;
     let e = s.flow(4, 9, Match::any(), vec![I::WriteActions(vec![out(1)])]).unwrap_err();
     assert_eq!(e.kind, E::BadActionBadType);
