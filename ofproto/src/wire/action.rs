@@ -42,21 +42,43 @@ fn since(ty: u16) -> Option<Version> {
 }
 
 /// Reads actions to the end of `r`.
+#[inline]
 pub(super) fn decode_list(r: &mut Reader<'_>, version: Version) -> Result<Vec<Action>, OfError> {
-    // Lists of more than eight are rare; capacity follows the bytes at hand, never a length field.
-    let mut list = Vec::with_capacity((r.remaining() / 8).min(8));
-    while !r.is_empty() {
-        list.push(decode(r, version)?);
-    }
+    let mut list = Vec::new();
+    list_into(&mut list, r, version)?;
     Ok(list)
+}
+
+/// As [`decode_list`], into a list that is empty yet.
+fn list_into(list: &mut Vec<Action>, r: &mut Reader<'_>, version: Version) -> Result<(), OfError> {
+    // Lists of more than eight are rare; capacity follows the bytes at hand, never a length field.
+    *list = Vec::with_capacity((r.remaining() / 8).min(8));
+    while !r.is_empty() {
+        if !decode_output(list, r, version) {
+            list.push(decode(r, version)?);
+        }
+    }
+    Ok(())
+}
+
+/// The short way for the most frequent action; `false`, with nothing read, for all else.
+#[inline]
+fn decode_output(list: &mut Vec<Action>, r: &mut Reader<'_>, version: Version) -> bool {
+    let &[0, 0, 0, 16, p0, p1, p2, p3, l0, l1, _, _, _, _, _, _, ..] = r.rest() else { return false };
+    if version == Version::V10 || r.skip(16).is_err() {
+        return false;
+    }
+    let port = PortNo(u32::from_be_bytes([p0, p1, p2, p3]));
+    list.push(Action::Output { port, max_len: u16::from_be_bytes([l0, l1]) });
+    true
 }
 
 /// Reads one action.
 pub(super) fn decode(r: &mut Reader<'_>, version: Version) -> Result<Action, OfError> {
     let at = r.offset();
-    let mut head = r.clone().with_short(ErrorKind::BadActionBadLen);
-    let ty = head.u16("action type")?;
-    let length = usize::from(head.u16("action len")?);
+    let outer = r.set_short(ErrorKind::BadActionBadLen);
+    let ty = r.u16("action type")?;
+    let length = usize::from(r.u16("action len")?);
     if length < 8 || !length.is_multiple_of(8) {
         return Err(OfError::at(
             ErrorKind::BadActionBadLen,
@@ -65,7 +87,7 @@ pub(super) fn decode(r: &mut Reader<'_>, version: Version) -> Result<Action, OfE
             format!("{length} is not a positive multiple of 8"),
         ));
     }
-    let mut body = head.sub(length - 4, "action len")?;
+    let mut body = r.sub(length - 4, "action len")?;
     let action = if version == Version::V10 && action10::defined(ty) {
         action10::decode_body(ty, &mut body)?
     } else if version == Version::V11 && action10::defined_11(ty) {
@@ -83,7 +105,7 @@ pub(super) fn decode(r: &mut Reader<'_>, version: Version) -> Result<Action, OfE
             format!("{length} is {} more than action type {ty} has", body.remaining()),
         ));
     }
-    *r = head.with_short(r.short());
+    r.set_short(outer);
     Ok(action)
 }
 
@@ -144,14 +166,13 @@ fn decode_body(ty: u16, body: &mut Reader<'_>, version: Version) -> Result<Actio
 /// The TLV stands at offset 4 of the action; zeros fill up to a multiple of 8.
 fn decode_set_field(body: &mut Reader<'_>, version: Version) -> Result<Action, OfError> {
     let start = body.offset();
-    let mut tlv = body.clone().with_short(ErrorKind::BadActionBadSetLen);
-    let action = match oxm::decode_tlv(&mut tlv, version, ErrorKind::BadActionBadSetLen)? {
+    body.set_short(ErrorKind::BadActionBadSetLen);
+    let action = match oxm::decode_tlv(body, version, ErrorKind::BadActionBadSetLen)? {
         oxm::Tlv::Known(field) => Action::SetField(field),
         oxm::Tlv::Unknown(field) => Action::SetUnknownField(field),
     };
-    let used = 4 + tlv.offset() - start;
-    tlv.skip(used.next_multiple_of(8) - used)?;
-    *body = tlv.with_short(ErrorKind::BadActionBadSetLen);
+    let used = 4 + body.offset() - start;
+    body.skip(used.next_multiple_of(8) - used)?;
     Ok(action)
 }
 

@@ -6,11 +6,15 @@ use crate::error::{ErrorKind, OfError};
 ///
 /// A sub-reader ([`Reader::sub`]) knows its place in the whole message, so that offsets in errors
 /// count from the first byte of the header.
+///
+/// Invariant: `rest` ends at `end`. After an error the place is where reading stopped, and the kind
+/// for missing bytes may be an inner structure's: only a reader that nothing failed on reads on.
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
-    bytes: &'a [u8],
-    pos: usize,
-    base: usize,
+    /// The bytes not read yet.
+    rest: &'a [u8],
+    /// Where they end, from the start of the message.
+    end: usize,
     /// What to answer when bytes are missing: the enclosing structure's own `BAD_LEN`.
     short: ErrorKind,
     /// How many structures of a kind that holds itself enclose this one.
@@ -34,7 +38,7 @@ macro_rules! read_int {
 impl<'a> Reader<'a> {
     /// A reader of a whole message.
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, pos: 0, base: 0, short: ErrorKind::BadRequestBadLen, depth: 0 }
+        Self { rest: bytes, end: bytes.len(), short: ErrorKind::BadRequestBadLen, depth: 0 }
     }
 
     /// The same place, but missing bytes are answered with `short` from here on.
@@ -43,6 +47,12 @@ impl<'a> Reader<'a> {
     pub fn with_short(mut self, short: ErrorKind) -> Self {
         self.short = short;
         self
+    }
+
+    /// Answers missing bytes with `short` from here on; says what they were answered with so far.
+    #[inline]
+    pub fn set_short(&mut self, short: ErrorKind) -> ErrorKind {
+        std::mem::replace(&mut self.short, short)
     }
 
     /// A reader of the rest that is one level deeper; `None` at [`MAX_DEPTH`], so that no input makes a
@@ -60,31 +70,31 @@ impl<'a> Reader<'a> {
     /// Offset from the start of the message.
     #[inline]
     pub fn offset(&self) -> usize {
-        self.base + self.pos
+        self.end - self.rest.len()
     }
 
     /// Bytes not read yet.
     #[inline]
     pub fn remaining(&self) -> usize {
-        self.bytes.len() - self.pos
+        self.rest.len()
     }
 
     /// Whether everything was read.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.remaining() == 0
+        self.rest.is_empty()
     }
 
     /// The bytes not read yet, without reading them.
+    #[inline]
     pub fn rest(&self) -> &'a [u8] {
-        self.bytes.get(self.pos..).unwrap_or(&[])
+        self.rest
     }
 
     /// Reads everything that is left.
+    #[inline]
     pub fn take_rest(&mut self) -> &'a [u8] {
-        let rest = self.rest();
-        self.pos = self.bytes.len();
-        rest
+        std::mem::take(&mut self.rest)
     }
 
     /// An error at this place.
@@ -100,10 +110,10 @@ impl<'a> Reader<'a> {
     /// Reads `n` bytes.
     #[inline]
     pub fn bytes(&mut self, n: usize, field: &'static str) -> Result<&'a [u8], OfError> {
-        match self.pos.checked_add(n).and_then(|end| self.bytes.get(self.pos..end)) {
-            Some(slice) => {
-                self.pos += n;
-                Ok(slice)
+        match self.rest.split_at_checked(n) {
+            Some((read, rest)) => {
+                self.rest = rest;
+                Ok(read)
             }
             None => Err(self.too_short(n, field)),
         }
@@ -118,9 +128,13 @@ impl<'a> Reader<'a> {
     /// Reads a fixed array.
     #[inline]
     pub fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], OfError> {
-        let slice = self.bytes(N, field)?;
-        // `bytes` returned exactly N of them.
-        Ok(<[u8; N]>::try_from(slice).unwrap_or([0; N]))
+        match self.rest.split_first_chunk() {
+            Some((read, rest)) => {
+                self.rest = rest;
+                Ok(*read)
+            }
+            None => Err(self.too_short(N, field)),
+        }
     }
 
     read_int! {
@@ -139,26 +153,7 @@ impl<'a> Reader<'a> {
     /// Reads `n` ≤ 16 bytes as a right-aligned big-endian number.
     pub fn uint(&mut self, n: usize, field: &'static str) -> Result<u128, OfError> {
         let slice = self.bytes(n, field)?;
-        Ok(Self::number(slice))
-    }
-
-    /// At most 16 bytes as a right-aligned big-endian number.
-    #[inline]
-    pub(super) fn number(slice: &[u8]) -> u128 {
-        // The usual widths are one load each; no other pays for 128-bit shifts unless it is as wide.
-        let small = match *slice {
-            [a] => u64::from(a),
-            [a, b] => u64::from(u16::from_be_bytes([a, b])),
-            [a, b, c, d] => u64::from(u32::from_be_bytes([a, b, c, d])),
-            [a, b, c, d, e, f] => u64::from_be_bytes([0, 0, a, b, c, d, e, f]),
-            [a, b, c, d, e, f, g, h] => u64::from_be_bytes([a, b, c, d, e, f, g, h]),
-            _ => return Self::wide(slice),
-        };
-        u128::from(small)
-    }
-
-    fn wide(slice: &[u8]) -> u128 {
-        slice.iter().fold(0u128, |acc, b| (acc << 8) | u128::from(*b))
+        Ok(slice.iter().fold(0u128, |acc, b| (acc << 8) | u128::from(*b)))
     }
 
     /// Skips padding, whatever its value (OpenFlow 1.3.5 §7.1.2).
@@ -170,9 +165,18 @@ impl<'a> Reader<'a> {
     /// A reader of the next `n` bytes, which this one then skips.
     #[inline]
     pub fn sub(&mut self, n: usize, field: &'static str) -> Result<Reader<'a>, OfError> {
-        let base = self.offset();
-        let slice = self.bytes(n, field)?;
-        Ok(Reader { bytes: slice, pos: 0, base, short: self.short, depth: self.depth })
+        let end = self.offset().wrapping_add(n);
+        let rest = self.bytes(n, field)?;
+        Ok(Reader { rest, end, short: self.short, depth: self.depth })
+    }
+
+    /// As [`sub`](Self::sub), for a structure with a `BAD_LEN` of its own.
+    #[inline]
+    pub fn sub_short(&mut self, short: ErrorKind, n: usize, field: &'static str) -> Result<Reader<'a>, OfError> {
+        let outer = self.set_short(short);
+        let sub = self.sub(n, field)?;
+        self.short = outer;
+        Ok(sub)
     }
 }
 

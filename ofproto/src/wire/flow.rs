@@ -5,15 +5,17 @@ use super::{EncodeError, Reader, Writer, codes, instruction, oxm, oxs, require, 
 use crate::error::{ErrorKind, OfError};
 use crate::flow::{FlowMod, FlowModFlags, FlowRemoved};
 use crate::ids::{BufferId, Cookie, GroupId, PortNo, TableId};
+use crate::matching::Match;
 use crate::stats::{AggregateStats, FlowDesc, FlowStat, FlowStats, FlowStatsEntry, FlowStatsRequest};
 use crate::version::Version;
 
 /// Reads the body of `OFPT_FLOW_MOD` (1.1+).
+#[inline]
 pub(super) fn decode_flow_mod(r: &mut Reader<'_>, version: Version) -> Result<FlowMod, OfError> {
     if version == Version::V10 {
         return v10::decode_flow_mod(r);
     }
-    Ok(FlowMod {
+    let mut m = FlowMod {
         cookie: Cookie(r.u64("cookie")?),
         cookie_mask: r.u64("cookie_mask")?,
         table: TableId(r.u8("table_id")?),
@@ -26,9 +28,12 @@ pub(super) fn decode_flow_mod(r: &mut Reader<'_>, version: Version) -> Result<Fl
         out_group: GroupId(r.u32("out_group")?),
         flags: FlowModFlags::from_bits_retain(r.u16("flags")?),
         importance: decode_importance(r, version)?,
-        matching: oxm::decode_match(r, version)?,
-        instructions: instruction::decode_list(r, version)?,
-    })
+        matching: Match::any(),
+        instructions: Vec::new(),
+    };
+    oxm::match_into(&mut m.matching, r, version)?;
+    instruction::list_into(&mut m.instructions, r, version)?;
+    Ok(m)
 }
 
 /// Padding before 1.4.

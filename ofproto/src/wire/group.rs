@@ -108,8 +108,7 @@ fn decode_bucket(r: &mut Reader<'_>, version: Version, ty: GroupType) -> Result<
     if length < least || !length.is_multiple_of(8) {
         return Err(OfError::at(bad, at, "bucket len", format!("{length} is not a multiple of 8 from {least} on")));
     }
-    let mut b = r.clone().with_short(bad).sub(length, "bucket len")?;
-    r.skip(length)?;
+    let mut b = r.sub_short(bad, length, "bucket len")?;
     b.skip(2)?;
     let mut bucket = Bucket::new(Vec::new());
     if version < Version::V15 {

@@ -28,22 +28,31 @@ fn defined(ty: u16, version: Version) -> bool {
 }
 
 /// Reads instructions to the end of `r`; 1.0 has actions in their place.
+#[inline]
 pub(super) fn decode_list(r: &mut Reader<'_>, version: Version) -> Result<Vec<Instruction>, OfError> {
-    if version == Version::V10 {
-        return v10::decode_instructions(r);
-    }
-    let mut list = Vec::with_capacity((r.remaining() / 8).min(4));
-    while !r.is_empty() {
-        list.push(decode(r, version)?);
-    }
+    let mut list = Vec::new();
+    list_into(&mut list, r, version)?;
     Ok(list)
 }
 
-fn decode(r: &mut Reader<'_>, version: Version) -> Result<Instruction, OfError> {
+/// As [`decode_list`], into a list that is empty yet.
+pub(super) fn list_into(list: &mut Vec<Instruction>, r: &mut Reader<'_>, version: Version) -> Result<(), OfError> {
+    if version == Version::V10 {
+        *list = v10::decode_instructions(r)?;
+        return Ok(());
+    }
+    *list = Vec::with_capacity((r.remaining() / 8).min(2));
+    while !r.is_empty() {
+        decode(list, r, version)?;
+    }
+    Ok(())
+}
+
+fn decode(list: &mut Vec<Instruction>, r: &mut Reader<'_>, version: Version) -> Result<(), OfError> {
     let at = r.offset();
-    let mut head = r.clone().with_short(ErrorKind::BadInstructionBadLen);
-    let ty = head.u16("instruction type")?;
-    let length = usize::from(head.u16("instruction len")?);
+    let outer = r.set_short(ErrorKind::BadInstructionBadLen);
+    let ty = r.u16("instruction type")?;
+    let length = usize::from(r.u16("instruction len")?);
     if length < 8 || !length.is_multiple_of(8) {
         return Err(OfError::at(
             ErrorKind::BadInstructionBadLen,
@@ -52,12 +61,12 @@ fn decode(r: &mut Reader<'_>, version: Version) -> Result<Instruction, OfError> 
             format!("{length} is not a positive multiple of 8"),
         ));
     }
-    let mut body = head.sub(length - 4, "instruction len")?;
-    let instruction = if defined(ty, version) {
+    let mut body = r.sub(length - 4, "instruction len")?;
+    list.push(if defined(ty, version) {
         decode_body(ty, &mut body, version)?
     } else {
         Instruction::Unknown { ty, data: Bytes::copy_from_slice(body.take_rest()) }
-    };
+    });
     if !body.is_empty() {
         return Err(OfError::at(
             ErrorKind::BadInstructionBadLen,
@@ -66,8 +75,8 @@ fn decode(r: &mut Reader<'_>, version: Version) -> Result<Instruction, OfError> 
             format!("{length} is {} more than instruction type {ty} has", body.remaining()),
         ));
     }
-    *r = head.with_short(r.short());
-    Ok(instruction)
+    r.set_short(outer);
+    Ok(())
 }
 
 fn decode_body(ty: u16, body: &mut Reader<'_>, version: Version) -> Result<Instruction, OfError> {

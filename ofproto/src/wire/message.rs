@@ -86,6 +86,7 @@ impl Nesting {
 }
 
 /// Reads the body of a message of type `ty`; `r` stands after the header.
+#[inline]
 pub(super) fn decode(version: Version, ty: u8, r: &mut Reader<'_>, nesting: Nesting) -> Result<Message, OfError> {
     let wire = ty;
     let ty = if version == Version::V10 { v10::common_type(ty) } else { Some(ty) };

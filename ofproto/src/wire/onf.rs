@@ -118,9 +118,9 @@ pub(super) fn put_monitor_head(w: &mut Writer, marks: &mut Marks) {
 /// Reads a match that is a length elsewhere and bare TLVs here, padded to 8.
 pub(super) fn decode_bare_match(r: &mut Reader<'_>, length: u16, version: Version) -> Result<Match, OfError> {
     let length = usize::from(length);
-    let mut fields = r.clone().with_short(ErrorKind::BadMatchBadLen).sub(length, "match_len")?;
+    let mut fields = r.sub_short(ErrorKind::BadMatchBadLen, length, "match_len")?;
     let matching = oxm::decode_fields(&mut fields, version)?;
-    r.skip(length.next_multiple_of(8))?;
+    r.skip(length.next_multiple_of(8) - length)?;
     Ok(matching)
 }
 
@@ -133,10 +133,10 @@ fn decode_either_match(r: &mut Reader<'_>, length: u16, version: Version) -> Res
         return Ok((decode_bare_match(r, length, version)?, true));
     }
     let length = usize::from(length);
-    let mut fields = r.clone().with_short(ErrorKind::BadMatchBadLen).sub(length, "match_len")?;
+    let mut fields = r.sub_short(ErrorKind::BadMatchBadLen, length, "match_len")?;
     fields.skip(4)?;
     let matching = oxm::decode_fields(&mut fields, version)?;
-    r.skip(length.next_multiple_of(8))?;
+    r.skip(length.next_multiple_of(8) - length)?;
     Ok((matching, false))
 }
 

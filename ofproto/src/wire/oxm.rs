@@ -48,12 +48,36 @@ const fn table(class: u16) -> FieldTable {
     table
 }
 
-static BASIC_FIELDS: FieldTable = table(BASIC);
+const BASIC_FIELDS: FieldTable = table(BASIC);
 static NXM_0_FIELDS: FieldTable = table(NXM_0);
 static NXM_1_FIELDS: FieldTable = table(NXM_1);
 static PACKET_REG_FIELDS: FieldTable = table(PACKET_REGS);
 static ONF_FIELDS: FieldTable = table(ONF);
 static NSH_FIELDS: FieldTable = table(NSH);
+
+/// What [`decode_basic`] needs of a field of the basic class.
+#[derive(Clone, Copy)]
+struct BasicField {
+    /// Bytes of a value; more than any TLV has where there is no such field.
+    width: u8,
+    since: Version,
+    id: FieldId,
+}
+
+static BASIC_SHORT: [BasicField; 128] = {
+    let mut short = [BasicField { width: u8::MAX, since: Version::V15, id: FieldId::InPort }; 128];
+    let mut n = 0;
+    while n < 128 {
+        if let Some(id) = BASIC_FIELDS[n] {
+            let info = &FIELDS[id as usize];
+            // 1.0 and 1.1 have such TLVs in Nicira's structures only, and prefer Nicira's forms there.
+            let since = if (info.since as u8) < Version::V12 as u8 { Version::V12 } else { info.since };
+            short[n] = BasicField { width: info.bytes() as u8, since, id };
+        }
+        n += 1;
+    }
+    short
+};
 
 /// An ONF extension's number: below 128 it is the header's field number, above a 16-bit `exp_type`
 /// after the experimenter id (the form of the early EXT-256).
@@ -157,11 +181,8 @@ pub(super) fn decode_tlv(r: &mut Reader<'_>, version: Version, bad_len: ErrorKin
     let mut body = r.sub(usize::from(header.length), "oxm_length")?;
     let Some((info, code)) = lookup(&header, &mut body, version) else {
         let experimenter = if header.class == EXPERIMENTER {
-            let short = body.short();
-            body = body.with_short(bad_len);
-            let id = body.u32("oxm experimenter")?;
-            body = body.with_short(short);
-            Some(ExperimenterId(id))
+            body.set_short(bad_len);
+            Some(ExperimenterId(body.u32("oxm experimenter")?))
         } else {
             None
         };
@@ -198,22 +219,31 @@ pub(super) fn decode_tlv(r: &mut Reader<'_>, version: Version, bad_len: ErrorKin
 /// header form that is. `None`, with nothing read, for all else; [`decode_tlv`] then says what it is.
 #[inline]
 fn decode_basic(r: &mut Reader<'_>, version: Version) -> Option<MatchField> {
-    let [0x80, 0x00, field, length, rest @ ..] = r.rest() else { return None };
-    let info = BASIC_FIELDS[usize::from(field >> 1)]?.info();
-    if version < info.since || version < Version::V12 {
-        return None;
-    }
-    let width = info.bytes();
+    let tlv = r.rest();
+    let &[0x80, 0x00, field, length, ..] = tlv else { return None };
+    let BasicField { width, since, id } = BASIC_SHORT[usize::from(field >> 1)];
     let has_mask = field & 1 != 0;
-    let expected = if has_mask { 2 * width } else { width };
-    if usize::from(*length) != expected {
+    if version < since || usize::from(length) != usize::from(width) << u8::from(has_mask) {
         return None;
     }
-    let (value, after) = rest.split_at_checked(width)?;
-    let mask = if has_mask { Some(Reader::number(after.get(..width)?)) } else { None };
-    let value = Reader::number(value);
-    r.skip(4 + expected).ok()?;
-    Some(MatchField { id: info.id, value, mask, code: None })
+    let (width, end) = (usize::from(width), 4 + usize::from(length));
+    let value = number_before(tlv, 4 + width, width)?;
+    let mask = if has_mask { Some(number_before(tlv, end, width)?) } else { None };
+    r.skip(end).ok()?;
+    Some(MatchField { id, value, mask, code: None })
+}
+
+/// The number of `width` bytes that ends at `end` of a TLV. Read together with what stands before it, of
+/// which a TLV's header alone has four bytes, so that the widths of nearly all fields need no case each.
+#[inline]
+fn number_before(tlv: &[u8], end: usize, width: usize) -> Option<u128> {
+    let read = tlv.get(..end)?;
+    Some(match width {
+        1..=4 => u128::from(u32::from_be_bytes(*read.last_chunk()?) & u32::MAX >> (32 - 8 * width)),
+        5..=8 => u128::from(u64::from_be_bytes(*read.last_chunk()?) & u64::MAX >> (64 - 8 * width)),
+        16 => u128::from_be_bytes(*read.last_chunk()?),
+        _ => return None,
+    })
 }
 
 /// A 16-bit port number in the 32-bit form: the reserved ones move to the end of the range.
@@ -222,9 +252,18 @@ pub(super) const fn widen_port(port: u128) -> u128 {
 }
 
 /// Reads TLVs to the end of `r`.
+#[inline]
 pub(super) fn decode_fields(r: &mut Reader<'_>, version: Version) -> Result<Match, OfError> {
+    let mut matching = Match::any();
+    fields_into(&mut matching, r, version)?;
+    Ok(matching)
+}
+
+/// As [`decode_fields`], into a match that is empty yet. What is written where it stays needn't be moved through
+/// each caller's result.
+fn fields_into(matching: &mut Match, r: &mut Reader<'_>, version: Version) -> Result<(), OfError> {
     // Eight bytes are the usual size of a TLV; a match of more, smaller ones grows once.
-    let mut matching = Match { fields: Vec::with_capacity(r.remaining() / 8), unknown: Vec::new(), fixed: None };
+    matching.fields = Vec::with_capacity(r.remaining() / 8);
     while !r.is_empty() {
         if let Some(field) = decode_basic(r, version) {
             matching.fields.push(field);
@@ -235,30 +274,38 @@ pub(super) fn decode_fields(r: &mut Reader<'_>, version: Version) -> Result<Matc
             Tlv::Unknown(field) => matching.unknown.push((matching.fields.len(), field)),
         }
     }
-    Ok(matching)
+    Ok(())
 }
 
 /// Reads an `ofp_match`, with its padding; 1.0's and 1.1's are fixed.
+#[inline]
 pub(super) fn decode_match(r: &mut Reader<'_>, version: Version) -> Result<Match, OfError> {
+    let mut matching = Match::any();
+    match_into(&mut matching, r, version)?;
+    Ok(matching)
+}
+
+/// As [`decode_match`], into a match that is empty yet.
+pub(super) fn match_into(matching: &mut Match, r: &mut Reader<'_>, version: Version) -> Result<(), OfError> {
     if version <= Version::V11 {
-        return fixed::decode(r, version);
+        *matching = fixed::decode(r, version)?;
+        return Ok(());
     }
-    let short = r.short();
-    let mut m = r.clone().with_short(ErrorKind::BadMatchBadLen);
-    let at = m.offset();
-    let ty = m.u16("match type")?;
+    let outer = r.set_short(ErrorKind::BadMatchBadLen);
+    let at = r.offset();
+    let ty = r.u16("match type")?;
     if ty != MATCH_TYPE_OXM {
         return Err(OfError::at(ErrorKind::BadMatchBadType, at, "match type", format!("{ty} is not OFPMT_OXM")));
     }
-    let length = usize::from(m.u16("match length")?);
+    let length = usize::from(r.u16("match length")?);
     if length < 4 {
         return Err(OfError::at(ErrorKind::BadMatchBadLen, at + 2, "match length", format!("{length} is less than 4")));
     }
-    let mut fields = m.sub(length - 4, "match length")?;
-    let matching = decode_fields(&mut fields, version)?;
-    m.skip(length.next_multiple_of(8) - length)?;
-    *r = m.with_short(short);
-    Ok(matching)
+    let mut fields = r.sub(length - 4, "match length")?;
+    fields_into(matching, &mut fields, version)?;
+    r.skip(length.next_multiple_of(8) - length)?;
+    r.set_short(outer);
+    Ok(())
 }
 
 /// Writes what a report says of a flow's match: 1.0 and 1.1 leave out fields that they lack.

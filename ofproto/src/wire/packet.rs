@@ -93,9 +93,8 @@ pub(super) fn decode_packet_out(r: &mut Reader<'_>, version: Version) -> Result<
         r.skip(6)?;
         matching = Match::any().with(FieldId::InPort, u128::from(in_port));
     }
-    let mut list = r.clone().with_short(ErrorKind::BadActionBadLen).sub(usize::from(actions_len), "actions_len")?;
+    let mut list = r.sub_short(ErrorKind::BadActionBadLen, actions_len.into(), "actions_len")?;
     let actions = action::decode_list(&mut list, version)?;
-    r.skip(usize::from(actions_len))?;
     Ok(PacketOut { buffer_id, matching, actions, data: Bytes::copy_from_slice(r.take_rest()) })
 }
 

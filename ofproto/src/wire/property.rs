@@ -20,10 +20,10 @@ pub(super) fn decode<'a, T>(
 ) -> Result<Vec<T>, OfError> {
     let mut list = Vec::new();
     while !r.is_empty() {
-        let mut head = r.clone().with_short(bad_len);
-        let at = head.offset();
-        let ty = head.u16("property type")?;
-        let length = usize::from(head.u16("property length")?);
+        let outer = r.set_short(bad_len);
+        let at = r.offset();
+        let ty = r.u16("property type")?;
+        let length = usize::from(r.u16("property length")?);
         if length < 4 {
             return Err(OfError::at(
                 bad_len,
@@ -32,15 +32,14 @@ pub(super) fn decode<'a, T>(
                 format!("{length} is less than the header's 4"),
             ));
         }
-        let mut body = head.sub(length - 4, "property length")?;
+        let mut body = r.sub(length - 4, "property length")?;
         list.push(one(ty, &mut body)?);
         if !body.is_empty() {
             let rest = body.remaining();
             return Err(body.error(bad_len, "property length", format!("{rest} bytes more than type {ty} has")));
         }
-        head.skip(length.next_multiple_of(8) - length)?;
-        let short = r.short();
-        *r = head.with_short(short);
+        r.skip(length.next_multiple_of(8) - length)?;
+        r.set_short(outer);
     }
     Ok(list)
 }

@@ -175,9 +175,8 @@ pub(super) fn decode_packet_out(r: &mut Reader<'_>) -> Result<PacketOut, OfError
     let buffer_id = BufferId(r.u32("buffer_id")?);
     let in_port = port(r, "in_port")?;
     let actions_len = usize::from(r.u16("actions_len")?);
-    let mut list = r.clone().with_short(ErrorKind::BadActionBadLen).sub(actions_len, "actions_len")?;
+    let mut list = r.sub_short(ErrorKind::BadActionBadLen, actions_len, "actions_len")?;
     let actions = action10::decode_list(&mut list)?;
-    r.skip(actions_len)?;
     let matching = Match::any().with(FieldId::InPort, in_port.0.into());
     Ok(PacketOut { buffer_id, matching, actions, data: Bytes::copy_from_slice(r.take_rest()) })
 }
