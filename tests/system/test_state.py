@@ -132,3 +132,36 @@ def test_a_damaged_file_is_put_aside(lab):
     assert flows(switch) == []
     assert os.path.exists(os.path.join(state, 'br0.bad'))
     assert 'the file ends in the middle' in switch.output()
+
+
+def test_ports_and_queues_that_were_added_come_again(lab):
+    """What management adds outlasts a restart, a kill too; what it takes away stays away unless it is configured."""
+    sw, _ = lab.star(1)
+    state = os.path.join(lab.dir, 'state')
+    os.makedirs(state)
+
+    def begin():
+        return Switch(lab, sw, '--state', state, '--fail-mode', 'secure', ports=['1=s1', '2=t2,type=tap'])
+
+    def there(switch):
+        return {p['port_no']: p['name'] for p in switch.manage('ports')}
+    switch = begin()
+    for port in ('t9,type=tap', '7=t7,type=tap', '5=away'):
+        switch.manage('add-port', {'port': port})
+    switch.manage('add-queue', {'queue': 's1:3,max-rate=20M'})
+    switch.manage('del-port', {'port': '7'})
+    switch.manage('del-port', {'port': 't2'})
+    before = there(switch)
+    assert sorted(before.values()) == ['away', 's1', 't9'], before
+    queues = [(q['port_no'], q['queue_id']) for q in switch.manage('queues')]
+    assert queues == [(1, 3)]
+    switch.process.send_signal(signal.SIGKILL)
+    switch.process.wait(10)
+    again = begin()
+    assert there(again) == {**before, 2: 't2'}, 'the numbers, too'
+    assert [(q['port_no'], q['queue_id']) for q in again.manage('queues')] == queues
+    again.manage('del-port', {'port': 't9'})
+    again.manage('del-queue', {'port': 1, 'id': 3})
+    assert again.stop() == 0
+    last = begin()
+    assert sorted(there(last).values()) == ['away', 's1', 't2'] and last.manage('queues') == []

@@ -7,9 +7,10 @@
 //! name when it is safely on disk: whatever happens meanwhile, one whole snapshot is there, and it shows one moment.
 //!
 //! Counters begin anew, because they count what this run did; so do timeouts, because nobody knows what the
-//! time was worth while the switch stood still. What a restart makes anew by itself (ports, queues,
-//! connections, and what is a connection's own: roles, flow monitors, bundles, the switch configuration) isn't
-//! kept. Ports are known by their interfaces' names.
+//! time was worth while the switch stood still. What a restart makes anew by itself (connections,
+//! and what is a connection's own: roles, flow monitors, bundles, the switch configuration) isn't kept. Ports are
+//! known by their interfaces' names; those that were added at run time, and their queues, are kept beside
+//! ([`kept`](crate::ports::kept)).
 
 mod line;
 #[cfg(test)]

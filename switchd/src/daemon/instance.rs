@@ -7,8 +7,9 @@ use crate::agent::{Agent, AgentConfig};
 use crate::bridge::hub::Hub;
 use crate::bridge::switch::{Switch, SwitchConfig};
 use crate::bridge::{self, Event, Handle, Runner};
-use crate::config::{BridgeConfig, ControllerSpec, IfName, PortKind, PortSpec};
+use crate::config::{BridgeConfig, ControllerSpec, IfName, PortKind, PortSpec, QueueSpec};
 use crate::ports::PortControl;
+use crate::ports::kept::Kept;
 use crate::ports::manager::{AddPortError, Backends, BridgePorts, opener};
 use crate::queues::KernelShaper;
 use crate::service;
@@ -35,6 +36,7 @@ pub(super) struct Instance {
     handle: Handle,
     agent: Option<Agent>,
     thread: Option<JoinHandle<()>>,
+    kept: Kept,
 }
 
 impl Instance {
@@ -102,7 +104,9 @@ impl Instance {
                 note.forget();
             })
             .context("can't start the bridge's thread")?;
-        let mut instance = Self { name: config.name.to_string(), handle, agent: None, thread: Some(thread) };
+        let kept = config.state.as_ref().map(|dir| Kept::open(dir.join(format!("{}.ports", config.name))));
+        let kept = kept.unwrap_or_default();
+        let mut instance = Self { name: config.name.to_string(), handle, agent: None, thread: Some(thread), kept };
 
         instance.start_ports(config, shared, workers, backends)?;
         let agent_config = AgentConfig {
@@ -136,11 +140,16 @@ impl Instance {
         backends: Backends,
     ) -> Result<()> {
         let (tell, links) = (self.handle.clone(), shared.links.clone());
+        let kept = self.kept.list();
+        // The configuration has the say where both name an interface.
+        let named = |spec: &&PortSpec| !config.ports.iter().any(|p| p.name == spec.name);
+        let added: Vec<&PortSpec> = kept.ports.iter().filter(named).collect();
+        let specs: Vec<PortSpec> = config.ports.iter().chain(added.iter().copied()).cloned().collect();
         let runtime = tokio::runtime::Handle::current();
         let shaper = KernelShaper::new(links.clone(), runtime.clone());
         let ports = BridgePorts::new(
             &self.name,
-            &config.ports,
+            &specs,
             plumbing,
             backends,
             opener(),
@@ -166,12 +175,25 @@ impl Instance {
                 add(&shared.ports, &self.name, local)?;
             }
             config.ports.iter().try_for_each(|spec| add(&shared.ports, &self.name, spec.clone()))?;
-            config.queues.iter().try_for_each(|spec| match shared.ports.add_queue_and_wait(&self.name, spec.clone()) {
-                Some(Ok(_)) => Ok(()),
-                Some(Err(e)) => Err(anyhow!("can't make queue `{spec}`: {e}")),
-                None => Err(anyhow!("the ports' thread has ended")),
-            })
+            config.queues.iter().try_for_each(|spec| add_queue(&shared.ports, &self.name, spec))?;
+            // What was added by hand can't keep the switch from starting.
+            for spec in added {
+                if let Err(e) = add(&shared.ports, &self.name, spec.clone()) {
+                    tracing::warn!(bridge = self.name, port = %spec, error = %e, "a port that was added doesn't come again");
+                }
+            }
+            for spec in &kept.queues {
+                if let Err(e) = add_queue(&shared.ports, &self.name, spec) {
+                    tracing::warn!(bridge = self.name, queue = %spec, error = %e, "a queue that was added doesn't come again");
+                }
+            }
+            Ok(())
         })
+    }
+
+    /// The ports and queues that management added.
+    pub(super) fn kept(&self) -> Kept {
+        self.kept.clone()
     }
 
     pub(super) fn name(&self) -> &str {
@@ -239,6 +261,14 @@ fn add(ports: &PortControl, bridge: &str, spec: PortSpec) -> Result<()> {
     match ports.add_and_wait(bridge, spec) {
         Some(Ok(_)) => Ok(()),
         Some(Err(e)) => Err(with_advice(&name, e)),
+        None => Err(anyhow!("the ports' thread has ended")),
+    }
+}
+
+fn add_queue(ports: &PortControl, bridge: &str, spec: &QueueSpec) -> Result<()> {
+    match ports.add_queue_and_wait(bridge, spec.clone()) {
+        Some(Ok(_)) => Ok(()),
+        Some(Err(e)) => Err(anyhow!("can't make queue `{spec}`: {e}")),
         None => Err(anyhow!("the ports' thread has ended")),
     }
 }

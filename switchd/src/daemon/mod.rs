@@ -91,6 +91,7 @@ pub async fn run(config: Config, log: LogControl) -> Result<()> {
         let router = DaemonRouter {
             bridges: bridges.iter().map(|b| (b.name().to_owned(), b.to_bridge())).collect(),
             ports: control,
+            kept: bridges.iter().map(|b| (b.name().to_owned(), b.kept())).collect(),
             log,
             stop,
         };

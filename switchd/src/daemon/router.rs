@@ -1,14 +1,17 @@
 //! Management calls to their owners: bridges, ports, log, the daemon itself.
 
 use crate::config::{PortSpec, QueueSpec};
-use crate::management::{Call, CallError, Request, Router};
+use crate::management::{Answer, Call, CallError, Request, Router};
 use crate::metrics::Metrics;
 use crate::ports::PortControl;
+use crate::ports::kept::{Change, Kept};
 use crate::queues::QueueError;
 use crate::service::LogControl;
 use ofproto::ids::{PortNo, QueueId};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::sync::Arc;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 /// Hands a call to a bridge's thread; must not block.
@@ -20,6 +23,8 @@ pub struct DaemonRouter {
     pub bridges: Vec<(String, ToBridge)>,
     /// Ports' thread.
     pub ports: PortControl,
+    /// Where each bridge keeps what is added to it.
+    pub kept: HashMap<String, Kept>,
     /// Log filter.
     pub log: LogControl,
     /// Where a wish to stop goes.
@@ -40,6 +45,12 @@ impl DaemonRouter {
     }
 }
 
+impl DaemonRouter {
+    fn note(&self, bridge: &str) -> Note {
+        Note { kept: self.kept.get(bridge).cloned().unwrap_or_default(), runtime: Handle::current() }
+    }
+}
+
 impl Router for DaemonRouter {
     fn bridges(&self) -> Vec<String> {
         self.bridges.iter().map(|b| b.0.clone()).collect()
@@ -51,36 +62,36 @@ impl Router for DaemonRouter {
             Request::AddPort(text) => {
                 let (name, _) = self.bridge(bridge)?;
                 let spec: PortSpec = text.parse().map_err(|e| CallError::BadParams(format!("`port`: {e}")))?;
-                self.ports.add(name, spec, move |outcome| {
-                    let answer = match outcome {
-                        Ok(no) => Ok(json!({"port_no": no.0})),
-                        Err(e) => Err(CallError::Failed(e.to_string())),
-                    };
-                    let _ = reply.send(answer);
+                let note = self.note(name);
+                self.ports.add(name, spec.clone(), move |outcome| match outcome {
+                    Ok(no) => note.answer(reply, Change::Port(spec, no), no),
+                    Err(e) => drop(reply.send(Err(CallError::Failed(e.to_string())))),
                 });
             }
             Request::DelPort(which) => {
                 let (name, _) = self.bridge(bridge)?;
                 let shown = which.clone();
-                self.ports.remove(name, &which, move |outcome| {
-                    let answer = match outcome {
-                        Some(no) => Ok(json!({"port_no": no.0})),
-                        None => Err(CallError::NotFound(format!("no port `{shown}`"))),
-                    };
-                    let _ = reply.send(answer);
+                let note = self.note(name);
+                self.ports.remove(name, &which, move |outcome| match outcome {
+                    Some(no) => note.answer(reply, Change::NoPort(no), no),
+                    None => drop(reply.send(Err(CallError::NotFound(format!("no port `{shown}`"))))),
                 });
             }
             Request::AddQueue(text) => {
                 let (name, _) = self.bridge(bridge)?;
                 let spec: QueueSpec = text.parse().map_err(|e| CallError::BadParams(format!("`queue`: {e}")))?;
-                self.ports.add_queue(name, spec, move |outcome| {
-                    let _ = reply.send(queue_answer(outcome));
+                let note = self.note(name);
+                self.ports.add_queue(name, spec.clone(), move |outcome| match outcome {
+                    Ok(no) => note.answer(reply, Change::Queue(spec, no), no),
+                    Err(e) => drop(reply.send(Err(queue_error(&e)))),
                 });
             }
             Request::DelQueue { port, queue } => {
                 let (name, _) = self.bridge(bridge)?;
-                self.ports.remove_queue(name, &port, QueueId(queue), move |outcome| {
-                    let _ = reply.send(queue_answer(outcome));
+                let note = self.note(name);
+                self.ports.remove_queue(name, &port, QueueId(queue), move |outcome| match outcome {
+                    Ok(no) => note.answer(reply, Change::NoQueue(no, QueueId(queue)), no),
+                    Err(e) => drop(reply.send(Err(queue_error(&e)))),
                 });
             }
             Request::SetLog(filter) => {
@@ -107,11 +118,32 @@ impl Router for DaemonRouter {
     }
 }
 
-fn queue_answer(outcome: Result<PortNo, QueueError>) -> Result<Value, CallError> {
-    match outcome {
-        Ok(no) => Ok(json!({"port_no": no.0})),
-        Err(e @ (QueueError::NoPort(_) | QueueError::NoQueue(..))) => Err(CallError::NotFound(e.to_string())),
-        Err(e) => Err(CallError::Failed(e.to_string())),
+fn queue_error(e: &QueueError) -> CallError {
+    match e {
+        QueueError::NoPort(_) | QueueError::NoQueue(..) => CallError::NotFound(e.to_string()),
+        _ => CallError::Failed(e.to_string()),
+    }
+}
+
+/// Keeps a change of ports before it is answered.
+struct Note {
+    kept: Kept,
+    runtime: Handle,
+}
+
+impl Note {
+    /// Notes what happened to port `no` and answers when that is on disk, without keeping the ports' thread.
+    fn answer(self, reply: oneshot::Sender<Answer>, change: Change, no: PortNo) {
+        let Self { kept, runtime } = self;
+        kept.note(change);
+        runtime.spawn_blocking(move || {
+            let answer = match kept.save() {
+                Ok(()) => Ok(json!({"port_no": no.0})),
+                Err(e) => Err(CallError::Failed(format!("it is done and won't outlast a restart: {e}"))),
+            };
+            // A client that went away needs no answer.
+            let _ = reply.send(answer);
+        });
     }
 }
 
@@ -168,7 +200,8 @@ mod tests {
         let ports = crate::ports::start().unwrap();
         let (stop, mut stopped) = mpsc::channel(1);
         let log = LogControl::detached();
-        let mut router = DaemonRouter { bridges: vec![bridge("a")], ports: ports.control(), log, stop };
+        let mut router =
+            DaemonRouter { bridges: vec![bridge("a")], ports: ports.control(), kept: HashMap::new(), log, stop };
         assert_eq!(ask(&router, None, Request::Status).await.unwrap()["name"], "a");
         router.bridges.push(bridge("b"));
         assert_eq!(ask(&router, Some("b"), Request::Status).await.unwrap()["name"], "b");
