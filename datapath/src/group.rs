@@ -31,8 +31,8 @@ pub const MAX_GROUPS: u32 = 1 << 20;
 pub const MAX_BUCKETS: usize = 4096;
 /// Longest chain of groups.
 pub const MAX_CHAIN: usize = 16;
-/// How many groups and buckets one question about liveness may look at.
-const LIVENESS_BUDGET: u32 = 4096;
+/// How many buckets the choice of one may look at: those of the largest group, each by way of some others.
+const MOST_LOOKS: u32 = 4 * MAX_BUCKETS as u32;
 
 /// Whether ports are live, as a snapshot of the ports knows it.
 pub trait Liveness {
@@ -217,33 +217,67 @@ impl GroupTable {
     /// Whether a bucket is live: its port is, or its group is; without a watch it isn't
     /// (1.3.5 §6.5).
     pub fn bucket_live(&self, bucket: &GroupBucket, ports: &impl Liveness) -> bool {
-        let mut budget = LIVENESS_BUDGET;
-        self.live(bucket, ports, MAX_CHAIN, &mut budget)
+        self.live(bucket, ports, MAX_CHAIN, &mut Looks::default())
     }
 
-    fn live(&self, b: &GroupBucket, ports: &impl Liveness, depth: usize, budget: &mut u32) -> bool {
-        if *budget == 0 || depth == 0 {
+    fn live(&self, b: &GroupBucket, ports: &impl Liveness, depth: usize, looks: &mut Looks) -> bool {
+        if depth == 0 || !looks.one_more() {
             return false;
         }
-        *budget -= 1;
         (b.watch_port != PortNo::ANY && ports.port_live(b.watch_port))
             || (b.watch_group != GroupId::ANY
                 && self
                     .get(b.watch_group)
-                    .is_some_and(|g| g.buckets.iter().any(|b| self.live(b, ports, depth - 1, budget))))
+                    .is_some_and(|g| g.buckets.iter().any(|b| self.live(b, ports, depth - 1, looks))))
     }
 
     /// The first live bucket of a fast-failover group.
     pub fn failover(&self, group: &Group, ports: &impl Liveness) -> Option<usize> {
-        group.buckets.iter().position(|b| self.bucket_live(b, ports))
+        self.failover_by(group, ports, &mut Looks::default())
+    }
+
+    pub(crate) fn failover_by(&self, group: &Group, ports: &impl Liveness, looks: &mut Looks) -> Option<usize> {
+        group.buckets.iter().position(|b| self.live(b, ports, MAX_CHAIN, looks))
     }
 
     /// The bucket of a select group for the packet with this key.
     pub fn select(&self, group: &Group, key: &FlowKey, ports: &impl Liveness) -> Option<usize> {
+        self.select_by(group, key, ports, &mut Looks::default())
+    }
+
+    pub(crate) fn select_by(
+        &self,
+        group: &Group,
+        key: &FlowKey,
+        ports: &impl Liveness,
+        looks: &mut Looks,
+    ) -> Option<usize> {
+        looks.0 += group.buckets.len() as u32;
         let usable = |b: &GroupBucket| {
-            if b.is_watched() { self.bucket_live(b, ports) } else { b.out_port.is_none_or(|p| ports.port_live(p)) }
+            if b.is_watched() {
+                self.live(b, ports, MAX_CHAIN, looks)
+            } else {
+                b.out_port.is_none_or(|p| ports.port_live(p))
+            }
         };
         select::choose(group, group.method.hash(key, self.seed), usable)
+    }
+}
+
+/// How many buckets have been looked at to choose one.
+#[derive(Debug, Default)]
+pub(crate) struct Looks(u32);
+
+impl Looks {
+    /// Those beyond the most count as dead.
+    fn one_more(&mut self) -> bool {
+        self.0 += 1;
+        self.0 <= MOST_LOOKS
+    }
+
+    /// What they cost, in actions.
+    pub(crate) const fn cost(&self) -> u32 {
+        self.0 / 16
     }
 }
 

@@ -168,7 +168,7 @@ pub(crate) const fn mix(x: u64) -> u64 {
 }
 
 /// The usable bucket with the best draw; `None` if none is usable.
-pub(super) fn choose(group: &Group, hash: u64, usable: impl Fn(&GroupBucket) -> bool) -> Option<usize> {
+pub(super) fn choose(group: &Group, hash: u64, mut usable: impl FnMut(&GroupBucket) -> bool) -> Option<usize> {
     // Groups in a row don't choose alike, unless a controller wants them to.
     let id = if group.method.basis.is_some() { GroupId(0) } else { group.id() };
     let hash = hash ^ u64::from(id.0).wrapping_mul(0x9e37_79b9_7f4a_7c15);

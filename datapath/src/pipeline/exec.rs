@@ -6,10 +6,10 @@ use super::walk::{Flow, NO_COOKIE, Origin, Walk};
 use super::{DropReason, Event, Observer, Ports, Request, Sink, View, hash, learn};
 use crate::cache::{PuntStep, Step};
 use crate::frame::Frame;
-use crate::group::Group;
+use crate::group::{Group, Looks};
 use crate::key::{FlowKey, word};
 use crate::meter::{Meter, Verdict};
-use crate::program::op::{Bits, HashFields, mask_bits};
+use crate::program::op::{Bits, Choice, HashFields, mask_bits};
 use crate::program::{Op, Rest};
 use crate::punt::Punt;
 use bytes::Bytes;
@@ -65,11 +65,18 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
             }
             Op::Resubmit { in_port, table, rest } => self.resubmit(*in_port, *table, rest.as_deref()),
             Op::Multipath { fields, basis, choice, links, dst } => {
+                // Highest random weight draws for each link.
+                if *choice == Choice::Hrw && self.charge(links / 32) == Flow::Stop {
+                    return Flow::Stop;
+                }
                 self.decided_by_hash(*fields);
                 let link = hash::choose(&self.packet.key, *fields, *basis, *choice, *links);
                 self.load(*dst, u128::from(link))
             }
             Op::Bundle { fields, basis, active_backup, members, dst } => {
+                if self.charge(members.len() as u32 / 32) == Flow::Stop {
+                    return Flow::Stop;
+                }
                 let view = self.view;
                 let live = |i: usize| view.port(members[i]).is_some_and(|p| p.is_up());
                 let chosen = if *active_backup {
@@ -411,12 +418,15 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
                 if let Some(r) = &mut self.record {
                     r.decided_by(group.hashed_bits().unwrap_or(&select_bits()));
                 }
-                let chosen = self.view.groups().select(group, &self.packet.key, &Ports(self.view));
-                self.chosen(group, chosen);
+                let mut looks = Looks::default();
+                let groups = self.view.groups();
+                let chosen = groups.select_by(group, &self.packet.key, &Ports(self.view), &mut looks);
+                self.chosen(group, chosen, &looks);
             }
             GroupType::FastFailover => {
-                let chosen = self.view.groups().failover(group, &Ports(self.view));
-                self.chosen(group, chosen);
+                let mut looks = Looks::default();
+                let chosen = self.view.groups().failover_by(group, &Ports(self.view), &mut looks);
+                self.chosen(group, chosen, &looks);
             }
             GroupType::Unknown(_) => {}
         }
@@ -425,7 +435,10 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
         Flow::Go
     }
 
-    fn chosen(&mut self, group: &'v Arc<Group>, chosen: Option<usize>) {
+    fn chosen(&mut self, group: &'v Arc<Group>, chosen: Option<usize>, looks: &Looks) {
+        if self.charge(looks.cost()) == Flow::Stop {
+            return;
+        }
         match chosen {
             Some(i) => self.bucket(group, i),
             None => {
