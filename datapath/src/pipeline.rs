@@ -163,6 +163,19 @@ pub struct PortFacts {
 }
 
 impl PortFacts {
+    /// Whether every frame may come in.
+    pub const fn takes_all(&self) -> bool {
+        let shut = PortConfig::PORT_DOWN.union(PortConfig::NO_RECV).union(PortConfig::NO_RECV_STP);
+        !self.config.intersects(shut)
+    }
+
+    /// Whether a frame of this kind may come in: 1.0 asks for 802.1D's apart from all others (OpenFlow 1.0.0 §5.2.1);
+    /// later versions' `NO_RECV` sets both bits.
+    pub const fn takes(&self, is_stp: bool) -> bool {
+        let refused = if is_stp { PortConfig::NO_RECV_STP } else { PortConfig::NO_RECV };
+        !self.config.intersects(PortConfig::PORT_DOWN.union(refused))
+    }
+
     /// Not administratively down and with a link.
     pub const fn is_up(&self) -> bool {
         !self.config.contains(PortConfig::PORT_DOWN) && !self.state.contains(PortState::LINK_DOWN)

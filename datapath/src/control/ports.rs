@@ -55,19 +55,9 @@ pub struct PortEntry {
 }
 
 impl PortEntry {
-    /// Live for groups: up, with a link, and not blocked (OpenFlow 1.3.5 §6.5).
+    /// Live for groups: not administratively down, and with a link (OpenFlow 1.3.5 §6.5).
     pub fn is_live(&self) -> bool {
         !self.desc.config.contains(PortConfig::PORT_DOWN) && !self.desc.state.contains(PortState::LINK_DOWN)
-    }
-
-    /// Whether frames may come in.
-    pub fn may_receive(&self) -> bool {
-        !self.desc.config.intersects(PortConfig::PORT_DOWN | PortConfig::NO_RECV)
-    }
-
-    /// Whether frames may go out.
-    pub fn may_forward(&self) -> bool {
-        !self.desc.config.intersects(PortConfig::PORT_DOWN | PortConfig::NO_FWD)
     }
 }
 
@@ -189,10 +179,7 @@ impl Control {
                 format!("port {} has {}, not {}", m.port_no, old.desc.hw_addr, m.hw_addr),
             ));
         }
-        let mut known = PortConfig::PORT_DOWN | PortConfig::NO_RECV | PortConfig::NO_FWD | PortConfig::NO_PACKET_IN;
-        if version == Version::V10 {
-            known |= PortConfig::NO_FLOOD | PortConfig::NO_STP | PortConfig::NO_RECV_STP;
-        }
+        let known = config_bits(version);
         if let Some(bad) = Some((m.mask | m.config) - known).filter(|b| !b.is_empty()) {
             return Err(OfError::new(
                 ErrorKind::PortModFailedBadConfig,
@@ -202,6 +189,10 @@ impl Control {
         }
         let mut new = old.clone();
         new.desc.config = (old.desc.config - m.mask) | (m.config & m.mask);
+        if version > Version::V10 && m.mask.contains(PortConfig::NO_RECV) {
+            // All frames, where 1.0 has 802.1D's apart.
+            new.desc.config.set(PortConfig::NO_RECV_STP, m.config.contains(PortConfig::NO_RECV));
+        }
         for p in &m.properties {
             match p {
                 PortModProp::Ethernet(f) if f.is_empty() => {}
@@ -271,6 +262,16 @@ impl Control {
         }
         self.stage(Event::PortStatus { reason, port, by_request });
     }
+}
+
+/// The bits of a port's configuration that a version has (OpenFlow 1.0.0 §5.2.1, 1.3.5 §7.2.1); the others are
+/// not to be shown to its controllers.
+pub fn config_bits(version: Version) -> PortConfig {
+    let all = PortConfig::PORT_DOWN | PortConfig::NO_RECV | PortConfig::NO_FWD | PortConfig::NO_PACKET_IN;
+    if version > Version::V10 {
+        return all;
+    }
+    all | PortConfig::NO_FLOOD | PortConfig::NO_STP | PortConfig::NO_RECV_STP
 }
 
 fn set_live(port: &mut Port) {

@@ -20,7 +20,6 @@ use crate::packet::Packet;
 use crate::pipeline::{Env, Outcome, PortFacts, Sink, Start, Unobserved, View, execute, execute_recorded, select_bits};
 use ofproto::field::FieldId;
 use ofproto::ids::PortNo;
-use ofproto::port::PortConfig;
 
 /// Packets that are worked on together; no more than bits of [`FastPath::twins`].
 pub(super) const BURST: usize = 32;
@@ -150,7 +149,7 @@ impl FastPath {
         frames: &mut Vec<Frame>,
     ) {
         let (view, settings) = (around.view, around.view.settings());
-        let shut = |p: PortFacts| p.config.intersects(PortConfig::PORT_DOWN | PortConfig::NO_RECV);
+        let shut = |p: PortFacts| !p.takes_all();
         let simple =
             !settings.drop_fragments && settings.first_egress.is_none() && !view.port(around.in_port).is_some_and(shut);
         let plain = |f: &Frame| f.len() >= 14 && f.offload.checksum.is_none_or(|c| c.offset != SCTP_OFFSET);

@@ -13,7 +13,6 @@ use crate::cache::{COMPACT, FAST, Ids, Leg, Next, PACKED, Runner, Stand, Traits,
 use crate::key::FlowKey;
 use crate::pipeline::{Hit, View};
 use ofproto::ids::{PortNo, TableId};
-use ofproto::port::PortConfig;
 
 /// Chunks in a row of which hardly a packet could be helped, after which the next ones aren't tried.
 const PATIENCE: u32 = 8;
@@ -112,7 +111,7 @@ impl FastPath {
     ) -> u32 {
         if !self.walks.is_worth_it()
             || view.settings().first_egress.is_some()
-            || view.port(in_port).is_some_and(|p| p.config.intersects(PortConfig::PORT_DOWN | PortConfig::NO_RECV))
+            || view.port(in_port).is_some_and(|p| !p.takes_all())
         {
             return 0;
         }

@@ -15,7 +15,6 @@ use crate::program::{Op, Program, Resumption};
 use ofproto::continuation::Ending;
 use ofproto::field::FieldId;
 use ofproto::ids::{Cookie, MeterId, PortNo, QueueId, TableId};
-use ofproto::port::PortConfig;
 
 /// Where a walk begins.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +59,9 @@ pub(super) enum Origin {
 }
 
 pub(super) const NO_COOKIE: Cookie = Cookie(u64::MAX);
+
+/// Where 802.1D's packets go.
+const STP: u64 = 0x0180_c200_0000;
 
 pub(super) struct Walk<'v, 'w, 'm, V, S, O> {
     pub(super) view: V,
@@ -183,9 +185,19 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
     /// What is decided before any table: the port's configuration, fragments, frames that are none.
     fn admit(&mut self) -> Flow {
         if let Some(port) = self.view.port(self.in_port())
-            && port.config.intersects(PortConfig::PORT_DOWN | PortConfig::NO_RECV)
+            && !port.takes_all()
         {
-            return self.drop_at_port(DropReason::PortNoRecv, self.in_port(), false);
+            let is_stp = self.packet.key.0[word::ETH_DST_TYPE] >> 16 == STP;
+            if let Some(r) = &mut self.record
+                && port.takes(true) != port.takes(false)
+            {
+                let mut bits = crate::key::FlowKey::default();
+                bits.set(FieldId::EthDst, u128::MAX);
+                r.decided_by(&bits);
+            }
+            if !port.takes(is_stp) {
+                return self.drop_at_port(DropReason::PortNoRecv, self.in_port(), false);
+            }
         }
         if self.packet.frame.len() < 14 {
             return self.drop(DropReason::Malformed);

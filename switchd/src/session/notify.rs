@@ -5,6 +5,7 @@ use super::{FlowKey, PacketInFormat, PausedFlow, Purpose, Session, State, limits
 use crate::packet_buffer::Kept;
 use bytes::Bytes;
 use datapath::clock::Time;
+use datapath::control::ports::config_bits;
 use ofproto::Version;
 use ofproto::action::MAX_LEN_NO_BUFFER;
 use ofproto::async_config::AsyncKind;
@@ -250,7 +251,9 @@ impl Session {
     /// A port came, went or changed.
     pub fn port_status(&mut self, reason: PortReason, port: &Port) {
         if self.wants(AsyncKind::PortStatus, port_reason(reason)) {
-            self.send(Xid(0), &Message::PortStatus(PortStatus { reason, port: port.clone() }));
+            let mut port = port.clone();
+            port.config &= config_bits(self.version);
+            self.send(Xid(0), &Message::PortStatus(PortStatus { reason, port }));
         }
     }
 

@@ -8,6 +8,7 @@ use crate::session::ConnId;
 use crate::session::host::{Answer, Effect, FlowCursor, Host, Identity, Ticket};
 use bytes::Bytes;
 use datapath::clock::Time;
+use datapath::control::ports::config_bits;
 use datapath::control::{BarrierToken, DumpId, Modification};
 use datapath::program::{Place, compile_packet_out};
 use datapath::publish::FragmentHandling;
@@ -219,6 +220,7 @@ impl<P: Packets> Host for Switch<P> {
             }
             MultipartRequest::PortDesc(port) => {
                 let mut ports = c.port_descs();
+                ports.iter_mut().for_each(|p| p.config &= config_bits(version));
                 if *port != PortNo::ANY {
                     ports.retain(|p| p.port_no == *port);
                     if ports.is_empty() {

@@ -58,6 +58,33 @@ fn a_port_mod_is_told_to_the_others_and_before_1_5_not_to_its_sender() {
     assert_eq!((b.hear(old).len(), b.hear(new).len()), (1, 1));
 }
 
+/// A version's controllers see the bits that it has: spanning tree's and `NO_FLOOD` are 1.0's.
+#[test]
+fn a_ports_configuration_is_told_in_each_versions_bits() {
+    let mut b = Bench::new();
+    let (old, new) = (b.connect(Version::V10), b.connect(V13));
+    let mod_ = |config, mask| {
+        let (port_no, hw_addr) = (PortNo(2), port(2).hw_addr);
+        Message::PortMod(PortMod { port_no, hw_addr, config, mask, properties: Vec::new() })
+    };
+    let known = |b: &Bench| b.hub.switch.control.ports().get(PortNo(2)).unwrap().desc.config;
+    let (flood, stp) = (PortConfig::NO_FLOOD, PortConfig::NO_RECV_STP);
+    b.say(old, Version::V10, 1, &mod_(flood | PortConfig::NO_RECV, PortConfig::from_bits_retain(0x7f)));
+    assert!(matches!(&b.hear(new)[0].1, Message::PortStatus(s) if s.port.config == PortConfig::NO_RECV));
+    assert_eq!((b.hear(old).len(), known(&b)), (0, flood | PortConfig::NO_RECV));
+    // All frames, where 1.0 has two bits; and back.
+    b.say(new, V13, 2, &mod_(PortConfig::NO_RECV, PortConfig::NO_RECV));
+    assert_eq!(known(&b), flood | PortConfig::NO_RECV | stp);
+    assert!(matches!(&b.hear(old)[0].1, Message::PortStatus(s) if s.port.config == flood | PortConfig::NO_RECV | stp));
+    let ask = Message::MultipartRequest(Multipart::last(MultipartRequest::PortDesc(PortNo::ANY)));
+    let Message::MultipartReply(Multipart { body: MultipartReply::PortDesc(ports), .. }) = b.ask(new, V13, &ask) else {
+        panic!()
+    };
+    assert!(ports.iter().any(|p| p.port_no == PortNo(2) && p.config == PortConfig::NO_RECV));
+    b.say(new, V13, 4, &mod_(PortConfig::empty(), PortConfig::NO_RECV));
+    assert_eq!(known(&b), flood);
+}
+
 #[test]
 fn group_mods_are_forwarded_to_others_who_asked() {
     let mut b = Bench::new();
