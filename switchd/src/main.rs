@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         }
     };
     service::log_panics();
+    service::raise_descriptors();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(RUNTIME_THREADS)
         .thread_name("switchd-io")

@@ -81,7 +81,7 @@ impl Metrics {
                 // A bridge's own name is its label already.
                 labels.extend(
                     own.into_iter()
-                        .filter(|(_, v)| labels.first().is_none_or(|(_, bridge)| bridge != v))
+                        .filter(|(label, v)| *label != "name" || labels.first().is_none_or(|(_, bridge)| bridge != v))
                         .collect::<Labels>(),
                 );
                 for (key, value) in members {
@@ -176,6 +176,10 @@ mod tests {
         ] {
             assert!(text.lines().any(|l| l == line), "{line}\nin\n{text}");
         }
+        // Not only a name can be the bridge's.
+        let mut m = Metrics::default();
+        m.add_answer("1", "port", false, &json!([{"port_no": 1, "rx_packets": 5}, {"port_no": 2, "rx_packets": 6}]));
+        assert!(m.render().contains("switchd_port_rx_packets_total{bridge=\"1\",port=\"1\"} 5"), "{}", m.render());
         assert_eq!(text.matches("# TYPE switchd_port_rx_packets_total").count(), 1);
         assert!(!text.contains("deep"), "too deep");
     }

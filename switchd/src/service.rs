@@ -67,11 +67,14 @@ pub fn log_panics() {
     }));
 }
 
-/// The signals that end the daemon.
+/// The signals that end the daemon. A hang-up does so, too: whoever began it in a terminal has gone. Files that
+/// change need no signal (see [`agent`](crate::agent)).
 #[derive(Debug)]
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    /// `None`: it was to be ignored (`nohup`), and is.
+    hangup: Option<Signal>,
 }
 
 impl Signals {
@@ -80,7 +83,11 @@ impl Signals {
     /// # Errors
     /// The kernel refuses.
     pub fn new() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: if ignores_hangup() { None } else { Some(signal(SignalKind::hangup())?) },
+        })
     }
 
     /// The next one's name.
@@ -88,7 +95,29 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
+            Some(_) = async { self.hangup.as_mut()?.recv().await } => "SIGHUP",
         }
+    }
+}
+
+/// Whether this process was started with hang-ups ignored.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|l| l.strip_prefix("SigIgn:")).map(str::trim);
+    // The first signal is the lowest bit.
+    mask.and_then(|m| u64::from_str_radix(m, 16).ok()).is_some_and(|m| m & 1 != 0)
+}
+
+/// Takes as many descriptors as this process may have: each port needs some for every worker, and the limit
+/// that most systems begin with is there for programs of another kind.
+pub fn raise_descriptors() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current == limit.maximum {
+        return;
+    }
+    if let Err(e) = setrlimit(Resource::Nofile, rustix::process::Rlimit { current: limit.maximum, ..limit }) {
+        tracing::debug!(error = %e, "can't raise the limit of open files");
     }
 }
 
@@ -146,15 +175,32 @@ pub fn rights_advice(missing: &[Right]) -> String {
     )
 }
 
-/// What to do about an error of the system, if there is something to say.
+/// What to do about an error of the system at a place where somebody may come to, if there is something to say.
+pub fn place_advice(e: &std::io::Error) -> Option<&'static str> {
+    use std::io::ErrorKind as K;
+    match e.kind() {
+        K::AddrInUse => Some("choose another place, or end what listens there"),
+        K::AddrNotAvailable => Some("no interface has this address; see `ip addr`"),
+        K::PermissionDenied => Some("a directory that this user may write to, or a port above 1023, needs no rights"),
+        _ => too_many_files(e),
+    }
+}
+
+fn too_many_files(e: &std::io::Error) -> Option<&'static str> {
+    use rustix::io::Errno;
+    // The errors that say where it happened have no number of their own.
+    let full = matches!(Errno::from_io_error(e), Some(Errno::MFILE | Errno::NFILE));
+    full.then_some("raise the limit of open files: `ulimit -Hn`, LimitNOFILE= in a systemd unit")
+}
+
+/// What to do about an error of the system at an interface, if there is something to say.
 pub fn advice(e: &std::io::Error) -> Option<&'static str> {
     use std::io::ErrorKind as K;
     match e.kind() {
         K::PermissionDenied => Some("missing rights? Ports need CAP_NET_RAW and CAP_NET_ADMIN"),
-        K::AddrInUse => Some("something listens there already: choose another place, or end the other process"),
         K::ResourceBusy => Some("another process uses it: end that one, or choose another name"),
         K::NotFound => Some("does it exist in this network namespace? See `ip link`"),
-        _ => None,
+        _ => too_many_files(e),
     }
 }
 

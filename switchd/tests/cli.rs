@@ -101,7 +101,7 @@ fn without_management_it_runs_until_a_signal_ends_it() {
     let notify = dir.path().join("notify");
     let socket = std::os::unix::net::UnixDatagram::bind(&notify).unwrap();
     socket.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
-    for signal in [rustix::process::Signal::TERM, rustix::process::Signal::INT] {
+    for signal in [rustix::process::Signal::TERM, rustix::process::Signal::INT, rustix::process::Signal::HUP] {
         let child = Command::new(env!("CARGO_BIN_EXE_switchd"))
             .args(["--management", "none", "--workers", "1", "--listen", "punix:of.sock"])
             .current_dir(dir.path())
@@ -125,4 +125,38 @@ fn without_management_it_runs_until_a_signal_ends_it() {
         assert!(log.contains("stopping"), "it ended before the signal:\n{log}");
         assert!(!dir.path().join("of.sock").exists(), "the listener's socket is left");
     }
+}
+
+#[test]
+fn a_hang_up_that_is_to_be_ignored_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let notify = dir.path().join("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&notify).unwrap();
+    socket.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    let child = Command::new("sh")
+        .args(["-c", "trap '' HUP; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_switchd")])
+        .args(["--management", "none", "--workers", "1"])
+        .env("NOTIFY_SOCKET", &notify)
+        .env_remove("SWITCHD_LOG")
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut message = [0; 256];
+    while !socket.recv(&mut message).is_ok_and(|n| String::from_utf8_lossy(&message[..n]).contains("READY=1")) {}
+    for signal in [rustix::process::Signal::HUP, rustix::process::Signal::TERM] {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&child), signal).unwrap();
+    }
+    let out = child.wait_with_output().unwrap();
+    let log = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success() && log.contains("SIGTERM") && !log.contains("SIGHUP"), "{log}");
+}
+
+#[test]
+fn a_state_that_can_t_be_kept_is_told_at_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("file"), "").unwrap();
+    let (code, _, err) = switchd(dir.path(), &["--management", "none", "--workers", "1", "--state", "file"]);
+    let last = err.lines().last().unwrap_or_default();
+    assert_eq!(code, Some(1), "{err}");
+    assert!(last.starts_with("switchd: bridge `br0` can't start: --state: nothing can be kept in file: "), "{err}");
 }

@@ -18,6 +18,7 @@ use ofproto::stats::{FlowDesc, FlowStatsRequest};
 use ofproto::text::{self, ParseContext};
 use ofproto::{OfError, Version};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 
 /// The version whose terms answers use: the newest, which can say everything.
 const TERMS: Version = Version::V15;
@@ -232,10 +233,11 @@ fn pairs(list: &[(u64, u64)]) -> Vec<Value> {
 fn groups<P: Packets>(s: &Switch<P>, now: Time) -> Answer {
     let descs = s.control.group_desc(GroupId::ALL).map_err(|e| failed(&e))?;
     let stats = s.control.group_stats(GroupId::ALL, now).map_err(|e| failed(&e))?;
+    let stats: HashMap<_, _> = stats.iter().map(|st| (st.group, st)).collect();
     let list: Vec<Value> = descs
         .iter()
         .map(|d| {
-            let st = stats.iter().find(|st| st.group == d.group);
+            let st = stats.get(&d.group);
             json!({
                 "group_id": d.group.0,
                 "group": text::GroupText(d).to_string(),
@@ -253,10 +255,11 @@ fn groups<P: Packets>(s: &Switch<P>, now: Time) -> Answer {
 fn meters<P: Packets>(s: &Switch<P>, now: Time) -> Answer {
     let configs = s.control.meter_config(MeterId::ALL).map_err(|e| failed(&e))?;
     let stats = s.control.meter_stats(MeterId::ALL, now).map_err(|e| failed(&e))?;
+    let stats: HashMap<_, _> = stats.iter().map(|st| (st.meter, st)).collect();
     let list: Vec<Value> = configs
         .iter()
         .map(|c| {
-            let st = stats.iter().find(|st| st.meter == c.meter);
+            let st = stats.get(&c.meter);
             json!({
                 "meter_id": c.meter.0,
                 "meter": text::MeterText(c).to_string(),

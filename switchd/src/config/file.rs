@@ -5,6 +5,7 @@
 
 use super::value::{self, CpuList, SocketPath};
 use super::{BridgeOptions, ConfigError, Options, Origin, QueueSpec, Sourced, queue_id};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use toml::Spanned;
@@ -16,7 +17,8 @@ const MAX_FILE: u64 = 1 << 20;
 /// Most bridges of one process.
 pub const MAX_BRIDGES: usize = 64;
 
-const BRIDGE_KEYS: [&str; 19] = [
+/// What [`File::bridge_key`] takes.
+const BRIDGE_KEYS: [&str; 20] = [
     "name",
     "dpid",
     "port",
@@ -26,6 +28,7 @@ const BRIDGE_KEYS: [&str; 19] = [
     "in-band",
     "controller",
     "listen",
+    "snoop",
     "protocol",
     "inactivity-probe",
     "packet-in-rate",
@@ -38,6 +41,7 @@ const BRIDGE_KEYS: [&str; 19] = [
     "tls-bind-dpid",
 ];
 
+/// What only the top of the file has.
 const PROCESS_KEYS: [&str; 6] = ["workers", "worker-cpus", "spin", "management", "log", "bridge"];
 
 /// Reads a file.
@@ -47,11 +51,13 @@ const PROCESS_KEYS: [&str; 6] = ["workers", "worker-cpus", "spin", "management",
 pub fn read(path: &Path) -> Result<Options, ConfigError> {
     let name = path.display().to_string();
     let fail = |reason: String| ConfigError { origin: Origin::CommandLine("--config"), reason };
-    let meta = std::fs::metadata(path).map_err(|e| fail(format!("can't read `{name}`: {e}")))?;
-    if meta.len() > MAX_FILE {
-        return Err(fail(format!("`{name}` has {} bytes; {MAX_FILE} at most are read", meta.len())));
+    // The length that a file says it has counts for nothing: a device has none and never ends.
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(|e| fail(format!("can't read `{name}`: {e}")))?;
+    file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(|e| fail(format!("can't read `{name}`: {e}")))?;
+    if text.len() as u64 > MAX_FILE {
+        return Err(fail(format!("`{name}` has more than {MAX_FILE} bytes; no more are read")));
     }
-    let text = std::fs::read_to_string(path).map_err(|e| fail(format!("can't read `{name}`: {e}")))?;
     parse(&name, &text)
 }
 
@@ -264,7 +270,7 @@ impl File<'_> {
 
     fn path(&self, value: &Spanned<DeValue<'_>>, key: &str) -> Result<Sourced<PathBuf>, ConfigError> {
         let s = self.string(value, key)?;
-        Ok(Sourced { value: s.value.into(), origin: s.origin })
+        s.try_map(|s| if s.is_empty() { Err("a path is missing".into()) } else { Ok(s.into()) })
     }
 
     fn parsed<T: std::str::FromStr<Err = String>>(

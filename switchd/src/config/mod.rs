@@ -276,7 +276,11 @@ impl Config {
         let mut bridges = bridges.into_iter().map(|b| bridge(b, several, &mut seen)).collect::<Result<Vec<_>, _>>()?;
         let management = match cli.management.or(file.management) {
             Some(SocketPath::Off) => SocketPlace::Off,
-            Some(SocketPath::At(path)) => SocketPlace::At(path),
+            Some(SocketPath::At(path)) => {
+                let origin = Origin::CommandLine("--management");
+                unique(&mut seen.sockets, path.display().to_string(), &origin, "socket")?;
+                SocketPlace::At(path)
+            }
             None => {
                 let name = bridges.first().map_or("switchd", |b| b.name.as_str());
                 SocketPlace::Default(format!("/run/switchd/{name}.sock").into())
@@ -305,6 +309,8 @@ struct Seen {
     interfaces: HashMap<IfName, Origin>,
     dpids: HashMap<Dpid, Origin>,
     listeners: HashMap<Listen, Origin>,
+    /// Places of unix sockets, whatever they are for.
+    sockets: HashMap<String, Origin>,
 }
 
 fn unique<K: std::hash::Hash + Eq + fmt::Display>(
@@ -366,6 +372,12 @@ fn bridge(b: BridgeOptions, several: bool, seen: &mut Seen) -> Result<BridgeConf
     let listen = b.listen.unwrap_or_default();
     for l in &listen {
         unique(&mut seen.listeners, l.value.clone(), &l.origin, "listener")?;
+        if let Listen::Unix(path) = &l.value {
+            unique(&mut seen.sockets, path.display().to_string(), &l.origin, "socket")?;
+        }
+    }
+    if let Some(Sourced { value: SocketPath::At(path), origin }) = &b.snoop {
+        unique(&mut seen.sockets, path.display().to_string(), origin, "socket")?;
     }
     let wants_tls = controllers.iter().filter(|c| matches!(c.value.target, Target::Tls(_))).map(|c| &c.origin);
     let mut wants_tls = wants_tls.chain(listen.iter().filter(|l| matches!(l.value, Listen::Tls(_))).map(|l| &l.origin));

@@ -284,3 +284,43 @@ fn queues_read_from_strings_tables_and_the_command_line() {
         assert!(e.contains(expected), "{text}: {e}");
     }
 }
+
+#[test]
+fn the_keys_that_messages_name_are_the_options() {
+    let e = with_file(&[], "x-y-z = 1").unwrap_err();
+    let keys = e.split_once("expected one of ").unwrap().1.split(", ").collect::<Vec<_>>();
+    for option in Cli::command().get_arguments().filter_map(clap::Arg::get_long) {
+        // The file can't name itself.
+        assert!(keys.contains(&option) || ["config", "help", "version"].contains(&option), "{option}");
+    }
+    assert!(with_file(&[], "snoops = \"x\"").unwrap_err().contains("did you mean `snoop`?"));
+}
+
+#[test]
+fn a_file_without_end_is_not_read_to_it() {
+    let e = cli(&["--config", "/dev/zero"]).unwrap_err();
+    assert!(e.starts_with("--config: `/dev/zero` has more than 1048576 bytes"), "{e}");
+}
+
+#[test]
+fn two_sockets_have_two_places() {
+    for args in [
+        ["--management", "/run/s", "--snoop", "/run/s"],
+        ["--management", "/run/s", "--listen", "punix:/run/s"],
+        ["--snoop", "/run/s", "--listen", "punix:/run/s"],
+    ] {
+        let e = cli(&args).unwrap_err();
+        assert!(e.contains("socket `/run/s` is taken already"), "{args:?}: {e}");
+    }
+    let text = "[[bridge]]\nname = \"a\"\nsnoop = \"/s\"\n[[bridge]]\nname = \"b\"\nsnoop = \"/s\"\n";
+    let e = with_file(&[], text).unwrap_err();
+    assert_eq!(e, "s.toml, line 6: snoop: socket `/s` is taken already (s.toml, line 3: snoop)");
+}
+
+#[test]
+fn an_empty_path_is_none() {
+    for key in ["state", "tls-key", "tls-cert", "tls-ca"] {
+        let e = with_file(&[], &format!("{key} = \"\"")).unwrap_err();
+        assert_eq!(e, format!("s.toml, line 1: {key}: a path is missing"));
+    }
+}

@@ -47,6 +47,10 @@ impl Instance {
     pub(super) async fn start(config: &BridgeConfig, dpid: Dpid, shared: &Shared) -> Result<Self> {
         let epoch = shared.epoch;
         let clock = move || Time(u64::try_from(epoch.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        if let Some(dir) = &config.state {
+            state_dir(dir)
+                .map_err(|e| anyhow!("--state: nothing can be kept in {}: {e}{}", dir.display(), state_advice(&e)))?;
+        }
         let (handle, inbox) = bridge::channel().context("can't make the bridge's bell")?;
         let backends = Backends::default();
         let mut control =
@@ -118,7 +122,7 @@ impl Instance {
             snoop: config.snoop.clone(),
         };
         let agent = Agent::start(&agent_config, &instance.handle).await.map_err(|e| {
-            let advice = service::advice(&e).map(|a| format!(" ({a})")).unwrap_or_default();
+            let advice = service::place_advice(&e).map(|a| format!(" ({a})")).unwrap_or_default();
             anyhow!("{e}{advice}")
         })?;
         for place in &agent.listening {
@@ -210,9 +214,14 @@ impl Instance {
         })
     }
 
+    /// Tells the thread to end, and doesn't wait for it.
+    pub(super) async fn begin_stop(&self) {
+        let _ = self.handle.send(Event::Stop).await;
+    }
+
     /// Ends the thread, which says goodbye to the controllers, and then the connections.
     pub(super) async fn stop(&mut self) {
-        let _ = self.handle.send(Event::Stop).await;
+        self.begin_stop().await;
         if let Some(thread) = self.thread.take() {
             // A panic was logged where it happened.
             let _ = tokio::task::block_in_place(|| thread.join());
@@ -220,6 +229,23 @@ impl Instance {
         if let Some(agent) = self.agent.take() {
             agent.stop().await;
         }
+    }
+}
+
+/// Makes the directory where the state is kept, if need be: at the end it would be too late to hear that it can't
+/// be written there.
+fn state_dir(dir: &std::path::Path) -> std::io::Result<()> {
+    use rustix::fs::{Access, access};
+    std::fs::create_dir_all(dir)?;
+    Ok(access(dir, Access::WRITE_OK | Access::EXEC_OK)?)
+}
+
+fn state_advice(e: &std::io::Error) -> &'static str {
+    match e.kind() {
+        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+            " (under systemd, StateDirectory= makes one that can be written)"
+        }
+        _ => "",
     }
 }
 
@@ -280,7 +306,8 @@ fn xdp_advice(e: &std::io::Error) -> Option<&'static str> {
         Errno::PERM | Errno::ACCESS => Some("AF_XDP needs CAP_BPF beside CAP_NET_ADMIN; type=af_packet does not"),
         Errno::BUSY | Errno::EXIST => Some("another XDP program is attached there; see `ip link`"),
         Errno::RANGE | Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSPC => Some(
-            "the interface can't take an XDP program as it is: its MTU or its peer's may be too large (3500 at most              on veth), or its peer sends through more queues than it has; type=af_packet can do without",
+            "the interface can't take an XDP program as it is: its MTU or its peer's may be too large (3500 at most \
+             on veth), or its peer sends through more queues than it has; type=af_packet can do without",
         ),
         Errno::NOSYS | Errno::AFNOSUPPORT => Some("this kernel has no AF_XDP: use type=af_packet"),
         Errno::NOBUFS | Errno::NOMEM | Errno::OVERFLOW => {

@@ -28,6 +28,13 @@ const LINKS_TIME: Duration = Duration::from_secs(10);
 /// How long the end may take before it is forced.
 const STOP_TIME: Duration = Duration::from_secs(10);
 
+/// How much longer for each port: the kernel lets go of a packet socket when every processor has come round, and a
+/// port has some.
+const PORT_TIME: Duration = Duration::from_millis(200);
+
+/// How much longer with a state to write.
+const SAVE_TIME: Duration = Duration::from_secs(30);
+
 /// What all bridges share.
 pub(crate) struct Shared {
     /// The origin of [`datapath::clock::Time`].
@@ -118,8 +125,12 @@ pub async fn run(config: Config, log: LogControl) -> Result<()> {
         }
     };
     service::announce_stopping();
-    force_later();
+    force_later(stop_time(&config), ended.as_ref().err().map(|e| format!("{e:#}")));
     drop(served);
+    // All at once: one that waits for a controller that doesn't read takes no time from the others.
+    for bridge in &bridges {
+        bridge.begin_stop().await;
+    }
     for bridge in &mut bridges {
         bridge.stop().await;
     }
@@ -131,11 +142,23 @@ pub async fn run(config: Config, log: LogControl) -> Result<()> {
     ended
 }
 
-/// An end that hangs must not hang for ever: the kernel takes the rest away with the process.
-fn force_later() {
-    let forced = std::thread::Builder::new().name("stop-timer".into()).spawn(|| {
-        std::thread::sleep(STOP_TIME);
-        error!("could not stop in order in {} s; ending at once", STOP_TIME.as_secs());
+/// How long this daemon's end may take.
+fn stop_time(config: &Config) -> Duration {
+    let ports: usize = config.bridges.iter().map(|b| b.ports.len()).sum();
+    let saving = config.bridges.iter().any(|b| b.state.is_some());
+    let ports = PORT_TIME.saturating_mul(u32::try_from(ports).unwrap_or(u32::MAX));
+    STOP_TIME + ports + if saving { SAVE_TIME } else { Duration::ZERO }
+}
+
+/// An end that hangs must not hang for ever: the kernel takes the rest away with the process. Why it ends, if
+/// something is wrong, is said in any case.
+fn force_later(time: Duration, why: Option<String>) {
+    let forced = std::thread::Builder::new().name("stop-timer".into()).spawn(move || {
+        std::thread::sleep(time);
+        if let Some(why) = why {
+            error!("{why}");
+        }
+        error!("could not stop in order in {} s; ending at once", time.as_secs());
         std::process::exit(1);
     });
     if let Err(e) = forced {
@@ -218,7 +241,7 @@ fn manage(place: &SocketPlace, router: DaemonRouter) -> Result<Option<Served>> {
             Ok(Some(Served { task, _file: file }))
         }
         Err(e) if insist => {
-            let advice = service::advice(&e).map(|a| format!(" ({a})")).unwrap_or_default();
+            let advice = service::place_advice(&e).map(|a| format!(" ({a})")).unwrap_or_default();
             Err(anyhow!("can't listen for management on {}: {e}{advice}", path.display()))
         }
         Err(e) => {

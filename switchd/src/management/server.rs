@@ -1,19 +1,19 @@
 //! The server: connections on the unix socket, one line per request, one line per answer.
 //!
-//! Bounds: [`MAX_CONNECTIONS`], [`MAX_LINE`], one request of a connection at a time, [`ANSWER_TIME`] for
-//! an owner to answer and [`WRITE_TIME`] for a client to read.
+//! Bounds: [`MAX_CONNECTIONS`], [`MAX_LINE`], one request of a connection at a time and one answer, of a batch's,
+//! too, [`ANSWER_TIME`] for an owner to answer and [`WRITE_TIME`] for a client to read.
 
 use super::rpc::{self, Incoming, Line, METHODS, RpcError, Wanted};
 use super::{Call, CallError};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, oneshot};
 use tracing::{debug, warn};
 
-/// Most clients at a time; further ones wait to be accepted.
+/// Most clients at a time; further ones are told so.
 pub const MAX_CONNECTIONS: usize = 32;
 /// Longest line, the line feed included.
 pub const MAX_LINE: usize = 1 << 20;
@@ -23,6 +23,9 @@ pub const ANSWER_TIME: Duration = Duration::from_secs(10);
 pub const SAVE_TIME: Duration = Duration::from_secs(60);
 /// How long a client may take to read an answer.
 pub const WRITE_TIME: Duration = Duration::from_secs(30);
+
+/// How long a client may take to be refused.
+const REFUSAL_TIME: Duration = Duration::from_millis(100);
 
 /// Who knows the owners of the state.
 pub trait Router: Send + Sync + 'static {
@@ -40,9 +43,15 @@ pub trait Router: Send + Sync + 'static {
 pub async fn serve(listener: UnixListener, router: Arc<dyn Router>) {
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
-        let Ok(permit) = room.clone().acquire_owned().await else { return };
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((mut stream, _)) => {
+                let Ok(permit) = room.clone().try_acquire_owned() else {
+                    let e = RpcError::new(RpcError::FAILED, format!("{MAX_CONNECTIONS} clients are connected already"));
+                    let text = rpc::response(Value::Null, Err(e)).to_string() + "\n";
+                    // Nobody else waits longer for whoever doesn't read it.
+                    let _ = tokio::time::timeout(REFUSAL_TIME, stream.write_all(text.as_bytes())).await;
+                    continue;
+                };
                 let router = router.clone();
                 tokio::spawn(async move {
                     if let Err(e) = connection(stream, router.as_ref()).await {
@@ -70,33 +79,39 @@ async fn connection(stream: UnixStream, router: &dyn Router) -> std::io::Result<
         if n == 0 {
             return Ok(());
         }
-        let answer = if line.len() > MAX_LINE {
+        if line.len() > MAX_LINE {
             let e = RpcError::new(RpcError::INVALID, format!("a line of more than {MAX_LINE} bytes"));
-            let text = rpc::response(Value::Null, Err(e)).to_string() + "\n";
-            tokio::time::timeout(WRITE_TIME, write.write_all(text.as_bytes())).await??;
-            return Ok(());
-        } else if line.iter().all(u8::is_ascii_whitespace) {
-            None
-        } else {
-            answer(&line, router).await
-        };
-        if let Some(answer) = answer {
-            let text = answer.to_string() + "\n";
-            tokio::time::timeout(WRITE_TIME, write.write_all(text.as_bytes())).await??;
+            return say(&mut write, "", &rpc::response(Value::Null, Err(e)), "\n").await;
+        }
+        if !line.iter().all(u8::is_ascii_whitespace) {
+            answer(&line, router, &mut write).await?;
         }
     }
 }
 
-/// What to send back for a line; nothing for notifications.
-async fn answer(line: &[u8], router: &dyn Router) -> Option<Value> {
+/// Writes an answer between what comes before it and after it.
+async fn say(to: &mut (impl AsyncWrite + Unpin), before: &str, answer: &Value, after: &str) -> std::io::Result<()> {
+    let text = format!("{before}{answer}{after}");
+    tokio::time::timeout(WRITE_TIME, to.write_all(text.as_bytes())).await?
+}
+
+/// Answers a line; notifications get nothing. A batch's answers go out one by one: together they might be more than
+/// there is memory for.
+async fn answer(line: &[u8], router: &dyn Router, to: &mut (impl AsyncWrite + Unpin)) -> std::io::Result<()> {
     match rpc::parse(line) {
-        Line::One(request) => one(request, router).await,
+        Line::One(request) => match one(request, router).await {
+            Some(answer) => say(to, "", &answer, "\n").await,
+            None => Ok(()),
+        },
         Line::Batch(requests) => {
-            let mut answers = Vec::new();
+            let mut before = "[";
             for request in requests {
-                answers.extend(one(request, router).await);
+                if let Some(answer) = one(request, router).await {
+                    say(to, before, &answer, "").await?;
+                    before = ",";
+                }
             }
-            if answers.is_empty() { None } else { Some(Value::Array(answers)) }
+            if before == "[" { Ok(()) } else { tokio::time::timeout(WRITE_TIME, to.write_all(b"]\n")).await? }
         }
     }
 }
@@ -173,6 +188,7 @@ mod tests {
 {"id":4,"method":"tables","params":{"bridge":"a"}}
 {"id":5,"method":"ports","params":{"bridge":"a"}}
 [{"id":6,"method":"bridges"},{"method":"bridges"},3]
+[{"method":"bridges"}]
 nonsense
 {"id":7,"method":"methods"}"#)
         .await;
@@ -199,6 +215,34 @@ nonsense
         let mut text = String::new();
         let _ = client.read_to_string(&mut text).await;
         assert!(text.contains("more than"), "{text}");
+        server.abort();
+    }
+
+    #[tokio::test]
+    async fn one_client_too_many_is_told_so_and_the_next_has_the_place_of_one_that_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let (listener, file) = socket::listen(&dir.path().join("m")).unwrap();
+        let server = tokio::spawn(serve(UnixListener::from_std(listener).unwrap(), Arc::new(Fake)));
+        let mut idle = Vec::new();
+        for _ in 0..MAX_CONNECTIONS {
+            idle.push(UnixStream::connect(file.path()).await.unwrap());
+        }
+        let mut text = String::new();
+        let mut late = UnixStream::connect(file.path()).await.unwrap();
+        late.read_to_string(&mut text).await.unwrap();
+        assert!(text.contains("32 clients are connected already"), "{text}");
+        idle.pop();
+        // The server notices at its own pace.
+        loop {
+            let mut next = UnixStream::connect(file.path()).await.unwrap();
+            let _ = next.write_all(b"{\"id\":1,\"method\":\"bridges\"}\n").await;
+            let mut answer = vec![0; 256];
+            let n = next.read(&mut answer).await.unwrap_or(0);
+            if String::from_utf8_lossy(&answer[..n]).contains("[\"a\",\"b\"]") {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         server.abort();
     }
 }

@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// A listening socket's file, removed on drop if it is still ours.
 #[derive(Debug)]
@@ -55,7 +56,10 @@ pub fn listen(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
 }
 
 fn bind(path: &Path) -> io::Result<UnixListener> {
-    // The mode must be right from the first moment: a later chmod would leave a gap.
+    // The mode must be right from the first moment: a later chmod would leave a gap. The mask is the process's:
+    // of two threads at once the one would put back the other's.
+    static MASK: Mutex<()> = Mutex::new(());
+    let _alone = MASK.lock().unwrap_or_else(PoisonError::into_inner);
     let old = rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let listener = UnixListener::bind(path);
     rustix::process::umask(old);

@@ -14,7 +14,7 @@ pub use watch::{Links, watch};
 
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use ofproto::ids::MacAddr;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// An interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub struct Link {
     pub running: bool,
     /// Speed and duplex where the driver tells.
     pub speed: Option<Speed>,
+    /// The interface that this one belongs to, by its number: a bridge, a bond, a VRF.
+    pub master: Option<u32>,
 }
 
 impl Link {
@@ -41,6 +43,7 @@ impl Link {
         let mut name = None;
         let mut mac = MacAddr::default();
         let mut mtu = 0;
+        let mut master = None;
         for attribute in &message.attributes {
             match attribute {
                 LinkAttribute::IfName(n) => name = Some(n.clone()),
@@ -50,6 +53,7 @@ impl Link {
                     }
                 }
                 LinkAttribute::Mtu(n) => mtu = *n,
+                LinkAttribute::Controller(n) => master = Some(*n).filter(|n| *n != 0),
                 _ => {}
             }
         }
@@ -62,6 +66,7 @@ impl Link {
             up: flags.contains(LinkFlags::Up),
             running: flags.contains(LinkFlags::LowerUp),
             speed: None,
+            master,
         })
     }
 }
@@ -90,14 +95,14 @@ pub enum LinkEvent {
 pub struct LinkTable {
     links: HashMap<u32, Link>,
     /// Those seen by the dump that is under way.
-    dump: Option<Vec<u32>>,
+    dump: Option<HashSet<u32>>,
 }
 
 impl LinkTable {
     /// Takes an interface's present state.
     pub fn update(&mut self, link: Link) -> Option<LinkEvent> {
         if let Some(seen) = &mut self.dump {
-            seen.push(link.ifindex);
+            seen.insert(link.ifindex);
         }
         match self.links.insert(link.ifindex, link.clone()) {
             None => Some(LinkEvent::Added(link)),
@@ -109,20 +114,20 @@ impl LinkTable {
     /// Takes an interface's end.
     pub fn remove(&mut self, ifindex: u32) -> Option<LinkEvent> {
         if let Some(seen) = &mut self.dump {
-            seen.retain(|i| *i != ifindex);
+            seen.remove(&ifindex);
         }
         self.links.remove(&ifindex).map(LinkEvent::Removed)
     }
 
     /// A dump begins.
     pub fn begin_dump(&mut self) {
-        self.dump = Some(Vec::new());
+        self.dump = Some(HashSet::new());
     }
 
     /// The dump is complete: what it didn't show is gone.
     pub fn end_dump(&mut self) -> Vec<LinkEvent> {
         let seen = self.dump.take().unwrap_or_default();
-        let gone: Vec<u32> = self.links.keys().filter(|i| !seen.contains(i)).copied().collect();
+        let gone: Vec<u32> = self.links.keys().filter(|i| !seen.contains(*i)).copied().collect();
         let mut events: Vec<_> = gone.into_iter().filter_map(|i| self.remove(i)).collect();
         events.push(LinkEvent::Synced);
         events
@@ -152,6 +157,7 @@ mod tests {
             up: true,
             running: true,
             speed: None,
+            master: None,
         }
     }
 

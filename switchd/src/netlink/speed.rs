@@ -128,7 +128,7 @@ mod tests {
 
     fn link(ifindex: u32, name: &str, running: bool) -> Link {
         let mac = ofproto::ids::MacAddr([2, 0, 0, 0, 0, 1]);
-        Link { ifindex, name: name.into(), mac, mtu: 1500, up: true, running, speed: None }
+        Link { ifindex, name: name.into(), mac, mtu: 1500, up: true, running, speed: None, master: None }
     }
 
     /// However long the answer takes, a link's loss passes at once, and no later answer brings the link back.

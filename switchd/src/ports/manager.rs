@@ -224,6 +224,12 @@ impl BridgePorts {
 
     /// Takes a link event.
     pub fn link_event(&mut self, event: &LinkEvent) {
+        if let LinkEvent::Changed { old, new } = event
+            && old.master != new.master
+            && let Some(no) = self.table.behind(new.ifindex)
+        {
+            self.warn_of_master(no, new);
+        }
         for change in self.table.apply(event) {
             let no = match change {
                 Change::Attached(no) => {
@@ -349,9 +355,21 @@ impl BridgePorts {
 
     /// Sets an interface that came as its port shall be: up, unless a controller set it down.
     fn up(&mut self, no: PortNo, link: &Link) {
+        self.warn_of_master(no, link);
         let up = !self.down.contains(&no);
         if link.up != up {
             (self.raise)(link, up);
+        }
+    }
+
+    /// Two switches at one interface send everything twice.
+    fn warn_of_master(&self, no: PortNo, link: &Link) {
+        if let Some(master) = link.master {
+            warn!(
+                bridge = self.name, port = %no, interface = link.name, master,
+                "the interface belongs to a bridge, bond or VRF (the interface of that number), which takes its frames, \
+                 too; `ip link set {} nomaster` takes it out", link.name
+            );
         }
     }
 

@@ -17,7 +17,7 @@ use ofproto::port::Port;
 use std::collections::HashMap;
 use std::io;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What a bridge is told about its ports, in order.
 ///
@@ -187,17 +187,23 @@ pub fn start() -> io::Result<PortThread> {
 fn run(inbox: &Receiver<Command>, synced: &Sender<()>) {
     let mut bridges: Vec<BridgePorts> = Vec::new();
     let mut links: HashMap<u32, Link> = HashMap::new();
+    // When to try again. Commands don't put it off: on a busy host they come without a pause.
+    let mut retry = None;
     loop {
         let command = if bridges.iter().any(BridgePorts::wants_retry) {
-            match inbox.recv_timeout(RETRY) {
-                Ok(c) => c,
-                Err(RecvTimeoutError::Timeout) => {
-                    bridges.iter_mut().for_each(BridgePorts::retry);
-                    continue;
-                }
+            let at = *retry.get_or_insert_with(|| Instant::now() + RETRY);
+            let command = inbox.recv_deadline(at);
+            if Instant::now() >= at {
+                retry = None;
+                bridges.iter_mut().for_each(BridgePorts::retry);
+            }
+            match command {
+                Ok(command) => command,
+                Err(RecvTimeoutError::Timeout) => continue,
                 Err(RecvTimeoutError::Disconnected) => Command::Stop,
             }
         } else {
+            retry = None;
             inbox.recv().unwrap_or(Command::Stop)
         };
         match command {
@@ -223,7 +229,7 @@ fn run(inbox: &Receiver<Command>, synced: &Sender<()>) {
             }
             Command::Add(bridge, spec, reply) => {
                 let taken = bridges.iter().filter(|b| b.name() != bridge).find_map(|b| {
-                    let no = b.table().find(spec.name.as_str())?;
+                    let no = b.table().named(spec.name.as_str())?;
                     Some(manager::AddPortError::Elsewhere(spec.name.clone(), b.name().to_owned(), no))
                 });
                 if let Some(b) = bridges.iter_mut().find(|b| b.name() == bridge) {

@@ -71,8 +71,8 @@ impl PortTable {
     /// # Errors
     /// The interface or number is taken, or no number is left.
     pub fn add(&mut self, spec: PortSpec) -> Result<PortNo, AddError> {
-        if let Some((no, _)) = self.entries.iter().find(|(_, e)| e.spec.name == spec.name) {
-            return Err(AddError::Interface(spec.name, *no));
+        if let Some(no) = self.named(spec.name.as_str()) {
+            return Err(AddError::Interface(spec.name, no));
         }
         let number = match spec.number {
             Some(n) => match self.entries.get(&n) {
@@ -116,9 +116,18 @@ impl PortTable {
         if text == "LOCAL" && self.entries.contains_key(&PortNo::LOCAL) {
             return Some(PortNo::LOCAL);
         }
+        self.named(text).or_else(|| text.parse().ok().map(PortNo).filter(|n| self.entries.contains_key(n)))
+    }
+
+    /// The port given by its configured name or its interface's present one.
+    pub fn named(&self, text: &str) -> Option<PortNo> {
         let by_name = |e: &Entry| e.spec.name.as_str() == text || e.link.as_ref().is_some_and(|l| l.name == text);
-        let named = self.entries.iter().find(|(_, e)| by_name(e)).map(|(n, _)| *n);
-        named.or_else(|| text.parse().ok().map(PortNo).filter(|n| self.entries.contains_key(n)))
+        self.entries.iter().find(|(_, e)| by_name(e)).map(|(n, _)| *n)
+    }
+
+    /// The port that this interface stands behind.
+    pub fn behind(&self, ifindex: u32) -> Option<PortNo> {
+        self.entries.iter().find(|(_, e)| e.link.as_ref().is_some_and(|l| l.ifindex == ifindex)).map(|(n, _)| *n)
     }
 
     /// Every port, by number.
@@ -210,7 +219,7 @@ mod tests {
 
     fn link(ifindex: u32, name: &str, running: bool) -> Link {
         let mac = MacAddr([2, 0, 0, 0, 0, ifindex as u8]);
-        Link { ifindex, name: name.into(), mac, mtu: 1500, up: true, running, speed: None }
+        Link { ifindex, name: name.into(), mac, mtu: 1500, up: true, running, speed: None, master: None }
     }
 
     #[test]
@@ -255,6 +264,9 @@ mod tests {
         // Another one takes the old name: the port keeps the interface it has.
         assert_eq!(t.apply(&LinkEvent::Added(link(9, "eth1", true))), []);
         assert_eq!((t.find("lan"), t.find("eth1"), t.find("1"), t.find("2")), (Some(n), Some(n), Some(n), None));
+        // It can't stand behind two ports, whatever it is called; and no number is a name.
+        assert_eq!(t.add(spec("lan")), Err(AddError::Interface("lan".parse().unwrap(), n)));
+        assert_eq!(t.named("1"), None);
     }
 
     #[test]

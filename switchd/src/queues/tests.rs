@@ -57,7 +57,16 @@ impl Port for Queued {
 
 fn link(mbps: u32) -> Link {
     let speed = Some(Speed { mbps, full_duplex: true });
-    Link { ifindex: 7, name: "e".into(), mac: MacAddr::default(), mtu: 1500, up: true, running: true, speed }
+    Link {
+        ifindex: 7,
+        name: "e".into(),
+        mac: MacAddr::default(),
+        mtu: 1500,
+        up: true,
+        running: true,
+        speed,
+        master: None,
+    }
 }
 
 fn place<'a>(link: Option<&'a Link>, backend: &'a dyn Port) -> Place<'a> {

@@ -72,7 +72,7 @@ fn rig() -> Rig {
 
 fn link(ifindex: u32, name: &str, up: bool) -> Link {
     let mac = MacAddr([2, 0, 0, 0, 0, 1]);
-    Link { ifindex, name: name.into(), mac, mtu: 1500, up, running: up, speed: None }
+    Link { ifindex, name: name.into(), mac, mtu: 1500, up, running: up, speed: None, master: None }
 }
 
 #[test]
@@ -193,4 +193,27 @@ fn a_port_set_down_stays_down_when_its_interface_comes_back() {
     assert_eq!(r.raised.recv().unwrap(), 6);
     r.ports.set_up(PortNo(99), false);
     assert!(r.ports.down.is_empty());
+}
+
+/// On a busy host interfaces come and go all the time.
+#[test]
+fn what_could_not_be_opened_is_tried_again_although_other_things_happen() {
+    let Rig { ports, plumbing, events, .. } = rig();
+    let thread = crate::ports::start().unwrap();
+    let control = thread.control();
+    control.add_bridge(ports);
+    plumbing.0.lock().unwrap().1 = true;
+    control.add_and_wait("br0", "eth1".parse().unwrap()).unwrap().unwrap();
+    control.link_event(LinkEvent::Added(link(3, "eth1", true)));
+    // Told that it is there: opening has failed.
+    while !matches!(events.recv().unwrap(), PortEvent::Changed(_)) {}
+    plumbing.0.lock().unwrap().1 = false;
+    for n in 0.. {
+        assert!(n < 3000, "never tried again");
+        control.link_event(LinkEvent::Added(link(100 + n, "other", true)));
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        if plumbing.connected() == [1] {
+            break;
+        }
+    }
 }
