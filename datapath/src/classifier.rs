@@ -46,7 +46,7 @@ pub(crate) use rows::ways;
 use crate::key::FlowKey;
 use crate::publish::{Guard, Rcu, Writer};
 use crate::table::{FlowBody, FlowRef, NIL, Slab};
-use hash::{Seed, hash};
+use hash::{Seed, hash, hash_values};
 use linear::Linear;
 use std::sync::atomic::Ordering;
 use tuple::Query;

@@ -39,6 +39,7 @@ use crate::key::FlowKey;
 use crate::meter::MeterTable;
 use crate::program::QueueSet;
 use crate::publish::{Published, Reader, SwitchSettings, Writer};
+use crate::table::compile::Compiler;
 use crate::table::{FlowTable, TableSettings, Wheel};
 use book::{Behaviours, References, Shapes, TableBook};
 use ofproto::error::{ErrorKind, OfError};
@@ -110,6 +111,7 @@ pub struct Control {
     events: VecDeque<Event>,
     /// Depth of transactions: only the outermost publishes.
     depth: u32,
+    compiler: Compiler,
     shapes: Shapes,
     behaviours: Behaviours,
     group_refs: References,
@@ -156,6 +158,7 @@ impl Control {
             staged: Vec::new(),
             events: VecDeque::new(),
             depth: 0,
+            compiler: Compiler::default(),
             shapes: Shapes::default(),
             behaviours: Behaviours::default(),
             group_refs: References::default(),

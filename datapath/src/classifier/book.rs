@@ -127,6 +127,13 @@ impl ClassifierBook {
         true
     }
 
+    /// Asks for the memory that unlinking an entry will look at.
+    pub(crate) fn prefetch(&self, slab: &Slab, index: u32, writer: &Writer) {
+        if let Some(now) = &self.mixed {
+            now.prefetch(index, Site { slab, writer });
+        }
+    }
+
     /// Unlinks an entry that no version in use shows. Its slot may be freed a grace period later.
     pub(crate) fn remove(&mut self, c: &Classifier, slab: &Slab, index: u32, writer: &mut Writer) {
         let Some(now) = &mut self.mixed else {

@@ -52,6 +52,13 @@ pub(super) fn hash(seed: Seed, mask: &Mask, key: &FlowKey) -> u32 {
     finish(mask.words().iter().fold(seed.begin, add), seed.end)
 }
 
+/// [`hash`] of an entry whose mask is `mask`: by its values, which stand in the mask's order.
+#[inline]
+pub(super) fn hash_values(seed: Seed, mask: &Mask, values: &[u64]) -> u32 {
+    let add = |h: u64, ((w, m), v): (&(u8, u64), &u64)| h.wrapping_add(share(v & m, key_of(seed.each, *w)));
+    finish(mask.words().iter().zip(values).fold(seed.begin, add), seed.end)
+}
+
 /// [`hash`] of up to 32 keys; the other places say nothing.
 #[inline(always)]
 pub(super) fn hash_burst(seed: Seed, mask: &Mask, keys: &[&FlowKey]) -> [u32; BURST] {
@@ -93,6 +100,8 @@ mod tests {
                 let all = hash_burst(seed, &mask, &refs);
                 for (key, h) in keys.iter().zip(all) {
                     assert_eq!(h, hash(seed, &mask, key));
+                    let values: Vec<u64> = mask.words().iter().map(|(w, _)| key.0[usize::from(*w)]).collect();
+                    assert_eq!(h, hash_values(seed, &mask, &values));
                 }
             }
         }

@@ -7,7 +7,7 @@ use super::index::Ground;
 use super::linear::Linear;
 use super::tuple::TupleBook;
 use super::vector::{Block, Nibbles, RULES};
-use super::{Bound, LINEAR_MAX, Mask, Part, Parts, Ranked, Seed, Shape, Unchained, hash, unchain};
+use super::{Bound, LINEAR_MAX, Mask, Part, Parts, Ranked, Seed, Shape, Unchained, hash, hash_values, unchain};
 use crate::key::FlowKey;
 use crate::publish::Writer;
 use crate::table::{FlowBody, NIL, Slab};
@@ -119,6 +119,8 @@ pub(super) struct Structure {
     lines: ArenaBook,
     tuples: Vec<Option<TupleBook>>,
     by_mask: HashMap<Mask, u32, foldhash::fast::FixedState>,
+    /// The tuple that an entry's mask was last found to be.
+    last: u32,
     blocks: Vec<BlockBook>,
     /// Entries in blocks.
     pub(super) residue: usize,
@@ -137,6 +139,7 @@ impl Structure {
             lines: ArenaBook::default(),
             tuples: Vec::new(),
             by_mask: HashMap::default(),
+            last: 0,
             blocks: Vec::new(),
             residue: 0,
             try_at: FIRST_TRY,
@@ -219,6 +222,9 @@ impl Structure {
 
     /// Puts an entry where it belongs: into a tuple, else into a block.
     pub(super) fn place(&mut self, index: u32, site: Site<'_>) {
+        if self.link_own(index, site) {
+            return;
+        }
         let Some(rule) = site.rule(index) else { return };
         if !self.link_any(&rule, site) {
             self.put(&rule, site);
@@ -245,8 +251,30 @@ impl Structure {
     /// there is one.
     fn link_any(&mut self, rule: &Rule, site: Site<'_>) -> bool {
         let own = self.by_mask.get(&rule.shape.mask).copied();
+        self.last = own.unwrap_or(self.last);
         own.is_some_and(|home| self.link(home, rule, site))
             || (0..self.tuples.len() as u32).any(|home| Some(home) != own && self.link(home, rule, site))
+    }
+
+    /// Links an entry into the tuple of its mask, if that is the one that was last looked for and takes it.
+    fn link_own(&mut self, index: u32, site: Site<'_>) -> bool {
+        let Some(body) = site.body(index) else { return false };
+        let own = &body.shape.mask;
+        let home = self.last;
+        if self.tuples.get(home as usize).is_none_or(|t| t.as_ref().is_none_or(|t| t.tuple.mask != *own)) {
+            return false;
+        }
+        let h = hash_values(self.seed, own, body.values.words());
+        self.enter(home, h, (index, body.rank()), own, site)
+    }
+
+    /// The hash of an entry under a tuple's mask.
+    fn hash_in(&self, mask: &Mask, body: &FlowBody) -> u32 {
+        if *mask == body.shape.mask {
+            hash_values(self.seed, mask, body.values.words())
+        } else {
+            hash(self.seed, mask, &body.value())
+        }
     }
 
     /// Links an entry into tuple `home`, if that takes it.
@@ -257,14 +285,20 @@ impl Structure {
             return false;
         }
         let h = hash(self.seed, &book.tuple.mask, &rule.value);
+        self.enter(home, h, (rule.index, rule.rank), own, site)
+    }
+
+    /// Puts an entry with its rank under a hash of tuple `home`, if that takes it.
+    fn enter(&mut self, home: u32, h: u32, (index, rank): (u32, u32), own: &Mask, site: Site<'_>) -> bool {
+        let Some(Some(book)) = self.tuples.get_mut(home as usize) else { return false };
         let mut ground = Ground { arena: &self.arena, book: &mut self.lines, writer: site.writer };
-        if !book.insert(h, rule.index, own, site.slab, &mut ground) {
+        if !book.insert(h, index, own, site.slab, &mut ground) {
             return false;
         }
-        site.set_note(rule.index, self.lane, home);
+        site.set_note(index, self.lane, home);
         self.changed |= book.entries == 0;
         book.entries += 1;
-        self.changed |= book.bound.cover(rule.rank);
+        self.changed |= book.bound.cover(rank);
         true
     }
 
@@ -313,6 +347,16 @@ impl Structure {
         book.entries += 1;
         self.residue += 1;
         self.changed |= book.bound.cover(rule.rank);
+    }
+
+    /// Asks for the memory that [`remove`](Self::remove) will look at, if the entry is in a tuple.
+    pub(super) fn prefetch(&self, index: u32, site: Site<'_>) {
+        let home = site.note(index, self.lane) & !BEHIND;
+        if let Some(Some(book)) = self.tuples.get(home as usize)
+            && let Some(body) = site.body(index)
+        {
+            book.tuple.prefetch(&self.arena, self.hash_in(&book.tuple.mask, body));
+        }
     }
 
     /// Takes an entry away, or puts in its place the one that continues it; whether it was there.
@@ -365,9 +409,9 @@ impl Structure {
 
     /// As [`remove`](Self::remove), from a tuple; `goes`: nothing takes its place.
     fn unlink(&mut self, home: usize, index: u32, goes: bool, site: Site<'_>) -> bool {
-        let Some(value) = site.body(index).map(FlowBody::value) else { return false };
+        let Some(Some(book)) = self.tuples.get(home) else { return false };
+        let Some(h) = site.body(index).map(|b| self.hash_in(&book.tuple.mask, b)) else { return false };
         let Some(Some(book)) = self.tuples.get_mut(home) else { return false };
-        let h = hash(self.seed, &book.tuple.mask, &value);
         let mut ground = Ground { arena: &self.arena, book: &mut self.lines, writer: site.writer };
         if !book.remove(h, index, site.slab, &mut ground) {
             return false;

@@ -35,8 +35,8 @@ pub(super) struct TableBook {
     pub(super) classifier: ClassifierBook,
     /// Entries that are clauses of conjunctions.
     pub(super) clauses: ClassifierBook,
-    /// Current entries by match and rank.
-    pub(super) identity: HashTable<u32>,
+    /// Current entries by match and rank: hash and slot, so that growing needs no look at the slots.
+    pub(super) identity: HashTable<(u32, u32)>,
     /// Current entries.
     pub(super) live: u32,
     pub(super) configuration: TableConfiguration,
@@ -98,13 +98,14 @@ impl TableBook {
     ) -> Option<u32> {
         let hash = identity(value, shape, rank);
         self.identity
-            .find(spread(hash), |i| {
-                table.slab.slot(*i, guard).is_some_and(|s| {
-                    s.identity.load(Ordering::Relaxed) == hash
-                        && s.body(guard).is_some_and(|b| b.rank() == rank && same_match(b, value, shape))
-                })
+            .find(spread(hash), |(h, i)| {
+                *h == hash
+                    && table
+                        .slab
+                        .slot(*i, guard)
+                        .is_some_and(|s| s.body(guard).is_some_and(|b| b.rank() == rank && same_match(b, value, shape)))
             })
-            .copied()
+            .map(|(_, i)| *i)
     }
 
     /// Enters a current entry.
@@ -113,9 +114,7 @@ impl TableBook {
         let Some(slot) = table.slab.slot(index, guard) else { return };
         let Some(body) = slot.body(guard) else { return };
         let hash = slot.identity.load(Ordering::Relaxed);
-        self.identity.insert_unique(spread(hash), index, |i| {
-            spread(table.slab.slot(*i, guard).map_or(0, |s| s.identity.load(Ordering::Relaxed)))
-        });
+        self.identity.insert_unique(spread(hash), (hash, index), |(h, _)| spread(*h));
         self.live += 1;
         self.kinds
             .entry((body.rank(), Arc::as_ptr(&body.shape) as usize))
@@ -133,7 +132,7 @@ impl TableBook {
         let Some(slot) = table.slab.slot(index, guard) else { return };
         let Some(body) = slot.body(guard) else { return };
         let hash = slot.identity.load(Ordering::Relaxed);
-        if let Ok(found) = self.identity.find_entry(spread(hash), |i| *i == index) {
+        if let Ok(found) = self.identity.find_entry(spread(hash), |(_, i)| *i == index) {
             found.remove();
         }
         self.live -= 1;
@@ -203,10 +202,8 @@ impl TableBook {
     }
 
     /// Gives back memory after many removals.
-    pub(super) fn shrink(&mut self, table: &FlowTable, writer: &Writer) {
-        let guard = writer.guard();
-        self.identity
-            .shrink_to_fit(|i| spread(table.slab.slot(*i, guard).map_or(0, |s| s.identity.load(Ordering::Relaxed))));
+    pub(super) fn shrink(&mut self) {
+        self.identity.shrink_to_fit(|(h, _)| spread(*h));
         self.kinds.shrink_to_fit();
     }
 
@@ -297,16 +294,15 @@ pub(super) struct Shapes {
 
 impl Shapes {
     /// The one copy of `shape`.
-    pub(super) fn share(&mut self, shape: &Shape) -> Arc<Shape> {
-        if let Some(last) = self.last.as_ref().filter(|l| ***l == *shape) {
+    pub(super) fn share(&mut self, shape: &Arc<Shape>) -> Arc<Shape> {
+        if let Some(last) = self.last.as_ref().filter(|l| Arc::ptr_eq(l, shape) || *l == shape) {
             return Arc::clone(last);
         }
         let shared = match self.all.get(shape) {
             Some(s) => Arc::clone(s),
             None => {
-                let shape = Arc::new(shape.clone());
-                self.all.insert(Arc::clone(&shape));
-                shape
+                self.all.insert(Arc::clone(shape));
+                Arc::clone(shape)
             }
         };
         self.last = Some(Arc::clone(&shared));
@@ -353,6 +349,8 @@ pub(super) struct CompileKey {
 #[derive(Default)]
 pub(super) struct Behaviours {
     all: HashTable<(u64, CompileKey, Arc<Behaviour>)>,
+    /// The one asked for last: flows often come in rows that do the same.
+    last: Option<(CompileKey, Arc<Behaviour>)>,
     hasher: foldhash::fast::FixedState,
     kept: usize,
 }
@@ -372,24 +370,31 @@ impl Behaviours {
         instructions: &[Instruction],
         compile: impl FnOnce() -> Result<Behaviour, E>,
     ) -> Result<Arc<Behaviour>, E> {
+        if let Some((_, b)) = self.last.as_ref().filter(|(k, b)| *k == key && *b.instructions == *instructions) {
+            return Ok(Arc::clone(b));
+        }
         let hash = self.hash(&key, instructions);
         if let Some((_, _, b)) =
             self.all.find(hash, |(h, k, b)| *h == hash && *k == key && *b.instructions == *instructions)
         {
+            self.last = Some((key, Arc::clone(b)));
             return Ok(Arc::clone(b));
         }
         let new = Arc::new(compile()?);
+        self.last = None;
         if self.all.len() > 2 * self.kept + 64 {
             self.all.retain(|(_, _, b)| Arc::strong_count(b) > 1);
             self.kept = self.all.len();
         }
-        self.all.insert_unique(hash, (hash, key, Arc::clone(&new)), |(h, _, _)| *h);
+        self.all.insert_unique(hash, (hash, key.clone(), Arc::clone(&new)), |(h, _, _)| *h);
+        self.last = Some((key, Arc::clone(&new)));
         Ok(new)
     }
 
     /// What instructions mean has changed (groups, meters, tables): compile anew from now on.
     pub(super) fn forget(&mut self) {
         self.all = HashTable::new();
+        self.last = None;
         self.kept = 0;
     }
 }

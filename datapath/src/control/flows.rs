@@ -8,7 +8,7 @@ use crate::clock::Time;
 use crate::key::FlowKey;
 use crate::program::{Context, Place, QueueSet, Queues};
 use crate::publish::Published;
-use crate::table::compile::{Compiled, compile};
+use crate::table::compile::Compiled;
 use crate::table::{Behaviour, FlowBody, FlowRef, FlowTable, NEVER, Values};
 use ofproto::Version;
 use ofproto::error::{ErrorKind, OfError};
@@ -17,6 +17,8 @@ use ofproto::flow::{FlowMod, FlowModCommand, FlowModFlags, FlowRemovedReason};
 use ofproto::ids::{Cookie, GroupId, PortNo, TableId};
 use ofproto::instruction::Instruction;
 use ofproto::matching::Match;
+use smallvec::SmallVec;
+use std::cell::LazyCell;
 use std::sync::Arc;
 
 /// What a flow-mod did.
@@ -30,16 +32,24 @@ pub struct FlowModOutcome {
     pub removed: usize,
 }
 
+/// Entries by table and slot; a strict request means one at most in each table.
+type Found = SmallVec<[(TableId, u32); 4]>;
+
 /// Which entries a request means.
 pub(super) struct Filter {
     pub(super) value: FlowKey,
     pub(super) mask: FlowKey,
+    pub(super) terms: Terms,
+}
+
+/// What a request asks of entries besides their match.
+pub(super) struct Terms {
     pub(super) cookie: (Cookie, u64),
     pub(super) out_port: PortNo,
     pub(super) out_group: GroupId,
 }
 
-impl Filter {
+impl Terms {
     /// Whether an entry that lies within the match also has the cookie and the outputs.
     pub(super) fn admits(&self, body: &FlowBody) -> bool {
         let (cookie, bits) = self.cookie;
@@ -150,21 +160,7 @@ impl Control {
         priority: u16,
         instructions: &[Instruction],
     ) -> Result<Arc<Behaviour>, OfError> {
-        let fact = |id: FieldId| matching.get(id).map_or(u128::MAX, |f| f.value);
-        let key = CompileKey {
-            version,
-            table,
-            priority_zero: priority == 0,
-            shape,
-            facts: [
-                fact(FieldId::EthType),
-                fact(FieldId::IpProto),
-                fact(FieldId::VlanVid),
-                fact(FieldId::Icmpv6Type),
-                fact(FieldId::PacketType),
-                fact(FieldId::VlanTci),
-            ],
-        };
+        let key = CompileKey { version, table, priority_zero: priority == 0, shape, facts: facts(matching) };
         let (state, queues) = (&self.state, self.queues.as_ref());
         self.behaviours.share(key, instructions, || {
             let place = Place::Flow { table, matching, priority };
@@ -174,9 +170,9 @@ impl Control {
     }
 
     fn add(&mut self, version: Version, m: &FlowMod, now: Time) -> Result<FlowModOutcome, OfError> {
-        let compiled = compile(&m.matching, version)?;
+        let compiled = self.compiler.compile(&m.matching, version)?;
         self.check_features(m.table, m)?;
-        let (value, mask) = (compiled.value, compiled.mask);
+        let value = compiled.value;
         let exact10 = compiled.exact10;
         let priority = if exact10 { u16::MAX } else { m.priority };
         let shape = self.share_shape(&compiled);
@@ -186,7 +182,7 @@ impl Control {
         let t = usize::from(m.table.0);
         let old = self.shared(m.table).and_then(|s| self.tables[t].find(s, &value, &shape, rank, self.writer.guard()));
         if m.flags.contains(FlowModFlags::CHECK_OVERLAP) {
-            self.check_overlap(m.table, &value, &mask, rank, old)?;
+            self.check_overlap(m.table, &value, &compiled.mask(), rank, old)?;
         }
         let mut outcome = FlowModOutcome { added: 1, ..FlowModOutcome::default() };
         if old.is_none() && self.tables[t].live >= self.tables[t].configuration.max_entries {
@@ -232,7 +228,7 @@ impl Control {
     }
 
     fn modify_flows(&mut self, version: Version, m: &FlowMod, now: Time) -> Result<FlowModOutcome, OfError> {
-        let compiled = compile(&m.matching, version)?;
+        let compiled = self.compiler.compile(&m.matching, version)?;
         // Where nothing matches, it is an add, and the table for the switch to choose (1.0).
         let home = if m.table == TableId::ALL { TableId(0) } else { m.table };
         // Refused even if no entry matches.
@@ -294,17 +290,15 @@ impl Control {
     }
 
     fn delete(&mut self, version: Version, m: &FlowMod, _now: Time) -> Result<FlowModOutcome, OfError> {
-        let compiled = compile(&m.matching, version)?;
-        let filter = Filter {
-            value: compiled.value,
-            mask: plain_key(&compiled.mask, compiled.shape.hidden),
+        let compiled = self.compiler.compile(&m.matching, version)?;
+        let terms = Terms {
             cookie: (m.cookie, if version == Version::V10 { 0 } else { m.cookie_mask }),
             out_port: m.out_port,
             out_group: if version == Version::V10 { GroupId::ANY } else { m.out_group },
         };
         let strict = m.command == FlowModCommand::DeleteStrict;
         let mut found = self.select(version, m, &compiled, strict);
-        found.retain(|(t, i)| self.body(*t, *i).is_some_and(|b| filter.admits(b)));
+        found.retain(|(t, i)| self.body(*t, *i).is_some_and(|b| terms.admits(b)));
         let removed = found.len();
         for of_table in found.chunk_by(|a, b| a.0 == b.0) {
             // All of a large table goes: nothing need be struck from the index one by one. Taking the
@@ -321,12 +315,12 @@ impl Control {
     }
 
     /// Entries that the match of a modify or delete means, in table and slot order.
-    fn select(&self, version: Version, m: &FlowMod, c: &Compiled, strict: bool) -> Vec<(TableId, u32)> {
+    fn select(&self, version: Version, m: &FlowMod, c: &Compiled, strict: bool) -> Found {
         let tables = if m.table == TableId::ALL { 0..self.n_tables() } else { m.table.0..m.table.0 + 1 };
         let exact10 = version == Version::V10 && c.exact10;
         let rank = if exact10 { 0x1_0000 } else { u32::from(m.priority) };
-        let mask = plain_key(&c.mask, c.shape.hidden);
-        let mut found = Vec::new();
+        let mut found = Found::new();
+        let mask = LazyCell::new(|| plain_key(&c.mask(), c.shape.hidden));
         for table in tables.map(TableId) {
             let book = &self.tables[usize::from(table.0)];
             let Some(shared) = self.shared(table) else { continue };
@@ -405,6 +399,24 @@ impl Control {
             )),
         }
     }
+}
+
+/// Values of the fields that decide what instructions may do.
+fn facts(matching: &Match) -> [u128; 6] {
+    let mut facts = [u128::MAX; 6];
+    for f in matching.fields.iter().rev() {
+        let i = match f.id {
+            FieldId::EthType => 0,
+            FieldId::IpProto => 1,
+            FieldId::VlanVid => 2,
+            FieldId::Icmpv6Type => 3,
+            FieldId::PacketType => 4,
+            FieldId::VlanTci => 5,
+            _ => continue,
+        };
+        facts[i] = f.value;
+    }
+    facts
 }
 
 /// What lists of actions are checked against, given the state.

@@ -7,6 +7,7 @@
 use super::{Cause, Control, Event, Op};
 use crate::clock::Time;
 use crate::counters::StatsId;
+use crate::publish::Domain;
 use crate::table::NEVER;
 use ofproto::flow::{FlowModFlags, FlowRemoved, FlowRemovedReason};
 use ofproto::ids::TableId;
@@ -20,6 +21,8 @@ use std::time::Duration;
 const TURN: usize = 1024;
 /// As much work as an item: placing half an entry anew, giving back a piece of memory.
 const PLACING: usize = 2;
+/// How many records before its turn a record's memory is asked for.
+const AHEAD: usize = 8;
 /// Ended flows that dumps in progress may keep.
 const MAX_KEPT_FOR_DUMPS: usize = 1 << 20;
 
@@ -347,6 +350,7 @@ impl Control {
                 break;
             }
             self.reclaim.ended.pop_front();
+            self.foresee(&domain);
             let Some(shared) = domain.table(table) else { continue };
             let book = &mut self.tables[usize::from(table.0)];
             let guard = self.writer.guard();
@@ -372,6 +376,20 @@ impl Control {
                 let live: Vec<u32> = book.current(shared, self.writer.guard()).map(|(i, _)| i).collect();
                 book.classifier.relax(&shared.classifier, &shared.slab, live.into_iter(), &mut self.writer);
             }
+        }
+    }
+
+    /// Asks for the memory of records that will be unlinked soon: their places first, then where they are linked.
+    fn foresee(&self, domain: &Domain) {
+        let of = |ahead: usize| {
+            let (_, table, index, _) = *self.reclaim.ended.get(ahead)?;
+            Some((domain.table(table)?, usize::from(table.0), index))
+        };
+        if let Some((shared, _, index)) = of(2 * AHEAD) {
+            shared.slab.prefetch(index);
+        }
+        if let Some((shared, table, index)) = of(AHEAD) {
+            self.tables[table].classifier.prefetch(&shared.slab, index, &self.writer);
         }
     }
 
@@ -429,11 +447,7 @@ impl Control {
                     self.tables[usize::from(t.0)].slab.trim(&shared.slab);
                 }
             }
-            Chore::Index(t) => {
-                if let Some(shared) = domain.table(t) {
-                    self.tables[usize::from(t.0)].shrink(shared, &self.writer);
-                }
-            }
+            Chore::Index(t) => self.tables[usize::from(t.0)].shrink(),
             Chore::Counters => self.counters.trim(),
             Chore::Queues => {
                 self.timed.shrink_to_fit();
@@ -449,6 +463,7 @@ impl Control {
             }
             Chore::Heaps => crate::sys::trim_heaps(),
             Chore::Shapes => {
+                self.compiler.forget();
                 if self.shapes.trim() {
                     let union = self.shapes.union();
                     if union != *self.state.union_mask && self.depth == 0 {

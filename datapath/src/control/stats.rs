@@ -2,7 +2,7 @@
 
 use super::Control;
 use super::book::{is_within, plain_key, shape_is_within};
-use super::flows::{Filter, view};
+use super::flows::{Filter, Terms, view};
 use crate::clock::Time;
 use crate::table::compile::compile;
 use ofproto::Version;
@@ -40,10 +40,12 @@ impl Control {
         let c = compile(&r.matching, version)?;
         Ok(Filter {
             value: c.value,
-            mask: plain_key(&c.mask, c.shape.hidden),
-            cookie: (r.cookie, if version == Version::V10 { 0 } else { r.cookie_mask }),
-            out_port: r.out_port,
-            out_group: if version == Version::V10 { GroupId::ANY } else { r.out_group },
+            mask: plain_key(&c.mask(), c.shape.hidden),
+            terms: Terms {
+                cookie: (r.cookie, if version == Version::V10 { 0 } else { r.cookie_mask }),
+                out_port: r.out_port,
+                out_group: if version == Version::V10 { GroupId::ANY } else { r.out_group },
+            },
         })
     }
 
@@ -108,7 +110,7 @@ impl Control {
                 && let Some(flow) = view(shared, index, guard)
             {
                 let b = flow.body();
-                if is_within(b, &d.filter.value, &d.filter.mask) && d.filter.admits(b) {
+                if is_within(b, &d.filter.value, &d.filter.mask) && d.filter.terms.admits(b) {
                     out.push(FlowDesc {
                         table: TableId(d.table),
                         priority: b.priority,
@@ -149,7 +151,7 @@ impl Control {
                 continue;
             }
             for (_, b) in book.current(shared, self.writer.guard()) {
-                if is_within(b, &filter.value, &filter.mask) && filter.admits(b) {
+                if is_within(b, &filter.value, &filter.mask) && filter.terms.admits(b) {
                     let c = self.counters.sum(b.stats, &self.writer);
                     sum.packet_count = sum.packet_count.wrapping_add(c.packets);
                     sum.byte_count = sum.byte_count.wrapping_add(c.bytes);

@@ -3,22 +3,140 @@
 //! What a version means beyond its fields is put into the key here: 1.1 and later want the L4 header
 //! in the frame when an L4 field is matched (later fragments don't match), 1.0 sees ports 0 there;
 //! 1.0's exact match beats every priority.
+//!
+//! Matches that come one after the other often have the same fields under the same masks: a [`Compiler`] remembers
+//! what follows from those, and looks at the values alone.
 
 use crate::classifier::{Mask, Shape, ShapeField, known_bits};
-use crate::key::{FlowKey, VLAN_PRESENT, flag, slot};
+use crate::key::{FlowKey, Slot, VLAN_PRESENT, flag, slot};
 use ofproto::Version;
 use ofproto::error::{ErrorKind, OfError};
-use ofproto::field::{FieldId, Prereq};
+use ofproto::field::{Code, FieldId, Prereq};
 use ofproto::matching::{Match, MatchField};
+use std::sync::Arc;
 
 /// A checked match.
 #[derive(Clone, Debug)]
 pub(crate) struct Compiled {
     pub(crate) value: FlowKey,
-    pub(crate) mask: FlowKey,
-    pub(crate) shape: Shape,
+    pub(crate) shape: Arc<Shape>,
     /// 1.0's match without wildcards.
     pub(crate) exact10: bool,
+}
+
+impl Compiled {
+    /// The mask, what the version added included.
+    pub(crate) fn mask(&self) -> FlowKey {
+        self.shape.mask.key()
+    }
+}
+
+/// A field of a [`Template`].
+#[derive(Debug)]
+struct Place {
+    id: FieldId,
+    mask: Option<u128>,
+    code: Option<Code>,
+    slot: Slot,
+    /// The bits that a value may have, and those of them that the key shows.
+    bits: u128,
+    seen: u128,
+    /// The value, of a field by which others are allowed or mean something.
+    fixed: Option<u128>,
+}
+
+/// What all matches have in common that have these fields, masks and [fixed](is_fixed) values.
+#[derive(Debug)]
+struct Template {
+    version: Version,
+    places: Vec<Place>,
+    /// What the version adds to the value.
+    added: u64,
+    shape: Arc<Shape>,
+}
+
+/// Whether what a match may hold besides, or means, depends on this field's value.
+fn is_fixed(id: FieldId) -> bool {
+    use FieldId as F;
+    matches!(id, F::EthType | F::IpProto | F::VlanVid | F::VlanTci | F::Icmpv6Type | F::PacketType)
+}
+
+impl Template {
+    /// Of a match that was found good; `None` if more than that depends on its values.
+    fn of(m: &Match, version: Version, shape: &Arc<Shape>) -> Option<Self> {
+        // The fixed matches of 1.0 and 1.1 have rules of their own.
+        if version <= Version::V11 {
+            return None;
+        }
+        let mut taken = FlowKey::default();
+        let mut added = 0;
+        let mut places = Vec::with_capacity(m.fields.len());
+        for f in &m.fields {
+            let slot = slot(f.id)?;
+            let bits = f.mask.unwrap_or(f.id.info().all_ones());
+            let seen = bits & known_bits(f.id);
+            if taken.read(slot) != 0 {
+                // Two fields in one place may contradict each other.
+                return None;
+            }
+            taken.write(slot, f.id.info().all_ones());
+            if is_l4(f.id) && seen != 0 {
+                added = flag::L4_PRESENT << 32;
+            }
+            let fixed = is_fixed(f.id).then_some(f.value);
+            places.push(Place { id: f.id, mask: f.mask, code: f.code, slot, bits, seen, fixed });
+        }
+        Some(Self { version, places, added, shape: Arc::clone(shape) })
+    }
+
+    /// The value of a match that has just these fields.
+    fn value(&self, m: &Match, version: Version) -> Option<FlowKey> {
+        if version != self.version || m.fields.len() != self.places.len() || !m.unknown.is_empty() {
+            return None;
+        }
+        let mut value = FlowKey::default();
+        for (f, p) in m.fields.iter().zip(&self.places) {
+            let same = f.id == p.id && f.mask == p.mask && f.code == p.code;
+            if !same || p.fixed.is_some_and(|v| v != f.value) || f.value & !p.bits != 0 {
+                return None;
+            }
+            value.write(p.slot, f.value & p.seen);
+        }
+        value.0[crate::key::word::L4] |= self.added;
+        Some(value)
+    }
+}
+
+/// Compiles matches, those that resemble the last one faster.
+#[derive(Debug, Default)]
+pub(crate) struct Compiler {
+    last: Option<Template>,
+}
+
+impl Compiler {
+    /// As [`compile`].
+    pub(crate) fn compile(&mut self, m: &Match, version: Version) -> Result<Compiled, OfError> {
+        if let Some(last) = &self.last
+            && let Some(value) = last.value(m, version)
+        {
+            return Ok(Compiled { value, shape: Arc::clone(&last.shape), exact10: false });
+        }
+        let compiled = compile(m, version)?;
+        self.last = Template::of(m, version, &compiled.shape);
+        Ok(compiled)
+    }
+
+    /// Takes `shared`, an equal one, for the last match's shape.
+    pub(crate) fn share(&mut self, shared: &Arc<Shape>) {
+        if let Some(last) = self.last.as_mut().filter(|l| l.shape == *shared) {
+            last.shape = Arc::clone(shared);
+        }
+    }
+
+    /// Forgets the last match.
+    pub(crate) fn forget(&mut self) {
+        self.last = None;
+    }
 }
 
 fn refuse(kind: ErrorKind, f: &MatchField, reason: &'static str) -> OfError {
@@ -175,8 +293,8 @@ pub(crate) fn compile(m: &Match, version: Version) -> Result<Compiled, OfError> 
     // What fields asked for themselves is not the version's.
     let asked = m.get(FieldId::IpFrag).map_or(0, |f| (f.effective_mask() & 3) as u64) << 32;
     let hidden = mask.0[crate::key::word::L4] & ((flag::L4_PRESENT | 1) << 32) & !asked;
-    let shape = Shape { fields: fields.into(), mask: Mask::of(&mask), hidden };
-    Ok(Compiled { value, mask, shape, exact10 })
+    let shape = Arc::new(Shape { fields: fields.into(), mask: Mask::of(&mask), hidden });
+    Ok(Compiled { value, shape, exact10 })
 }
 
 /// Whether a 1.0 match has no wildcards that mean anything (OpenFlow 1.0.0 §3.4).
@@ -263,15 +381,87 @@ mod tests {
         fragment.set(FieldId::IpProto, 6);
         fragment.set(FieldId::IpFrag, 3);
         let c = compile(&m, Version::V13).unwrap();
-        assert!(!fragment.matches(&c.value, &c.mask));
+        assert!(!fragment.matches(&c.value, &c.mask()));
         let c = compile(&m, Version::V10).unwrap();
-        assert!(fragment.matches(&c.value, &c.mask));
+        assert!(fragment.matches(&c.value, &c.mask()));
     }
 
     #[test]
     fn untagged_has_one_identity() {
         let a = compile(&Match::any().with(FieldId::VlanVid, 0), Version::V13).unwrap();
         let b = compile(&Match::any().with_mask(FieldId::VlanVid, 0, 0x1000), Version::V13).unwrap();
-        assert_eq!((a.value, a.mask), (b.value, b.mask));
+        assert_eq!((a.value, a.mask()), (b.value, b.mask()));
+    }
+
+    /// Matches drawn from few fields, masks and values, good and bad ones, in rows that resemble each other: each
+    /// comes out of a compiler as it does alone.
+    #[test]
+    fn the_last_match_is_no_reason_to_err() {
+        use FieldId as F;
+        let mut x = 7u64;
+        let mut random = move |n: u64| {
+            x = x.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (x >> 33) % n
+        };
+        let fields: [(F, &[u128]); 14] = [
+            (F::InPort, &[1, 2, u128::MAX]),
+            (F::EthType, &[0x800, 0x86dd, 0x806]),
+            (F::VlanVid, &[0, 5, 0x1005, 0x1000]),
+            (F::VlanPcp, &[3, 8]),
+            (F::IpProto, &[6, 17, 58, 1]),
+            (F::Ipv4Src, &[0x0a00_0001, 0x0a00_0000]),
+            (F::Ipv6Dst, &[7, 1 << 127]),
+            (F::IpFrag, &[1, 2, 0]),
+            (F::TcpDst, &[80, 0, 0x1_0000]),
+            (F::UdpSrc, &[53, 1]),
+            (F::Icmpv6Type, &[135, 136, 1]),
+            (F::Ipv6NdTarget, &[9]),
+            (F::Reg0, &[1, 2]),
+            (F::Xreg0, &[1 << 32, 2]),
+        ];
+        let mut compilers: Vec<(Version, Compiler)> =
+            [Version::V10, Version::V11, Version::V12, Version::V13, Version::V15]
+                .map(|v| (v, Compiler::default()))
+                .into();
+        let (mut taken, mut resembling) = (0, 0);
+        for _ in 0..4000 {
+            let mut m = Match::any();
+            let good = |id: F| matches!(id, F::InPort | F::EthType | F::IpProto | F::Ipv4Src | F::TcpDst | F::Reg0);
+            let mostly_good = random(4) != 0;
+            for (id, values) in &fields {
+                if random(3) == 0 || mostly_good && !good(*id) {
+                    continue;
+                }
+                let value = if mostly_good { values[0] } else { values[random(values.len() as u64) as usize] };
+                m = match random(if mostly_good { 20 } else { 5 }) {
+                    0 => m.with_mask(*id, value, [0xff00, 0xffff_ff00, 0][random(3) as usize]),
+                    _ => m.with(*id, value),
+                };
+                if random(20) == 0 {
+                    m = m.with(*id, value);
+                }
+            }
+            for _ in 0..6 {
+                if random(2) == 0 && !m.fields.is_empty() {
+                    let i = random(m.fields.len() as u64) as usize;
+                    let id = m.fields[i].id;
+                    let values = fields.iter().find(|f| f.0 == id).expect("one of them").1;
+                    m.fields[i].value = values[random(values.len() as u64) as usize];
+                }
+                for (version, compiler) in &mut compilers {
+                    resembling += usize::from(compiler.last.as_ref().is_some_and(|l| l.value(&m, *version).is_some()));
+                    let (got, want) = (compiler.compile(&m, *version), compile(&m, *version));
+                    match (got, want) {
+                        (Ok(a), Ok(b)) => {
+                            assert_eq!((a.value, &a.shape, a.exact10), (b.value, &b.shape, b.exact10), "{m:?}");
+                            taken += 1;
+                        }
+                        (Err(a), Err(b)) => assert_eq!(a, b, "{m:?}"),
+                        (a, b) => panic!("{a:?} but {b:?} of {m:?} in {version}"),
+                    }
+                }
+            }
+        }
+        assert!(taken > 1000 && resembling > 500, "{taken} {resembling}");
     }
 }

@@ -16,7 +16,7 @@ mod line;
 #[cfg(test)]
 mod tests;
 
-use super::switch::{Packets, Switch, modification};
+use super::switch::{Packets, Switch, carry_out};
 use datapath::clock::Time;
 use datapath::control::Control;
 use ofproto::group::{Bucket, GroupMod, GroupModCommand, GroupType};
@@ -232,11 +232,8 @@ fn take_up(control: &mut Control, line: &Line, now: Time) -> Result<(), OfError>
         Line::Message(Message::MultipartRequest(Multipart {
             body: MultipartRequest::TableFeatures(request), ..
         })) => control.restore_table_features(request, now),
-        Line::Message(message) => match modification(message) {
-            Some(change) => control.modify(TERMS, &change, now),
-            // None other is read.
-            None => Ok(()),
-        },
+        // None other is read.
+        Line::Message(message) => carry_out(control, TERMS, message, now).unwrap_or(Ok(())),
         Line::Miss { table, config } => {
             let said = TableMod { table: *table, config: *config, properties: Vec::new() };
             control.table_mod(Version::V12, &said, now)

@@ -26,7 +26,7 @@ use datapath::control::{Control, Event, FlowChange, FlowChangeKind, Tick};
 use datapath::engine::Shared;
 use datapath::punt::Punt;
 use datapath::table::Miss;
-pub(super) use host::modification;
+pub(super) use host::carry_out;
 use ofproto::ids::{Dpid, PortNo};
 use ofproto::port::{PortConfig, PortReason, PortState};
 use ofproto::role::ControllerStatus;

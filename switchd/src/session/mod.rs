@@ -451,9 +451,8 @@ impl Session {
             State::Ending => {}
             State::Hello { .. } => self.greet(&received),
             State::Up => {
-                let header = received.header;
-                let bytes = received.bytes.clone();
-                if let Err(e) = self.dispatch(now, received, host) {
+                let Received { header, message, bytes } = received;
+                if let Err(e) = self.dispatch(now, &header, message, bytes.len(), host) {
                     self.segments.refuse(now.0, &bytes);
                     self.refuse(&header, &bytes, &e);
                 }

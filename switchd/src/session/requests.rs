@@ -1,7 +1,7 @@
 //! What each request does: one function per message, each all or nothing.
 
 use super::host::{Answer, Effect, Host};
-use super::{INVALID_TTL_VERSIONS, PacketInFormat, Received, Session, Waiting, message_name};
+use super::{INVALID_TTL_VERSIONS, PacketInFormat, Session, Waiting, message_name};
 use crate::packet_buffer::Kept;
 use bytes::Bytes;
 use datapath::clock::Time;
@@ -18,7 +18,7 @@ use ofproto::nx_message::{NxMessage, PacketIn2, TlvTableCommand};
 use ofproto::packet::PacketOut;
 use ofproto::role::{Role, RoleMsg};
 use ofproto::validate;
-use ofproto::wire;
+use ofproto::wire::{self, Header};
 use ofproto::{ErrorKind, OfError, Version};
 use tracing::warn;
 
@@ -39,9 +39,15 @@ pub(super) fn err(kind: ErrorKind, field: &'static str, reason: impl Into<std::b
 }
 
 impl Session {
-    /// Carries out one request of a connection that is up.
-    pub(super) fn dispatch(&mut self, now: Time, received: Received, host: &mut dyn Host) -> Result<(), OfError> {
-        let Received { header, message, bytes } = received;
+    /// Carries out one request of a connection that is up; `bytes`: how many it came in.
+    pub(super) fn dispatch(
+        &mut self,
+        now: Time,
+        header: &Header,
+        message: Result<Message, OfError>,
+        bytes: usize,
+        host: &mut dyn Host,
+    ) -> Result<(), OfError> {
         if header.version != self.version.wire() {
             return Err(err(
                 ErrorKind::BadRequestBadVersion,
@@ -93,7 +99,7 @@ impl Session {
             }
             Message::TableMod(tm) => host.table_mod(now, self.version, &tm)?,
             Message::PortMod(pm) => host.port_mod(now, self.version, self.governing(), &pm)?,
-            Message::MultipartRequest(request) => self.multipart(now, xid, request, bytes.len(), host)?,
+            Message::MultipartRequest(request) => self.multipart(now, xid, request, bytes, host)?,
             Message::BarrierRequest => {
                 self.counters.barriers += 1;
                 // The reply goes out from `advance`, which the caller runs next.
@@ -110,7 +116,7 @@ impl Session {
             }
             Message::SetAsync(config) => self.set_async(&config)?,
             Message::BundleControl(control) => self.bundle_control(now, xid, &control, host)?,
-            Message::BundleAdd(add) => self.bundle_add(now, xid, add, bytes.len(), host)?,
+            Message::BundleAdd(add) => self.bundle_add(now, xid, add, bytes, host)?,
             Message::Nicira(message) => self.nicira(now, xid, message, host)?,
             Message::Experimenter(e) => return Err(unknown_experimenter(&e)),
             Message::Hello(_)

@@ -116,8 +116,8 @@ pub(super) struct Model {
 
 fn contains(filter: &Compiled, e: &Compiled) -> bool {
     (0..crate::key::WORDS).all(|w| {
-        let m = filter.mask.0[w];
-        m & !e.mask.0[w] == 0 && (filter.value.0[w] ^ e.value.0[w]) & m == 0
+        let m = filter.mask().0[w];
+        m & !e.mask().0[w] == 0 && (filter.value.0[w] ^ e.value.0[w]) & m == 0
     })
 }
 
@@ -133,7 +133,7 @@ fn outputs_to(m: &FlowMod, port: PortNo) -> bool {
 impl Model {
     pub(super) fn apply(&mut self, m: &FlowMod, max: usize) -> Result<(), ErrorKind> {
         let c = compile(&m.matching, Version::V13).map_err(|e| e.kind)?;
-        let same = |f: &Flow| f.c.value == c.value && f.c.mask == c.mask && f.m.priority == m.priority;
+        let same = |f: &Flow| f.c.value == c.value && f.c.mask() == c.mask() && f.m.priority == m.priority;
         let cookie = |f: &Flow| (f.m.cookie.0 ^ m.cookie.0) & m.cookie_mask == 0;
         match m.command {
             FlowModCommand::Add => {
@@ -142,7 +142,7 @@ impl Model {
                         !same(f)
                             && f.m.priority == m.priority
                             && (0..crate::key::WORDS)
-                                .all(|w| (f.c.value.0[w] ^ c.value.0[w]) & f.c.mask.0[w] & c.mask.0[w] == 0)
+                                .all(|w| (f.c.value.0[w] ^ c.value.0[w]) & f.c.mask().0[w] & c.mask().0[w] == 0)
                     })
                 {
                     return Err(ErrorKind::FlowModFailedOverlap);
@@ -180,7 +180,7 @@ impl Model {
     pub(super) fn lookup(&self, key: &FlowKey) -> Option<&Flow> {
         self.flows
             .iter()
-            .filter(|f| key.matches(&f.c.value, &f.c.mask))
+            .filter(|f| key.matches(&f.c.value, &f.c.mask()))
             .max_by_key(|f| (f.m.priority, std::cmp::Reverse(f.order)))
     }
 }
@@ -321,7 +321,7 @@ fn many_masks_share_few_tuples() {
             }
         }
         let m = FlowMod { matching: Match::new(m), priority: (10_000 - i) as u16, ..FlowMod::default() };
-        masks.insert(compile(&m.matching, Version::V13).unwrap().shape.mask);
+        masks.insert(compile(&m.matching, Version::V13).unwrap().shape.mask.clone());
         control.flow_mod(Version::V13, &m, Time::ZERO).unwrap();
     }
     let (sizes, residue) = control.tables[0].classifier.sizes();

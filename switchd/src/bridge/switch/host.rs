@@ -9,7 +9,7 @@ use crate::session::host::{Answer, Effect, FlowCursor, Host, Identity, Ticket};
 use bytes::Bytes;
 use datapath::clock::Time;
 use datapath::control::ports::config_bits;
-use datapath::control::{BarrierToken, DumpId, Modification};
+use datapath::control::{BarrierToken, Control, DumpId};
 use datapath::program::{Place, compile_packet_out};
 use datapath::publish::FragmentHandling;
 use ofproto::action::Action;
@@ -29,13 +29,19 @@ use ofproto::{ErrorKind, OfError, Version};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-pub(in crate::bridge) fn modification(message: &Message) -> Option<Modification> {
+/// Carries out a request that changes the control's state; `None`: it is none.
+pub(in crate::bridge) fn carry_out(
+    control: &mut Control,
+    version: Version,
+    message: &Message,
+    now: Time,
+) -> Option<Result<(), OfError>> {
     Some(match message {
-        Message::FlowMod(m) => Modification::Flow(m.clone()),
-        Message::GroupMod(m) => Modification::Group(m.clone()),
-        Message::MeterMod(m) => Modification::Meter(m.clone()),
-        Message::PortMod(m) => Modification::Port(m.clone()),
-        Message::TableMod(m) => Modification::Table(m.clone()),
+        Message::FlowMod(m) => control.flow_mod(version, m, now).map(|_| ()),
+        Message::GroupMod(m) => control.group_mod(version, m, now),
+        Message::MeterMod(m) => control.meter_mod(version, m, now),
+        Message::PortMod(m) => control.port_mod(version, m, now),
+        Message::TableMod(m) => control.table_mod(version, m, now),
         _ => return None,
     })
 }
@@ -156,8 +162,8 @@ impl<P: Packets> Host for Switch<P> {
         let mut outs = Vec::new();
         self.control.transaction(now, |control| {
             for (i, message) in messages.iter().enumerate() {
-                match (message, modification(message)) {
-                    (_, Some(change)) => control.modify(version, &change, now).map_err(|e| (i, e))?,
+                match (message, carry_out(control, version, message, now)) {
+                    (_, Some(done)) => done.map_err(|e| (i, e))?,
                     (Message::PacketOut(po), None) => {
                         let context = control.context(version, Place::PacketOut);
                         let program = compile_packet_out(&po.actions, &context).map_err(|e| (i, e))?;
