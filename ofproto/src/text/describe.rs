@@ -6,8 +6,10 @@ use crate::error::ErrorKind;
 use crate::ids::ExperimenterId;
 use crate::json;
 use crate::message::{ErrorMsg, Message};
+use crate::packet::{PacketIn, PacketOut};
 use crate::version::Version;
 use crate::wire::{Header, message_name};
+use bytes::Bytes;
 use serde_json::Value;
 use std::fmt::{self, Formatter, Write as _};
 
@@ -84,6 +86,17 @@ fn body(out: &mut String, message: &Message, printer: &Printer<'_>, version: Opt
         Message::MultipartRequest(m) => {
             multipart_head(out, m.more, m.other_flags)?;
             multipart_body(out, message)?;
+        }
+        Message::PacketIn(m) => {
+            // The packet is most of it, and needn't become JSON first.
+            let head = Message::PacketIn(PacketIn { data: Bytes::new(), ..m.clone() });
+            members(out, &json::to_value(&head), 1, &["data"])?;
+            data(out, &m.data)?;
+        }
+        Message::PacketOut(m) => {
+            let head = Message::PacketOut(PacketOut { data: Bytes::new(), ..m.clone() });
+            members(out, &json::to_value(&head), 1, &["data"])?;
+            data(out, &m.data)?;
         }
         Message::Nicira(_) => {
             let value = json::to_value(message);
@@ -178,7 +191,8 @@ fn member(out: &mut String, key: &str, value: &Value, depth: usize) -> fmt::Resu
         && let Some(digits) = s.strip_prefix("0x").filter(|d| d.len() > INLINE_DIGITS)
     {
         write!(out, "{key}: {} bytes", digits.len() / 2)?;
-        return dump(out, digits, depth + 1);
+        dump(out, digits.as_bytes().chunks(2).map(|pair| [pair[0], *pair.last().unwrap_or(&b'0')]), depth + 1);
+        return Ok(());
     }
     let (key, line) = match key {
         "ofp_match" => ("match", inline(value)),
@@ -307,17 +321,41 @@ fn is_oxm(value: &Value) -> bool {
     value.get("match_class").is_some() && value.get("payload").is_none()
 }
 
-/// Hexadecimal digits as rows of bytes with their offsets.
-fn dump(out: &mut String, digits: &str, depth: usize) -> fmt::Result {
-    for (i, row) in digits.as_bytes().chunks(2 * HEX_ROW).enumerate() {
-        indent(out, depth);
-        write!(out, "{:04x}", i * HEX_ROW)?;
-        for pair in row.chunks(2) {
-            out.push(' ');
-            out.extend(pair.iter().map(|b| char::from(*b)));
-        }
+/// A packet's bytes, last of a message's members.
+fn data(out: &mut String, data: &[u8]) -> fmt::Result {
+    indent(out, 1);
+    if data.is_empty() {
+        out.push_str("data: (none)");
+        return Ok(());
     }
+    if 2 * data.len() <= INLINE_DIGITS {
+        out.push_str("data: 0x");
+        out.extend(data.iter().flat_map(|b| hex_digits(*b)).map(char::from));
+        return Ok(());
+    }
+    write!(out, "data: {} bytes", data.len())?;
+    dump(out, data.iter().map(|b| hex_digits(*b)), 2);
     Ok(())
+}
+
+fn hex_digits(byte: u8) -> [u8; 2] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]
+}
+
+/// Bytes, of two hexadecimal digits each, in rows with their offsets.
+fn dump(out: &mut String, bytes: impl ExactSizeIterator<Item = [u8; 2]>, depth: usize) {
+    out.reserve(4 * bytes.len());
+    for (i, byte) in bytes.enumerate() {
+        if i % HEX_ROW == 0 {
+            indent(out, depth);
+            // Messages end before 64 KiB.
+            let place = (i as u16).to_be_bytes();
+            out.extend(place.map(hex_digits).as_flattened().iter().map(|d| char::from(*d)));
+        }
+        out.push(' ');
+        out.extend(byte.map(char::from));
+    }
 }
 
 #[cfg(test)]
@@ -326,7 +364,6 @@ mod tests {
     use crate::flow::FlowMod;
     use crate::ids::{PortNo, Xid};
     use crate::instruction::Instruction;
-    use crate::packet::PacketIn;
 
     fn header(ty: u8) -> Header {
         Header { version: 4, ty, length: 80, xid: Xid(7) }
@@ -366,6 +403,20 @@ mod tests {
             row.trim_end()
         );
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn short_and_missing_packets_stand_on_a_line() {
+        for (data, shown) in [(&[][..], "\n  data: (none)"), (&[1, 0xab], "\n  data: 0x01ab")] {
+            let m = Message::PacketOut(PacketOut {
+                buffer_id: crate::ids::BufferId::NONE,
+                matching: crate::matching::Match::any().with(crate::field::FieldId::InPort, 3),
+                actions: Vec::new(),
+                data: Bytes::copy_from_slice(data),
+            });
+            let text = describe(&header(13), &m).to_string();
+            assert!(text.ends_with(shown), "{text}");
+        }
     }
 
     #[test]

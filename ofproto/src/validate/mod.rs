@@ -38,6 +38,7 @@ pub fn message(m: &Message, version: Version) -> Result<(), OfError> {
         Message::BundleControl(m) => bundle_control(m, version),
         Message::BundleAdd(m) => bundle_add(m, version),
         Message::Nicira(NxMessage::FlowMod(m)) => request::nicira_flow_mod(m, version),
+        Message::Nicira(NxMessage::SetAsyncConfig2(m)) => request::set_async(m, version.max(Version::V14)),
         Message::Nicira(NxMessage::Resume(m)) => request::resume(m),
         Message::Nicira(NxMessage::TlvTableMod { command, maps }) => tlv::table_mod(*command, maps),
         Message::Experimenter(e) => Err(experimenter(e)),
@@ -78,14 +79,13 @@ fn flow_monitor(m: &FlowMonitorRequest, version: Version) -> Result<(), OfError>
     if unknown != 0 {
         return Err(OfError::new(ErrorKind::FlowMonitorFailedBadFlags, "flags", format!("bits {unknown:#x}")));
     }
-    if m.command != MonitorCommand::Delete && m.flags.is_empty() {
-        return Err(OfError::new(ErrorKind::FlowMonitorFailedBadFlags, "flags", "no event is asked for"));
-    }
     let events = MonitorFlags::INITIAL | MonitorFlags::ADD | MonitorFlags::REMOVED | MonitorFlags::MODIFY;
     if m.command != MonitorCommand::Delete && !m.flags.intersects(events) {
         return Err(OfError::new(ErrorKind::FlowMonitorFailedBadFlags, "flags", "no event is asked for"));
     }
-    matching(&m.matching, version).map(|_| ())
+    // Nicira's monitor of 1.0 has TLVs for a match.
+    let known = if version == Version::V10 { nicira_matching(&m.matching) } else { matching(&m.matching, version) };
+    known.map(|_| ())
 }
 
 fn bundle_control(m: &BundleCtrl, version: Version) -> Result<(), OfError> {

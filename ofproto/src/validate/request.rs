@@ -19,6 +19,7 @@ use crate::role::{Role, RoleMsg};
 use crate::table::{TableConfig, TableMod, TableModProp};
 use crate::version::Version;
 use bytes::Bytes;
+use std::collections::HashSet;
 
 pub(super) fn fault(
     kind: ErrorKind,
@@ -115,7 +116,8 @@ pub(super) fn group_mod(m: &GroupMod, version: Version) -> Result<(), OfError> {
         let reason = format!("an indirect group has one, not {}", m.buckets.len());
         return Err(fault(ErrorKind::GroupModFailedInvalidGroup, "buckets", reason));
     }
-    for (i, bucket) in m.buckets.iter().enumerate() {
+    let mut seen = HashSet::new();
+    for bucket in &m.buckets {
         // Before 1.3 nothing was said of weights outside select groups.
         if whole && version >= Version::V13 && m.ty != GroupType::Select && bucket.weight > 1 {
             return Err(fault(ErrorKind::GroupModFailedInvalidGroup, "weight", "only a select group has weights"));
@@ -124,7 +126,7 @@ pub(super) fn group_mod(m: &GroupMod, version: Version) -> Result<(), OfError> {
             if id.0 > BucketId::MAX.0 {
                 return Err(fault(ErrorKind::GroupModFailedBadBucket, "bucket_id", format!("{:#x} is reserved", id.0)));
             }
-            if m.buckets[..i].iter().any(|earlier| earlier.id == Some(id)) {
+            if !seen.insert(id) {
                 return Err(fault(ErrorKind::GroupModFailedBucketExists, "bucket_id", format!("{id} twice")));
             }
         }
@@ -179,7 +181,11 @@ pub(super) fn port_mod(m: &PortMod, version: Version) -> Result<(), OfError> {
     if unknown != 0 {
         return Err(fault(ErrorKind::PortModFailedBadConfig, "config", format!("bits {unknown:#x} are not defined")));
     }
-    for prop in &m.properties {
+    for (i, prop) in m.properties.iter().enumerate() {
+        let kind = std::mem::discriminant(prop);
+        if m.properties[..i].iter().any(|earlier| std::mem::discriminant(earlier) == kind) {
+            return Err(fault(ErrorKind::BadPropertyDupType, "property type", "two of one type"));
+        }
         match prop {
             PortModProp::Ethernet(advertise) if advertise.bits() & !0xffff != 0 => {
                 let reason = format!("{:#x} has undefined bits", advertise.bits());
@@ -364,8 +370,10 @@ mod tests {
     use crate::action::Action;
     use crate::group::Bucket;
     use crate::instruction::Instruction;
-    use crate::message::Message;
+    use crate::message::{Message, Multipart, MultipartRequest};
     use crate::meter::Band;
+    use crate::monitor::{FlowMonitorRequest, MonitorCommand, MonitorFlags};
+    use crate::nx_message::NxMessage;
 
     fn check(m: Message, version: Version) -> Result<(), ErrorKind> {
         super::super::message(&m, version).map_err(|e| e.kind)
@@ -449,6 +457,60 @@ mod tests {
         let told = TableMod { properties: vec![full], ..vacancy.clone() };
         assert_eq!(check(Message::TableMod(told), Version::V14), Err(ErrorKind::BadPropertyBadValue));
         assert_eq!(check(Message::TableMod(vacancy), Version::V13), Err(ErrorKind::TableModFailedBadConfig));
+    }
+
+    #[test]
+    fn no_bucket_id_comes_twice_and_many_are_judged_as_fast_as_few() {
+        let bucket = |n| Bucket { id: Some(BucketId(n)), ..Bucket::new(Vec::new()) };
+        // As many as a message has room for.
+        let mut m = GroupMod {
+            command: GroupModCommand::Add,
+            ty: GroupType::All,
+            group: GroupId(1),
+            command_bucket: BucketId::ALL,
+            buckets: (0..8_188).map(bucket).collect(),
+            properties: Vec::new(),
+        };
+        assert_eq!(check(Message::GroupMod(m.clone()), Version::V15), Ok(()));
+        m.buckets.push(bucket(17));
+        assert_eq!(check(Message::GroupMod(m), Version::V15), Err(ErrorKind::GroupModFailedBucketExists));
+    }
+
+    #[test]
+    fn no_property_of_a_port_mod_comes_twice() {
+        let mut m = PortMod {
+            port_no: PortNo(1),
+            hw_addr: crate::ids::MacAddr([0; 6]),
+            config: crate::port::PortConfig::empty(),
+            mask: crate::port::PortConfig::empty(),
+            properties: vec![PortModProp::Ethernet(crate::port::PortFeatures::empty())],
+        };
+        assert_eq!(check(Message::PortMod(m.clone()), Version::V14), Ok(()));
+        m.properties.extend(m.properties.clone());
+        assert_eq!(check(Message::PortMod(m), Version::V14), Err(ErrorKind::BadPropertyDupType));
+    }
+
+    #[test]
+    fn nicira_s_choice_of_messages_and_monitors_are_judged_as_the_standard_s() {
+        let all = AsyncProp::Reasons { kind: AsyncKind::PacketIn, master: true, mask: 0x8000_0000 };
+        let m = NxMessage::SetAsyncConfig2(AsyncConfig { props: vec![all] });
+        for version in Version::ALL {
+            assert_eq!(check(Message::Nicira(m.clone()), version), Err(ErrorKind::AsyncConfigFailedInvalid));
+        }
+        let monitor = FlowMonitorRequest {
+            id: crate::ids::MonitorId(1),
+            out_port: PortNo::ANY,
+            out_group: GroupId::ANY,
+            flags: MonitorFlags::ADD,
+            table: TableId::ALL,
+            command: MonitorCommand::Add,
+            matching: Match::any().with(FieldId::TcpDst, 80),
+            bare: false,
+        };
+        let request = Message::MultipartRequest(Multipart::last(MultipartRequest::FlowMonitor(vec![monitor])));
+        for version in [Version::V10, Version::V13, Version::V14] {
+            assert_eq!(check(request.clone(), version), Err(ErrorKind::BadMatchBadPrereq), "{version}");
+        }
     }
 
     #[test]

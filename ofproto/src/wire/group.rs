@@ -126,7 +126,14 @@ fn decode_bucket(r: &mut Reader<'_>, version: Version, ty: GroupType) -> Result<
     bucket.weight = u16::from(ty == GroupType::Select);
     let mut actions = b.sub(actions_len, "action_array_len")?;
     bucket.actions = action::decode_list(&mut actions, version)?;
+    let mut seen = [false; 3];
     property::decode(&mut b, ErrorKind::BadPropertyBadLen, |ty, body| {
+        // The bucket has room for one of each.
+        if let Some(seen) = seen.get_mut(usize::from(ty))
+            && std::mem::replace(seen, true)
+        {
+            return Err(body.error(ErrorKind::BadPropertyDupType, "property type", format!("{ty} is there twice")));
+        }
         match ty {
             WEIGHT => {
                 bucket.weight = body.u16("weight")?;

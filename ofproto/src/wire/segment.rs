@@ -7,6 +7,7 @@ use crate::error::{ErrorKind, OfError};
 use crate::ids::Xid;
 use crate::message::{Multipart, MultipartReply, MultipartRequest};
 use crate::version::Version;
+use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 
 const MULTIPART_REQUEST: u8 = 18;
@@ -114,6 +115,13 @@ fn adds_nothing(body: &MultipartRequest, next: &MultipartRequest) -> bool {
     empty && body == next
 }
 
+/// Appends in place where nobody else holds the bytes, so that many short segments cost no more than a few long ones.
+fn extend(bytes: &mut Bytes, more: &[u8]) {
+    let mut all = std::mem::take(bytes).try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
+    all.extend_from_slice(more);
+    *bytes = all.freeze();
+}
+
 macro_rules! segments_of {
     ($body:ident, $adds_nothing:expr, $($list:ident),*) => {
         impl Segment for $body {
@@ -131,10 +139,10 @@ macro_rules! segments_of {
                 match (self, next) {
                     $((Self::$list(list), Self::$list(more)) => list.extend(more),)*
                     (Self::Experimenter(e), Self::Experimenter(more)) => {
-                        e.data = [&e.data[..], &more.data[..]].concat().into();
+                        extend(&mut e.data, &more.data);
                     }
                     (Self::Unknown { body, .. }, Self::Unknown { body: more, .. }) => {
-                        *body = [&body[..], &more[..]].concat().into();
+                        extend(body, &more);
                     }
                     (body, next) => return $adds_nothing(body, &next),
                 }
