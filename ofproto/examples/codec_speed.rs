@@ -4,12 +4,13 @@
 
 use ofproto::action::Action;
 use ofproto::field::FieldId;
-use ofproto::flow::FlowMod;
+use ofproto::flow::{FlowMod, FlowModFlags};
 use ofproto::ids::{BufferId, Cookie, PortNo, TableId, Xid};
 use ofproto::instruction::Instruction;
 use ofproto::matching::Match;
-use ofproto::message::Message;
+use ofproto::message::{Message, Multipart, MultipartReply};
 use ofproto::packet::{PacketIn, PacketInReason};
+use ofproto::stats::{FlowDesc, FlowStats};
 use ofproto::{Version, wire};
 use std::hint::black_box;
 use std::time::Instant;
@@ -37,7 +38,7 @@ fn measure(name: &str, version: Version, message: &Message) {
     rate(&format!("decode {name} {version}"), bytes.len(), || {
         black_box(wire::decode(black_box(&bytes)).expect("sound"));
     });
-    let mut buf = Vec::with_capacity(1024);
+    let mut buf = Vec::with_capacity(4096);
     rate(&format!("encode {name} {version}"), bytes.len(), || {
         buf.clear();
         wire::encode_into(&mut buf, version, Xid(1), black_box(message)).expect("sayable");
@@ -60,7 +61,7 @@ fn main() {
             .with_mask(FieldId::Ipv4Src, 0x0a00_0000, 0xff00_0000)
             .with(FieldId::Ipv4Dst, 0x0a00_0001)
             .with(FieldId::TcpDst, 80),
-        instructions: forward,
+        instructions: forward.clone(),
         ..FlowMod::default()
     });
     let packet_in = Message::PacketIn(PacketIn {
@@ -72,9 +73,23 @@ fn main() {
         matching: Match::any().with(FieldId::InPort, 1),
         data: vec![0u8; 64].into(),
     });
+    let entry = FlowDesc {
+        table: TableId(0),
+        priority: 100,
+        idle_timeout: 0,
+        hard_timeout: 0,
+        flags: FlowModFlags::empty(),
+        importance: 0,
+        cookie: Cookie(7),
+        stats: FlowStats { duration_sec: 9, packet_count: 10, byte_count: 11, ..FlowStats::default() },
+        matching: Match::any().with(FieldId::InPort, 1).with(FieldId::EthDst, 0x0000_5e00_0001),
+        instructions: forward,
+    };
+    let flow_stats = Message::MultipartReply(Multipart::last(MultipartReply::Flow(vec![entry; 10])));
     for version in [Version::V13, Version::V15] {
         measure("flow-mod, 2 fields", version, &l2);
         measure("flow-mod, 6 fields", version, &l4);
         measure("packet-in", version, &packet_in);
+        measure("flow-stats of 10 entries", version, &flow_stats);
     }
 }

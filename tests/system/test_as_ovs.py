@@ -13,7 +13,7 @@ import struct
 import time
 
 import pytest
-from lab import Switch, inside, sh, wait_for
+from lab import Switch, binary, inside, sh, wait_for
 
 pytestmark = [pytest.mark.needs('ovs-ofctl'), pytest.mark.needs('ovs-vswitchd'), pytest.mark.needs('ovsdb-server')]
 
@@ -496,3 +496,19 @@ def test_rule_set(pair, name):
     pair.rules(version, flows, groups)
     came = [pair.same(version, port, frame) for port, frame in frames]
     assert any(came), 'nothing came out of any port'
+
+
+@pytest.mark.parametrize('version', ['1.0', '1.3', '1.4', '1.5'])
+def test_ofctl_watches_open_vswitch(pair, lab, version):
+    log = os.path.join(lab.dir, 'monitor')
+    lab.spawn(None, [binary('ofctl'), '-O', version, 'monitor', pair.ovs.target, '--flows', '--seconds', '60'], log=log)
+    read = lambda: open(log).read() if os.path.exists(log) else ''  # noqa: E731
+    wait_for('the watch', lambda: 'watching' in read(), PATIENCE)
+    # It has neither of the two kinds of messages that came with 1.5.
+    assert ('reports neither' in read()) == (version == '1.5')
+    sh([binary('ofctl'), '-O', version, 'add-flow', pair.ovs.target, 'table=2,priority=7,metadata=5/0xf,actions=drop'])
+    wait_for('the flow', lambda: 'table=2, priority=7 metadata=0x5/0xf' in read(), PATIENCE)
+    flows = sh([binary('ofctl'), '-O', version, 'dump-flows', pair.ovs.target, 'table=2']).stdout
+    assert 'metadata=0x5/0xf' in flows, flows
+    sh([binary('ofctl'), '-O', version, 'del-flows', pair.ovs.target, 'table=2,metadata=5/0xf'])
+    wait_for('its end', lambda: 'flow (removed: delete)' in read(), PATIENCE)

@@ -176,6 +176,40 @@ def test_monitor_and_packet_out(net, lab):
     wait_for('both frames', lambda: received() >= before + 2)
 
 
+@pytest.mark.parametrize('version', VERSIONS)
+def test_monitor_of_every_version(net, lab, version):
+    switch, (h1, h2) = net
+    of = lambda command, *args: ofctl('-O', version, command, on(switch), *args)  # noqa: E731
+    of('add-flow', 'priority=1,in_port=1,arp,actions=output:CONTROLLER')
+    of('add-flow', 'priority=2,send_flow_rem,in_port=2,actions=drop')
+    log = os.path.join(lab.dir, 'monitor')
+    # 1.1 and 1.2 have no flow monitors.
+    flows = [] if version in ('1.1', '1.2') else ['--flows']
+    lab.spawn(None, [binary('ofctl'), '-O', version, 'monitor', on(switch), *flows, '--seconds', '60'], log=log)
+    read = lambda: open(log).read() if os.path.exists(log) else ''  # noqa: E731
+    wait_for('the watch', lambda: 'watching' in read())
+    assert 'with OpenFlow ' + version in read() and 'reports neither' not in read()
+    h1.ping(h2, count=1, wait=1)
+    wait_for('a packet-in', lambda: 'ARP who has 10.0.0.2? tell 10.0.0.1' in read())
+    of('del-flows', 'in_port=2')
+    wait_for('a flow-removed', lambda: 'flow-removed (delete)' in read())
+    if flows:
+        wait_for('a flow update', lambda: 'flow (removed: delete)' in read())
+
+
+def test_1_0_says_by_nicira_s_flow_mod_what_its_own_cannot(net):
+    switch, _ = net
+    of = lambda command, *args, **kw: ofctl('-O', '1.0', command, on(switch), *args, **kw)  # noqa: E731
+    of('add-flow', 'table=2,priority=7,reg0=5/0xf,ipv6,ipv6_dst=fe80::/10,actions=output:2')
+    of('add-flow', 'priority=8,in_port=1,actions=drop')
+    lines = of('dump-flows').stdout.splitlines()
+    assert len(lines) == 2, lines
+    assert 'table=0' in lines[0] and 'priority=8,in_port=1 actions=drop' in lines[0], lines
+    assert 'table=2' in lines[1] and 'reg0=0x5/0xf' in lines[1] and 'ipv6_dst=fe80::/10' in lines[1], lines
+    of('del-flows', 'table=2,reg0=5/0xf')
+    assert len(of('dump-flows').stdout.splitlines()) == 1
+
+
 def test_watching_leaves_a_standalone_switch_forwarding(lab):
     ns, (h1, h2) = lab.star(2)
     switch = Switch(lab, ns, '--fail-mode', 'standalone', ports=['1=s1', '2=s2'])

@@ -279,6 +279,21 @@ fn a_select_bucket_without_a_weight_has_weight_1() {
     }
 }
 
+#[test]
+fn a_bucket_s_property_is_there_once() {
+    let weight = [0, 0, 0, 8, 0, 5, 0, 0];
+    let group = |weights: usize| {
+        let props = weight.repeat(weights);
+        let len = 8 + props.len() as u8;
+        let head = [6, 15, 0, 24 + len, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 7, 0, len, 0, 0, 255, 255, 255, 255];
+        [&head[..], &[0, len, 0, 0, 0, 0, 0, 3], &props].concat()
+    };
+    let Ok((_, Message::GroupMod(m))) = decode(&group(1)) else { panic!("{:?}", decode(&group(1))) };
+    assert_eq!(m.buckets[0].weight, 5);
+    let e = decode(&group(2)).expect_err("two weights");
+    assert_eq!((e.kind, e.field), (ErrorKind::BadPropertyDupType, "property type"));
+}
+
 /// Open vSwitch reads instructions in `NXT_FLOW_MOD` after 1.0, actions in 1.0 alone.
 #[test]
 fn a_nicira_flow_mod_holds_what_the_version_s_flow_mods_hold() {

@@ -9,12 +9,14 @@ use crate::target::{Stream, Target};
 use anyhow::{Context as _, anyhow, bail};
 use ofproto::bundle::{BundleAdd, BundleFlags};
 use ofproto::error::OfError;
-use ofproto::ids::{BundleId, ExperimenterId, PortNo, Xid};
+use ofproto::flow::FlowMod;
+use ofproto::ids::{BundleId, ExperimenterId, PortNo, TableId, Xid};
 use ofproto::message::{ErrorMsg, HelloElement, Message, Multipart, MultipartReply, MultipartRequest};
+use ofproto::nx_message::NxMessage;
 use ofproto::port::Port;
 use ofproto::wire::framer::Framer;
 use ofproto::wire::segment::{Limits, Reassembler};
-use ofproto::wire::{self, Header};
+use ofproto::wire::{self, EncodeError, Header};
 use ofproto::{Version, validate};
 use std::fmt;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -50,6 +52,14 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
+/// A flow-mod of 1.0, or Nicira's where the match has fields that 1.0 lacks.
+fn flow_mod_10(xid: Xid, m: &FlowMod) -> Result<Vec<u8>, EncodeError> {
+    wire::encode(Version::V10, xid, &Message::FlowMod(m.clone())).or_else(|e| {
+        let nicira = Message::Nicira(NxMessage::FlowMod(m.clone()));
+        wire::encode(Version::V10, xid, &nicira).map_err(|_| e)
+    })
+}
+
 /// The names of an error's type and code, or its numbers.
 pub fn error_name(e: &ErrorMsg, version: Version) -> String {
     match (e.kind(version), e.experimenter) {
@@ -74,6 +84,8 @@ pub struct Connection {
     started: Instant,
     /// Of the mods under way, in their order.
     xids: Vec<Xid>,
+    /// Whether 1.0's flow-mods say their table, by Nicira's extension.
+    tables: bool,
 }
 
 impl Connection {
@@ -88,6 +100,7 @@ impl Connection {
             timeout,
             started: Instant::now(),
             xids: Vec::new(),
+            tables: false,
         };
         let bits = versions.iter().fold(0u32, |bits, v| bits | 1 << v.wire());
         c.send(&Message::Hello(vec![HelloElement::VersionBitmap(vec![bits])]))?;
@@ -115,10 +128,20 @@ impl Connection {
     }
 
     fn send(&mut self, message: &Message) -> anyhow::Result<Xid> {
+        if let Message::FlowMod(m) = message
+            && self.version == Version::V10
+            && m.table != TableId(0)
+            && !self.tables
+        {
+            // 1.0 names no table; with Nicira's extension the command does.
+            self.tables = true;
+            self.send(&Message::Nicira(NxMessage::FlowModTableId(true)))?;
+        }
         let xid = Xid(self.next_xid);
         self.next_xid = self.next_xid.wrapping_add(1);
         let bytes = match message {
             Message::MultipartRequest(m) => wire::segment::encode_request(self.version, xid, m)?.concat(),
+            Message::FlowMod(m) if self.version == Version::V10 => flow_mod_10(xid, m)?,
             m => wire::encode(self.version, xid, m)?,
         };
         self.stream.write_all(&bytes).context("sending to the switch")?;

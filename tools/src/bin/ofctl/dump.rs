@@ -8,7 +8,7 @@ pub use group::{group_features, group_stats, groups, meter_features, meter_stats
 pub use port::{port_desc, port_stats, queue_config, queue_stats};
 pub use table::{table_desc, table_features, tables};
 
-use crate::connection::Connection;
+use crate::connection::{Connection, Refused};
 use crate::show::{self, bits, printable};
 use crate::target::Target;
 use crate::text_input::{located, port_names};
@@ -115,10 +115,20 @@ pub fn switch(o: &Options, target: &Target) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Flow entries, by table and falling priority.
+/// Flow entries, by table and falling priority. In 1.0 they are asked for in Nicira's form, which says all of
+/// their matches, and in 1.0's own where the switch doesn't know that one.
 pub fn fetch_flows(c: &mut Connection, request: FlowStatsRequest) -> anyhow::Result<Vec<FlowDesc>> {
-    match c.query(MultipartRequest::Flow(request), "flow statistics")? {
-        MultipartReply::Flow(mut flows) => {
+    let own = MultipartRequest::Flow(request.clone());
+    let reply = if c.version() == Version::V10 {
+        match c.query(MultipartRequest::NxFlow(request), "flow statistics") {
+            Err(e) if e.is::<Refused>() => c.query(own, "flow statistics"),
+            other => other,
+        }
+    } else {
+        c.query(own, "flow statistics")
+    };
+    match reply? {
+        MultipartReply::Flow(mut flows) | MultipartReply::NxFlow(mut flows) => {
             flows.sort_by_key(|f| (f.table, std::cmp::Reverse(f.priority)));
             Ok(flows)
         }

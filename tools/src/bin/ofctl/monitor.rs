@@ -1,13 +1,12 @@
 //! `monitor`: what the switch reports by itself.
 
-use crate::connection::Connection;
+use crate::connection::{Connection, Refused};
 use crate::show::{port_config, port_state, printable, seconds};
 use crate::target::Target;
 use crate::text_input::located;
 use crate::{Options, print};
 use anyhow::bail;
 use clap::Args;
-use ofproto::Version;
 use ofproto::async_config::{AsyncConfig, AsyncKind, AsyncProp};
 use ofproto::field::FieldId;
 use ofproto::flow::FlowRemovedReason;
@@ -21,6 +20,7 @@ use ofproto::port::PortReason;
 use ofproto::role::{Role, RoleMsg};
 use ofproto::text::{InstructionsText, MatchText, ParseContext, describe, parse_flow_stats_request};
 use ofproto::wire::Header;
+use ofproto::{ErrorKind, Version};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -156,13 +156,27 @@ fn watch(c: &mut Connection) -> anyhow::Result<()> {
     if v15 {
         wanted.extend([(AsyncKind::FlowStats, 0b11), (AsyncKind::ControllerStatus, 0b111_1111)]);
     }
+    let mut refused = choose(c, &wanted)?;
+    if v15
+        && refused.as_ref().is_some_and(|r| r.error.kind(Version::V15) == Some(ErrorKind::AsyncConfigFailedUnsupported))
+    {
+        // Open vSwitch has none of the two kinds that came with 1.5.
+        wanted.truncate(wanted.len() - 2);
+        refused = choose(c, &wanted)?;
+        eprintln!("ofctl: the switch reports neither flow statistics nor controllers' status by itself");
+    }
+    refused.map_or(Ok(()), |r| Err(r.into()))
+}
+
+/// Asks for the kinds of messages, with these reasons; says if the switch refuses.
+fn choose(c: &mut Connection, wanted: &[(AsyncKind, u32)]) -> anyhow::Result<Option<Refused>> {
     // 1.3's message has both halves of each kind.
     let props = wanted
-        .into_iter()
-        .flat_map(|(kind, mask)| [true, false].map(|master| AsyncProp::Reasons { kind, master, mask }))
+        .iter()
+        .flat_map(|&(kind, mask)| [true, false].map(|master| AsyncProp::Reasons { kind, master, mask }))
         .collect();
     let refused = c.modify(&[("the choice of messages".into(), Message::SetAsync(AsyncConfig { props }))])?;
-    refused.into_iter().next().map_or(Ok(()), |r| Err(r.into()))
+    Ok(refused.into_iter().next())
 }
 
 fn to_json(header: &Header, m: &Message, time: f64) -> serde_json::Value {
