@@ -24,6 +24,10 @@ const MODIFY: u8 = 1;
 const ENABLE: u8 = 2;
 const DISABLE: u8 = 3;
 
+/// `OFPAT_OUTPUT`, `OFPAT_GROUP`
+const OUTPUT: u16 = 0;
+const GROUP: u16 = 22;
+
 fn in_oxm(f: &FieldInfo, version: Version) -> bool {
     slot(f.id).is_some()
         && f.since <= version
@@ -120,7 +124,7 @@ impl Control {
             .filter(|t| self.state.tables[usize::from(*t)].enabled)
             .map(|t| {
                 let able = self.ability(TableId(t), version);
-                match &self.tables[usize::from(t)].configuration.features {
+                let said = match &self.tables[usize::from(t)].configuration.features {
                     Some(set) => TableFeatures {
                         command: 0,
                         features: able.features,
@@ -129,9 +133,26 @@ impl Control {
                         ..TableFeatures::clone(set)
                     },
                     None => able,
-                }
+                };
+                TableFeatures { properties: self.placed(TableId(t), said.properties), ..said }
             })
             .collect()
+    }
+
+    /// What of a table's lists its place leaves: an egress table can write neither output nor group, an ingress
+    /// table doesn't lead to egress tables (OpenFlow 1.5.1 §5.1).
+    fn placed(&self, table: TableId, mut properties: Vec<TableFeatureProp>) -> Vec<TableFeatureProp> {
+        let Some(first) = self.state.config.first_egress else { return properties };
+        for p in &mut properties {
+            match p {
+                TableFeatureProp::WriteActions { ids, .. } if table >= first => {
+                    ids.retain(|i| i.experimenter.is_some() || !matches!(i.ty, OUTPUT | GROUP));
+                }
+                TableFeatureProp::NextTables { tables, .. } if table < first => tables.retain(|t| *t < first),
+                _ => {}
+            }
+        }
+        properties
     }
 
     /// Sets table features: all that is asked for, or nothing. Tables that change or leave the
@@ -246,7 +267,9 @@ impl Control {
                             book.features.as_ref().map_or_else(|| able.properties.clone(), |s| s.properties.clone());
                     }
                     let old = self.tables[i].configuration.features.as_deref().unwrap_or(&able);
-                    let same = old.properties == new.properties
+                    // Nothing changes either for who sends back what was reported.
+                    let same = (old.properties == new.properties
+                        || self.placed(f.table, old.properties.clone()) == new.properties)
                         && old.name == new.name
                         && (old.metadata_match, old.metadata_write) == (new.metadata_match, new.metadata_write);
                     if !same {
