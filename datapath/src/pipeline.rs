@@ -13,8 +13,10 @@ mod exec;
 mod freeze;
 #[cfg(test)]
 mod freeze_tests;
+mod groups;
 mod hash;
 mod learn;
+mod punts;
 mod set;
 mod switching;
 #[cfg(test)]
@@ -22,7 +24,8 @@ mod tests;
 mod walk;
 
 pub(crate) use edit::apply_edit;
-pub(crate) use exec::{PuntWhat, punt, select_bits};
+pub(crate) use groups::select_bits;
+pub(crate) use punts::{PuntWhat, punt};
 pub use set::ActionSet;
 pub(crate) use switching::{Addresses, Switched, all_ports, learn_and_switch, may_not_send};
 pub use walk::{Outcome, Start, execute};

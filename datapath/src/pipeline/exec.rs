@@ -1,26 +1,17 @@
-//! Actions that do more than change the packet: outputs, groups, the controllers, Nicira's control flow.
+//! Actions that do more than change the packet: outputs, the action set, Nicira's control flow.
 
 use super::edit::is_edit;
 use super::switching::{Addresses, Switched, all_ports, learn_and_switch, may_not_send};
 use super::walk::{Flow, NO_COOKIE, Origin, Walk};
-use super::{DropReason, Event, Observer, Ports, Request, Sink, View, hash, learn};
-use crate::cache::{PuntStep, Step};
-use crate::frame::Frame;
-use crate::group::{Group, Looks};
+use super::{DropReason, Event, Observer, Request, Sink, View, hash, learn};
+use crate::cache::Step;
 use crate::key::{FlowKey, word};
-use crate::meter::{Meter, Verdict};
 use crate::program::op::{Bits, Choice, HashFields, mask_bits};
 use crate::program::{Op, Rest};
-use crate::punt::Punt;
-use bytes::Bytes;
 use ofproto::action::MAX_LEN_NO_BUFFER;
-use ofproto::continuation::{Continuation, Ending, MAX_STACK};
+use ofproto::continuation::{Ending, MAX_STACK};
 use ofproto::field::FieldId;
-use ofproto::group::GroupType;
-use ofproto::ids::{Cookie, GroupId, MeterId, PortNo, QueueId, TableId};
-use ofproto::packet::PacketInReason;
-use ofproto::port::PortConfig;
-use std::sync::Arc;
+use ofproto::ids::{PortNo, QueueId, TableId};
 
 impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
     pub(super) fn action(&mut self, op: &'v Op) -> Flow {
@@ -351,7 +342,7 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
         self.record = record;
     }
 
-    // ---- action set and groups ----
+    // ---- action set ----
 
     /// Executes the action set (OpenFlow 1.3.5 §5.10).
     pub(super) fn run_set(&mut self) {
@@ -383,96 +374,6 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
         // The set as a whole belongs to no one entry.
         self.cookie = NO_COOKIE;
         ops.into_iter().all(|op| self.charge(1) == Flow::Go && self.action(op) == Flow::Go)
-    }
-
-    pub(super) fn group(&mut self, id: GroupId) -> Flow {
-        let Some(group) = self.view.groups().get(id) else {
-            self.note(|| Event::Group { group: id, bucket: None });
-            self.drop(DropReason::NoBucket);
-            return Flow::Go;
-        };
-        if self.charge(1) == Flow::Stop || self.enter() == Flow::Stop {
-            return Flow::Stop;
-        }
-        let len = self.len();
-        if !self.env.dry {
-            group.counter.add(self.env.writer, 1, len);
-        }
-        self.step(|| Step::CountGroup(Arc::clone(group)));
-        let saved = (self.origin, self.cookie);
-        self.origin = Origin::Group;
-        self.cookie = NO_COOKIE;
-        match group.ty() {
-            GroupType::All | GroupType::Indirect => {
-                for i in 0..group.buckets.len() {
-                    if self.charge(1) == Flow::Stop {
-                        break;
-                    }
-                    self.bucket(group, i);
-                }
-                if group.buckets.is_empty() {
-                    self.drop(DropReason::NoBucket);
-                }
-            }
-            GroupType::Select => {
-                if let Some(r) = &mut self.record {
-                    r.decided_by(group.hashed_bits().unwrap_or(&select_bits()));
-                }
-                let mut looks = Looks::default();
-                let groups = self.view.groups();
-                let chosen = groups.select_by(group, &self.packet.key, &Ports(self.view), &mut looks);
-                self.chosen(group, chosen, &looks);
-            }
-            GroupType::FastFailover => {
-                let mut looks = Looks::default();
-                let chosen = self.view.groups().failover_by(group, &Ports(self.view), &mut looks);
-                self.chosen(group, chosen, &looks);
-            }
-            GroupType::Unknown(_) => {}
-        }
-        (self.origin, self.cookie) = saved;
-        self.leave();
-        Flow::Go
-    }
-
-    fn chosen(&mut self, group: &'v Arc<Group>, chosen: Option<usize>, looks: &Looks) {
-        if self.charge(looks.cost()) == Flow::Stop {
-            return;
-        }
-        match chosen {
-            Some(i) => self.bucket(group, i),
-            None => {
-                let id = group.id();
-                self.note(|| Event::Group { group: id, bucket: None });
-                self.drop(DropReason::NoBucket);
-            }
-        }
-    }
-
-    fn bucket(&mut self, group: &'v Arc<Group>, i: usize) {
-        let Some(bucket) = group.buckets.get(i) else { return };
-        let id = group.id();
-        self.note(|| Event::Group { group: id, bucket: Some(i) });
-        let len = self.len();
-        if !self.env.dry {
-            bucket.counter.add(self.env.writer, 1, len);
-        }
-        self.step(|| Step::CountBucket(Arc::clone(bucket)));
-        let ends = matches!(bucket.ops.last(), Some(Op::Output { .. } | Op::Group(_) | Op::Resubmit { .. }));
-        if !ends {
-            self.drop(DropReason::NoOutput);
-            return;
-        }
-        // A bucket that only outputs leaves the packet as it is; so does one that ends in a group.
-        let changes = bucket.ops.iter().any(|op| is_edit(op) || matches!(op, Op::Meter(_) | Op::Resubmit { .. }));
-        let set = matches!(bucket.ops.last(), Some(Op::Resubmit { .. })).then(|| self.set.clone());
-        self.on_copy(changes, |w| {
-            let flow = w.list(&bucket.ops);
-            w.end(flow, Ending::Nothing);
-        });
-        if let Some(set) = set {
-            self.set = set;
-        }
     }
 
     // ---- Nicira's control flow ----
@@ -512,166 +413,6 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
         }
         flow
     }
-
-    // ---- to the controllers ----
-
-    pub(super) fn invalid_ttl(&mut self, op: &Op) -> Flow {
-        let ids: &[u16] = match op {
-            Op::DecNwTtl(ids) if !ids.is_empty() => ids,
-            _ => &[0],
-        };
-        self.lose(DropReason::InvalidTtl, None);
-        self.note(|| Event::Drop { reason: DropReason::InvalidTtl });
-        // A packet of the same key may have a TTL: this end is the replay's to find.
-        self.refuse();
-        for id in ids {
-            self.send_punt(PacketInReason::InvalidTtl, self.settings.miss_send_len, *id, None, None);
-        }
-        Flow::Stop
-    }
-
-    /// A packet-in in the name of what is being executed. `reason` is a Nicira action's own.
-    pub(super) fn punt_by(
-        &mut self,
-        max_len: u16,
-        controller_id: u16,
-        reason: Option<u8>,
-        userdata: Option<Bytes>,
-        meter: Option<Arc<Meter>>,
-    ) {
-        let Some(reason) = self.reason(reason) else { return };
-        let (table, cookie) = (self.table, self.cookie);
-        self.step(|| {
-            let (userdata, meter) = (userdata.clone(), meter.clone());
-            Step::Punt(Box::new(PuntStep { reason, table, cookie, max_len, controller_id, userdata, meter }))
-        });
-        self.send_punt(reason, max_len, controller_id, userdata, meter);
-    }
-
-    /// Why a packet goes to the controllers; none if its port doesn't let it.
-    pub(super) fn reason(&mut self, named: Option<u8>) -> Option<PacketInReason> {
-        let reason = match (named, self.origin) {
-            (Some(0), _) | (None, Origin::TableMiss) => PacketInReason::TableMiss,
-            (Some(1), _) | (None, Origin::Apply) => PacketInReason::ApplyAction,
-            (Some(2), _) => PacketInReason::InvalidTtl,
-            (Some(n), _) => PacketInReason::Other(n),
-            (None, Origin::ActionSet) => PacketInReason::ActionSet,
-            (None, Origin::Group) => PacketInReason::Group,
-            (None, Origin::PacketOut) => PacketInReason::PacketOut,
-        };
-        if reason == PacketInReason::TableMiss
-            && self.view.port(self.in_port()).is_some_and(|p| p.config.contains(PortConfig::NO_PACKET_IN))
-        {
-            self.drop(DropReason::TableMiss);
-            return None;
-        }
-        Some(reason)
-    }
-
-    fn send_punt(
-        &mut self,
-        reason: PacketInReason,
-        max_len: u16,
-        controller_id: u16,
-        userdata: Option<Bytes>,
-        meter: Option<Arc<Meter>>,
-    ) {
-        let (table, cookie) = (self.table, self.cookie);
-        let what = PuntWhat { reason, table, cookie, max_len, controller_id, userdata, meter, paused: None };
-        self.send_what(what);
-    }
-
-    pub(super) fn send_what(&mut self, what: PuntWhat) {
-        self.accounted = true;
-        let (reason, max_len) = (what.reason, what.max_len);
-        self.note(|| Event::Controller { reason, max_len });
-        let virtual_meter = self.view.meters().get(MeterId::CONTROLLER);
-        if self.env.dry {
-            hand_over(self.packet, &what, self.sink);
-            return;
-        }
-        if !punt(self.packet, what, virtual_meter, self.env.writer, self.env.now, self.sink) {
-            self.lose(DropReason::ControllerQueue, None);
-        }
-    }
-}
-
-/// A packet-in's circumstances.
-pub(crate) struct PuntWhat {
-    pub(crate) reason: PacketInReason,
-    pub(crate) table: TableId,
-    pub(crate) cookie: Cookie,
-    pub(crate) max_len: u16,
-    pub(crate) controller_id: u16,
-    pub(crate) userdata: Option<Bytes>,
-    pub(crate) meter: Option<Arc<Meter>>,
-    pub(crate) paused: Option<Box<Continuation>>,
-}
-
-fn make_punt(packet: &crate::packet::Packet, frame: Frame, what: &PuntWhat) -> Punt {
-    Punt {
-        reason: what.reason,
-        table: what.table,
-        cookie: what.cookie,
-        key: packet.key,
-        frame,
-        max_len: what.max_len,
-        controller_id: what.controller_id,
-        userdata: what.userdata.clone(),
-        paused: what.paused.clone(),
-    }
-}
-
-/// Hands a packet to the controllers as frames that a wire could carry: checksums finished, a super-frame
-/// as its segments. False if one found no room.
-pub(crate) fn hand_over<S: Sink>(packet: &crate::packet::Packet, what: &PuntWhat, sink: &mut S) -> bool {
-    let mut all = true;
-    each_finished(packet, |frame| all &= sink.punt(make_punt(packet, frame, what)));
-    all
-}
-
-/// Copies of a packet as a wire could carry it: checksums finished, a super-frame as its segments.
-pub(super) fn each_finished(packet: &crate::packet::Packet, mut one: impl FnMut(Frame)) {
-    if packet.frame.offload.gso.is_some() && crate::segment::segment(&packet.frame, &mut one).is_ok() {
-        return;
-    }
-    let mut frame = packet.frame.duplicate();
-    crate::checksum::finish_checksum(&mut frame);
-    frame.offload = crate::frame::Offload::default();
-    one(frame);
-}
-
-/// Sends a packet to the controllers unless a meter (its own, or the virtual one for controllers) drops it.
-pub(crate) fn punt<S: Sink>(
-    packet: &crate::packet::Packet,
-    what: PuntWhat,
-    virtual_meter: Option<&Arc<Meter>>,
-    writer: crate::engine::counter::Writer,
-    now: crate::clock::Time,
-    sink: &mut S,
-) -> bool {
-    let (packets, bytes) = super::metered(packet);
-    let meter = what.meter.as_ref().or(virtual_meter);
-    if meter.is_some_and(|m| m.charge(writer, packets, bytes, now) == Verdict::Drop) {
-        return false;
-    }
-    let in_port = PortNo(packet.key.0[crate::key::word::IN_PORT] as u32);
-    sink.admits(in_port, what.table, what.reason, now) && hand_over(packet, &what, sink)
-}
-
-/// What a select group's choice reads.
-pub(crate) fn select_bits() -> FlowKey {
-    let mut k = FlowKey::default();
-    for w in [word::ETH_DST_TYPE, word::ETH_SRC_VLAN, word::IP4] {
-        k.0[w] = u64::MAX;
-    }
-    // Protocol, any-fragment and later-fragment bits, ports.
-    k.0[word::L4] = 0xffff_0003_ffff_ffff;
-    k.set(FieldId::MplsLabel, 0xf_ffff);
-    for w in [word::IP6_SRC, word::IP6_SRC + 1, word::IP6_DST, word::IP6_DST + 1] {
-        k.0[w] = u64::MAX;
-    }
-    k
 }
 
 /// Port numbers from 16-bit fields: the reserved ones stand at the top of either range.

@@ -4,7 +4,7 @@
 //! A pause goes up through the levels of the walk, and each says what it still had to do. Where the packet
 //! (or the copy of it) began, [`Walk::end`] puts that together and lets the packet go. Nothing is kept here.
 
-use super::exec::{PuntWhat, each_finished};
+use super::punts::{PuntWhat, each_finished};
 use super::walk::{Flow, Origin, Walk};
 use super::{DropReason, MAX_DEPTH, Observer, Request, Sink, View, Waiting, learn};
 use crate::meter::Meter;
