@@ -35,3 +35,14 @@ def lab():
     made = _lab.Lab()
     yield made
     made.close()
+
+
+@pytest.fixture(scope='module')
+def pair():
+    """This switch and Open vSwitch, for all tests of a file."""
+    from beside_ovs import Pair
+    made = _lab.Lab()
+    try:
+        yield Pair(made)
+    finally:
+        made.close()

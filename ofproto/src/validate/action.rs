@@ -58,6 +58,8 @@ fn one(action: &Action, known: &mut Option<Known>, version: Version, place: Plac
             follow(known, *ethertype);
             Ok(())
         }
+        // 1.0 knows no such error, and its SET_VLAN_VID adds a tag where there is none.
+        Action::PopVlan if version == Version::V10 => Ok(()),
         Action::PopVlan => match known {
             Some(Known { vlan: Some(false), .. }) => Err(inconsistent("OFPAT_POP_VLAN", "the packet has no tag")),
             Some(known) => {
@@ -306,6 +308,10 @@ mod tests {
     fn a_pop_that_contradicts_the_match_is_refused() {
         let untagged = Match::any().with(FieldId::VlanVid, 0);
         assert_eq!(check(untagged, vec![Action::PopVlan]), Err(ErrorKind::BadActionMatchInconsistent));
+        let untagged_10 = Match::any().with(FieldId::VlanVid, 0);
+        let known = super::super::matching(&untagged_10, Version::V10).expect("the match is sound");
+        let strip = [Instruction::ApplyActions(vec![Action::PopVlan])];
+        assert!(instructions(&strip, known, TableId(0), Version::V10).is_ok(), "1.0 strips what is there");
         let ip = Match::any().with(FieldId::EthType, 0x800);
         assert_eq!(check(ip, vec![Action::PopMpls(0x800)]), Err(ErrorKind::BadActionMatchInconsistent));
     }

@@ -1,0 +1,46 @@
+"""Random tables, changes and frames, beside Open vSwitch.
+
+Each case (`random_rules.py`) makes groups and flows in a few tables, sends frames and packet-outs, changes the tables and
+sends again, in OpenFlow 1.0, 1.3, 1.4 or 1.5. Both switches have to refuse the same requests with the same errors, put out
+the same bytes at the same ports in the same order, send the same packet-ins and flow-removed messages, and hold the same
+flows and groups with the same counters. What the specification leaves open, and where Open vSwitch goes another
+way than its text, isn't generated; the comment where it is left out says why.
+
+A failure names the case's number and prints it after leaving out what it doesn't need. $CASES (`12` or `1000-1999`) runs others.
+"""
+
+import os
+import random
+
+import pytest
+from beside_ovs import NEEDS
+from compare_random import NAMES, compare, shrink
+from random_rules import random_case
+
+pytestmark = NEEDS
+
+
+def judge(pair, numbers):
+    packets = 0
+    for number in numbers:
+        version, steps = random_case(random.Random(number))
+        packets += sum(step[0].startswith('packet') for step in steps)
+        differences = compare(pair, version, steps)
+        if differences:
+            small = shrink(pair, version, steps)
+            raise AssertionError('case %d, %s:\n%s\nin small:\n%s\n%s' % (
+                number, NAMES[version], '\n'.join(differences), '\n'.join(map(str, small)),
+                '\n'.join(compare(pair, version, small))))
+    print('%d cases with %d packets' % (len(numbers), packets))
+
+
+def test_random_cases(pair):
+    first, _, last = os.environ.get('CASES', '0-59').partition('-')
+    judge(pair, range(int(first), int(last or first) + 1))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize('block', range(20))
+def test_many_random_cases(pair, block):
+    judge(pair, range(1000 + 100 * block, 1100 + 100 * block))
