@@ -267,6 +267,18 @@ impl Frame {
         }
     }
 
+    /// Forgets the first `n` bytes, as [`remove`](Self::remove) does at 12 when the addresses were already moved.
+    #[inline]
+    pub(crate) fn behead(&mut self, n: usize) {
+        let n = n.min(self.len());
+        self.start += n;
+        if let Some(c) = &mut self.offload.checksum
+            && usize::from(c.start) >= 12 + n
+        {
+            c.start -= n as u16;
+        }
+    }
+
     /// A copy with fresh headroom and storage of its own.
     #[must_use]
     pub fn duplicate(&self) -> Self {

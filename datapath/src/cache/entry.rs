@@ -39,6 +39,8 @@ const DECREMENTS: u64 = 1 << 30;
 const COVERED: u64 = 1 << 29;
 /// What tables were asked for can't be told from the key and the steps.
 const OPAQUE: u64 = 1 << 28;
+/// Its edits are done segment by segment.
+const LISTED: u64 = 1 << 27;
 /// A TTL above this survives every walk that is compiled.
 const LIVELY: u8 = 32;
 
@@ -58,6 +60,7 @@ impl Found {
         let flags = bit(!traits.plain, STEPWISE)
             | bit(traits.decrements, DECREMENTS)
             | bit(traits.covered, COVERED)
+            | bit(traits.listed, LISTED)
             | bit(opaque, OPAQUE);
         Self([u64::from(generation) << 32 | flags | a, b | c << ID_BITS | d << (2 * ID_BITS)])
     }
@@ -85,6 +88,12 @@ impl Found {
     /// Whether what tables were asked for can't be told from the key and the steps.
     pub(super) const fn is_opaque(&self) -> bool {
         self.0[0] & OPAQUE != 0
+    }
+
+    /// Whether its edits are done segment by segment, not at once.
+    #[inline]
+    pub(super) const fn is_listed(&self) -> bool {
+        self.0[0] & LISTED != 0
     }
 
     /// Whether its segments can be run on a frame with this offload work and this TTL.

@@ -11,6 +11,7 @@
 
 use super::key::MOST_PUSHES;
 use super::micro::{Compiled, Runner};
+use super::patch::Parts;
 use super::record::{CachedHit, Step};
 use super::segment::Traits;
 use crate::key::{FlowKey, Slot, VLAN_PRESENT, low_bits, slot, word};
@@ -63,6 +64,7 @@ const PLAIN: u8 = 1 << 2;
 const DECREMENTS: u8 = 1 << 3;
 const COVERED: u8 = 1 << 4;
 const ENDS: u8 = 1 << 5;
+const LISTED: u8 = 1 << 6;
 
 /// What an entry does, or (no entry) its absence: one line.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +82,7 @@ pub(crate) struct Leg {
     next_shape: u8,
     /// How it goes on, and what the segment is like.
     flags: u8,
+    parts: Parts,
     /// Words of the key that change; the bits that do, and what they become, as far as any entry looks at them.
     words: [u8; MOST_CHANGES],
     set: PortNo,
@@ -101,6 +104,7 @@ impl Leg {
         next_table: TableId::ALL,
         next_shape: 0,
         flags: UNKNOWN,
+        parts: 0,
         words: [0; MOST_CHANGES],
         set: PortNo::UNSET,
         next_set: PortNo::UNSET,
@@ -155,13 +159,23 @@ impl Leg {
     #[inline]
     pub(crate) fn traits(&self) -> Traits {
         let has = |bit| self.flags & bit != 0;
-        Traits { plain: has(PLAIN), decrements: has(DECREMENTS), covered: has(COVERED), ends: has(ENDS) }
+        Traits {
+            plain: has(PLAIN),
+            decrements: has(DECREMENTS),
+            covered: has(COVERED),
+            ends: has(ENDS),
+            listed: has(LISTED),
+            parts: self.parts,
+        }
     }
 
     /// The segment that was made of the steps. One that isn't plain ends the leg's use.
     pub(super) fn set_segment(&mut self, segment: u32, t: Traits) {
         self.segment = segment;
-        for (has, bit) in [(t.plain, PLAIN), (t.decrements, DECREMENTS), (t.covered, COVERED), (t.ends, ENDS)] {
+        self.parts = t.parts;
+        for (has, bit) in
+            [(t.plain, PLAIN), (t.decrements, DECREMENTS), (t.covered, COVERED), (t.ends, ENDS), (t.listed, LISTED)]
+        {
             self.flags = self.flags & !bit | if has { bit } else { 0 };
         }
         if !t.plain {

@@ -2,9 +2,11 @@
 //!
 //! Where every header stands is known when a segment is made, so an edit is a store at a fixed place and, for
 //! what a checksum covers, the arithmetic of [`crate::edit`]. What can't be said this way stays a
-//! [`Step`](super::Step); the two are compared by the cache's differential test.
+//! [`Step`](super::Step); the two are compared by the cache's differential test. Most are put together
+//! to a [`Patch`](super::patch::Patch).
 
 use super::key::FAST;
+use super::patch::{self, Parts};
 use crate::checksum::{delta, sum_u64, update};
 use crate::frame::Frame;
 use crate::key::{low_bits, slot};
@@ -138,6 +140,22 @@ pub(crate) const fn resizes(m: Micro) -> bool {
 /// Whether the edit changes what the upper layer's checksum covers.
 pub(crate) const fn is_covered(m: Micro) -> bool {
     matches!((m >> 56) as u8, IPV4_SRC | IPV4_DST | TP_SRC | TP_DST)
+}
+
+/// The edit as a part of a [`Patch`], with its value, if it can be one.
+pub(super) fn part(m: Micro) -> Option<(Parts, u64)> {
+    let part = match (m >> 56) as u8 {
+        ETH_DST => patch::ETH_DST,
+        ETH_SRC => patch::ETH_SRC,
+        IPV4_SRC => patch::IPV4_SRC,
+        IPV4_DST => patch::IPV4_DST,
+        TP_SRC => patch::TP_SRC,
+        TP_DST => patch::TP_DST,
+        DEC_TTL => patch::DEC_TTL,
+        POP_VLAN => patch::POP_VLAN,
+        _ => return None,
+    };
+    Some((part, m & low_bits(48)))
 }
 
 #[inline]

@@ -1,11 +1,12 @@
 //! Parts of walks, kept once however many walks have them.
 //!
-//! A segment is a lookup and what was done until the next one. Its hot part is what a hit touches: what to count,
-//! compiled edits, the output, and the segment that follows if the cache's entry has no room to name it. Counts are
-//! gathered there during a burst and written at its end.
+//! A segment is a lookup and what was done until the next one. Its hot part is what a hit touches: where to count,
+//! compiled edits, the output, and the segment that follows if the cache's entry has no room to name it.
 
-use super::entry::{Ids, MOST_SEGMENTS};
+use super::entry::{Found, Ids, MOST_SEGMENTS};
+use super::key::tag_bit;
 use super::micro::{self, Compiled, Micro, Runner};
+use super::patch::{Parts, Patch};
 use super::record::{PuntStep, Step};
 use super::seen::Seen;
 use super::store::Validity;
@@ -57,14 +58,11 @@ const NO_STATS: u32 = u32::MAX;
 #[repr(C, align(64))]
 struct Hot {
     fate: Fate,
-    packets: u32,
-    bytes: u32,
     /// Where the flow entry counts.
     stats: u32,
     /// The generation at which it was last found valid.
     checked: u32,
-    micros: [Micro; MICROS],
-    micros_used: u8,
+    edits: Edits,
     drop: Option<DropReason>,
     /// The table that was asked, or [`NO_TABLE`].
     table: TableId,
@@ -75,6 +73,15 @@ struct Hot {
 }
 
 const _: () = assert!(size_of::<Hot>() == 64);
+
+/// What a segment changes.
+#[derive(Clone, Copy)]
+enum Edits {
+    /// All at once.
+    Patch(Patch),
+    /// One after the other, so many of them.
+    List([Micro; MICROS], u8),
+}
 
 struct Cold {
     start: Option<Runner>,
@@ -97,12 +104,16 @@ pub(crate) struct Traits {
     pub(crate) covered: bool,
     /// It sends or drops, so nothing may follow it.
     pub(crate) ends: bool,
+    /// Its edits must be done one after the other.
+    pub(crate) listed: bool,
+    /// What its patch does.
+    pub(super) parts: Parts,
 }
 
 impl Traits {
     /// Of no segment at all, for a packet of this shape.
     pub(crate) const fn none(start: Option<Runner>) -> Self {
-        Self { plain: start.is_some(), decrements: false, covered: false, ends: false }
+        Self { plain: start.is_some(), decrements: false, covered: false, ends: false, listed: false, parts: 0 }
     }
 
     /// Of this and what follows.
@@ -112,6 +123,8 @@ impl Traits {
             decrements: self.decrements || next.decrements,
             covered: self.covered || next.covered,
             ends: self.ends || next.ends,
+            listed: self.listed || next.listed || self.parts & next.parts != 0,
+            parts: self.parts | next.parts,
         }
     }
 }
@@ -153,7 +166,7 @@ pub(crate) struct Segments {
     hasher: foldhash::fast::FixedState,
     /// By the number that a flow entry counts under, one of its segments.
     users: HashMap<u32, u32, foldhash::fast::FixedState>,
-    dirty: Vec<u32>,
+    drops: Drops,
 }
 
 impl std::fmt::Debug for Segments {
@@ -171,7 +184,7 @@ impl Segments {
             index: HashMap::default(),
             hasher,
             users: HashMap::default(),
-            dirty: Vec::new(),
+            drops: Drops { all: [(0, 0); MOST_DROPS], len: 0 },
         };
         all.clear();
         all
@@ -179,12 +192,12 @@ impl Segments {
 
     /// Forgets all. Nothing may be uncounted.
     pub(crate) fn clear(&mut self) {
-        debug_assert!(self.dirty.is_empty());
+        debug_assert!(self.drops.len == 0);
         self.hot.clear();
         self.cold.clear();
         self.index.clear();
         self.users.clear();
-        let traits = Traits { plain: false, decrements: false, covered: false, ends: false };
+        let traits = Traits::none(None);
         self.hot.push(Hot::of(&[], None).0);
         self.cold.push(Cold { start: None, end: None, steps: Box::default(), traits, kin: 0 });
     }
@@ -377,67 +390,140 @@ impl Segments {
         all.filter_map(|id| self.hot.get(id as usize)).map(|hot| hot.table).filter(|t| *t != NO_TABLE).last()
     }
 
-    /// Carries out a plain segment and those that hang on it on frames of one kind, whose upper layer is `l4`: counts,
-    /// edits. Where the frames go if this is their walk's end, else [`LEAVE`].
+    /// Carries out a plain walk on frames of one kind with one key: counts, edits. Where the frames go.
     #[inline]
-    pub(crate) fn run(&mut self, id: u32, frames: &mut [Frame], l4: u8) -> Fate {
-        let mut id = id;
-        loop {
-            let Some(hot) = self.hot.get_mut(id as usize) else { return LEAVE };
-            if hot.packets == 0 {
-                self.dirty.push(id);
-            }
-            hot.packets += frames.len() as u32;
-            hot.bytes += frames.iter().map(|f| f.len() as u32).sum::<u32>();
-            if hot.micros_used > 0 {
-                let micros = hot.micros.get(..usize::from(hot.micros_used)).unwrap_or(&[]);
-                frames.iter_mut().for_each(|f| micro::execute(f, l4, micros));
-            }
-            if hot.next == 0 {
-                return hot.fate;
-            }
-            id = hot.next;
+    pub(crate) fn run<'v>(&mut self, found: &Found, frames: &mut [Frame], on: &On<'_, impl View<'v>>) -> Fate {
+        if found.is_listed() {
+            return self.run_listed(found, frames, on);
         }
+        let packets = frames.len() as u64;
+        let mut bytes = frames.iter().map(|f| f.len() as u64).sum::<u64>();
+        let (mut patch, mut fate) = (Patch::default(), LEAVE);
+        for first in found.ids().into_iter().take_while(|id| *id != 0) {
+            let mut id = first;
+            while let Some(hot) = self.hot.get(id as usize) {
+                hot.count(on, packets, bytes);
+                if let Edits::Patch(p) = hot.edits {
+                    patch = patch.and(p);
+                    bytes -= packets * p.shortens() as u64;
+                }
+                fate = fate.min(hot.fate);
+                self.drops.note(hot, id, packets as u32);
+                id = hot.next;
+                if id == 0 {
+                    break;
+                }
+            }
+        }
+        if patch.parts() != 0 {
+            let (l4, tags) = ((on.kind >> 8) as u8, tag_bit(on.kind) as usize);
+            frames.iter_mut().for_each(|f| patch.apply(f, l4, tags));
+        }
+        fate
     }
 
-    /// Writes what was gathered.
-    pub(crate) fn flush<'v, V: View<'v>, S: Sink>(&mut self, view: V, in_port: PortNo, now: Time, sink: &mut S) {
-        for id in self.dirty.drain(..) {
-            let Some(hot) = self.hot.get_mut(id as usize) else { continue };
-            let packets = u64::from(std::mem::take(&mut hot.packets));
-            let bytes = u64::from(std::mem::take(&mut hot.bytes));
-            let counts = hot.stats != NO_STATS;
-            if hot.table != NO_TABLE {
-                view.count_table(hot.table, packets, if counts { packets } else { 0 });
+    /// The same segment by segment.
+    #[inline(never)]
+    fn run_listed<'v>(&mut self, found: &Found, frames: &mut [Frame], on: &On<'_, impl View<'v>>) -> Fate {
+        let l4 = (on.kind >> 8) as u8;
+        let mut tags = tag_bit(on.kind) as usize;
+        let mut fate = LEAVE;
+        for first in found.ids().into_iter().take_while(|id| *id != 0) {
+            let mut id = first;
+            while let Some(hot) = self.hot.get(id as usize) {
+                hot.count(on, frames.len() as u64, frames.iter().map(|f| f.len() as u64).sum());
+                match &hot.edits {
+                    Edits::Patch(patch) => frames.iter_mut().for_each(|f| patch.apply(f, l4, tags)),
+                    Edits::List(micros, used) => {
+                        let micros = micros.get(..usize::from(*used)).unwrap_or(&[]);
+                        frames.iter_mut().for_each(|f| micro::execute(f, l4, micros));
+                    }
+                }
+                if let Some(end) = self.cold.get(id as usize).and_then(|c| c.end) {
+                    tags = end.tags() as usize;
+                }
+                fate = fate.min(hot.fate);
+                self.drops.note(hot, id, frames.len() as u32);
+                id = hot.next;
+                if id == 0 {
+                    break;
+                }
             }
-            if counts {
-                view.count(hot.stats, packets, bytes, now);
-            }
-            if let Some(reason) = hot.drop {
-                let lost =
-                    Lost { reason, in_port, table: (hot.table != NO_TABLE).then_some(hot.table), out_port: None };
-                (0..packets).for_each(|_| sink.dropped(lost));
-            }
+        }
+        fate
+    }
+
+    /// Tells of the packets that were dropped.
+    #[inline]
+    pub(crate) fn tell<S: Sink>(&mut self, in_port: PortNo, sink: &mut S) {
+        for (id, packets) in self.drops.take() {
+            let Some((hot, reason)) = self.hot.get(id as usize).and_then(|h| Some((h, h.drop?))) else { continue };
+            let lost = Lost { reason, in_port, table: (hot.table != NO_TABLE).then_some(hot.table), out_port: None };
+            (0..packets).for_each(|_| sink.dropped(lost));
         }
     }
 }
 
+/// What a walk is carried out on.
+pub(crate) struct On<'c, V> {
+    pub(crate) view: V,
+    pub(crate) now: &'c Time,
+    /// The frames' kind, a [`FAST`](super::FAST) one.
+    pub(crate) kind: u32,
+}
+
+/// Segments that drop and how many packets came to them, in order, until it is told.
+struct Drops {
+    all: [(u32, u32); MOST_DROPS],
+    len: usize,
+}
+
+/// Walks between two tellings at most, each of which drops once at most.
+const MOST_DROPS: usize = 64;
+
+impl Drops {
+    /// Packets came to this segment. Written whether it drops or not: nobody could foresee that jump.
+    #[inline]
+    fn note(&mut self, hot: &Hot, id: u32, packets: u32) {
+        if let Some(place) = self.all.get_mut(self.len) {
+            *place = (id, packets);
+        }
+        self.len += usize::from(hot.drop.is_some());
+    }
+
+    #[inline]
+    fn take(&mut self) -> impl Iterator<Item = (u32, u32)> {
+        let n = std::mem::take(&mut self.len);
+        self.all.into_iter().take(n)
+    }
+}
+
 impl Hot {
+    /// Counts so many packets, together so long.
+    #[inline]
+    fn count<'v>(&self, on: &On<'_, impl View<'v>>, packets: u64, bytes: u64) {
+        let counts = self.stats != NO_STATS;
+        if self.table != NO_TABLE {
+            on.view.count_table(self.table, packets, if counts { packets } else { 0 });
+        }
+        if counts {
+            on.view.count(self.stats, packets, bytes, *on.now);
+        }
+    }
+
     fn of(steps: &[Step], start: Option<Runner>) -> (Self, Option<Runner>, Traits) {
         let mut hot = Self {
             fate: LEAVE,
-            packets: 0,
-            bytes: 0,
             stats: NO_STATS,
             checked: 0,
-            micros: [0; MICROS],
-            micros_used: 0,
+            edits: Edits::Patch(Patch::default()),
             drop: None,
             table: NO_TABLE,
             dead: false,
             next: 0,
         };
-        let mut traits = Traits { plain: start.is_some(), decrements: false, covered: false, ends: false };
+        let mut traits = Traits::none(start);
+        let (mut micros, mut used) = ([0; MICROS], 0u8);
         let mut runner = start;
         // Whether groups count, and at how many steps the packet leaves.
         let (mut counts, mut outputs) = (false, 0);
@@ -453,11 +539,11 @@ impl Hot {
                 }
                 Step::Edit(op, ..) => {
                     let compiled = runner.as_mut().map_or(Compiled::No, |r| r.compile(op));
-                    match (compiled, hot.micros.get_mut(usize::from(hot.micros_used))) {
+                    match (compiled, micros.get_mut(usize::from(used))) {
                         (Compiled::Nothing, _) => {}
                         (Compiled::Micro(m), Some(place)) => {
                             *place = m;
-                            hot.micros_used += 1;
+                            used += 1;
                             // What counts comes last.
                             traits.plain &= !(counts && micro::resizes(m));
                             traits.decrements |= micro::decrements(m);
@@ -489,6 +575,16 @@ impl Hot {
         if counts || outputs > 1 {
             hot.fate = way_to(PortNo::ALL, None);
             traits.plain &= outputs > 0;
+        }
+        let micros_used = micros.get(..usize::from(used)).unwrap_or(&[]);
+        let mut patch = Patch::default();
+        // A list that goes on to change the frame's length and looks at it in between stays one.
+        if micros_used.iter().all(|m| micro::part(*m).is_some_and(|(part, value)| patch.add(part, value))) {
+            traits.parts = patch.parts();
+            hot.edits = Edits::Patch(patch);
+        } else {
+            traits.listed = true;
+            hot.edits = Edits::List(micros, used);
         }
         (hot, runner, traits)
     }

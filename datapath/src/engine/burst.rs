@@ -8,7 +8,7 @@ use super::deal::Deal;
 use super::misses::Walks;
 use super::switching::{Batch, Switching};
 use crate::cache::{
-    COMPACT, Cache, FAST, Fate, Found, GONE, LEAVE, LONGEST, MOST_SEGMENTS, PACKED, Packing, Recorded, Recorder,
+    COMPACT, Cache, FAST, Fate, Found, GONE, LEAVE, LONGEST, MOST_SEGMENTS, On, PACKED, Packing, Recorded, Recorder,
     Validity,
 };
 use crate::cache::{extract, kind, project, replay, way_out};
@@ -218,7 +218,7 @@ impl FastPath {
                 self.wide_keys(&mut frames[..n], around.in_port);
                 self.chunk::<0, V, S>(around, &mut frames[..n]);
             }
-            self.cache.segments.flush(around.view, around.in_port, around.env.now, around.sink);
+            self.cache.segments.tell(around.in_port, around.sink);
             self.part(around.sink, frames, n);
         }
     }
@@ -263,7 +263,7 @@ impl FastPath {
 
     /// Writes what was counted so far.
     pub(super) fn write_counts<'v, V: View<'v>, S: Sink>(&mut self, around: &mut Around<'_, 'v, V, S>) {
-        self.cache.segments.flush(around.view, around.in_port, around.env.now, around.sink);
+        self.cache.segments.tell(around.in_port, around.sink);
     }
 
     /// Carries out what was decided for the frames so far, counts first.
@@ -508,10 +508,8 @@ impl FastPath {
             {
                 self.compiled += n as u64;
             }
-            let mut fate = LEAVE;
-            for id in found.ids().into_iter().take_while(|id| *id != 0) {
-                fate = fate.min(self.cache.segments.run(id, &mut frames[i..i + n], (kind >> 8) as u8));
-            }
+            let on = On { view: around.view, now: &around.env.now, kind };
+            let fate = self.cache.segments.run(&found, &mut frames[i..i + n], &on);
             let (port, queue) = way_out(fate);
             match port {
                 PortNo::NORMAL => self.switch(around, frames, Batch { from: i, n, queue, found }),

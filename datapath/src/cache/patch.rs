@@ -1,0 +1,271 @@
+//! The edits of a whole walk carried out at once.
+//!
+//! A segment whose edits move nothing but one tag, and set each field once at most, has them as an image of the headers:
+//! what is set stands where it belongs, all else is zero. Those of a walk that set nothing twice are put together by OR,
+//! and a frame is then read and written once: an edit after the other, each read what the one before had just written in
+//! another width, and each was found by a jump of its own. The checksums come out as they do one edit after the other: a one's
+//! complement sum is zero only if nothing but zeros was added.
+
+use crate::frame::Frame;
+use crate::key::low_bits;
+use crate::parse::L4;
+
+/// What a patch does, bit by bit.
+pub(crate) type Parts = u8;
+pub(super) const ETH_DST: Parts = 1;
+pub(super) const ETH_SRC: Parts = 1 << 1;
+pub(super) const IPV4_SRC: Parts = 1 << 2;
+pub(super) const IPV4_DST: Parts = 1 << 3;
+pub(super) const TP_SRC: Parts = 1 << 4;
+pub(super) const TP_DST: Parts = 1 << 5;
+pub(super) const DEC_TTL: Parts = 1 << 6;
+pub(super) const POP_VLAN: Parts = 1 << 7;
+
+const IP: Parts = IPV4_SRC | IPV4_DST;
+const TP: Parts = TP_SRC | TP_DST;
+
+/// Bytes of a tag.
+const TAG: usize = 4;
+/// Where the upper layer's checksum stands behind the start of the IP header, 0 if it has none that covers addresses.
+const SUM_AT: [u8; 8] = {
+    let mut at = [0; 8];
+    at[L4::Tcp as usize] = 20 + 16;
+    at[L4::Udp as usize] = 20 + 6;
+    at
+};
+
+/// Numbers as they stand in memory: the addresses' first eight bytes; their last four and the ports; the IP addresses; what
+/// of all this is set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Patch([u64; 4]);
+
+impl Patch {
+    /// This, too; `false` and nothing done if it can't be said or is said already. `value` is a number of the field's
+    /// width.
+    pub(super) fn add(&mut self, part: Parts, value: u64) -> bool {
+        if self.parts() & part != 0 {
+            return false;
+        }
+        let mut macs = [0; 16];
+        let [_, _, mac @ ..] = value.to_be_bytes();
+        match part {
+            ETH_DST => macs[..6].copy_from_slice(&mac),
+            ETH_SRC => macs[6..12].copy_from_slice(&mac),
+            TP_SRC => macs[12..14].copy_from_slice(&(value as u16).to_be_bytes()),
+            TP_DST => macs[14..].copy_from_slice(&(value as u16).to_be_bytes()),
+            IPV4_SRC => self.0[2] |= u64::from((value as u32).to_be()),
+            IPV4_DST => self.0[2] |= u64::from((value as u32).to_be()) << 32,
+            DEC_TTL | POP_VLAN => {}
+            _ => return false,
+        }
+        let macs = u128::from_le_bytes(macs);
+        self.0[0] |= macs as u64;
+        self.0[1] |= (macs >> 64) as u64;
+        self.0[3] |= u64::from(part);
+        true
+    }
+
+    /// What it does.
+    #[inline]
+    pub(super) const fn parts(&self) -> Parts {
+        self.0[3] as Parts
+    }
+
+    /// The bytes by which a frame becomes shorter.
+    #[inline]
+    pub(super) const fn shortens(&self) -> usize {
+        if self.parts() & POP_VLAN != 0 { TAG } else { 0 }
+    }
+
+    /// Both; they may have nothing in common.
+    #[inline]
+    pub(super) const fn and(self, other: Self) -> Self {
+        let ([a, b, c, d], [e, f, g, h]) = (self.0, other.0);
+        Self([a | e, b | f, c | g, d | h])
+    }
+
+    /// Does it to a frame of a [`FAST`](super::FAST) kind that has this upper layer and so many tags, one at most.
+    #[inline]
+    pub(super) fn apply(&self, frame: &mut Frame, l4: u8, tags: usize) {
+        let parts = self.parts();
+        let bytes = frame.bytes_mut();
+        if parts & (IP | TP | DEC_TTL) != 0
+            && let Some(ip) = bytes.get_mut(14 + TAG * tags..)
+        {
+            self.headers(ip, l4);
+        }
+        if parts & (ETH_DST | ETH_SRC | POP_VLAN) != 0
+            && let Some(macs) = bytes.first_chunk_mut::<16>()
+        {
+            let old = u128::from_le_bytes(*macs);
+            let kept = KEPT[usize::from(parts & (ETH_DST | ETH_SRC))];
+            let set = u128::from(self.0[1] & low_bits(32)) << 64 | u128::from(self.0[0]);
+            let new = old & kept | set;
+            if parts & POP_VLAN != 0 {
+                *macs = (new << 32).to_le_bytes();
+                frame.behead(TAG);
+            } else {
+                *macs = new.to_le_bytes();
+            }
+        }
+    }
+
+    /// What it does to the IP header and to what follows.
+    #[inline]
+    fn headers(&self, ip: &mut [u8], l4: u8) {
+        let parts = self.parts();
+        let Some(h) = ip.first_chunk_mut::<24>() else { return };
+        let [_, _, _, _, _, _, _, _, t, p, c, d, a @ ..] = *h;
+        let [a0, a1, a2, a3, a4, a5, a6, a7, ports @ ..] = a;
+        let old = u64::from_le_bytes([a0, a1, a2, a3, a4, a5, a6, a7]);
+        // Sums in the machine's order come out in the machine's order (RFC 1071 §2).
+        let all = |bit: Parts, ones: u64| if parts & bit != 0 { ones } else { 0 };
+        let new = old & !(all(IPV4_SRC, low_bits(32)) | all(IPV4_DST, low_bits(32) << 32)) | self.0[2];
+        let addresses = change(half(old), half(new)) + change(half(old >> 32), half(new >> 32));
+        let before = u16::from_le_bytes([t, p]);
+        let after = before & 0xff00 | before.wrapping_sub(1) & 0xff;
+        let ttl = if parts & DEC_TTL != 0 { u32::from(!before) + u32::from(after) } else { 0 };
+        let after = if parts & DEC_TTL != 0 { after } else { before };
+        let sum = updated(u16::from_le_bytes([c, d]), addresses + ttl);
+        let low = u32::from(sum) << 16 | u32::from(after);
+        h[8..12].copy_from_slice(&low.to_le_bytes());
+        h[12..20].copy_from_slice(&new.to_le_bytes());
+        if parts & (IP | TP) == 0 {
+            return;
+        }
+        let old = u32::from_le_bytes(ports);
+        let kept = !(all(TP_SRC, 0xffff) | all(TP_DST, 0xffff_0000)) as u32;
+        let new = old & kept | (self.0[1] >> 32) as u32;
+        h[20..24].copy_from_slice(&new.to_le_bytes());
+        let covered = addresses + change(old as u16, new as u16) + change((old >> 16) as u16, (new >> 16) as u16);
+        let at = usize::from(SUM_AT[usize::from(l4 & 7)]);
+        if at != 0
+            && let Some(place) = ip.get_mut(at..).and_then(<[u8]>::first_chunk_mut)
+        {
+            let sum = u16::from_le_bytes(*place);
+            let mut new = updated(sum, covered);
+            if l4 == L4::Udp as u8 {
+                new = if sum == 0 {
+                    0
+                } else if new == 0 {
+                    0xffff
+                } else {
+                    new
+                };
+            }
+            *place = new.to_le_bytes();
+        }
+    }
+}
+
+/// By what is set of the two addresses, the bits that stay.
+const KEPT: [u128; 4] = {
+    let (dst, src) = ((1 << 48) - 1, ((1 << 48) - 1) << 48);
+    [!0, !dst, !src, !(dst | src)]
+};
+
+/// The sum of a number's halves, folded.
+#[inline]
+const fn half(v: u64) -> u16 {
+    let v = (v & 0xffff) + (v >> 16 & 0xffff);
+    (v + (v >> 16)) as u16
+}
+
+/// What to add to a sum when words that summed to `old` now sum to `new`.
+#[inline]
+const fn change(old: u16, new: u16) -> u32 {
+    if old == new { 0 } else { !old as u32 + new as u32 }
+}
+
+/// A checksum after what it covers changed by this, the sum of few numbers of 17 bits.
+#[inline]
+const fn updated(checksum: u16, change: u32) -> u16 {
+    let sum = !checksum as u32 + change;
+    let sum = (sum & 0xffff) + (sum >> 16);
+    !((sum + (sum >> 16)) as u16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::testbed::frames;
+    use crate::packet::Packet;
+    use ofproto::field::FieldId as F;
+
+    /// Every combination of parts comes out as the edits one by one do it on a packet, odd checksums included.
+    #[test]
+    fn a_patch_does_what_its_edits_do() {
+        let mut x = 5u64;
+        let mut draw = |n: u64| {
+            x = x.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+            (x >> 33) % n
+        };
+        let odd = [0u64, 0xffff, 0xffff_0000, 0xffff_ffff, 0x0001_fffe, 0x0a00_0001, 0xfffe_0001];
+        for round in 0..60_000u64 {
+            let parts = (round % 256) as u8;
+            let proto = [6u8, 17, 1][draw(3) as usize];
+            let mut number = |wide: bool| {
+                let n = odd[draw(odd.len() as u64) as usize];
+                if wide { n } else { n & 0xffff }
+            };
+            let mut f = frames::ipv4(
+                proto,
+                number(true) as u32,
+                number(true) as u32,
+                0,
+                64,
+                number(false) as u16,
+                number(false) as u16,
+            );
+            let sums = [number(false) as u16, number(false) as u16];
+            let values: [u64; 4] = [number(true), number(true), number(false), number(false)];
+            f[24..26].copy_from_slice(&sums[0].to_be_bytes());
+            match proto {
+                6 => f[50..52].copy_from_slice(&sums[1].to_be_bytes()),
+                17 => f[40..42].copy_from_slice(&sums[1].to_be_bytes()),
+                _ => {}
+            }
+            let tags = usize::from(parts & POP_VLAN != 0 || draw(2) == 0);
+            if tags == 1 {
+                f = frames::tagged(&f, 0x123);
+            }
+            let mut packet = Packet::new(Frame::from_bytes(&f));
+            let l4 = packet.layout.l4_kind as u8;
+            let (mut patch, mut other) = (Patch::default(), Patch::default());
+            let macs = [0x0102_0304_0506, 0xffee_ddcc_bbaa];
+            for part in (0..8).map(|b| 1 << b).filter(|p| parts & p != 0) {
+                let field = |tcp, udp| if proto == 6 { tcp } else { udp };
+                let (field, value) = match part {
+                    ETH_DST => (F::EthDst, macs[0]),
+                    ETH_SRC => (F::EthSrc, macs[1]),
+                    IPV4_SRC => (F::Ipv4Src, values[0]),
+                    IPV4_DST => (F::Ipv4Dst, values[1]),
+                    TP_SRC => (field(F::TcpSrc, F::UdpSrc), values[2]),
+                    TP_DST => (field(F::TcpDst, F::UdpDst), values[3]),
+                    DEC_TTL => {
+                        packet.dec_nw_ttl().unwrap();
+                        assert!(patch.add(part, 0));
+                        continue;
+                    }
+                    _ => {
+                        packet.pop_vlan();
+                        assert!(patch.add(part, 0));
+                        continue;
+                    }
+                };
+                if proto == 1 && part & TP != 0 {
+                    continue;
+                }
+                packet.set_field(field, value.into(), u128::MAX);
+                let to = if draw(2) == 0 { &mut patch } else { &mut other };
+                assert!(to.add(part, value));
+                assert!(!to.add(part, value), "twice");
+            }
+            let mut frame = Frame::from_bytes(&f);
+            let both = patch.and(other);
+            both.apply(&mut frame, l4, tags);
+            assert_eq!(frame.bytes(), packet.frame.bytes(), "{parts:08b} {proto} {sums:x?} {values:x?}");
+            assert_eq!(both.shortens(), f.len() - frame.len());
+        }
+    }
+}
