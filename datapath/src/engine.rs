@@ -9,6 +9,7 @@ pub mod counter;
 mod deal;
 mod fan;
 mod in_band;
+mod keys;
 mod misses;
 mod port_drops;
 mod published;

@@ -21,6 +21,7 @@ pub(super) const TP_DST: Parts = 1 << 5;
 pub(super) const DEC_TTL: Parts = 1 << 6;
 pub(super) const POP_VLAN: Parts = 1 << 7;
 
+const MACS: Parts = ETH_DST | ETH_SRC;
 const IP: Parts = IPV4_SRC | IPV4_DST;
 const TP: Parts = TP_SRC | TP_DST;
 
@@ -85,28 +86,38 @@ impl Patch {
     }
 
     /// Does it to a frame of a [`FAST`](super::FAST) kind that has this upper layer and so many tags, one at most.
-    #[inline]
+    #[inline(always)]
     pub(super) fn apply(&self, frame: &mut Frame, l4: u8, tags: usize) {
         let parts = self.parts();
         let bytes = frame.bytes_mut();
         if parts & (IP | TP | DEC_TTL) != 0
             && let Some(ip) = bytes.get_mut(14 + TAG * tags..)
         {
-            self.headers(ip, l4);
-        }
-        if parts & (ETH_DST | ETH_SRC | POP_VLAN) != 0
-            && let Some(macs) = bytes.first_chunk_mut::<16>()
-        {
-            let old = u128::from_le_bytes(*macs);
-            let kept = KEPT[usize::from(parts & (ETH_DST | ETH_SRC))];
-            let set = u128::from(self.0[1] & low_bits(32)) << 64 | u128::from(self.0[0]);
-            let new = old & kept | set;
-            if parts & POP_VLAN != 0 {
-                *macs = (new << 32).to_le_bytes();
-                frame.behead(TAG);
+            if parts & (IP | TP) == 0 {
+                decrement(ip);
             } else {
-                *macs = new.to_le_bytes();
+                self.headers(ip, l4);
             }
+        }
+        if parts & MACS == 0 && parts & POP_VLAN == 0 {
+            return;
+        }
+        let Some(macs) = bytes.first_chunk_mut::<16>() else { return };
+        if parts & (MACS | POP_VLAN) == MACS {
+            // Nothing of them stays.
+            macs[..8].copy_from_slice(&self.0[0].to_le_bytes());
+            macs[8..12].copy_from_slice(&(self.0[1] as u32).to_le_bytes());
+            return;
+        }
+        let old = u128::from_le_bytes(*macs);
+        let set = u128::from(self.0[1] & low_bits(32)) << 64 | u128::from(self.0[0]);
+        let new = old & KEPT[usize::from(parts & MACS)] | set;
+        if parts & POP_VLAN != 0 {
+            // What comes before is cut off.
+            *macs = (new << 32).to_le_bytes();
+            frame.behead(TAG);
+        } else {
+            *macs = new.to_le_bytes();
         }
     }
 
@@ -130,9 +141,6 @@ impl Patch {
         let low = u32::from(sum) << 16 | u32::from(after);
         h[8..12].copy_from_slice(&low.to_le_bytes());
         h[12..20].copy_from_slice(&new.to_le_bytes());
-        if parts & (IP | TP) == 0 {
-            return;
-        }
         let old = u32::from_le_bytes(ports);
         let kept = !(all(TP_SRC, 0xffff) | all(TP_DST, 0xffff_0000)) as u32;
         let new = old & kept | (self.0[1] >> 32) as u32;
@@ -156,6 +164,17 @@ impl Patch {
             *place = new.to_le_bytes();
         }
     }
+}
+
+/// Decrements the TTL and does nothing else.
+#[inline]
+fn decrement(ip: &mut [u8]) {
+    let Some(place) = ip.get_mut(8..).and_then(<[u8]>::first_chunk_mut::<4>) else { return };
+    let old = u32::from_le_bytes(*place);
+    let before = old as u16;
+    let after = before & 0xff00 | before.wrapping_sub(1) & 0xff;
+    let sum = updated((old >> 16) as u16, u32::from(!before) + u32::from(after));
+    *place = (u32::from(sum) << 16 | u32::from(after)).to_le_bytes();
 }
 
 /// By what is set of the two addresses, the bits that stay.

@@ -456,7 +456,15 @@ impl Segments {
     /// Tells of the packets that were dropped.
     #[inline]
     pub(crate) fn tell<S: Sink>(&mut self, in_port: PortNo, sink: &mut S) {
-        for (id, packets) in self.drops.take() {
+        if self.drops.len > 0 {
+            self.tell_all(in_port, sink);
+        }
+    }
+
+    #[inline(never)]
+    fn tell_all<S: Sink>(&mut self, in_port: PortNo, sink: &mut S) {
+        let n = std::mem::take(&mut self.drops.len);
+        for (id, packets) in self.drops.all.iter().take(n).copied() {
             let Some((hot, reason)) = self.hot.get(id as usize).and_then(|h| Some((h, h.drop?))) else { continue };
             let lost = Lost { reason, in_port, table: (hot.table != NO_TABLE).then_some(hot.table), out_port: None };
             (0..packets).for_each(|_| sink.dropped(lost));
@@ -489,12 +497,6 @@ impl Drops {
             *place = (id, packets);
         }
         self.len += usize::from(hot.drop.is_some());
-    }
-
-    #[inline]
-    fn take(&mut self) -> impl Iterator<Item = (u32, u32)> {
-        let n = std::mem::take(&mut self.len);
-        self.all.into_iter().take(n)
     }
 }
 

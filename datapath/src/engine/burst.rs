@@ -5,13 +5,13 @@
 
 use super::Shortcuts;
 use super::deal::Deal;
+use super::keys::{Keys, TOO_LONG};
 use super::misses::Walks;
 use super::switching::{Batch, Switching};
 use crate::cache::{
-    COMPACT, Cache, FAST, Fate, Found, GONE, LEAVE, LONGEST, MOST_SEGMENTS, On, PACKED, Packing, Recorded, Recorder,
-    Validity,
+    COMPACT, Cache, FAST, Fate, Found, GONE, LEAVE, MOST_SEGMENTS, On, PACKED, Recorded, Recorder, Validity, replay,
+    way_out,
 };
-use crate::cache::{extract, kind, project, replay, way_out};
 use crate::checksum::SCTP_OFFSET;
 use crate::classifier::prefetch;
 use crate::frame::Frame;
@@ -31,17 +31,17 @@ const MOST_WAYS: usize = 4;
 pub(crate) struct FastPath {
     pub(crate) cache: Cache,
     /// The packet being worked on.
-    packet: Packet,
+    pub(super) packet: Packet,
     pub(super) keys: Keys,
     pub(super) kinds: [u32; BURST],
-    places: [usize; BURST],
+    pub(super) places: [usize; BURST],
     pub(super) found: [Found; BURST],
     /// The walks of packets that the cache doesn't know.
     pub(super) walks: Walks,
     /// Whether the burst is looked up in the cache.
-    probing: bool,
+    pub(super) probing: bool,
     /// Bit by bit whether a packet has the key of the one before it.
-    twins: u32,
+    pub(super) twins: u32,
     /// What is to become of the frames that were decided on, and how many those are.
     pub(super) fates: [Fate; BURST],
     pub(super) decided: usize,
@@ -56,34 +56,6 @@ pub(crate) struct FastPath {
     /// Packets whose walks were found by legs.
     #[cfg(test)]
     pub(crate) legged: u64,
-}
-
-/// The keys of a burst: packed or, where that can't be, compact; or else so many words each.
-#[derive(Debug)]
-pub(super) struct Keys {
-    packed: [[u64; PACKED]; BURST],
-    /// Bit by bit the packets that have a compact key though others have packed ones.
-    loose: u32,
-    compact: [[u64; COMPACT]; BURST],
-    wide: Vec<u64>,
-    words: usize,
-}
-
-impl Keys {
-    /// The key of a packet; `N` is its length, or 0 for keys of lengths that change.
-    #[inline]
-    pub(super) fn get<const N: usize>(&self, i: usize) -> &[u64] {
-        match N {
-            PACKED => &self.packed[i],
-            COMPACT => &self.compact[i],
-            _ => &self.wide[i * self.words..(i + 1) * self.words],
-        }
-    }
-
-    #[inline]
-    pub(super) const fn is_loose(&self, i: usize) -> bool {
-        self.loose >> i & 1 != 0
-    }
 }
 
 /// The circumstances of a burst.
@@ -109,7 +81,7 @@ pub(super) fn cache_mask<'v>(view: impl View<'v>) -> FlowKey {
     mask
 }
 
-fn port_key(in_port: PortNo) -> FlowKey {
+pub(super) fn port_key(in_port: PortNo) -> FlowKey {
     let mut key = FlowKey::default();
     key.0[word::IN_PORT] = u64::from(in_port.0) << 32 | u64::from(in_port.0);
     key
@@ -118,12 +90,10 @@ fn port_key(in_port: PortNo) -> FlowKey {
 impl FastPath {
     /// With a cache of at least `entries` entries, which become up to `most`.
     pub(crate) fn new(entries: usize, most: usize, seed: u64) -> Self {
-        let keys =
-            Keys { packed: [[0; PACKED]; BURST], loose: 0, compact: [[0; COMPACT]; BURST], wide: Vec::new(), words: 0 };
         Self {
             cache: Cache::new(entries, most, seed),
             packet: Packet::new(Frame::default()),
-            keys,
+            keys: Keys::new(),
             kinds: [0; BURST],
             places: [0; BURST],
             found: [Found::NOT; BURST],
@@ -261,156 +231,19 @@ impl FastPath {
         }
     }
 
-    /// Writes what was counted so far.
-    pub(super) fn write_counts<'v, V: View<'v>, S: Sink>(&mut self, around: &mut Around<'_, 'v, V, S>) {
+    /// Tells of what was dropped so far.
+    pub(super) fn tell_drops<'v, V: View<'v>, S: Sink>(&mut self, around: &mut Around<'_, 'v, V, S>) {
         self.cache.segments.tell(around.in_port, around.sink);
     }
 
-    /// Carries out what was decided for the frames so far, counts first.
+    /// Carries out what was decided for the frames so far, drops first.
     pub(super) fn settle<'v, V: View<'v>, S: Sink>(&mut self, around: &mut Around<'_, 'v, V, S>, frames: &mut [Frame]) {
-        self.write_counts(around);
+        self.tell_drops(around);
         let fates = &self.fates[..self.decided];
         for (frame, fate) in frames.iter_mut().zip(fates).skip(self.settled).filter(|(_, f)| **f != GONE) {
             carry_out(*fate, std::mem::take(frame), around.sink);
         }
         self.settled = self.decided;
-    }
-
-    /// Makes packed keys, and looks where in the cache they belong.
-    #[inline]
-    fn packed_keys(&mut self, packing: Packing, frames: &mut [Frame], in_port: PortNo) {
-        for frame in &*frames {
-            prefetch(frame.bytes().as_ptr());
-        }
-        self.keys.loose = 0;
-        let (mut last, mut comparable, mut place) = ([0; PACKED], false, 0);
-        for (i, frame) in frames.iter_mut().enumerate().take(BURST) {
-            let mut whole = [0; COMPACT];
-            if !extract(frame.bytes(), in_port.0, &mut whole) {
-                self.compact_key(i, frame, in_port);
-                self.keys.loose |= 1 << i;
-                comparable = false;
-                continue;
-            }
-            let key = packing.pack(&whole);
-            self.kinds[i] = (whole[word::IN_PORT] >> 32) as u32;
-            if comparable && key == last {
-                self.twins |= 1 << i;
-            } else {
-                if self.probing {
-                    place = self.cache.place::<PACKED>(&key);
-                    self.cache.prefetch::<PACKED>(place);
-                }
-                (last, comparable) = (key, true);
-            }
-            self.places[i] = place;
-            self.keys.packed[i] = key;
-        }
-    }
-
-    /// Makes the keys of compact length, and looks where in the cache they belong.
-    fn compact_keys(&mut self, frames: &mut [Frame], in_port: PortNo) {
-        for (i, frame) in frames.iter_mut().enumerate().take(BURST) {
-            self.compact_key(i, frame, in_port);
-            if i > 0 && self.keys.compact[i] == self.keys.compact[i - 1] {
-                self.twins |= 1 << i;
-            }
-        }
-    }
-
-    fn compact_key(&mut self, i: usize, frame: &mut Frame, in_port: PortNo) {
-        let mask = self.cache.compact().unwrap_or_default();
-        let mut key = [0; COMPACT];
-        if extract(frame.bytes(), in_port.0, &mut key) {
-            self.kinds[i] = (key[word::IN_PORT] >> 32) as u32;
-        } else {
-            let kind = self.parse(frame, in_port);
-            self.kinds[i] = kind;
-            key = std::array::from_fn(|w| project(&self.packet.key, kind, w));
-        }
-        for (k, m) in key.iter_mut().zip(mask) {
-            *k &= m;
-        }
-        if self.probing {
-            let place = self.cache.place::<COMPACT>(&key);
-            self.cache.prefetch::<COMPACT>(place);
-            self.places[i] = place;
-        }
-        self.keys.compact[i] = key;
-    }
-
-    /// Makes the keys of other lengths, and looks where in the cache they belong.
-    fn wide_keys(&mut self, frames: &mut [Frame], in_port: PortNo) {
-        self.keys.words = self.cache.touched().len();
-        self.keys.wide.clear();
-        for (i, frame) in frames.iter_mut().enumerate().take(BURST) {
-            let kind = self.parse(frame, in_port);
-            self.kinds[i] = kind;
-            let from = self.keys.wide.len();
-            self.keys.wide.extend(self.cache.touched().iter().map(|(w, m)| project(&self.packet.key, kind, *w) & m));
-            if self.probing {
-                self.places[i] = self.cache.place::<0>(&self.keys.wide[from..]);
-                self.cache.prefetch::<0>(self.places[i]);
-            }
-        }
-    }
-
-    /// Parses a frame that stays where it is.
-    #[inline(never)]
-    fn parse(&mut self, frame: &mut Frame, in_port: PortNo) -> u32 {
-        self.packet.load(std::mem::take(frame), &port_key(in_port));
-        let kind = kind(&self.packet);
-        *frame = std::mem::take(&mut self.packet.frame);
-        kind | if frame.len() > LONGEST { TOO_LONG } else { 0 }
-    }
-
-    /// What was found for packet `i`, if no flow entry of it ended.
-    #[cold]
-    #[inline(never)]
-    fn confirm<const N: usize>(&mut self, i: usize, now: &impl Validity) -> Found {
-        if N == PACKED && self.keys.is_loose(i) {
-            return self.cache.confirm::<COMPACT>(self.found[i], self.places[i], self.keys.get::<COMPACT>(i), now);
-        }
-        self.cache.confirm::<N>(self.found[i], self.places[i], self.keys.get::<N>(i), now)
-    }
-
-    /// What the cache knows of packet `i`, unless only the end of a flow entry makes it void.
-    #[inline(always)]
-    pub(super) fn find<const N: usize>(&mut self, i: usize, now: &impl Validity) -> Found {
-        if N == PACKED && self.keys.is_loose(i) {
-            return self.find_loose(i, now);
-        }
-        self.cache.find::<N>(self.places[i], self.keys.get::<N>(i), now)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn find_loose(&mut self, i: usize, now: &impl Validity) -> Found {
-        self.cache.find::<COMPACT>(self.places[i], self.keys.get::<COMPACT>(i), now)
-    }
-
-    /// Where the walk of packet `i`, which the cache doesn't know, should be remembered.
-    pub(super) fn room<const N: usize>(&mut self, i: usize, now: &impl Validity) -> Option<usize> {
-        if N == PACKED && self.keys.is_loose(i) {
-            return self.cache.room::<COMPACT>(self.places[i], self.keys.get::<COMPACT>(i), now);
-        }
-        self.cache.room::<N>(self.places[i], self.keys.get::<N>(i), now)
-    }
-
-    /// Remembers the walk of packet `i`.
-    fn insert<const N: usize>(&mut self, i: usize, at: usize, walk: Recorded<'_>, now: &impl Validity) {
-        if N == PACKED && self.keys.is_loose(i) {
-            return self.cache.insert::<COMPACT>(at, self.keys.get::<COMPACT>(i), walk, now);
-        }
-        self.cache.insert::<N>(at, self.keys.get::<N>(i), walk, now);
-    }
-
-    /// Remembers the walk of packet `i` that was found by legs.
-    pub(super) fn remember<const N: usize>(&mut self, i: usize, at: usize) {
-        if N == PACKED && self.keys.is_loose(i) {
-            return self.cache.remember::<COMPACT>(at, self.keys.get::<COMPACT>(i), self.found[i]);
-        }
-        self.cache.remember::<N>(at, self.keys.get::<N>(i), self.found[i]);
     }
 
     fn chunk<'v, const N: usize, V: View<'v> + Validity, S: Sink>(
@@ -585,9 +418,6 @@ impl FastPath {
         self.decided = i + 1;
     }
 }
-
-/// Bit of a packet's kind: it is longer than [`LONGEST`].
-pub(super) const TOO_LONG: u32 = 1 << 25;
 
 /// For which of at most 32 this holds, one bit each.
 #[inline]

@@ -8,7 +8,8 @@
 #[cfg(test)]
 mod tests;
 
-use super::burst::{BURST, FastPath, TOO_LONG};
+use super::burst::{BURST, FastPath};
+use super::keys::TOO_LONG;
 use crate::cache::{COMPACT, FAST, Ids, Leg, Next, PACKED, Runner, Stand, Traits, Validity};
 use crate::key::FlowKey;
 use crate::pipeline::{Hit, View};
