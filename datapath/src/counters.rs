@@ -42,7 +42,9 @@ pub struct Count {
     pub used: Time,
 }
 
+/// Two a line: of three in two lines each third one would lie in both.
 #[derive(Default)]
+#[repr(align(32))]
 struct Cell {
     packets: AtomicU64,
     bytes: AtomicU64,

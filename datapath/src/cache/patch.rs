@@ -126,26 +126,28 @@ impl Patch {
     fn headers(&self, ip: &mut [u8], l4: u8) {
         let parts = self.parts();
         let Some(h) = ip.first_chunk_mut::<24>() else { return };
-        let [_, _, _, _, _, _, _, _, t, p, c, d, a @ ..] = *h;
-        let [a0, a1, a2, a3, a4, a5, a6, a7, ports @ ..] = a;
-        let old = u64::from_le_bytes([a0, a1, a2, a3, a4, a5, a6, a7]);
+        // Taken out byte by byte, they would be put together so, too.
+        let (old, below, ports) = (u64::from_le_bytes(at(h, 12)), u32::from_le_bytes(at(h, 8)), at(h, 20));
         // Sums in the machine's order come out in the machine's order (RFC 1071 §2).
         let all = |bit: Parts, ones: u64| if parts & bit != 0 { ones } else { 0 };
         let new = old & !(all(IPV4_SRC, low_bits(32)) | all(IPV4_DST, low_bits(32) << 32)) | self.0[2];
         let addresses = change(half(old), half(new)) + change(half(old >> 32), half(new >> 32));
-        let before = u16::from_le_bytes([t, p]);
+        let before = below as u16;
         let after = before & 0xff00 | before.wrapping_sub(1) & 0xff;
         let ttl = if parts & DEC_TTL != 0 { u32::from(!before) + u32::from(after) } else { 0 };
         let after = if parts & DEC_TTL != 0 { after } else { before };
-        let sum = updated(u16::from_le_bytes([c, d]), addresses + ttl);
+        let sum = updated((below >> 16) as u16, addresses + ttl);
         let low = u32::from(sum) << 16 | u32::from(after);
         h[8..12].copy_from_slice(&low.to_le_bytes());
         h[12..20].copy_from_slice(&new.to_le_bytes());
-        let old = u32::from_le_bytes(ports);
-        let kept = !(all(TP_SRC, 0xffff) | all(TP_DST, 0xffff_0000)) as u32;
-        let new = old & kept | (self.0[1] >> 32) as u32;
-        h[20..24].copy_from_slice(&new.to_le_bytes());
-        let covered = addresses + change(old as u16, new as u16) + change((old >> 16) as u16, (new >> 16) as u16);
+        let mut covered = addresses;
+        if parts & TP != 0 {
+            let old = u32::from_le_bytes(ports);
+            let kept = !(all(TP_SRC, 0xffff) | all(TP_DST, 0xffff_0000)) as u32;
+            let new = old & kept | (self.0[1] >> 32) as u32;
+            h[20..24].copy_from_slice(&new.to_le_bytes());
+            covered += change(old as u16, new as u16) + change((old >> 16) as u16, (new >> 16) as u16);
+        }
         let at = usize::from(SUM_AT[usize::from(l4 & 7)]);
         if at != 0
             && let Some(place) = ip.get_mut(at..).and_then(<[u8]>::first_chunk_mut)
@@ -164,6 +166,11 @@ impl Patch {
             *place = new.to_le_bytes();
         }
     }
+}
+
+#[inline]
+fn at<const N: usize>(h: &[u8; 24], i: usize) -> [u8; N] {
+    h.get(i..).and_then(<[u8]>::first_chunk).copied().unwrap_or([0; N])
 }
 
 /// Decrements the TTL and does nothing else.
