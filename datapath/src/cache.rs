@@ -33,6 +33,7 @@
 //!
 //! One cache belongs to one worker.
 
+mod alike;
 mod entry;
 mod judge;
 mod key;
@@ -43,7 +44,9 @@ mod record;
 mod replay;
 mod seen;
 mod segment;
+mod stats;
 mod store;
+mod validity;
 mod watch;
 
 pub(crate) use entry::{ENTRY_BYTES, Found, Ids, MOST_SEGMENTS, PACKED, Packing};
@@ -56,5 +59,7 @@ pub use record::{CachedHit, PuntStep, Step};
 pub(crate) use replay::replay;
 pub use seen::Seen;
 pub(crate) use segment::{Fate, GONE, LEAVE, On, Traits, way_out, way_to};
+pub use stats::CacheStats;
+pub use store::Cache;
 pub(crate) use store::Recorded;
-pub use store::{Cache, CacheStats, Validity};
+pub use validity::Validity;

@@ -3,22 +3,21 @@
 //! A segment is a lookup and what was done until the next one. Its hot part is what a hit touches: where to count,
 //! compiled edits, the output, and the segment that follows if the cache's entry has no room to name it.
 
+use super::alike::{hash_step, same};
 use super::entry::{Found, Ids, MOST_SEGMENTS};
 use super::key::tag_bit;
 use super::micro::{self, Compiled, Micro, Runner};
 use super::patch::{Parts, Patch};
-use super::record::{PuntStep, Step};
+use super::record::Step;
 use super::seen::Seen;
-use super::store::Validity;
+use super::validity::Validity;
 use crate::clock::Time;
 use crate::frame::Frame;
 use crate::pipeline::{DropReason, Lost, Sink, View};
-use crate::program::Op;
 use hashbrown::HashMap;
 use ofproto::ids::{PortNo, QueueId, TableId};
 use smallvec::SmallVec;
 use std::hash::{BuildHasher, Hash, Hasher};
-use std::sync::Arc;
 
 /// Where a frame goes: port and queue in one word, or one of the numbers below, which no output has. Of a segment also
 /// `NORMAL` with a queue, if the learning switch is to be asked, and `ALL` with its own number, if it has more to say.
@@ -590,58 +589,4 @@ impl Hot {
         }
         (hot, runner, traits)
     }
-}
-
-fn hash_step(s: &Step, h: &mut impl Hasher) {
-    std::mem::discriminant(s).hash(h);
-    match s {
-        Step::Lookup(table, hit) => (table, hit).hash(h),
-        Step::CountGroup(g) => Arc::as_ptr(g).hash(h),
-        Step::CountBucket(b) => Arc::as_ptr(b).hash(h),
-        Step::Edit(op, table, cookie) => {
-            (table, cookie, std::mem::discriminant(op)).hash(h);
-            match op {
-                Op::Set { field, value, mask } => (*field as u8, value, mask).hash(h),
-                Op::SetVlanVid { vid, .. } => vid.hash(h),
-                Op::SetTpSrc(p) | Op::SetTpDst(p) => p.hash(h),
-                Op::WriteMetadata { metadata, mask } => (metadata, mask).hash(h),
-                _ => {}
-            }
-        }
-        Step::Meter(m) => Arc::as_ptr(m).hash(h),
-        Step::Output(port, queue) => (port, queue).hash(h),
-        Step::Normal(queue) => queue.hash(h),
-        Step::Punt(p) => (p.table, p.cookie, p.max_len, p.controller_id).hash(h),
-        Step::Drop(reason) => (*reason as u8).hash(h),
-        Step::DropAtPort(reason, port, sending) => (*reason as u8, port, sending).hash(h),
-        Step::Save | Step::Restore => {}
-    }
-}
-
-fn same(a: &Step, b: &Step) -> bool {
-    match (a, b) {
-        (Step::Lookup(t, h), Step::Lookup(u, i)) => (t, h) == (u, i),
-        (Step::CountGroup(g), Step::CountGroup(i)) => Arc::ptr_eq(g, i),
-        (Step::CountBucket(g), Step::CountBucket(i)) => Arc::ptr_eq(g, i),
-        (Step::Edit(o, t, c), Step::Edit(p, u, d)) => (t, c) == (u, d) && o == p,
-        (Step::Meter(m), Step::Meter(n)) => Arc::ptr_eq(m, n),
-        (Step::Output(p, q), Step::Output(r, s)) => (p, q) == (r, s),
-        (Step::Normal(q), Step::Normal(r)) => q == r,
-        (Step::Punt(p), Step::Punt(q)) => same_punt(p, q),
-        (Step::Drop(r), Step::Drop(s)) => r == s,
-        (Step::DropAtPort(r, p, a), Step::DropAtPort(s, q, b)) => (r, p, a) == (s, q, b),
-        (Step::Save, Step::Save) | (Step::Restore, Step::Restore) => true,
-        _ => false,
-    }
-}
-
-fn same_punt(a: &PuntStep, b: &PuntStep) -> bool {
-    let meters = match (&a.meter, &b.meter) {
-        (None, None) => true,
-        (Some(m), Some(n)) => Arc::ptr_eq(m, n),
-        _ => false,
-    };
-    meters
-        && (a.reason, a.table, a.cookie, a.max_len, a.controller_id, &a.userdata)
-            == (b.reason, b.table, b.cookie, b.max_len, b.controller_id, &b.userdata)
 }

@@ -5,13 +5,14 @@ use super::judge::{Judge, Verdict};
 use super::key::{COMPACT, FAST, is_received};
 use super::leg::{self, Leg, Legs, Next, Stand};
 use super::micro::Runner;
-use super::record::{CachedHit, MOST_STEPS, Step};
+use super::record::{MOST_STEPS, Step};
 use super::seen::Seen;
 use super::segment::{Segments, Since, Traits};
+use super::stats::CacheStats;
+use super::validity::Validity;
 use super::watch::Watch;
 use crate::key::{FlowKey, word};
 use crate::pipeline::{Hit, View};
-use crate::table::changes::{MaskWords, News};
 use ofproto::field::FieldId;
 use ofproto::ids::{PortNo, TableId};
 use smallvec::SmallVec;
@@ -23,75 +24,6 @@ const PROOFS: usize = 1024;
 
 /// Segments that even a small cache has room for.
 const LEAST_SEGMENTS: usize = 65_536;
-
-/// How a cache fares.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CacheStats {
-    /// Packets served from it.
-    pub hits: u64,
-    /// Packets that it didn't know. Each packet is one of hits, misses, stale and bypassed.
-    pub misses: u64,
-    /// Packets whose entry was found stale.
-    pub stale: u64,
-    /// Walks remembered.
-    pub inserts: u64,
-    /// Packets that went past it because it didn't pay.
-    pub bypassed: u64,
-}
-
-impl CacheStats {
-    /// Packets, whatever became of them.
-    pub const fn packets(&self) -> u64 {
-        self.hits + self.misses + self.stale + self.bypassed
-    }
-
-    /// What has come since `before`, of the same cache.
-    pub const fn since(self, before: Self) -> Self {
-        Self {
-            hits: self.hits.saturating_sub(before.hits),
-            misses: self.misses.saturating_sub(before.misses),
-            stale: self.stale.saturating_sub(before.stale),
-            inserts: self.inserts.saturating_sub(before.inserts),
-            bypassed: self.bypassed.saturating_sub(before.bypassed),
-        }
-    }
-}
-
-impl std::ops::AddAssign for CacheStats {
-    fn add_assign(&mut self, other: Self) {
-        self.hits += other.hits;
-        self.misses += other.misses;
-        self.stale += other.stale;
-        self.inserts += other.inserts;
-        self.bypassed += other.bypassed;
-    }
-}
-
-/// Whether what a walk saw still holds.
-pub trait Validity {
-    /// The version being read.
-    fn version(&self) -> u64;
-    /// Counts changes of ports, groups, meters and settings.
-    fn epoch(&self) -> u64;
-    /// The version of the latest add to a table.
-    fn last_add(&self, table: TableId) -> u64;
-    /// Whether an entry of the table that matches what was seen there may have come later than version `since`. Its
-    /// key is under the cache's mask.
-    fn may_have_come(&self, table: TableId, since: u64, seen: &Seen) -> bool;
-    /// Whether the entry of the table that counts under this number may have ended later than version `since`.
-    fn may_have_gone(&self, table: TableId, since: u64, stats: u32) -> bool;
-    /// How many changes of a table there were, those of versions to come among them.
-    fn changes(&self, table: TableId) -> u64;
-    /// The number of a table's first change that this version doesn't have, if that can be told.
-    fn next_change(&self, table: TableId) -> Option<u64>;
-    /// Tells this version's changes of a table from number `first` on; gives the number of the first that it doesn't
-    /// have, or nothing if some were missed.
-    fn news(&self, table: TableId, first: u64, tell: impl FnMut(News)) -> Option<u64>;
-    /// The mask of this number.
-    fn mask_of(&self, table: TableId, number: u32) -> Option<MaskWords>;
-    /// Whether the entry is still what this version holds.
-    fn holds(&self, hit: CachedHit) -> bool;
-}
 
 /// A walk to be remembered.
 #[derive(Clone, Copy)]

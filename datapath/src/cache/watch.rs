@@ -10,7 +10,7 @@
 
 use super::record::Step;
 use super::seen::Seen;
-use super::store::Validity;
+use super::validity::Validity;
 use crate::table::changes::{MaskWords, News, hash, told, touches};
 use ofproto::ids::TableId;
 
