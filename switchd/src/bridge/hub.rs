@@ -18,6 +18,7 @@ use ofproto::stats::FlowStatsEntry;
 use ofproto::table::TableStatus;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use tracing::error;
 
 /// Something that happened in the switch.
 #[derive(Clone, Debug, PartialEq)]
@@ -308,8 +309,17 @@ impl<B: Backend> Hub<B> {
     fn commits(&mut self, now: Time) {
         let due: Vec<ConnId> = self.sessions.values().filter(|s| s.has_commit_due(now)).map(Session::id).collect();
         for id in due {
-            while let Some(xid) = self.act(id, |session, switch| session.commit_due(now, switch)).flatten() {
-                self.spread(Some((id, xid)));
+            let served = catch_unwind(AssertUnwindSafe(|| {
+                while let Some(xid) = self.act(id, |session, switch| session.commit_due(now, switch)).flatten() {
+                    self.spread(Some((id, xid)));
+                }
+            }));
+            // As with a request that comes in: the connection ends, and nobody else.
+            if served.is_err()
+                && let Some(session) = self.sessions.get_mut(&id)
+            {
+                error!(conn = %id, "a defect in a commit at a set time; the connection is closed");
+                session.end(false, "internal error");
             }
         }
     }
