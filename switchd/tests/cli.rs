@@ -1,6 +1,7 @@
 //! The program's words and exit codes for wrong options, wrong files and missing rights.
 
-use std::path::Path;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Runs the program: its exit code, standard output and standard error.
@@ -95,12 +96,28 @@ fn missing_rights_are_named() {
     assert!(err.contains("ports need CAP_NET_RAW and CAP_NET_ADMIN") && err.contains("setcap"), "{err}");
 }
 
+/// A service manager's socket, and its path.
+fn notified(dir: &Path) -> (PathBuf, UnixDatagram) {
+    let path = dir.join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(std::time::Duration::from_secs(60))).unwrap();
+    (path, socket)
+}
+
+fn wait_until_ready(socket: &UnixDatagram) {
+    let mut message = [0; 256];
+    loop {
+        let n = socket.recv(&mut message).unwrap();
+        if String::from_utf8_lossy(&message[..n]).contains("READY=1") {
+            return;
+        }
+    }
+}
+
 #[test]
 fn without_management_it_runs_until_a_signal_ends_it() {
     let dir = tempfile::tempdir().unwrap();
-    let notify = dir.path().join("notify");
-    let socket = std::os::unix::net::UnixDatagram::bind(&notify).unwrap();
-    socket.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    let (notify, socket) = notified(dir.path());
     for signal in [rustix::process::Signal::TERM, rustix::process::Signal::INT, rustix::process::Signal::HUP] {
         let child = Command::new(env!("CARGO_BIN_EXE_switchd"))
             .args(["--management", "none", "--workers", "1", "--listen", "punix:of.sock"])
@@ -110,13 +127,7 @@ fn without_management_it_runs_until_a_signal_ends_it() {
             .stderr(std::process::Stdio::piped())
             .spawn()
             .unwrap();
-        let mut message = [0; 256];
-        loop {
-            let n = socket.recv(&mut message).unwrap();
-            if String::from_utf8_lossy(&message[..n]).contains("READY=1") {
-                break;
-            }
-        }
+        wait_until_ready(&socket);
         assert!(dir.path().join("of.sock").exists());
         rustix::process::kill_process(rustix::process::Pid::from_child(&child), signal).unwrap();
         let out = child.wait_with_output().unwrap();
@@ -130,9 +141,7 @@ fn without_management_it_runs_until_a_signal_ends_it() {
 #[test]
 fn a_hang_up_that_is_to_be_ignored_is() {
     let dir = tempfile::tempdir().unwrap();
-    let notify = dir.path().join("notify");
-    let socket = std::os::unix::net::UnixDatagram::bind(&notify).unwrap();
-    socket.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    let (notify, socket) = notified(dir.path());
     let child = Command::new("sh")
         .args(["-c", "trap '' HUP; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_switchd")])
         .args(["--management", "none", "--workers", "1"])
@@ -141,8 +150,7 @@ fn a_hang_up_that_is_to_be_ignored_is() {
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    let mut message = [0; 256];
-    while !socket.recv(&mut message).is_ok_and(|n| String::from_utf8_lossy(&message[..n]).contains("READY=1")) {}
+    wait_until_ready(&socket);
     for signal in [rustix::process::Signal::HUP, rustix::process::Signal::TERM] {
         rustix::process::kill_process(rustix::process::Pid::from_child(&child), signal).unwrap();
     }

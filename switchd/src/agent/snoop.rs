@@ -102,23 +102,13 @@ impl Watchers {
 /// # Errors
 /// The place that was asked for can't be had.
 pub(super) fn start(tasks: &mut JoinSet<()>, place: &SocketPlace, bridge: &Handle) -> io::Result<Option<String>> {
-    let (path, insist) = match place {
-        SocketPlace::Off => return Ok(None),
-        SocketPlace::At(path) => (path, true),
-        SocketPlace::Default(path) => (path, false),
-    };
-    let opened = socket::listen(path).and_then(|(l, file)| Ok((UnixListener::from_std(l)?, file)));
-    match opened {
-        Ok((listener, file)) => {
-            tasks.spawn(serve(listener, file, bridge.clone()));
-            Ok(Some(path.display().to_string()))
-        }
-        Err(e) if insist => Err(at(path, &e)),
-        Err(e) => {
-            warn!(path = %path.display(), error = %e, "nobody can watch: give --snoop another path, or `none`");
-            Ok(None)
-        }
-    }
+    let opened = socket::listen_at(place, |path, e| {
+        warn!(path = %path.display(), error = %e, "nobody can watch: give --snoop another path, or `none`");
+    });
+    let Some((listener, file)) = opened.map_err(|(path, e)| at(&path, &e))? else { return Ok(None) };
+    let shown = file.path().display().to_string();
+    tasks.spawn(serve(listener, file, bridge.clone()));
+    Ok(Some(shown))
 }
 
 fn at(path: &Path, e: &io::Error) -> io::Error {

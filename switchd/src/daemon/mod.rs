@@ -17,7 +17,6 @@ use instance::Instance;
 use router::DaemonRouter;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
@@ -228,25 +227,15 @@ impl Drop for Served {
 }
 
 fn manage(place: &SocketPlace, router: DaemonRouter) -> Result<Option<Served>> {
-    let (path, insist) = match place {
-        SocketPlace::Off => return Ok(None),
-        SocketPlace::At(path) => (path, true),
-        SocketPlace::Default(path) => (path, false),
-    };
-    let opened = socket::listen(path).and_then(|(l, file)| Ok((UnixListener::from_std(l)?, file)));
-    match opened {
-        Ok((listener, file)) => {
-            info!(path = %path.display(), "management");
-            let task = tokio::spawn(management::serve(listener, Arc::new(router)));
-            Ok(Some(Served { task, _file: file }))
-        }
-        Err(e) if insist => {
-            let advice = service::place_advice(&e).map(|a| format!(" ({a})")).unwrap_or_default();
-            Err(anyhow!("can't listen for management on {}: {e}{advice}", path.display()))
-        }
-        Err(e) => {
-            warn!(path = %path.display(), error = %e, "no management: give --management another path, or `none`");
-            Ok(None)
-        }
-    }
+    let opened = socket::listen_at(place, |path, e| {
+        warn!(path = %path.display(), error = %e, "no management: give --management another path, or `none`");
+    });
+    let opened = opened.map_err(|(path, e)| {
+        let advice = service::place_advice(&e).map(|a| format!(" ({a})")).unwrap_or_default();
+        anyhow!("can't listen for management on {}: {e}{advice}", path.display())
+    })?;
+    let Some((listener, file)) = opened else { return Ok(None) };
+    info!(path = %file.path().display(), "management");
+    let task = tokio::spawn(management::serve(listener, Arc::new(router)));
+    Ok(Some(Served { task, _file: file }))
 }

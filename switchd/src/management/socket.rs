@@ -1,5 +1,6 @@
 //! The unix socket's file: made with its owner's rights only, taken over when stale, removed at the end.
 
+use crate::config::SocketPlace;
 use rustix::fs::Mode;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
@@ -53,6 +54,30 @@ pub fn listen(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
     listener.set_nonblocking(true)?;
     let meta = std::fs::symlink_metadata(path)?;
     Ok((listener, SocketFile { path: path.to_owned(), device: meta.dev(), inode: meta.ino() }))
+}
+
+/// Listens where a configuration says, within a runtime. A place that nobody asked for and that can't be had is told
+/// to `missed`, and is none.
+///
+/// # Errors
+/// A place that was asked for can't be had: which, and as [`listen`] says.
+pub fn listen_at(
+    place: &SocketPlace,
+    missed: impl FnOnce(&Path, &io::Error),
+) -> Result<Option<(tokio::net::UnixListener, SocketFile)>, (PathBuf, io::Error)> {
+    let (path, insist) = match place {
+        SocketPlace::Off => return Ok(None),
+        SocketPlace::At(path) => (path, true),
+        SocketPlace::Default(path) => (path, false),
+    };
+    match listen(path).and_then(|(l, file)| Ok((tokio::net::UnixListener::from_std(l)?, file))) {
+        Ok(opened) => Ok(Some(opened)),
+        Err(e) if insist => Err((path.clone(), e)),
+        Err(e) => {
+            missed(path, &e);
+            Ok(None)
+        }
+    }
 }
 
 fn bind(path: &Path) -> io::Result<UnixListener> {
