@@ -25,7 +25,7 @@ PROTOCOLS = 'OpenFlow10,OpenFlow11,OpenFlow12,OpenFlow13,OpenFlow14,OpenFlow15'
 class Ovs:
     """Open vSwitch in a directory of its own."""
 
-    def __init__(self, lab):
+    def __init__(self, lab, vlan_limit):
         self.dir = os.path.join(lab.dir, 'ovs')
         os.mkdir(self.dir)
         self.env = dict(os.environ, OVS_RUNDIR=self.dir, OVS_LOGDIR=self.dir, OVS_DBDIR=self.dir, OVS_SYSCONFDIR=self.dir)
@@ -39,7 +39,7 @@ class Ovs:
         lab.spawn(ns, ['ovs-vswitchd', '--enable-dummy=override', '--disable-system', '--unixctl=' + self.ctl, remote],
                   env=self.env, log=self.dir + '/vswitchd.log')
         command = ['ovs-vsctl', '--timeout=30', '--db=' + remote, 'init', '--', 'set', 'Open_vSwitch', '.',
-                   'other-config:vlan-limit=2', '--', 'add-br', 'br0', '--', 'set', 'bridge', 'br0',
+                   'other-config:vlan-limit=%d' % vlan_limit, '--', 'add-br', 'br0', '--', 'set', 'bridge', 'br0',
                    'datapath_type=dummy', 'fail-mode=secure', 'protocols=' + PROTOCOLS,
                    'other-config:hwaddr=aa:55:aa:55:00:00']
         for n in PORTS:
@@ -128,8 +128,10 @@ class Ours:
 
 
 class Pair:
-    def __init__(self, lab):
-        self.ours, self.ovs = Ours(lab), Ovs(lab)
+    """Both. Open vSwitch looks at so many VLAN tags of a frame."""
+
+    def __init__(self, lab, vlan_limit):
+        self.ours, self.ovs = Ours(lab), Ovs(lab, vlan_limit)
         self.both = (self.ours, self.ovs)
         self.serial = 0
 

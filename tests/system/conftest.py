@@ -38,11 +38,11 @@ def lab():
 
 
 @pytest.fixture(scope='module')
-def pair():
+def pair(request):
     """This switch and Open vSwitch, for all tests of a file."""
     from beside_ovs import Pair
     made = _lab.Lab()
     try:
-        yield Pair(made)
+        yield Pair(made, request.module.VLAN_LIMIT)
     finally:
         made.close()

@@ -20,6 +20,9 @@ from random_rules import random_case
 
 pytestmark = NEEDS
 
+# Frames have up to two tags.
+VLAN_LIMIT = 2
+
 
 def judge(pair, numbers):
     cases = packets = 0
