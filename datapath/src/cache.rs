@@ -27,9 +27,10 @@
 //! it. What tables behind an edit were asked is followed as far as edits say it ([`Seen`]); else any add to them counts.
 //! Changes to tables that no walk came through change nothing.
 //!
-//! A set has two places. A walk takes what is empty or stale at once; from others that hold it takes one seldom. A
-//! [judge](judge::Judge) has packets go past a cache that doesn't pay; a cache that fills isn't judged by it. One whose sets are crowded
-//! grows, up to a bound.
+//! A set has two places. A walk takes what is empty or stale at once; from others that hold it takes one seldom. In a
+//! flood of keys that come once only those are let in that come [again](newcomers). A [judge](judge::Judge) has packets
+//! go past a cache that doesn't pay; a cache that fills isn't judged by it. One whose sets are crowded with keys that
+//! come again grows, up to a bound.
 //!
 //! One cache belongs to one worker.
 
@@ -39,6 +40,7 @@ mod judge;
 mod key;
 mod leg;
 mod micro;
+mod newcomers;
 mod patch;
 mod record;
 mod replay;

@@ -236,16 +236,21 @@ impl Places {
         self.words.fill(0);
     }
 
-    /// Where a key's set begins.
+    /// A key's hash.
     #[inline]
-    pub(super) fn place<const N: usize>(&self, key: &[u64]) -> usize {
+    pub(super) fn hash<const N: usize>(&self, key: &[u64]) -> u64 {
         let [a, b, c, d] = self.seeds;
-        let h = match *key {
+        match *key {
             [x, y] if N == PACKED => fold(fold(x ^ a, y ^ b) ^ c, d),
             [v, w, x, y, z] if N == COMPACT => fold(fold(v ^ a, w ^ b) ^ fold(x ^ c, y ^ d) ^ z, d),
             _ => key.iter().fold(a, |h, k| fold(h ^ k, b).wrapping_add(c)),
-        };
-        self.skip + (h as usize & self.set_mask) * 2 * self.stride
+        }
+    }
+
+    /// Where a key's set begins.
+    #[inline]
+    pub(super) fn place<const N: usize>(&self, key: &[u64]) -> usize {
+        self.skip + (self.hash::<N>(key) as usize & self.set_mask) * 2 * self.stride
     }
 
     /// Asks for a set's lines.

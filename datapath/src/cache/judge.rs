@@ -84,7 +84,7 @@ impl Judge {
         self.can_grow = times > 1;
     }
 
-    /// The walk can't be remembered.
+    /// The walk can't be remembered, or its key isn't let in.
     pub(super) fn refused(&mut self) {
         self.failed += 1;
     }
@@ -96,19 +96,19 @@ impl Judge {
         if self.trial { OFTEN } else { SELDOM }
     }
 
-    /// What to do with the next `n` packets.
+    /// What to do with the next `n` packets; whether keys that the cache doesn't know come again.
     #[inline]
-    pub(super) fn pays(&mut self, n: usize) -> Verdict {
+    pub(super) fn pays(&mut self, n: usize, come_again: bool) -> Verdict {
         if self.past > 0 {
             self.past = self.past.saturating_sub(n as u32);
             return Verdict::Past;
         }
-        if self.hits.saturating_add(self.failed) < WINDOW { Verdict::Pays } else { self.close() }
+        if self.hits.saturating_add(self.failed) < WINDOW { Verdict::Pays } else { self.close(come_again) }
     }
 
     #[cold]
-    fn close(&mut self) -> Verdict {
-        let crowded = self.crowded > WINDOW / CROWDED;
+    fn close(&mut self, come_again: bool) -> Verdict {
+        let crowded = come_again && self.crowded > WINDOW / CROWDED;
         self.crowded = 0;
         self.kept = self.kept.saturating_add(self.hits);
         let failed = self.hits < (self.hits + self.failed) / LEAST;

@@ -5,6 +5,7 @@ use super::judge::{Judge, Verdict};
 use super::key::{COMPACT, FAST, is_received};
 use super::leg::{self, Leg, Legs, Next, Stand};
 use super::micro::Runner;
+use super::newcomers::Newcomers;
 use super::record::{MOST_STEPS, Step};
 use super::seen::Seen;
 use super::segment::{Segments, Since, Traits};
@@ -76,6 +77,8 @@ pub struct Cache {
     at_first: Vec<(usize, u64)>,
     /// Whether it pays, as far as the current windows tell.
     judge: Judge,
+    /// Who is let in.
+    newcomers: Newcomers,
     /// How it fares.
     pub stats: CacheStats,
 }
@@ -115,6 +118,7 @@ impl Cache {
             legs: Legs::new(seed),
             at_first: Vec::new(),
             judge: Judge::new(lines),
+            newcomers: Newcomers::new(),
             stats: CacheStats::default(),
         }
     }
@@ -280,7 +284,7 @@ impl Cache {
     /// Whether the next `n` packets should be looked up at all.
     #[inline]
     pub(crate) fn pays(&mut self, n: usize) -> bool {
-        match self.judge.pays(n) {
+        match self.judge.pays(n, self.newcomers.come_again()) {
             Verdict::Pays => true,
             Verdict::TooSmall => {
                 let grown = self.packed.grow();
@@ -396,10 +400,23 @@ impl Cache {
 
     /// Counts a packet that [`find`](Self::find) didn't know. Whether its walk should be remembered, and where: in
     /// place of what is void or stale at once; when both places are taken by others that still hold, mostly not, as a
-    /// flood of new keys would push out what pays.
+    /// flood of new keys would push out what pays. In such a flood a key must have come before.
+    #[inline]
+    pub(crate) fn room<const N: usize>(&mut self, place: usize, key: &[u64], now: &impl Validity) -> Option<usize> {
+        let places = self.places::<N>();
+        let known = places.ways::<N>(place).into_iter().any(|at| places.entry::<N>(at, key).0);
+        let hash = places.hash::<N>(key);
+        if !known && !self.newcomers.admits(hash) {
+            self.stats.misses += 1;
+            self.judge.refused();
+            return None;
+        }
+        self.room_for::<N>(place, key, now)
+    }
+
     #[cold]
     #[inline(never)]
-    pub(crate) fn room<const N: usize>(&mut self, place: usize, key: &[u64], now: &impl Validity) -> Option<usize> {
+    fn room_for<const N: usize>(&mut self, place: usize, key: &[u64], now: &impl Validity) -> Option<usize> {
         let ways = self.places::<N>().ways::<N>(place);
         let (mut fresh, mut stale) = (None, None);
         let mut known = false;

@@ -141,8 +141,9 @@ impl FastPath {
         let w = &mut self.walks;
         w.futile = if done.count_ones() * 4 < missed.count_ones() { w.futile + 1 } else { 0 };
         let mut fresh = done;
+        let mut came = false;
         for i in bits(done) {
-            if remember {
+            if came {
                 let before = self.find::<N>(i, &view);
                 if before.is_some() {
                     // The first of its flow came just before.
@@ -154,6 +155,7 @@ impl FastPath {
             self.found[i] = self.cache.walked(self.walks.ids[i], self.walks.traits[i]);
             if remember && let Some(at) = self.room::<N>(i, &view) {
                 self.remember::<N>(i, at);
+                came = true;
             }
         }
         fresh

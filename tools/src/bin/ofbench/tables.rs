@@ -229,6 +229,8 @@ struct Attack {
     name: &'static str,
     rules: fn() -> anyhow::Result<(Vec<crate::input::Placed>, Frames)>,
     frames: fn() -> Frames,
+    /// With tuples that never came before.
+    fresh: bool,
     pace: Pace,
     /// Flow-mods a second.
     mods: f64,
@@ -259,21 +261,26 @@ fn many_routes() -> anyhow::Result<(Vec<crate::input::Placed>, Frames)> {
 }
 
 fn random_tuples() -> Frames {
+    random_packets(1000)
+}
+
+fn many_tuples() -> Frames {
     random_packets(1_000_000)
 }
 
 const fn attack(name: &'static str, pace: Pace, goal: f64, ovs: f64) -> Attack {
-    Attack { name, rules: access_list, frames: random_tuples, pace, mods: 0.0, goal, ovs: Some(ovs) }
+    Attack { name, rules: access_list, frames: random_tuples, fresh: true, pace, mods: 0.0, goal, ovs: Some(ovs) }
 }
 
 /// Entries of a large table, and what comes and goes beyond.
 const MANY: u64 = 950_000;
 
-const ATTACKS: [Attack; 8] = [
+const ATTACKS: [Attack; 9] = [
     Attack {
         name: "tuple-space explosion, 10,000/s",
         rules: three_fields,
         frames: explosion,
+        fresh: false,
         pace: Pace::PerSecond(1e4),
         mods: 0.0,
         goal: 0.9,
@@ -284,9 +291,20 @@ const ATTACKS: [Attack; 8] = [
     attack("random tuples, 100,000/s", Pace::PerSecond(1e5), 0.90, 0.63),
     attack("random tuples, half of all frames", Pace::Half, 0.50, 0.10),
     Attack {
+        name: "a million flows beside it, half of all frames",
+        rules: access_list,
+        frames: many_tuples,
+        fresh: false,
+        pace: Pace::Half,
+        mods: 0.0,
+        goal: 0.5,
+        ovs: None,
+    },
+    Attack {
         name: "100,000 flow-mods/s, other table",
         rules: routes,
         frames: Frames::default,
+        fresh: false,
         pace: Pace::None,
         mods: 1e5,
         goal: 0.8,
@@ -296,6 +314,7 @@ const ATTACKS: [Attack; 8] = [
         name: "100,000 flow-mods/s, same table",
         rules: routes,
         frames: Frames::default,
+        fresh: false,
         pace: Pace::None,
         mods: -1e5,
         goal: 0.8,
@@ -305,6 +324,7 @@ const ATTACKS: [Attack; 8] = [
         name: "1,000,000 flow-mods/s, a table of a million",
         rules: many_routes,
         frames: Frames::default,
+        fresh: false,
         pace: Pace::None,
         mods: -1e6,
         goal: 0.8,
@@ -380,6 +400,7 @@ fn fare(a: &Attack, args: &TableCArgs) -> anyhow::Result<Fared> {
     let (rules, frames) = (a.rules)()?;
     let mut setup = Setup::new(rules, frames);
     setup.attack = Arc::new((a.frames)());
+    setup.fresh = a.fresh;
     let length = Until::Time(Duration::from_secs_f64(args.seconds));
     let phase = |attack| Phase { until: length, slices: SLICES, attack };
     setup.phases = vec![

@@ -69,6 +69,7 @@ pub(super) struct Ties {
 pub(super) struct Feed {
     frames: Arc<Frames>,
     attack: Arc<Frames>,
+    fresh: bool,
     order: Order,
     /// Its part of the frames: `first`, `first + step`, …, `count` of them.
     first: usize,
@@ -107,6 +108,7 @@ impl Feed {
         Self {
             frames: Arc::clone(frames),
             attack: Arc::clone(&setup.attack),
+            fresh: setup.fresh,
             order: setup.order,
             first,
             step,
@@ -257,6 +259,15 @@ impl Feed {
     }
 }
 
+/// Gives an IPv4 frame other addresses and ports. Checksums are nobody's concern here.
+fn randomize(frame: &mut Frame, random: &mut Random) {
+    if let Some(tuple) = frame.bytes_mut().get_mut(26..).and_then(<[u8]>::first_chunk_mut::<12>) {
+        let (addresses, ports) = (random.next(), random.next() as u32);
+        tuple[..8].copy_from_slice(&addresses.to_ne_bytes());
+        tuple[8..].copy_from_slice(&ports.to_ne_bytes());
+    }
+}
+
 pub(super) fn copy(pool: &mut FramePool, bytes: &[u8]) -> Frame {
     let mut f = pool.take(bytes.len());
     f.extend(bytes);
@@ -311,7 +322,11 @@ impl PortRx for Feed {
             if i < attackers {
                 let k = self.next_attack;
                 self.next_attack = if k + 1 >= self.attack.len() { 0 } else { k + 1 };
-                burst.push(copy(pool, self.attack.get(k)));
+                let mut frame = copy(pool, self.attack.get(k));
+                if self.fresh {
+                    randomize(&mut frame, &mut self.random);
+                }
+                burst.push(frame);
             }
         }
         self.total += own as u64;

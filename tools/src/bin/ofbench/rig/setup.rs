@@ -93,6 +93,8 @@ pub struct Setup {
     pub order: Order,
     /// Frames of [`Phase::attack`].
     pub attack: Arc<Frames>,
+    /// Each of those, IPv4 without options or tags, gets addresses and ports that never came before.
+    pub fresh: bool,
     /// Workers, each with an equal part of the frames.
     pub workers: usize,
     /// Every worker gets all frames instead.
@@ -117,6 +119,7 @@ impl Setup {
             frames: Arc::new(frames),
             order: Order::Random,
             attack: Arc::default(),
+            fresh: false,
             workers: 1,
             same_frames: false,
             burst: 32,
