@@ -17,7 +17,8 @@
 //! remembered, but that it is asked.
 //!
 //! What it doesn't know is mostly a chain of [legs](leg), whose lookups a burst's packets do together; the interpreter
-//! walks the rest.
+//! walks the rest. When there are many segments, legs of others get such as last for one burst, so that more flow
+//! entries than segments are no reason to forget any.
 //!
 //! An entry is valid if the ports, groups, meters and settings are the ones it was made with, each
 //! flow entry it hit is still there, and none came since that matches what its tables were asked. Before a burst the
@@ -60,7 +61,7 @@ pub(crate) use record::Recorder;
 pub use record::{CachedHit, PuntStep, Step};
 pub(crate) use replay::replay;
 pub use seen::Seen;
-pub(crate) use segment::{Fate, GONE, LEAVE, On, Traits, way_out, way_to};
+pub(crate) use segment::{Fate, GONE, LEAVE, On, Traits, is_passing, way_out, way_to};
 pub use stats::CacheStats;
 pub use store::Cache;
 pub(crate) use store::Recorded;

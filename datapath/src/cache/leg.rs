@@ -95,7 +95,7 @@ const _: () = assert!(size_of::<Leg>() == 64);
 
 impl Leg {
     /// No table has this number.
-    const NONE: Self = Self {
+    pub(super) const NONE: Self = Self {
         added: 0,
         index: NIL,
         segment: 0,
@@ -181,6 +181,11 @@ impl Leg {
         if !t.plain {
             self.set_next(Next::Unknown);
         }
+    }
+
+    /// Its packets are the interpreter's.
+    pub(super) fn give_up(&mut self) {
+        self.set_next(Next::Unknown);
     }
 
     /// Notes on a key what the leg changes in the packet.

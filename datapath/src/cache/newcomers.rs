@@ -35,7 +35,7 @@ pub(super) struct Newcomers {
 
 impl Newcomers {
     pub(super) fn new() -> Self {
-        Self { all: zeroes(), sample: zeroes(), observed: 0, again: 0, poor: 0, come_again: false }
+        Self { all: zeroes(), sample: zeroes(), observed: 0, again: 0, poor: 0, come_again: true }
     }
 
     /// Whether the key with this hash, which the cache doesn't know, is let in.

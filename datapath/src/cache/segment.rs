@@ -157,6 +157,16 @@ pub(super) struct Since<'c> {
     pub(super) last_add: &'c [u64; 256],
 }
 
+/// Segments with numbers from 1 on that last for one burst: they are made when there are too many others, are no other's
+/// kin, and have no steps to replay.
+const PASSING: u32 = 128;
+
+/// Whether a walk has a segment that lasts for one burst.
+#[inline]
+pub(crate) fn is_passing(ids: &Ids) -> bool {
+    ids.iter().any(|id| id.wrapping_sub(1) < PASSING)
+}
+
 /// A worker's segments. Number 0 is none.
 pub(crate) struct Segments {
     hot: Vec<Hot>,
@@ -166,6 +176,10 @@ pub(crate) struct Segments {
     /// By the number that a flow entry counts under, one of its segments.
     users: HashMap<u32, u32, foldhash::fast::FixedState>,
     drops: Drops,
+    /// The passing ones in use.
+    passing: u32,
+    /// How many were marked as dead.
+    dead: usize,
 }
 
 impl std::fmt::Debug for Segments {
@@ -184,6 +198,8 @@ impl Segments {
             hasher,
             users: HashMap::default(),
             drops: Drops { all: [(0, 0); MOST_DROPS], len: 0 },
+            passing: 0,
+            dead: 0,
         };
         all.clear();
         all
@@ -196,9 +212,35 @@ impl Segments {
         self.cold.clear();
         self.index.clear();
         self.users.clear();
+        (self.passing, self.dead) = (0, 0);
         let traits = Traits::none(None);
-        self.hot.push(Hot::of(&[], None).0);
-        self.cold.push(Cold { start: None, end: None, steps: Box::default(), traits, kin: 0 });
+        for _ in 0..=PASSING {
+            self.hot.push(Hot::of(&[], None).0);
+            self.cold.push(Cold { start: None, end: None, steps: Box::default(), traits, kin: 0 });
+        }
+    }
+
+    /// A burst begins, and nothing is uncounted.
+    #[inline]
+    pub(super) fn begin(&mut self) {
+        debug_assert!(self.drops.len == 0);
+        self.passing = 0;
+    }
+
+    /// Whether many of them are of no use any more.
+    pub(super) const fn many_are_dead(&self) -> bool {
+        self.dead * 4 > self.hot.len()
+    }
+
+    /// A segment of these steps that lasts for this burst, and what it is like, if there is room and it is plain.
+    pub(super) fn pass(&mut self, start: Runner, steps: &[Step]) -> Option<(u32, Traits)> {
+        let (hot, _, traits) = Hot::of(steps, Some(start));
+        if self.passing == PASSING || !traits.plain || way_out(hot.fate).0 == PortNo::ALL {
+            return None;
+        }
+        self.passing += 1;
+        *self.hot.get_mut(self.passing as usize)? = hot;
+        Some((self.passing, traits))
     }
 
     pub(crate) const fn len(&self) -> usize {
@@ -307,6 +349,7 @@ impl Segments {
                 && !now.holds(*hit)
                 && let Some(hot) = self.hot.get_mut(id as usize)
             {
+                self.dead += usize::from(!hot.dead);
                 hot.dead = true;
             }
             id = c.kin;

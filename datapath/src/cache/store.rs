@@ -8,7 +8,7 @@ use super::micro::Runner;
 use super::newcomers::Newcomers;
 use super::record::{MOST_STEPS, Step};
 use super::seen::Seen;
-use super::segment::{Segments, Since, Traits};
+use super::segment::{Segments, Since, Traits, is_passing};
 use super::stats::CacheStats;
 use super::validity::Validity;
 use super::watch::Watch;
@@ -23,6 +23,8 @@ const VOID: u32 = 0;
 /// Generations of which it is remembered up to which version they were proven.
 const PROOFS: usize = 1024;
 
+/// So many legs without a segment that lasts, times those that there may be, are found before other flows get a chance.
+const STAYING: usize = 128;
 /// Segments that even a small cache has room for.
 const LEAST_SEGMENTS: usize = 65_536;
 
@@ -42,8 +44,13 @@ pub struct Cache {
     /// Entries of packed keys, and of others.
     packed: Places,
     wide: Places,
-    /// Segments that are kept.
+    /// Segments that are kept, and how many of them are enough: then walks of flows without make segments that last for
+    /// one burst.
     most_segments: usize,
+    enough_segments: usize,
+    /// Legs with such segments since everything was forgotten, and the latest of them.
+    passed: usize,
+    passing: Leg,
     /// The words of the key that the mask touches, and the mask's bits there.
     touched: Vec<(usize, u64)>,
     /// The same of a compact key.
@@ -93,10 +100,14 @@ impl Cache {
         let mut packed = Places::new(most * stride, stride, seed);
         packed.limit(lines / 2);
         let stride = Places::stride_for(COMPACT);
+        let most_segments = (2 * lines + LEAST_SEGMENTS).min(SEGMENTS - MOST_STEPS);
         Self {
             packed,
             wide: Places::new(lines * stride, stride, !seed),
-            most_segments: (2 * lines + LEAST_SEGMENTS).min(SEGMENTS - MOST_STEPS),
+            most_segments,
+            enough_segments: most_segments / 4 * 3,
+            passed: 0,
+            passing: Leg::NONE,
             touched: Vec::new(),
             compact: Some([0; COMPACT]),
             packing: Packing::new(&[0; COMPACT]),
@@ -277,6 +288,7 @@ impl Cache {
         self.era = self.era.wrapping_add(1);
         self.segments.clear();
         self.legs.clear();
+        self.passed = 0;
         self.watch.forget();
         self.judge.reset();
     }
@@ -494,12 +506,23 @@ impl Cache {
         }
     }
 
-    /// Sees to it that `n` more segments can be made. May forget everything; no segment may have anything uncounted.
+    /// Sees to it that `n` more segments can be made for a burst. May forget everything; no segment may have anything
+    /// uncounted.
     #[inline]
     pub(crate) fn make_room(&mut self, n: usize) {
-        if self.segments.len() + n > self.most_segments {
+        if self.segments.len() + n > self.enough_segments && self.should_begin_anew(n) {
             self.clear();
         }
+        self.segments.begin();
+    }
+
+    /// Whether there is no room for `n` more segments, or what has room is of little use.
+    #[cold]
+    #[inline(never)]
+    fn should_begin_anew(&self, n: usize) -> bool {
+        self.segments.len() + n > self.most_segments
+            || self.segments.many_are_dead()
+            || self.passed / STAYING > self.most_segments
     }
 
     /// What tables are asked about a received packet, by its key in the cache, written over whatever `whole` was before.
@@ -524,23 +547,52 @@ impl Cache {
     /// What an entry, or that there is none, does to packets that stand so.
     #[inline]
     pub(crate) fn leg<'v, V: View<'v> + Validity>(&mut self, view: V, from: &Stand, hit: Option<&Hit<'v>>) -> &Leg {
-        let at = match self.legs.find(from, hit.map(|h| &h.handle)) {
-            Some(at) => at,
+        match self.legs.find(from, hit.map(|h| &h.handle)) {
+            Some(at) => self.legs.get(at),
             None => self.new_leg(view, *from, hit),
-        };
-        self.legs.get(at)
+        }
     }
 
     #[cold]
     #[inline(never)]
-    fn new_leg<'v, V: View<'v> + Validity>(&mut self, view: V, from: Stand, hit: Option<&Hit<'v>>) -> usize {
+    fn new_leg<'v, V: View<'v> + Validity>(&mut self, view: V, from: Stand, hit: Option<&Hit<'v>>) -> &Leg {
         let mut draft = leg::draft(view, from, hit, &self.mask);
         if !matches!(draft.leg.next(), Next::Unknown) {
+            if self.segments.len() > self.enough_segments {
+                self.passed += 1;
+                self.passing = draft.leg;
+                match self.segments.pass(from.shape, &draft.steps) {
+                    Some((segment, traits)) => self.passing.set_segment(segment, traits),
+                    None => self.passing.give_up(),
+                }
+                return &self.passing;
+            }
             let (segment, traits) = self.segments.leg(from.shape, &draft.steps);
             draft.leg.set_segment(segment, traits);
             self.uses(from.table, &view);
         }
-        self.legs.put(draft.leg)
+        let at = self.legs.put(draft.leg);
+        self.legs.get(at)
+    }
+
+    /// Whether a walk of legs can't be remembered, as what it consists of doesn't last; it is counted then.
+    #[inline]
+    pub(crate) fn passes(&mut self, ids: &Ids) -> bool {
+        let passes = is_passing(ids);
+        self.stats.misses += u64::from(passes);
+        passes
+    }
+
+    /// With so few segments as that there are enough of them.
+    #[cfg(test)]
+    pub(crate) const fn limit_segments(&mut self, enough: usize) {
+        self.enough_segments = enough;
+    }
+
+    /// Legs whose segment lasts for one burst, since everything was forgotten.
+    #[cfg(test)]
+    pub(crate) const fn passed(&self) -> usize {
+        self.passed
     }
 
     /// A walk of legs as if it had been found here.

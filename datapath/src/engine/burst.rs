@@ -9,8 +9,8 @@ use super::keys::{Keys, TOO_LONG};
 use super::misses::Walks;
 use super::switching::{Batch, Switching};
 use crate::cache::{
-    COMPACT, Cache, FAST, Fate, Found, GONE, LEAVE, MOST_SEGMENTS, On, PACKED, Recorded, Recorder, Validity, replay,
-    way_out,
+    COMPACT, Cache, FAST, Fate, Found, GONE, LEAVE, MOST_SEGMENTS, On, PACKED, Recorded, Recorder, Validity, is_passing,
+    replay, way_out,
 };
 use crate::checksum::SCTP_OFFSET;
 use crate::classifier::prefetch;
@@ -324,7 +324,7 @@ impl FastPath {
 
     /// Packet `i` and those behind it that have its key, as far as they can be worked on together: how many.
     #[inline(always)]
-    fn hit<'v, V: View<'v>, S: Sink>(
+    fn hit<'v, V: View<'v> + Validity, S: Sink>(
         &mut self,
         around: &mut Around<'_, 'v, V, S>,
         frames: &mut [Frame],
@@ -353,6 +353,10 @@ impl FastPath {
                 }
             }
             return n;
+        }
+        if is_passing(&found.ids()) {
+            self.walk::<PACKED, V, S>(around, frames, i, None);
+            return 1;
         }
         self.settle(around, frames);
         let Around { view, env, in_port, sink } = around;

@@ -152,8 +152,12 @@ impl FastPath {
                     continue;
                 }
             }
-            self.found[i] = self.cache.walked(self.walks.ids[i], self.walks.traits[i]);
-            if remember && let Some(at) = self.room::<N>(i, &view) {
+            let ids = self.walks.ids[i];
+            self.found[i] = self.cache.walked(ids, self.walks.traits[i]);
+            if remember
+                && !self.cache.passes(&ids)
+                && let Some(at) = self.room::<N>(i, &view)
+            {
                 self.remember::<N>(i, at);
                 came = true;
             }

@@ -128,17 +128,19 @@ fn a_frame(r: &mut Draw) -> Vec<u8> {
 #[test]
 fn walks_of_legs_do_what_the_interpreter_does() {
     let order = |l: &Lost| (l.reason as u8, l.in_port, l.table, l.out_port);
-    let (mut legged, mut packets) = (0, 0);
+    let (mut legged, mut packets, mut passed) = (0, 0, 0);
     for seed in 0..150 {
         let mut r = Draw(seed + 77);
-        let mut switches = [(); 3].map(|()| TestSwitch::new(Version::V13));
+        let mut switches = [(); 4].map(|()| TestSwitch::new(Version::V13));
         if seed % 4 == 0 {
             switches.iter_mut().for_each(|s| s.miss = Miss::Continue);
         }
         for _ in 0..24 {
             add(&mut r, &mut switches);
         }
-        let mut ways = [1, 2].map(|n| FastPath::new(64, 64, seed + n));
+        let mut ways = [1, 2, 3].map(|n| FastPath::new(64, 64, seed + n));
+        // Of hardly any leg a segment is kept.
+        ways[2].cache.limit_segments(136);
         for round in 0..30 {
             match r.below(6) {
                 0 => add(&mut r, &mut switches),
@@ -164,7 +166,7 @@ fn walks_of_legs_do_what_the_interpreter_does() {
                 lost.extend(one.2);
             }
             lost.sort_unstable_by_key(order);
-            for (i, shortcuts) in [Shortcuts::Legs, Shortcuts::All].into_iter().enumerate() {
+            for (i, shortcuts) in [Shortcuts::Legs, Shortcuts::All, Shortcuts::All].into_iter().enumerate() {
                 let mut frames: Vec<_> = burst.iter().map(|f| Frame::from_bytes(f)).collect();
                 let got = switches[i + 1].run_by(shortcuts, &mut ways[i], port, &mut frames, Time(round));
                 let (mut got_sent, _, mut got_lost) = digest(&got);
@@ -181,7 +183,9 @@ fn walks_of_legs_do_what_the_interpreter_does() {
             assert_eq!(s.counters(), switches[0].counters(), "seed {seed}");
         }
         legged += ways[0].legged;
+        passed += ways[2].cache.passed();
     }
     // The comparison is worth something only if packets go this way.
     assert!(legged * 3 > packets, "{legged} of {packets}");
+    assert!(passed * 10 > packets as usize, "{passed} of {packets}");
 }
