@@ -9,7 +9,8 @@ const LEAST: u32 = 8;
 /// One probe in so many that fails for want of places makes a cache grow.
 const CROWDED: u32 = 64;
 /// Out of 2^32, how often a walk replaces another that holds: one in sixteen while the cache pays; every second one
-/// while it is on trial, as there is nothing to lose then, and flows that last must get in among what a flood left.
+/// while it is on trial, as there is nothing to lose then, and flows that last must get in among what a flood left; so,
+/// too, what came again in a flood.
 const SELDOM: u32 = u32::MAX / 16;
 const OFTEN: u32 = u32::MAX / 2;
 
@@ -89,16 +90,17 @@ impl Judge {
         self.failed += 1;
     }
 
-    /// The set is full of others, and may not be with more of them if `sparser`. How often, out of 2^32, to replace one.
-    pub(super) fn full(&mut self, sparser: bool) -> u32 {
+    /// The set is full of others, and may not be with more of them if `sparser`. How often, out of 2^32, to replace one;
+    /// `again`: for a key that came again where hardly any does.
+    pub(super) fn full(&mut self, sparser: bool, again: bool) -> u32 {
         self.failed += 1;
         self.crowded += u32::from(sparser && self.can_grow);
-        if self.trial { OFTEN } else { SELDOM }
+        if self.trial || again { OFTEN } else { SELDOM }
     }
 
-    /// What to do with the next `n` packets; whether keys that the cache doesn't know come again.
+    /// What to do with the next `n` packets; whether keys that the cache doesn't know come again, if that is known.
     #[inline]
-    pub(super) fn pays(&mut self, n: usize, come_again: bool) -> Verdict {
+    pub(super) fn pays(&mut self, n: usize, come_again: Option<bool>) -> Verdict {
         if self.past > 0 {
             self.past = self.past.saturating_sub(n as u32);
             return Verdict::Past;
@@ -107,8 +109,8 @@ impl Judge {
     }
 
     #[cold]
-    fn close(&mut self, come_again: bool) -> Verdict {
-        let crowded = come_again && self.crowded > WINDOW / CROWDED;
+    fn close(&mut self, come_again: Option<bool>) -> Verdict {
+        let crowded = self.crowded > WINDOW / CROWDED && come_again != Some(false);
         self.crowded = 0;
         self.kept = self.kept.saturating_add(self.hits);
         let failed = self.hits < (self.hits + self.failed) / LEAST;
@@ -116,7 +118,8 @@ impl Judge {
         self.trial = failed;
         if crowded {
             self.trial = false;
-            Verdict::TooSmall
+            // As long as it isn't known, it is to be found out.
+            if come_again.is_some() { Verdict::TooSmall } else { Verdict::Pays }
         } else if failed {
             self.past = PAST;
             Verdict::Past

@@ -13,12 +13,12 @@ const NOTES: usize = 1 << 16;
 /// One key in so many is observed.
 const SAMPLED: u64 = 16;
 /// Observed keys after which it is said how many had come before.
-const WINDOW: u32 = 2048;
-/// One key in so many that comes again makes a larger cache worth while; one in so few is next to none.
-const MANY: u32 = 8;
+const WINDOW: u32 = 1024;
+/// One key in more than so many that comes again is next to none; so many are needed to open the door again.
 const FEW: u32 = 16;
+const MANY: u32 = 8;
 /// Windows in a row after which next to none is believed: a million flows drawn at random have met themselves by then.
-const PATIENCE: u32 = 8;
+const PATIENCE: u32 = 16;
 
 /// Which keys came lately.
 pub(super) struct Newcomers {
@@ -53,25 +53,25 @@ impl Newcomers {
         self.poor >= PATIENCE
     }
 
-    /// Whether many of the keys that the cache doesn't know come again, so that it may be too small.
+    /// Whether many of the keys that the cache doesn't know come again, so that it may be too small, or next to none do.
     #[inline]
-    pub(super) const fn come_again(&self) -> bool {
-        self.come_again
+    pub(super) const fn come_again(&self) -> Option<bool> {
+        if self.come_again {
+            Some(true)
+        } else if self.is_strict() {
+            Some(false)
+        } else {
+            None
+        }
     }
 
     fn observe(&mut self, hash: u64) {
         self.again += u32::from(noted(&mut self.sample, hash));
         self.observed += 1;
         if self.observed == WINDOW {
-            self.come_again = self.again >= WINDOW / MANY;
-            // Those who are let in don't show again: many speak for an open door, few don't speak for a closed one.
-            if self.come_again {
-                self.poor = 0;
-            } else if self.again < WINDOW / FEW {
-                self.poor = (self.poor + 1).min(PATIENCE);
-            } else if !self.is_strict() {
-                self.poor = 0;
-            }
+            let least = if self.is_strict() { MANY } else { FEW };
+            self.come_again = self.again >= WINDOW / least;
+            self.poor = if self.come_again { 0 } else { (self.poor + 1).min(PATIENCE) };
             (self.observed, self.again) = (0, 0);
         }
     }
@@ -94,5 +94,50 @@ impl std::fmt::Debug for Newcomers {
             .field("poor", &self.poor)
             .field("come_again", &self.come_again)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers that look random: a hash of what is counted.
+    fn hash(mut x: u64) -> u64 {
+        for k in [0xff51_afd7_ed55_8ccd_u64, 0xc4ce_b9fe_1a85_ec53] {
+            x = (x ^ x >> 33).wrapping_mul(k);
+        }
+        x ^ x >> 33
+    }
+
+    fn admitted(n: &mut Newcomers, keys: impl Iterator<Item = u64>) -> usize {
+        keys.filter(|k| n.admits(hash(*k))).count()
+    }
+
+    #[test]
+    fn only_what_comes_again_is_let_in_while_hardly_anything_does() {
+        let mut n = Newcomers::new();
+        // As far as it is known, all may come again.
+        assert_eq!(admitted(&mut n, 0..100_000), 100_000);
+        assert_eq!(n.come_again(), None);
+        admitted(&mut n, 100_000..400_000);
+        assert_eq!(n.come_again(), Some(false));
+        let flood = admitted(&mut n, 400_000..500_000);
+        assert!(flood < 1000, "{flood}");
+        // One in sixteen comes again soon.
+        let again = |i: u64| 1 << 32 | if i % 16 == 15 { i - 100 } else { i };
+        let some = admitted(&mut n, (1000..161_000).map(again));
+        assert!(some > 9900 && some < 11_000, "{some}");
+        // When the flood is over.
+        admitted(&mut n, (0..200_000).map(|i| (1 << 40) | (i % 30_000)));
+        assert_eq!(n.come_again(), Some(true));
+    }
+
+    #[test]
+    fn many_flows_are_no_flood() {
+        let mut n = Newcomers::new();
+        for i in 0..3_000_000u64 {
+            assert!(n.admits(hash((1 << 33) | (hash(i) % 1_000_000))), "{i}");
+        }
+        assert_eq!(n.come_again(), Some(true));
     }
 }

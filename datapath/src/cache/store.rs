@@ -469,7 +469,7 @@ impl Cache {
             return fresh;
         }
         self.draws = self.draws.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
-        let chance = self.judge.full(N == PACKED);
+        let chance = self.judge.full(N == PACKED, self.newcomers.is_strict());
         ((self.draws >> 32) as u32 <= chance).then(|| ways[(self.draws >> 31 & 1) as usize])
     }
 
