@@ -234,12 +234,13 @@ impl Segments {
 
     /// A segment of these steps that lasts for this burst, and what it is like, if there is room and it is plain.
     pub(super) fn pass(&mut self, start: Runner, steps: &[Step]) -> Option<(u32, Traits)> {
-        let (hot, _, traits) = Hot::of(steps, Some(start));
+        let (hot, end, traits) = Hot::of(steps, Some(start));
         if self.passing == PASSING || !traits.plain || way_out(hot.fate).0 == PortNo::ALL {
             return None;
         }
         self.passing += 1;
         *self.hot.get_mut(self.passing as usize)? = hot;
+        self.cold.get_mut(self.passing as usize)?.end = end;
         Some((self.passing, traits))
     }
 

@@ -9,8 +9,8 @@ use super::keys::{Keys, TOO_LONG};
 use super::misses::Walks;
 use super::switching::{Batch, Switching};
 use crate::cache::{
-    COMPACT, Cache, FAST, Fate, Found, GONE, LEAVE, MOST_SEGMENTS, On, PACKED, Recorded, Recorder, Validity, is_passing,
-    replay, way_out,
+    COMPACT, Cache, FAST, Fate, Found, GONE, LEAVE, MOST_SEGMENTS, On, PACKED, Recorded, Recorder, Validity,
+    is_passing, replay, way_out,
 };
 use crate::checksum::SCTP_OFFSET;
 use crate::classifier::prefetch;
