@@ -16,7 +16,7 @@ mod tests;
 mod trigger;
 
 pub use compile::{compile, compile_bucket, compile_packet_out};
-pub use op::{Bits, Conjunction, Op, SetKey, SetOp};
+pub use op::{Bits, Choice, Conjunction, HashFields, Op, SetKey, SetOp};
 pub(crate) use resume::said;
 pub use resume::{Rest, ResumedPart, Resumption, Source, compile_resumption};
 pub use trigger::{StatTrigger, Statistic, Threshold};

@@ -1,8 +1,9 @@
 //! A packet's walk told in words and as JSON: which entry took it in each table, which better ones passed
 //! it over and why, what was done to it, and what became of it.
 
+mod action;
+
 use datapath::key::{FlowKey, VLAN_PRESENT};
-use datapath::program::Op;
 use datapath::trace::conjunction::{self, Standing};
 use datapath::trace::{Matched, Mismatch, Trace, What, mismatch, passed_over};
 use ofproto::field::FieldId as F;
@@ -169,11 +170,11 @@ fn tell(what: &What, flows: &[FlowDesc]) -> (String, Value) {
             (format!("table {table}: miss, {does}"), json!({ "step": "miss", "table": table.0, "does": does }))
         }
         What::Action(op) => {
-            let action = action(op);
+            let action = action::in_words(op);
             (format!("do {action}"), json!({ "step": "action", "action": action }))
         }
         What::WriteActions(ops) => {
-            let ops: Vec<String> = ops.iter().map(action).collect();
+            let ops: Vec<String> = ops.iter().map(action::in_words).collect();
             (format!("action set: {}", ops.join(", ")), json!({ "step": "action_set", "actions": ops }))
         }
         What::Group { group, bucket } => {
@@ -202,19 +203,6 @@ fn tell(what: &What, flows: &[FlowDesc]) -> (String, Value) {
         What::Drop(reason) => {
             (format!("dropped: {}", reason.name()), json!({ "step": "drop", "reason": reason.name() }))
         }
-    }
-}
-
-fn action(op: &Op) -> String {
-    match op {
-        Op::Output { port, .. } => format!("output:{port}"),
-        Op::Group(g) => format!("group:{g}"),
-        Op::Enqueue { port, queue } => format!("enqueue:{port}:{queue}"),
-        Op::SetQueue(q) => format!("set_queue:{q}"),
-        Op::Set { field, value, mask } if *mask == field.info().all_ones() => {
-            format!("set_field:{}", MatchText(&Match::new(vec![MatchField::exact(*field, *value)])))
-        }
-        other => format!("{other:?}"),
     }
 }
 
