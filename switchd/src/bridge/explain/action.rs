@@ -2,7 +2,6 @@
 
 use datapath::program::{Bits, Choice, HashFields, Op};
 use ofproto::action::Action;
-use ofproto::field::FieldId as F;
 use ofproto::ids::PortNo;
 use ofproto::matching::{MatchField, OxmId};
 use ofproto::nicira::{Learn, NxAction, Subfield};
@@ -128,6 +127,7 @@ const fn hash_fields(fields: HashFields) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ofproto::field::FieldId as F;
     use ofproto::ids::{QueueId, TableId};
 
     #[test]
