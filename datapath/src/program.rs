@@ -24,6 +24,7 @@ pub use trigger::{StatTrigger, Statistic, Threshold};
 use crate::control::ports::PortTable;
 use crate::group::GroupTable;
 use crate::meter::MeterTable;
+use crate::table::TableSettings;
 use ofproto::Version;
 use ofproto::ids::{Cookie, GroupId, MeterId, PortNo, QueueId, TableId};
 use ofproto::matching::Match;
@@ -59,6 +60,8 @@ pub struct Context<'a> {
     pub place: Place<'a>,
     /// Number of tables; the last one is `n_tables - 1`.
     pub n_tables: u8,
+    /// Which of them are in the pipeline; those past its end are.
+    pub tables: &'a [TableSettings],
     /// The first egress table (1.5), if any.
     pub first_egress: Option<TableId>,
     /// The groups that may be named.

@@ -63,6 +63,11 @@ fn oxm(f: &FieldInfo, mask: bool) -> OxmId {
     OxmId { has_mask: mask, ..OxmId::of(f.id) }
 }
 
+/// Whether a table belongs to the egress tables, given the first of them.
+fn is_egress(table: TableId, first: Option<TableId>) -> bool {
+    first.is_some_and(|e| table >= e)
+}
+
 impl Control {
     /// Everything `table` can do, in terms of `version`.
     fn ability(&self, table: TableId, version: Version) -> TableFeatures {
@@ -94,7 +99,7 @@ impl Control {
         }
         let book = &self.tables[usize::from(table.0)];
         let first_egress = self.state.config.first_egress;
-        let mut features = if first_egress.is_some_and(|e| table >= e) { EGRESS } else { INGRESS };
+        let mut features = if is_egress(table, first_egress) { EGRESS } else { INGRESS };
         if first_egress.is_none() && table.0 > 0 {
             features |= EGRESS;
         }
@@ -140,15 +145,18 @@ impl Control {
     }
 
     /// What of a table's lists its place leaves: an egress table can write neither output nor group, an ingress
-    /// table doesn't lead to egress tables (OpenFlow 1.5.1 §5.1).
+    /// table doesn't lead to egress tables (OpenFlow 1.5.1 §5.1), and none to one that is out of the pipeline.
     fn placed(&self, table: TableId, mut properties: Vec<TableFeatureProp>) -> Vec<TableFeatureProp> {
-        let Some(first) = self.state.config.first_egress else { return properties };
+        let first = self.state.config.first_egress;
+        let enabled = |t: TableId| self.state.tables.get(usize::from(t.0)).is_some_and(|t| t.enabled);
         for p in &mut properties {
             match p {
-                TableFeatureProp::WriteActions { ids, .. } if table >= first => {
+                TableFeatureProp::WriteActions { ids, .. } if is_egress(table, first) => {
                     ids.retain(|i| i.experimenter.is_some() || !matches!(i.ty, OUTPUT | GROUP));
                 }
-                TableFeatureProp::NextTables { tables, .. } if table < first => tables.retain(|t| *t < first),
+                TableFeatureProp::NextTables { tables, .. } => {
+                    tables.retain(|t| enabled(*t) && is_egress(*t, first) == is_egress(table, first));
+                }
                 _ => {}
             }
         }
@@ -156,7 +164,8 @@ impl Control {
     }
 
     /// Sets table features: all that is asked for, or nothing. Tables that change or leave the
-    /// pipeline lose their flows, and nobody is told (OpenFlow 1.3.5 §7.3.5.5).
+    /// pipeline lose their flows, and nobody is told (OpenFlow 1.3.5 §7.3.5.5); so do those that become egress
+    /// tables or ingress tables again, and with the former what leads to them from ingress tables.
     ///
     /// # Errors
     /// `OFPTFFC_*`, 1.4+ `OFPBPC_*`; nothing is changed then.
@@ -302,7 +311,12 @@ impl Control {
             ));
         }
         self.state.tables = tables.into();
-        self.state.config.first_egress = first_egress;
+        let before = std::mem::replace(&mut self.state.config.first_egress, first_egress);
+        // Tables that go over to the other side can do something else than before.
+        let turned = |t: &TableId| is_egress(*t, before) != is_egress(*t, first_egress);
+        lose.extend((0..n).map(TableId).filter(turned));
+        lose.sort_unstable();
+        lose.dedup();
         self.state_changed = true;
         self.behaviours.forget();
         for table in lose {
@@ -310,7 +324,25 @@ impl Control {
                 self.end(table, index, Cause::Silently, true);
             }
         }
+        if let Some(first) = first_egress
+            && before.is_none_or(|old| first < old)
+        {
+            self.end_ways_to_egress(first);
+        }
         Ok(())
+    }
+
+    /// Ends what ingress tables have with a way to tables that have become egress tables: no ingress table may
+    /// have such a one (OpenFlow 1.5.1 §5.1).
+    fn end_ways_to_egress(&mut self, first: TableId) {
+        for table in (0..first.0).map(TableId) {
+            for index in self.all_of(table) {
+                let next = self.body(table, index).and_then(|b| b.behaviour.program.goto_table);
+                if next.is_some_and(|t| t >= first) {
+                    self.end(table, index, Cause::Silently, true);
+                }
+            }
+        }
     }
 
     fn check_ability(&self, version: Version, f: &TableFeatures) -> Result<(), OfError> {

@@ -430,6 +430,7 @@ pub(super) fn context<'a>(
         version,
         place,
         n_tables: state.config.n_tables,
+        tables: &state.tables,
         first_egress: state.config.first_egress,
         groups: &state.groups,
         meters: &state.meters,

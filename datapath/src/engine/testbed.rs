@@ -91,6 +91,7 @@ impl TestSwitch {
             version: self.of,
             place,
             n_tables: TABLES,
+            tables: &[],
             first_egress: self.settings.first_egress,
             groups: &self.groups,
             meters: &self.meters,

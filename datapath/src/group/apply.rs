@@ -387,6 +387,7 @@ impl GroupTable {
             version: ofproto::Version::V15,
             place: crate::program::Place::Bucket,
             n_tables: u8::MAX,
+            tables: &[],
             first_egress: None,
             groups: self,
             meters: &meters,

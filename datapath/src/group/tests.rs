@@ -43,6 +43,7 @@ fn apply(t: &GroupTable, m: &GroupMod) -> Result<(GroupTable, GroupChange), OfEr
         version: Version::V15,
         place: Place::Bucket,
         n_tables: 254,
+        tables: &[],
         first_egress: None,
         groups: t,
         meters: &meters,

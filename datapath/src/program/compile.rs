@@ -248,6 +248,9 @@ impl<'a> Compiler<'a> {
         if next.0 >= self.ctx.n_tables {
             return bad(format!("there is no table {next}"));
         }
+        if self.ctx.tables.get(usize::from(next.0)).is_some_and(|t| !t.enabled) {
+            return bad(format!("table {next} is not in the pipeline: table features took it out"));
+        }
         if let Some(first) = self.ctx.first_egress
             && own < first
             && next >= first

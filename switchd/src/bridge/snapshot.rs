@@ -211,9 +211,11 @@ pub fn restore<P: Packets>(s: &mut Switch<P>, now: Time, path: &Path) -> Result<
     // The ports' queues come later.
     s.control.set_queues(None);
     s.changed(now);
+    // What led to a table that left the pipeline stays, though it couldn't come any more: tables leave last.
+    let (leave, other): (Vec<_>, Vec<_>) = lines.iter().enumerate().partition(|(_, line)| takes_tables_out(line));
     let committed = s.control.transaction(now, |control| {
         let take = |(at, line): (usize, &Line)| take_up(control, line, now).map_err(|error| (at, error));
-        lines.iter().enumerate().try_for_each(take)
+        other.into_iter().chain(leave).try_for_each(take)
     });
     s.note_queues();
     match committed {
@@ -224,6 +226,18 @@ pub fn restore<P: Packets>(s: &mut Switch<P>, now: Time, path: &Path) -> Result<
         }
         Err((at, error)) => Err(SnapshotError::Refused { path: path.to_owned(), line: at + 2, error }),
     }
+}
+
+/// Whether a line takes tables out of the pipeline and does nothing else.
+fn takes_tables_out(line: &Line) -> bool {
+    /// `OFPTFC_DISABLE`
+    const DISABLE: u8 = 3;
+    let Line::Message(Message::MultipartRequest(Multipart { body: MultipartRequest::TableFeatures(request), .. })) =
+        line
+    else {
+        return false;
+    };
+    request.first().is_some_and(|f| f.command == DISABLE)
 }
 
 /// Makes of the control what one line says, as far as it is the control's.

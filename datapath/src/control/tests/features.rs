@@ -3,6 +3,7 @@
 use super::super::*;
 use ofproto::Version::{self, V13, V14, V15};
 use ofproto::action::Action;
+use ofproto::error::ErrorKind as E;
 use ofproto::field::{FieldId as F, Prereq};
 use ofproto::flow::{FlowMod, FlowModCommand};
 use ofproto::group::{Bucket, GroupMod, GroupModCommand, GroupType};
@@ -236,4 +237,95 @@ fn everything_offered_is_taken() {
         assert!(b.refused.is_empty(), "\n{}", b.refused.join("\n"));
         assert!(b.taken > 4 * 100, "{version}: {} of {} tables", b.taken, offered.len());
     }
+}
+
+/// Tables that `change` is asked for, of 1.5's, by this command; their lists stay.
+fn ask(c: &mut Control, command: u8, tables: &[u8], change: impl Fn(&mut ofproto::table::TableFeatures)) {
+    let mut all = c.table_features(V15);
+    // Those that are out of the pipeline aren't told.
+    let model = all[0].clone();
+    for t in 0..4 {
+        if all.iter().all(|f| f.table != TableId(t)) {
+            all.push(ofproto::table::TableFeatures { table: TableId(t), ..model.clone() });
+        }
+    }
+    all.retain(|f| tables.contains(&f.table.0));
+    for f in &mut all {
+        (f.command, f.properties) = (command, vec![]);
+        change(f);
+    }
+    c.set_table_features(V15, &all, NOW).unwrap();
+}
+
+fn leads(from: u8, to: u8) -> FlowMod {
+    FlowMod { table: TableId(from), instructions: vec![I::GotoTable(TableId(to))], ..FlowMod::default() }
+}
+
+fn next_tables(c: &Control, table: usize) -> Vec<u8> {
+    let lists = c.table_features(V15).swap_remove(table).properties.into_iter();
+    lists
+        .filter_map(|p| if let P::NextTables { tables, .. } = p { Some(tables) } else { None })
+        .flatten()
+        .map(|t| t.0)
+        .collect()
+}
+
+#[test]
+fn no_entry_comes_that_leads_to_a_table_out_of_the_pipeline() {
+    for version in [Version::V11, Version::V12, V13, V14, V15] {
+        let mut c = Control::new(ControlConfig { n_tables: 4, ..ControlConfig::default() });
+        c.flow_mod(version, &leads(1, 2), NOW).unwrap();
+        ask(&mut c, 3, &[2], |_| {});
+        // What led there stays, and finds nothing.
+        assert_eq!((c.flow_count(TableId(1)), next_tables(&c, 0)), (1, vec![1, 3]));
+        let refused = c.flow_mod(version, &leads(0, 2), NOW).unwrap_err();
+        assert_eq!((refused.kind, refused.field), (E::BadInstructionBadTableId, "table_id"), "{refused:?}");
+        let modify = FlowMod { command: FlowModCommand::Modify, ..leads(1, 2) };
+        assert_eq!(c.flow_mod(version, &modify, NOW).unwrap_err().kind, E::BadInstructionBadTableId);
+        c.flow_mod(version, &leads(0, 3), NOW).unwrap();
+        ask(&mut c, 2, &[2], |_| {});
+        assert_eq!(next_tables(&c, 0), [1, 2, 3]);
+        c.flow_mod(version, &leads(0, 2), NOW).unwrap();
+        c.flow_mod(version, &modify, NOW).unwrap();
+    }
+}
+
+#[test]
+fn tables_that_become_egress_tables_lose_their_entries_and_what_leads_to_them() {
+    let mut c = Control::new(ControlConfig { n_tables: 4, ..ControlConfig::default() });
+    let write = |table| {
+        let instructions = vec![I::WriteActions(vec![Action::output(PortNo(1))])];
+        FlowMod { table: TableId(table), priority: 9, instructions, ..FlowMod::default() }
+    };
+    for m in [leads(0, 1), leads(1, 2), write(1), write(2), leads(2, 3), write(3)] {
+        c.flow_mod(V15, &m, NOW).unwrap();
+    }
+    let counts = |c: &Control| [0, 1, 2, 3].map(|t| c.flow_count(TableId(t)));
+    assert_eq!(counts(&c), [1, 2, 2, 1]);
+    ask(&mut c, 1, &[2], |f| f.features |= 16);
+    // What stays could all come again.
+    assert_eq!(counts(&c), [1, 1, 0, 0]);
+    assert_eq!(c.flow_mod(V15, &leads(1, 2), NOW).unwrap_err().kind, E::BadInstructionBadTableId);
+    assert_eq!(c.flow_mod(V15, &write(2), NOW).unwrap_err().kind, E::BadActionBadType);
+    c.flow_mod(V15, &leads(2, 3), NOW).unwrap();
+    c.flow_mod(V15, &FlowMod { table: TableId(3), ..FlowMod::default() }, NOW).unwrap();
+    // One table fewer: only that one turns.
+    ask(&mut c, 1, &[3], |f| f.features |= 16);
+    assert_eq!(counts(&c), [1, 1, 0, 1]);
+    ask(&mut c, 1, &[2], |f| f.features |= 16);
+    c.flow_mod(V15, &leads(2, 3), NOW).unwrap();
+    // The same again, as told: nothing turns.
+    ask(&mut c, 1, &[0, 1, 2, 3], |_| {});
+    assert_eq!(counts(&c), [1, 1, 1, 1]);
+    ask(&mut c, 1, &[2], |f| f.features &= !16);
+    assert_eq!(counts(&c), [1, 1, 0, 0]);
+    c.flow_mod(V15, &leads(1, 2), NOW).unwrap();
+    c.flow_mod(V15, &write(2), NOW).unwrap();
+    // Nothing is lost by a request that is refused.
+    let mut all = c.table_features(V15);
+    all.iter_mut().for_each(|f| f.command = 1);
+    all[2].features |= 16;
+    all[3].features |= 1 << 20;
+    assert_eq!(c.set_table_features(V15, &all, NOW).unwrap_err().kind, E::TableFeaturesFailedBadFeatures);
+    assert_eq!(counts(&c), [1, 2, 1, 0]);
 }

@@ -283,3 +283,29 @@ fn an_end_in_the_middle_of_a_snapshot_writes_the_end_s() {
     assert_eq!(restore(&mut again.hub.switch, NOW, &path).unwrap(), Some(308));
     assert!(!dir.path().join("br0.new").exists());
 }
+
+#[test]
+fn what_leads_to_a_table_that_left_the_pipeline_is_there_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("br0.state");
+    let mut b = Bench::of(1000);
+    let c = b.connect(Version::V13);
+    let mut leads = add(5, FlowModFlags::empty());
+    leads.instructions = vec![Instruction::GotoTable(TableId(3))];
+    b.say(c, Version::V13, 1, &Message::FlowMod(leads.clone()));
+    assert_eq!(b.hear(c), []);
+    let mut three = b.hub.switch.control.table_features(Version::V13);
+    three.truncate(3);
+    b.hub.switch.control.set_table_features(Version::V13, &three, b.now).unwrap();
+    let before = lines(&mut b);
+    save(&mut b.hub.switch, NOW, &path).unwrap();
+    let mut again = Bench::of(1000);
+    assert_eq!(restore(&mut again.hub.switch, NOW, &path).unwrap(), Some(before.len()));
+    assert_eq!(lines(&mut again), before);
+    assert_eq!(again.hub.switch.control.table_features(Version::V13).len(), 3);
+    // But no other one comes.
+    leads.priority = 6;
+    let c = again.connect(Version::V13);
+    again.say(c, Version::V13, 1, &Message::FlowMod(leads));
+    assert!(matches!(again.hear(c)[..], [(_, Message::Error(_))]));
+}
