@@ -21,10 +21,10 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 
 /// The version whose terms answers use: the newest, which can say everything.
-const TERMS: Version = Version::V15;
+pub(super) const TERMS: Version = Version::V15;
 
 /// Most flows of one answer; there is a filter for more.
-const MOST_FLOWS: usize = 100_000;
+pub(super) const MOST_FLOWS: usize = 100_000;
 
 /// Answers one request.
 pub fn answer<P: Packets>(s: &mut Switch<P>, now: Time, request: &Request) -> Answer {
@@ -32,7 +32,6 @@ pub fn answer<P: Packets>(s: &mut Switch<P>, now: Time, request: &Request) -> An
         Request::Status => Ok(status(s)),
         Request::Ports => Ok(ports(s, now)),
         Request::Queues => Ok(queues(s)),
-        Request::Flows { table, filter } => flows(s, now, *table, filter.as_deref()),
         Request::Tables => Ok(tables(s)),
         Request::Groups => groups(s, now),
         Request::Meters => meters(s, now),
@@ -44,6 +43,7 @@ pub fn answer<P: Packets>(s: &mut Switch<P>, now: Time, request: &Request) -> An
         }
         Request::Trace { in_port, packet } => trace(s, now, *in_port, packet),
         Request::Connections
+        | Request::Flows { .. }
         | Request::Metrics
         | Request::SaveState
         | Request::AddPort(_)
@@ -57,8 +57,13 @@ pub fn answer<P: Packets>(s: &mut Switch<P>, now: Time, request: &Request) -> An
     }
 }
 
-fn failed(e: &OfError) -> CallError {
+pub(super) fn failed(e: &OfError) -> CallError {
     CallError::Failed(e.to_string())
+}
+
+/// The answer to who asks for more than [`MOST_FLOWS`].
+pub(super) fn too_many() -> CallError {
+    CallError::Failed(format!("there are more than {MOST_FLOWS} flows; ask for one table, or with a filter"))
 }
 
 fn status<P: Packets>(s: &Switch<P>) -> Value {
@@ -163,45 +168,9 @@ fn all_flows<P: Packets>(s: &mut Switch<P>, now: Time, request: &FlowStatsReques
         }
         if flows.len() > MOST_FLOWS {
             s.control.end_dump(dump);
-            let most = format!("there are more than {MOST_FLOWS} flows; ask for one table, or with a filter");
-            return Err(CallError::Failed(most));
+            return Err(too_many());
         }
     }
-}
-
-fn flows<P: Packets>(s: &mut Switch<P>, now: Time, table: Option<u8>, filter: Option<&str>) -> Answer {
-    let mut request = match filter {
-        Some(text) => text::parse_flow_stats_request(text, &ParseContext::default())
-            .map_err(|e| CallError::BadParams(format!("filter: {e}")))?,
-        None => FlowStatsRequest::default(),
-    };
-    if let Some(t) = table {
-        if t >= s.control.n_tables() {
-            return Err(CallError::NotFound(format!("there is no table {t}")));
-        }
-        request.table = TableId(t);
-    }
-    let list: Vec<Value> = all_flows(s, now, &request)?
-        .iter()
-        .map(|f| {
-            json!({
-                "table": f.table.0,
-                "priority": f.priority,
-                "cookie": f.cookie.0,
-                "match": text::MatchText(&f.matching).to_string(),
-                "instructions": text::InstructionsText(&f.instructions).to_string(),
-                "flow": text::FlowText(f).to_string(),
-                "idle_timeout": f.idle_timeout,
-                "hard_timeout": f.hard_timeout,
-                "importance": f.importance,
-                "flags": f.flags.bits(),
-                "duration": f64::from(f.stats.duration_sec) + f64::from(f.stats.duration_nsec) / 1e9,
-                "packets": f.stats.packet_count,
-                "bytes": f.stats.byte_count,
-            })
-        })
-        .collect();
-    Ok(Value::Array(list))
 }
 
 fn tables<P: Packets>(s: &Switch<P>) -> Value {

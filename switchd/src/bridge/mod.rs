@@ -21,6 +21,7 @@ mod features;
 #[cfg(test)]
 mod hostile;
 pub mod hub;
+mod listing;
 #[cfg(test)]
 mod packet_outs;
 mod punted;
@@ -149,6 +150,13 @@ pub trait Instance: Backend {
     fn ending(&mut self, now: Time);
     /// Writes what is to outlast the process, and answers when it is safe.
     fn save(&mut self, reply: tokio::sync::oneshot::Sender<management::Answer>);
+    /// Lists the flows of a table that a filter leaves, and answers when the list is whole.
+    fn list_flows(
+        &mut self,
+        table: Option<u8>,
+        filter: Option<&str>,
+        reply: tokio::sync::oneshot::Sender<management::Answer>,
+    );
     /// Answers everything but what concerns connections.
     fn answer(&mut self, now: Time, request: &management::Request) -> management::Answer;
 }

@@ -242,12 +242,12 @@ impl<S: Instance> Runner<S> {
             }
             Event::Way(controller, own) => self.hub.switch.way(now, controller, own),
             Event::Call(management::Call { request, reply }) => {
-                if request == management::Request::SaveState {
-                    // Answered when it is on disk; until then everybody else is served.
-                    self.hub.switch.save(reply);
-                    return;
-                }
                 let answer = match request {
+                    // Answered when it is on disk; until then everybody else is served.
+                    management::Request::SaveState => return self.hub.switch.save(reply),
+                    management::Request::Flows { table, filter } => {
+                        return self.hub.switch.list_flows(table, filter.as_deref(), reply);
+                    }
                     management::Request::Connections => Ok(self.connections(now)),
                     request => self.hub.switch.answer(now, &request),
                 };

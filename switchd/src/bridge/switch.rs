@@ -10,6 +10,7 @@ mod ports;
 use super::Instance;
 use super::answers;
 use super::hub::{Backend, Demand, Happened};
+use super::listing::Listings;
 use super::punted::punted;
 use super::queues::QueueTable;
 use super::saving::{self, Saving};
@@ -85,6 +86,8 @@ pub struct Switch<P> {
     kept_ports: BTreeMap<String, PortConfig>,
     /// A snapshot under way.
     pub(super) saving: Option<Saving>,
+    /// Lists of flows that management asks for.
+    pub(super) listings: Listings,
     /// From which address each controller is dialled.
     ways: BTreeMap<SocketAddr, IpAddr>,
 }
@@ -117,6 +120,7 @@ impl<P: Packets> Switch<P> {
             down: BTreeSet::new(),
             kept_ports: BTreeMap::new(),
             saving: None,
+            listings: Listings::default(),
             ways: BTreeMap::new(),
         };
         switch.note_queues();
@@ -244,10 +248,11 @@ impl<P: Packets> Backend for Switch<P> {
         let tick = self.control.tick(now);
         self.note_tick(now, tick);
         self.go_on_saving(now);
+        self.go_on_listing(now);
     }
 
     fn deadline(&self, now: Time) -> Option<Time> {
-        self.due.into_iter().chain(self.saving_due(now)).min()
+        self.due.into_iter().chain(self.saving_due(now)).chain(self.listing_due(now)).min()
     }
 }
 
@@ -286,6 +291,10 @@ impl<P: Packets> Instance for Switch<P> {
             };
             let _ = reply.send(answer);
         }));
+    }
+
+    fn list_flows(&mut self, table: Option<u8>, filter: Option<&str>, reply: oneshot::Sender<ManagementAnswer>) {
+        self.begin_listing(table, filter, reply);
     }
 
     fn answer(&mut self, now: Time, request: &Request) -> ManagementAnswer {
