@@ -19,5 +19,6 @@ pub mod netlink;
 pub mod packet_buffer;
 pub mod ports;
 pub mod queues;
+pub mod repeats;
 pub mod service;
 pub mod session;

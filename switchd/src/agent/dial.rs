@@ -7,6 +7,7 @@ use super::tls::{TlsFiles, server_name};
 use super::{DIAL, DialStatus, Introduction, Line, Standing, note, serve, without_tls};
 use crate::bridge::{Event, Handle};
 use crate::config::{ControllerSpec, Target};
+use crate::repeats::Repeats;
 use crate::session::Purpose;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -16,7 +17,7 @@ use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tracing::info;
+use tracing::{debug, info};
 
 /// The first wait before dialling again.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -41,7 +42,9 @@ pub(super) async fn keep(
     status: Arc<Mutex<DialStatus>>,
 ) {
     let target = spec.target.clone();
-    let mut backoff = backoff(&target);
+    let (mut backoff, mut failures) = (backoff(&target), Repeats::default());
+    // Whether the last failure was said: then what comes of it is, too.
+    let mut said = true;
     loop {
         note(&status, |s| s.attempts += 1);
         let began = Instant::now();
@@ -52,7 +55,11 @@ pub(super) async fn keep(
         let ended = match dial(&spec, tls.as_deref(), None).await {
             Err(e) => explain(&e),
             Ok(Dialled { line, ends }) => {
-                info!(controller = %target, "connected");
+                if said {
+                    info!(controller = %target, "connected");
+                } else {
+                    debug!(controller = %target, "connected");
+                }
                 note(&status, |s| {
                     s.connected = true;
                     s.attempts = 0;
@@ -79,6 +86,7 @@ pub(super) async fn keep(
                 }
                 if began.elapsed() >= LASTING {
                     backoff.reset();
+                    failures.reset();
                 }
                 "the connection ended".to_owned()
             }
@@ -89,7 +97,13 @@ pub(super) async fn keep(
         });
         let wait = backoff.wait();
         let took = began.elapsed();
-        info!(controller = %target, reason = ended, ?wait, ?took, "no connection; dialling again");
+        let times = failures.note(&ended);
+        said = worth_saying(times);
+        if said {
+            info!(controller = %target, reason = ended, times, ?wait, ?took, "no connection; dialling again");
+        } else {
+            debug!(controller = %target, reason = ended, times, ?wait, ?took, "no connection; dialling again");
+        }
         tokio::time::sleep(wait).await;
     }
 }
@@ -102,7 +116,7 @@ async fn keep_auxiliary(
     bridge: Handle,
     tls: Option<Arc<TlsFiles>>,
 ) {
-    let mut backoff = backoff(&spec.target);
+    let (mut backoff, mut failures) = (backoff(&spec.target), Repeats::default());
     loop {
         let began = Instant::now();
         let ended = match dial(&spec, tls.as_deref(), ends).await {
@@ -112,12 +126,18 @@ async fn keep_auxiliary(
                 serve(line, Introduction { peer, purpose, standing }, &bridge).await;
                 if began.elapsed() >= LASTING {
                     backoff.reset();
+                    failures.reset();
                 }
                 "the connection ended".to_owned()
             }
         };
         let wait = backoff.wait();
-        info!(controller = %spec.target, ?purpose, reason = ended, ?wait, "no auxiliary connection; dialling again");
+        let (controller, times) = (&spec.target, failures.note(&ended));
+        if worth_saying(times) {
+            info!(%controller, ?purpose, reason = ended, times, ?wait, "no auxiliary connection; dialling again");
+        } else {
+            debug!(%controller, ?purpose, reason = ended, times, ?wait, "no auxiliary connection; dialling again");
+        }
         tokio::time::sleep(wait).await;
     }
 }
@@ -128,6 +148,12 @@ fn own_address(controller: SocketAddr) -> Option<IpAddr> {
     let socket = UdpSocket::bind((any, 0)).ok()?;
     socket.connect(controller).ok()?;
     Some(socket.local_addr().ok()?.ip())
+}
+
+/// Whether to say so when a controller can't be reached for one reason, that often in a row: ever more seldom, as
+/// it may be away for days.
+fn worth_saying(times: u64) -> bool {
+    times.is_power_of_two()
 }
 
 fn backoff(target: &Target) -> Backoff {

@@ -8,6 +8,7 @@ use super::table::{AddError, Change, PortTable};
 use crate::config::{IfName, PortKind, PortSpec, QueueSpec};
 use crate::netlink::{Link, LinkEvent};
 use crate::queues::{Place, PortQueues, QueueError, Shaper};
+use crate::repeats::Repeats;
 use datapath::port::af_packet::{AfPacket, AfPacketOptions};
 use datapath::port::af_xdp::{AfXdp, AfXdpOptions};
 use datapath::port::tap::{Tap, TapOptions};
@@ -113,6 +114,8 @@ pub struct BridgePorts {
     raise: Raise,
     /// Ports that controllers set down.
     down: HashSet<PortNo>,
+    /// Why ports that wait can't be opened.
+    failures: HashMap<PortNo, Repeats>,
     queues: PortQueues,
 }
 
@@ -153,6 +156,7 @@ impl BridgePorts {
             tell: Box::new(tell),
             raise: Box::new(raise),
             down: HashSet::new(),
+            failures: HashMap::new(),
             queues: PortQueues::new(shaper),
         }
     }
@@ -215,6 +219,7 @@ impl BridgePorts {
         let backend = self.backends.get(no);
         self.queues.port_removed(&place!(self, no, backend));
         self.down.remove(&no);
+        self.failures.remove(&no);
         self.table.remove(no);
         self.backends.map().remove(&no);
         info!(bridge = self.name, port = %no, "port removed");
@@ -303,9 +308,14 @@ impl BridgePorts {
     fn attached(&mut self, no: PortNo) {
         if !self.connected.contains(&no) {
             if let Err(e) = self.connect(no) {
-                warn!(bridge = self.name, port = %no, error = %e, "can't open the port; trying again");
+                // Tried every second, and said once.
+                match self.failures.entry(no).or_default().note(&e.to_string()) {
+                    1 => warn!(bridge = self.name, port = %no, error = %e, "can't open the port; trying again"),
+                    times => debug!(bridge = self.name, port = %no, error = %e, times, "still can't open the port"),
+                }
                 return;
             }
+            self.failures.remove(&no);
             info!(bridge = self.name, port = %no, "the interface is there");
         }
         if let Some(link) = self.table.get(no).and_then(|e| e.link.clone()) {
@@ -320,6 +330,7 @@ impl BridgePorts {
             return;
         }
         info!(bridge = self.name, port = %no, "the interface is gone; the port waits for it");
+        self.failures.remove(&no);
         self.remake(no);
     }
 

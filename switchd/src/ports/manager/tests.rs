@@ -112,9 +112,15 @@ fn what_cannot_be_opened_leaves_nothing() {
     r.ports.add("eth1".parse().unwrap(), [].iter()).unwrap();
     r.ports.link_event(&LinkEvent::Added(links[0].clone()));
     assert!(r.ports.wants_retry());
+    // Each attempt counts as one for the same reason, which is said once.
+    let no = r.ports.failures.keys().copied().next().unwrap();
+    r.ports.retry();
+    r.ports.retry();
+    assert_eq!(r.ports.failures.get_mut(&no).unwrap().note(&PortError::Down.to_string()), 4);
     r.plumbing.0.lock().unwrap().1 = false;
     r.ports.retry();
     assert!(!r.ports.wants_retry());
+    assert!(r.ports.failures.is_empty(), "it works: the next failure is said again");
     assert_eq!(r.plumbing.connected().len(), 1);
 }
 
