@@ -1,7 +1,6 @@
 //! The switch daemon's entry point: options, logging, the runtime.
 #![forbid(unsafe_code)]
 
-use clap::Parser;
 use std::process::ExitCode;
 use switchd::config::{Cli, Config};
 use switchd::{daemon, service};
@@ -10,7 +9,7 @@ use switchd::{daemon, service};
 const RUNTIME_THREADS: usize = 2;
 
 fn main() -> ExitCode {
-    let started = Config::load(Cli::parse())
+    let started = Config::load(Cli::read())
         .map_err(|e| e.to_string())
         .and_then(|config| service::start_logging(config.log.as_ref()).map(|log| (config, log)));
     let (config, log) = match started {

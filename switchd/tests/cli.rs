@@ -52,6 +52,25 @@ fn wrong_options() {
 }
 
 #[test]
+fn a_wrong_log_filter_is_shown_where_it_was_given() {
+    let dir = tempfile::tempdir().unwrap();
+    for (args, expected) in [
+        (&[][..], "switchd: SWITCHD_LOG: `a=b=c` is no log filter"),
+        (&["--log", "d=e=f"], "switchd: --log: `d=e=f` is no log filter"),
+    ] {
+        let out = Command::new(env!("CARGO_BIN_EXE_switchd"))
+            .args(args)
+            .current_dir(dir.path())
+            .env("SWITCHD_LOG", "a=b=c")
+            .output()
+            .unwrap();
+        let err = String::from_utf8_lossy(&out.stderr);
+        assert_eq!(out.status.code(), Some(2), "{err}");
+        assert!(err.starts_with(expected), "{err}");
+    }
+}
+
+#[test]
 fn wrong_files() {
     let dir = tempfile::tempdir().unwrap();
     for (text, expected) in [

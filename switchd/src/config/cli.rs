@@ -3,7 +3,8 @@
 use super::channel::{CertName, ControllerSpec, Listen};
 use super::value::{self, CpuList, FailMode, IfName, PortSpec, SocketPath};
 use super::{BridgeOptions, Options, Origin, QueueSpec, Sourced};
-use clap::Parser;
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches, Parser};
 use ofproto::Version;
 use ofproto::ids::Dpid;
 use std::path::PathBuf;
@@ -177,6 +178,10 @@ pub struct Cli {
     #[arg(long, value_name = "FILTER", env = "SWITCHD_LOG", help_heading = "Process")]
     log: Option<String>,
 
+    /// Whether `log` is the environment's.
+    #[arg(skip)]
+    log_by_environment: bool,
+
     /// Read options from a TOML file; options on the command line win
     #[arg(long, value_name = "FILE", help_heading = "Process")]
     config: Option<PathBuf>,
@@ -203,6 +208,14 @@ fn parse_packet_in_burst(s: &str) -> Result<u32, String> {
 }
 
 impl Cli {
+    /// What the process was called with; ends it where that is wrong.
+    pub fn read() -> Self {
+        let matches = Self::command().get_matches();
+        let mut cli = Self::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
+        cli.log_by_environment = matches.value_source("log") == Some(ValueSource::EnvVariable);
+        cli
+    }
+
     /// The file to read, if any.
     pub fn config_file(&self) -> Option<&std::path::Path> {
         self.config.as_deref()
@@ -243,7 +256,14 @@ impl Cli {
             worker_cpus: self.worker_cpus,
             spin: self.spin,
             management: self.management,
-            log: self.log.map(|v| one(v, "--log")),
+            log: self.log.map(|value| Sourced {
+                value,
+                origin: if self.log_by_environment {
+                    Origin::Environment("SWITCHD_LOG")
+                } else {
+                    Origin::CommandLine("--log")
+                },
+            }),
         }
     }
 }

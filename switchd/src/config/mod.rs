@@ -29,6 +29,8 @@ use std::time::Duration;
 pub enum Origin {
     /// On the command line, as this option.
     CommandLine(&'static str),
+    /// In the environment, as this variable.
+    Environment(&'static str),
     /// In a file.
     File {
         /// The file.
@@ -43,7 +45,7 @@ pub enum Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::CommandLine(option) => f.write_str(option),
+            Self::CommandLine(name) | Self::Environment(name) => f.write_str(name),
             Self::File { name, line, key } if key.is_empty() => write!(f, "{name}, line {line}"),
             Self::File { name, line, key } => write!(f, "{name}, line {line}: {key}"),
         }
