@@ -326,3 +326,34 @@ fn names_too_long_for_an_interface_and_missing_interfaces_are_refused() -> Resul
     assert!(port.open_tx().is_err());
     Ok(())
 }
+
+/// Runs in a process of its own: a limit of descriptors is everybody's in a process.
+#[test]
+fn without_descriptors_the_reason_is_told() -> Result {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    const ALONE: &str = "DATAPATH_TEST_ALONE";
+    if std::env::var_os(ALONE).is_none() {
+        let mut own = Command::new(std::env::current_exe()?);
+        own.args(["--exact", "without_descriptors_the_reason_is_told", "--nocapture"]).env(ALONE, "1");
+        let out = own.output()?;
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        return Ok(());
+    }
+    let Some(_net) = Net::two_veths()? else { return Ok(()) };
+    let port = af_packet("s1", false)?;
+    setrlimit(Resource::Nofile, Rlimit { current: Some(64), ..getrlimit(Resource::Nofile) })?;
+    let mut opened = 0;
+    for free in 0..8 {
+        let mut taken: Vec<_> = std::iter::from_fn(|| std::fs::File::open("/dev/null").ok()).collect();
+        taken.truncate(taken.len() - free);
+        let tried = port.open_rx().map(drop).map_err(|e| e.to_string());
+        drop(taken);
+        match tried {
+            Ok(()) => opened += 1,
+            Err(e) => assert!(e.contains("Too many open files"), "with {free}: {e}"),
+        }
+    }
+    assert!((1..8).contains(&opened), "{opened}");
+    Ok(())
+}

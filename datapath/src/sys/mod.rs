@@ -118,9 +118,29 @@ pub(crate) fn stream_fd(stream: &afpacket::sync::RawPacketStream) -> BorrowedFd<
 
 /// Binds a packet socket to an interface for sending only: protocol 0 receives nothing.
 pub(crate) fn bind_send_only(fd: BorrowedFd<'_>, index: u32) -> io::Result<()> {
+    bind_packet_socket(fd, index, 0)
+}
+
+/// Binds a packet socket to an interface, whose frames it receives from now on.
+pub(crate) fn bind_receiving(fd: BorrowedFd<'_>, index: u32) -> io::Result<()> {
+    bind_packet_socket(fd, index, libc::ETH_P_ALL as u16)
+}
+
+/// Has an interface take frames for others, too, for as long as the packet socket lives.
+pub(crate) fn set_promiscuous(fd: BorrowedFd<'_>, index: u32) -> io::Result<()> {
+    let request = libc::packet_mreq {
+        mr_ifindex: index as i32,
+        mr_type: libc::PACKET_MR_PROMISC as u16,
+        mr_alen: 0,
+        mr_address: [0; 8],
+    };
+    setsockopt(fd, libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &request)
+}
+
+fn bind_packet_socket(fd: BorrowedFd<'_>, index: u32, protocol: u16) -> io::Result<()> {
     let address = libc::sockaddr_ll {
         sll_family: libc::AF_PACKET as u16,
-        sll_protocol: 0,
+        sll_protocol: protocol.to_be(),
         sll_ifindex: index as i32,
         sll_hatype: 0,
         sll_pkttype: 0,

@@ -93,16 +93,16 @@ impl RxSocket {
         let name = &shared.name;
         let small = packet_socket(shared)?;
         if !rings {
-            return Ok(Self { stream: bind(small, shared)?, index, source: Source::Calls(Box::default()) });
+            return Ok(Self { stream: bind(small, shared, index)?, index, source: Source::Calls(Box::default()) });
         }
         let large = packet_socket(shared)?;
         let bytes = shared.options.ring_bytes / 2;
         let ring =
             |fd: &OwnedFd, slot| RingRx::new(fd.as_fd(), slot, bytes).map_err(PortError::open(name, "receive ring"));
         let (small_ring, large_ring) = (ring(&small, SlotSize::Small)?, ring(&large, SlotSize::Large)?);
-        let large_stream = bind(large, shared)?;
+        let large_stream = bind(large, shared, index)?;
         let rings = Rings { small: small_ring, large: large_ring, large_stream };
-        Ok(Self { stream: bind(small, shared)?, index, source: Source::Rings(Box::new(rings)) })
+        Ok(Self { stream: bind(small, shared, index)?, index, source: Source::Rings(Box::new(rings)) })
     }
 
     /// From now on it receives.
@@ -147,13 +147,17 @@ fn packet_socket(shared: &Shared) -> Result<OwnedFd, PortError> {
 
 /// Binds a socket to the port's interface with a filter that passes nothing: parts that haven't joined
 /// their group yet would all receive every frame.
-fn bind(socket: OwnedFd, shared: &Shared) -> Result<RawPacketStream, PortError> {
+///
+/// By its number: looking a name up takes another descriptor, and where there is none left the answer is that
+/// there is no such interface.
+fn bind(socket: OwnedFd, shared: &Shared, index: u32) -> Result<RawPacketStream, PortError> {
     let name = &shared.name;
     let mut stream = sys::into_afpacket(socket);
     stream.set_bpf_filter(filter::all(false)).map_err(PortError::open(name, "filter"))?;
-    stream.bind(name.as_str()).map_err(PortError::open(name, "bind"))?;
+    let fd = sys::stream_fd(&stream);
+    sys::bind_receiving(fd, index).map_err(PortError::open(name, "bind"))?;
     if shared.options.promiscuous {
-        stream.set_promisc(name.as_str(), true).map_err(PortError::open(name, "promiscuous mode"))?;
+        sys::set_promiscuous(fd, index).map_err(PortError::open(name, "promiscuous mode"))?;
     }
     Ok(stream)
 }
