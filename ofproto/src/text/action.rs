@@ -65,19 +65,38 @@ pub fn parse_instructions(text: &str, ctx: &ParseContext<'_>) -> Result<Vec<Inst
     instructions(Src::new(text), Env::new(ctx))
 }
 
-pub(crate) fn action_list(src: Src<'_>, mut env: Env<'_>) -> Result<Vec<Action>, TextError> {
-    let mut out = Vec::new();
-    let mut dropped: Option<Item<'_>> = None;
+pub(crate) fn action_list(src: Src<'_>, env: Env<'_>) -> Result<Vec<Action>, TextError> {
+    let mut list = ActionList::new(env);
     for item in src.items() {
-        let item = item?;
-        if is_drop(&item)? {
-            dropped = Some(item);
-            continue;
-        }
-        action(&item, &mut env, &mut out)?;
+        list.push(item?)?;
     }
-    no_drop_beside(dropped, out.is_empty())?;
-    Ok(out)
+    list.finish()
+}
+
+/// Collects actions, item by item.
+pub(crate) struct ActionList<'e, 'a> {
+    env: Env<'e>,
+    out: Vec<Action>,
+    dropped: Option<Item<'a>>,
+}
+
+impl<'e, 'a> ActionList<'e, 'a> {
+    pub fn new(env: Env<'e>) -> Self {
+        Self { env, out: Vec::new(), dropped: None }
+    }
+
+    pub fn push(&mut self, item: Item<'a>) -> Result<(), TextError> {
+        if is_drop(&item)? {
+            self.dropped = Some(item);
+            return Ok(());
+        }
+        action(&item, &mut self.env, &mut self.out)
+    }
+
+    pub fn finish(self) -> Result<Vec<Action>, TextError> {
+        no_drop_beside(self.dropped, self.out.is_empty())?;
+        Ok(self.out)
+    }
 }
 
 fn is_drop(item: &Item<'_>) -> Result<bool, TextError> {
@@ -292,8 +311,13 @@ fn action(item: &Item<'_>, env: &mut Env<'_>, out: &mut Vec<Action>) -> Result<(
         "controller" | "CONTROLLER" => nicira::controller(item)?,
         "enqueue" => {
             let value = item.need("port:queue")?;
-            let (port, queue) =
-                value.split_once(":").or_else(|| value.split_once(",")).ok_or_else(|| value.bad("port:queue"))?;
+            let (port, queue) = if value.s.starts_with('"') {
+                let (port, after) = value.split_quoted()?;
+                let queue = after.strip_prefix(":").or_else(|| after.strip_prefix(","));
+                (port, queue.ok_or_else(|| value.bad("port:queue"))?)
+            } else {
+                value.split_once(":").or_else(|| value.split_once(",")).ok_or_else(|| value.bad("port:queue"))?
+            };
             let (port, queue) = (parse_port(port, env.ctx)?, QueueId(queue.u32()?));
             if v == Version::V10 {
                 Action::Enqueue { port, queue }
@@ -417,6 +441,12 @@ fn action(item: &Item<'_>, env: &mut Env<'_>, out: &mut Vec<Action>) -> Result<(
         }
         _ => match nicira::action(item, env)? {
             Some(a) => a,
+            None if !names_port(item, env) && item.key.s.bytes().any(|b| b.is_ascii_uppercase()) => {
+                // Names of actions are read in any case, unless ports have them.
+                let name = item.key.s.to_ascii_lowercase();
+                let key = Src { s: &name, at: item.key.at };
+                return action(&Item { key, ..*item }, env, out);
+            }
             None => bare_port(item, env)?,
         },
     };
@@ -532,13 +562,16 @@ fn output(item: &Item<'_>, env: &Env<'_>) -> Result<Action, TextError> {
     Ok(Action::output(parse_port(value, env.ctx)?))
 }
 
-/// `3`, `LOCAL`, `"eth0"`, and `CONTROLLER:128` as dumps print it.
-fn bare_port(item: &Item<'_>, env: &Env<'_>) -> Result<Action, TextError> {
-    let known = item.key.s.starts_with('"')
+fn names_port(item: &Item<'_>, env: &Env<'_>) -> bool {
+    item.key.s.starts_with('"')
         || item.key.s.starts_with(|c: char| c.is_ascii_digit())
         || reserved_port(item.key.s).is_some()
-        || env.ctx.ports.port(item.key.s).is_some();
-    if !known {
+        || env.ctx.ports.port(item.key.s).is_some()
+}
+
+/// `3`, `LOCAL`, `"eth0"`, and `CONTROLLER:128` as dumps print it.
+fn bare_port(item: &Item<'_>, env: &Env<'_>) -> Result<Action, TextError> {
+    if !names_port(item, env) {
         return Err(item.unknown("an action or a port"));
     }
     let port = parse_port(item.key, env.ctx)?;

@@ -1,6 +1,6 @@
 //! Actions and instructions as text. Nicira's are in [`super::nicira_fmt`].
 
-use super::matching::{write_hex, write_unknown};
+use super::matching::{write_hex, write_unknown, write_unknown_id};
 use super::names::{code_bits, code_name, field_text_name, preferred_code};
 use super::tun_metadata;
 use super::value::{format_action_value, format_value_named, hex_text, port_text};
@@ -170,11 +170,15 @@ impl Printer<'_> {
                     return f.write_str("[]");
                 }
             }
-            Err(u) => {
-                f.write_str("oxm(")?;
-                write_unknown(f, u)?;
-                f.write_str(")")?;
-            }
+            Err(u) => match tun_metadata::of_id(field) {
+                Some(n) => {
+                    write!(f, "NXM_NX_TUN_METADATA{n}")?;
+                    if offset == 0 && n_bits == tun_metadata::BITS {
+                        return f.write_str("[]");
+                    }
+                }
+                None => write_unknown_id(f, field, u)?,
+            },
         }
         if n_bits == 1 {
             write!(f, "[{offset}]")

@@ -365,6 +365,10 @@ mod tests {
             ("actions=set_field:1->foo", K::Unknown, 21, "foo"),
             ("actions=clone(output:1", K::Syntax, 13, "(output:1"),
             ("actions=output:1,drop", K::Syntax, 17, "drop"),
+            // Nothing behind a parenthesis is lost.
+            ("actions=controller(max_len=5)output:2", K::Syntax, 29, "output:2"),
+            ("actions=clone(output:1)2,output:3", K::Syntax, 23, "2"),
+            ("actions=ct(commit,nat(src=10.0.0.1)x)", K::Syntax, 35, "x"),
         ];
         for (text, kind, offset, found) in cases {
             let e = error(text);
@@ -403,6 +407,14 @@ mod tests {
         let outputs = [PortNo(5), PortNo(7), PortNo::LOCAL].map(Action::output).to_vec();
         assert_eq!(flow.instructions, [Instruction::ApplyActions(outputs)]);
         assert_eq!(Printer { version: Version::V13, ports: &names }.flow_mod(&flow).to_string(), text);
+        let text = r#"enqueue:"a:b":7"#;
+        let names = vec![("a:b".to_owned(), PortNo(6))];
+        let (ctx, printer) =
+            (ParseContext { version: Version::V10, ports: &names }, Printer { version: Version::V10, ports: &names });
+        let actions = crate::text::parse_actions(text, &ctx).unwrap();
+        assert_eq!(printer.actions(&actions).to_string(), text);
+        let names = vec![("eth0".to_owned(), PortNo(4))];
+        let ctx = ParseContext { version: Version::V13, ports: &names };
         let bare = parse_flow_mod("in_port=eth0,actions=eth0", FlowModCommand::Add, &ctx).unwrap();
         assert_eq!(bare.instructions, [Instruction::ApplyActions(vec![Action::output(PortNo(4))])]);
     }

@@ -1,6 +1,6 @@
 //! Groups as text: `group_id=1,type=select,bucket=weight:2,watch_port:1,actions=output:1`.
 
-use super::action::{Env, action_list, parse_group_id};
+use super::action::{ActionList, Env, parse_group_id};
 use super::action_fmt::group_text;
 use super::flow::lines;
 use super::matching::write_hex;
@@ -180,8 +180,10 @@ fn property(src: Src<'_>) -> Result<OtherProp, TextError> {
 fn bucket(src: Src<'_>, ty: GroupType, ctx: &ParseContext<'_>) -> Result<Bucket, TextError> {
     let mut out = Bucket::new(Vec::new());
     out.weight = default_weight(ty);
-    let mut actions: Option<Src<'_>> = None;
-    for item in src.items() {
+    let mut actions = ActionList::new(Env::new(ctx));
+    // What a bucket says of itself may stand between and behind its actions, too.
+    let (mut items, mut named) = (src.items(), false);
+    while let Some(item) = items.next() {
         let item = item?;
         match item.key.s {
             "weight" => out.weight = item.need("a number")?.u16()?,
@@ -189,20 +191,12 @@ fn bucket(src: Src<'_>, ty: GroupType, ctx: &ParseContext<'_>) -> Result<Bucket,
             "watch_group" => out.watch_group = parse_group_id(item.need("a group")?)?,
             "bucket_id" => out.id = Some(BucketId(item.need("a number")?.u32()?)),
             "property" => out.other.push(property(item.value)?),
-            "actions" | "action" => {
-                actions = Some(item.rest);
-                break;
-            }
-            _ => {
-                // Actions without the word before them.
-                actions = Some(src.from(item.all.at - src.at));
-                break;
-            }
+            "actions" | "action" if !named => (items, named) = (item.rest.items(), true),
+            // Actions without the word before them.
+            _ => actions.push(item)?,
         }
     }
-    if let Some(actions) = actions {
-        out.actions = action_list(actions, Env::new(ctx))?;
-    }
+    out.actions = actions.finish()?;
     Ok(out)
 }
 
@@ -319,5 +313,31 @@ impl Printer<'_> {
         self.write_type(f, m.ty)?;
         m.properties.iter().try_for_each(|p| write_group_property(f, p))?;
         self.write_buckets(f, m.ty, &m.buckets)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_bucket_says_of_itself_may_follow_its_actions() {
+        let ctx = ParseContext::default();
+        for (text, printed) in [
+            ("bucket=output:1,weight:5", "bucket=weight:5,actions=output:1"),
+            (
+                "bucket=actions=output:2,weight:7,output:3,watch_port:3",
+                "bucket=weight:7,watch_port:3,actions=output:2,output:3",
+            ),
+            ("bucket=weight:2,drop,watch_group:4", "bucket=weight:2,watch_group:4,actions=drop"),
+            ("bucket=weight:2", "bucket=weight:2,actions=drop"),
+        ] {
+            let group = parse_group_mod(&format!("group_id=1,type=select,{text}"), GroupModCommand::Add, &ctx);
+            assert_eq!(GroupModText(&group.unwrap()).to_string(), format!("add group_id=1,type=select,{printed}"));
+        }
+        for text in ["bucket=drop,output:1", "bucket=actions=output:1,actions=output:2", "bucket=output:1,weight"] {
+            let text = format!("group_id=1,type=select,{text}");
+            assert!(parse_group_mod(&text, GroupModCommand::Add, &ctx).is_err(), "{text}");
+        }
     }
 }

@@ -8,7 +8,6 @@ use super::{ParseContext, TextError, TextErrorKind, field_text_name};
 use crate::ids::{Cookie, TableId};
 use crate::matching::OxmId;
 use crate::nicira::{Learn, LearnSource, LearnSpec, NxAction, Subfield};
-use bytes::Bytes;
 use std::fmt;
 
 pub(crate) fn parse(item: &Item<'_>, ctx: &ParseContext<'_>) -> Result<NxAction, TextError> {
@@ -52,7 +51,9 @@ pub(crate) fn parse(item: &Item<'_>, ctx: &ParseContext<'_>) -> Result<NxAction,
 fn immediate(value: u128, n_bits: u16) -> LearnSource {
     let len = usize::from(n_bits.div_ceil(16)) * 2;
     let all = value.to_be_bytes();
-    LearnSource::Immediate(Bytes::copy_from_slice(all.get(16usize.saturating_sub(len)..).unwrap_or(&all)))
+    let mut bytes = vec![0; len.saturating_sub(all.len())];
+    bytes.extend(all.get(all.len().saturating_sub(len)..).unwrap_or(&all));
+    LearnSource::Immediate(bytes.into())
 }
 
 fn starts_number(src: Src<'_>) -> bool {
@@ -85,12 +86,20 @@ fn field_source(src: Src<'_>, n_bits: u16) -> Result<LearnSource, TextError> {
 
 /// `F[..]`, `F[..]=G[..]`, `F[..]=5`, `eth_type=0x800`.
 fn matching(part: &Item<'_>, ctx: &ParseContext<'_>) -> Result<LearnSpec, TextError> {
-    let dst = parse_subfield(part.key)?;
+    let (dst, value) = match part.sep {
+        // `oxm(…)[0..7]=5`
+        Sep::Paren => match part.tail.split_once("=") {
+            Some((before, value)) => (part.all.slice(0, before.at + before.s.len() - part.all.at), Some(value)),
+            None => (part.all, None),
+        },
+        Sep::None => (part.key, None),
+        _ => (part.key, Some(part.need("a value or field")?)),
+    };
+    let dst = parse_subfield(dst)?;
     let n_bits = dst.n_bits;
-    if part.sep == Sep::None {
+    let Some(value) = value else {
         return Ok(LearnSpec::Match { src: LearnSource::Field(dst.clone()), dst, n_bits });
-    }
-    let value = part.need("a value or field")?;
+    };
     let is_field = value.s.contains('[') || field_by_any_name(value.s).is_some();
     let src = if is_field {
         field_source(value, n_bits)?

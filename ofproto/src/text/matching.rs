@@ -7,7 +7,7 @@ use super::value::{format_value_named, parse_value};
 use super::{ParseContext, Printer, Shown, TextError, TextErrorKind};
 use crate::field::{Code, FieldId, Prereq};
 use crate::ids::ExperimenterId;
-use crate::matching::{Match, MatchField, UnknownField};
+use crate::matching::{Match, MatchField, OxmId, UnknownField};
 use bytes::Bytes;
 use std::fmt;
 
@@ -88,7 +88,12 @@ impl<'a> MatchBuilder<'a> {
                 self.put(FieldId::PacketType, 0, None, item.all)?;
                 return Ok(true);
             }
-            let Some((_, ty, proto)) = SHORTHANDS.iter().find(|(n, ..)| *n == item.key.s) else {
+            let name = match item.key.s {
+                "ipv4" => "ip",
+                "ip6" => "ipv6",
+                name => name,
+            };
+            let Some((_, ty, proto)) = SHORTHANDS.iter().find(|(n, ..)| *n == name) else {
                 return if field_by_any_name(item.key.s).is_some() {
                     Err(item.all.missing(format!("{}=value", item.key.s)))
                 } else {
@@ -306,17 +311,48 @@ impl<'a> MatchBuilder<'a> {
 pub(crate) fn parse_unknown(item: &Item<'_>) -> Result<UnknownField, TextError> {
     let mut out = UnknownField { class: 0xffff, field: 0, has_mask: false, experimenter: None, payload: Bytes::new() };
     for part in item.value.items() {
-        let part = part?;
-        match part.key.s {
-            "class" => out.class = part.need("a number")?.u16()?,
-            "field" => out.field = part.need("a number")?.number_to(0x7f)? as u8,
-            "hasmask" => out.has_mask = true,
-            "experimenter" => out.experimenter = Some(ExperimenterId(part.need("a number")?.u32()?)),
-            "payload" => out.payload = part.value.hex_bytes()?.into(),
-            _ => return Err(part.unknown("class, field, hasmask, experimenter or payload")),
-        }
+        unknown_part(&mut out, &part?)?;
     }
     Ok(out)
+}
+
+fn unknown_part(out: &mut UnknownField, part: &Item<'_>) -> Result<(), TextError> {
+    match part.key.s {
+        "class" => out.class = part.need("a number")?.u16()?,
+        "field" => out.field = part.need("a number")?.number_to(0x7f)? as u8,
+        "hasmask" => out.has_mask = true,
+        "experimenter" => out.experimenter = Some(ExperimenterId(part.need("a number")?.u32()?)),
+        "payload" => out.payload = part.value.hex_bytes()?.into(),
+        _ => return Err(part.unknown("class, field, hasmask, experimenter or payload")),
+    }
+    Ok(())
+}
+
+/// `oxm(class=0x8000,field=90,length=4)`: the header of a field not known, without a value.
+pub(super) fn parse_unknown_id(item: &Item<'_>) -> Result<OxmId, TextError> {
+    let mut out = UnknownField { class: 0xffff, field: 0, has_mask: false, experimenter: None, payload: Bytes::new() };
+    let mut length = 0;
+    for part in item.value.items() {
+        let part = part?;
+        match part.key.s {
+            "length" => length = part.need("a number")?.u8()?,
+            "payload" => return Err(part.unknown("class, field, hasmask, experimenter or length")),
+            _ => unknown_part(&mut out, &part)?,
+        }
+    }
+    Ok(OxmId { has_mask: out.has_mask, field: Err(out), code: None, length: Some(length) })
+}
+
+/// Prints what [`parse_unknown_id`] reads.
+pub(super) fn write_unknown_id(f: &mut fmt::Formatter<'_>, id: &OxmId, u: &UnknownField) -> fmt::Result {
+    write!(f, "oxm(class={:#06x},field={}", u.class, u.field)?;
+    if id.has_mask {
+        f.write_str(",hasmask")?;
+    }
+    if let Some(e) = u.experimenter {
+        write!(f, ",experimenter={e}")?;
+    }
+    write!(f, ",length={})", id.length.unwrap_or(0))
 }
 
 pub(crate) fn write_unknown(f: &mut fmt::Formatter<'_>, u: &UnknownField) -> fmt::Result {

@@ -96,6 +96,10 @@ const ALIASES: &[(&str, FieldId)] = &[
     ("tun_ipv4_dst", FieldId::TunIpv4Dst),
     ("ip_ttl", FieldId::NwTtl),
     ("nw_tos_shifted", FieldId::IpDscp),
+    ("in_port_oxm", FieldId::InPort),
+    // Where no match says which protocol: matches settle these themselves.
+    ("tp_src", FieldId::TcpSrc),
+    ("tp_dst", FieldId::TcpDst),
 ];
 
 /// A field by any of its names, and the header form if it was called by one that has another width

@@ -5,6 +5,7 @@ use super::encap;
 use super::learn;
 use super::names::{code_bits, field_by_any_name};
 use super::scan::{Item, Sep, Src};
+use super::tun_metadata;
 use super::value::{Form, form, parse_port, parse_value};
 use super::{ParseContext, TextError, TextErrorKind};
 use crate::action::{Action, MAX_LEN_NO_BUFFER};
@@ -31,7 +32,11 @@ const NOTE_FIRST: usize = 6;
 
 /// `4..7]`, `4]` or `]` after the opening bracket was taken, without the closing one.
 pub(crate) fn parse_bit_range(range: Src<'_>, id: FieldId, code: Option<Code>) -> Result<(u16, u16), TextError> {
-    let bits = code_bits(id.info(), code);
+    bit_range(range, code_bits(id.info(), code), id.info().name)
+}
+
+/// The same of a field of `bits` bits.
+pub(super) fn bit_range(range: Src<'_>, bits: u16, name: &str) -> Result<(u16, u16), TextError> {
     let range = range.trim();
     let (first, last) = match range.split_once("..") {
         Some((a, b)) => (a.u16()?, b.u16()?),
@@ -42,7 +47,7 @@ pub(crate) fn parse_bit_range(range: Src<'_>, id: FieldId, code: Option<Code>) -
         }
     };
     if first > last || last >= bits {
-        return Err(range.err(TextErrorKind::OutOfRange, format!("bits of {} (0 to {})", id.info().name, bits - 1)));
+        return Err(range.err(TextErrorKind::OutOfRange, format!("bits of {name} (0 to {})", bits - 1)));
     }
     Ok((first, last - first + 1))
 }
@@ -50,6 +55,9 @@ pub(crate) fn parse_bit_range(range: Src<'_>, id: FieldId, code: Option<Code>) -
 /// `NXM_NX_REG0[4..7]`, `reg0[4]`, `reg0[]` or `reg0`.
 pub(crate) fn parse_subfield(src: Src<'_>) -> Result<Subfield, TextError> {
     let t = src.trim();
+    if let Some(found) = tun_metadata::subfield(t)? {
+        return Ok(found);
+    }
     let (name, range) = match t.split_once("[") {
         Some((name, range)) => {
             let inner = range.s.strip_suffix(']').map(|s| Src { s, at: range.at });
@@ -98,6 +106,10 @@ pub(crate) fn controller(item: &Item<'_>) -> Result<Action, TextError> {
     match item.sep {
         Sep::None => return Ok(output(MAX_LEN_NO_BUFFER)),
         Sep::Colon | Sep::Equals => return Ok(output(item.need("a length")?.u16()?)),
+        // `controller(128)`
+        Sep::Paren if !item.value.is_empty() && item.value.s.bytes().all(|b| b.is_ascii_digit()) => {
+            return Ok(output(item.value.u16()?));
+        }
         Sep::Paren => {}
     }
     let (mut max_len, mut controller_id, mut reason) = (None, None, None);
@@ -166,8 +178,14 @@ pub(crate) fn action(item: &Item<'_>, env: &Env<'_>) -> Result<Option<Action>, T
         "load" => {
             let (value, field) = arrow(item, item.need("value->field")?)?;
             let dst = parse_subfield(field)?;
+            if let (Some(n), tun_metadata::BITS) = (tun_metadata::of_id(&dst.field), dst.n_bits) {
+                return Ok(Some(Action::SetUnknownField(tun_metadata::whole_value(n, value)?)));
+            }
             let max = if dst.n_bits >= 128 { u128::MAX } else { (1 << dst.n_bits) - 1 };
             settable(&dst, field)?;
+            if dst.field.field.is_err() && dst.n_bits > 64 {
+                return Err(field.err(TextErrorKind::OutOfRange, "at most 64 bits"));
+            }
             let value = value.number_to(max)?;
             match dst {
                 Subfield { field: OxmId { field: Ok(id), .. }, offset, n_bits }

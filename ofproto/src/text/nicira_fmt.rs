@@ -3,8 +3,9 @@
 use super::Printer;
 use super::action_fmt::{Separator, write_metadata};
 use super::encap;
-use super::matching::{write_hex, write_unknown};
+use super::matching::{write_hex, write_unknown_id};
 use super::nicira::{BUNDLE_ALGORITHMS, HASH_FIELDS, MULTIPATH_ALGORITHMS, OFPORT, REASONS};
+use super::tun_metadata;
 use super::value::hex_text;
 use crate::action::{Action, MAX_LEN_NO_BUFFER};
 use crate::ids::{MeterId, PortNo, TableId};
@@ -171,9 +172,11 @@ impl Printer<'_> {
             NxAction::DeleteField(oxm) => match &oxm.field {
                 Ok(id) => write!(f, "delete_field:{}", id.info().name),
                 Err(u) => {
-                    f.write_str("delete_field:oxm(")?;
-                    write_unknown(f, u)?;
-                    f.write_str(")")
+                    f.write_str("delete_field:")?;
+                    match tun_metadata::of_id(oxm) {
+                        Some(n) => write!(f, "tun_metadata{n}"),
+                        None => write_unknown_id(f, oxm, u),
+                    }
                 }
             },
             NxAction::DecNshTtl => f.write_str("dec_nsh_ttl"),

@@ -28,7 +28,7 @@ pub(crate) struct Item<'a> {
     pub key: Src<'a>,
     pub sep: Sep,
     pub value: Src<'a>,
-    /// After the closing parenthesis.
+    /// After the closing parenthesis: empty but for `check_pkt_larger(…)->field[bit]` and `oxm(…)[bits]`.
     pub tail: Src<'a>,
     /// The item itself.
     pub all: Src<'a>,
@@ -98,6 +98,12 @@ impl<'a> Src<'a> {
         self.err(TextErrorKind::Missing, expected)
     }
 
+    /// The string in quotes that the text begins with, and what follows.
+    pub fn split_quoted(self) -> Result<(Self, Self), TextError> {
+        let end = quote_end(self, 0)?;
+        Ok((self.slice(0, end), self.from(end)))
+    }
+
     /// A number in decimal or, after `0x`, hexadecimal.
     pub fn number(self) -> Result<u128, TextError> {
         let t = self.trim();
@@ -136,9 +142,10 @@ impl<'a> Src<'a> {
 
     /// `a` or `a/b` of 64 bits; `-1` means all ones.
     pub fn u64_masked(self) -> Result<(u64, Option<u64>), TextError> {
+        let number = |s: Src<'_>| if s.trim().s == "-1" { Ok(u64::MAX) } else { s.u64() };
         match self.split_once("/") {
-            Some((v, m)) => Ok((v.u64()?, Some(if m.trim().s == "-1" { u64::MAX } else { m.u64()? }))),
-            None => Ok((self.u64()?, None)),
+            Some((v, m)) => Ok((number(v)?, Some(number(m)?))),
+            None => Ok((number(self)?, None)),
         }
     }
 
@@ -272,7 +279,12 @@ impl<'a> Items<'a> {
                     Err(e) => e.offset.saturating_sub(all.at),
                     Ok(n) => key_end + 1 + n,
                 };
-                (Sep::Paren, all.slice(key_end + 1, close), all.from(close + 1))
+                let tail = all.from(close + 1);
+                // What nothing reads must not be lost: `clone(output:1)output:2` lacks a comma.
+                if !tail.is_empty() && !matches!(key.s, "check_pkt_larger" | "oxm") {
+                    return Err(tail.err(TextErrorKind::Syntax, "a comma after the closing parenthesis"));
+                }
+                (Sep::Paren, all.slice(key_end + 1, close), tail)
             }
             _ => (Sep::None, all.from(all.s.len()), all.from(all.s.len())),
         };
@@ -325,23 +337,23 @@ mod tests {
     #[test]
     fn items_keep_offsets_and_nesting() {
         let items: Vec<_> =
-            Src::new("ip, a=1/2 f(x,(y))->z \"q,r\",reg0[0..3]=5").items().map(Result::unwrap).collect();
+            Src::new("ip, a=1/2 oxm(x,(y))->z \"q,r\",reg0[0..3]=5").items().map(Result::unwrap).collect();
         let keys: Vec<_> = items.iter().map(|i| (i.key.s, i.sep, i.value.s, i.tail.s, i.key.at)).collect();
         assert_eq!(
             keys,
             [
                 ("ip", Sep::None, "", "", 0),
                 ("a", Sep::Equals, "1/2", "", 4),
-                ("f", Sep::Paren, "x,(y)", "->z", 10),
-                ("\"q,r\"", Sep::None, "", "", 22),
-                ("reg0[0..3]", Sep::Equals, "5", "", 28),
+                ("oxm", Sep::Paren, "x,(y)", "->z", 10),
+                ("\"q,r\"", Sep::None, "", "", 24),
+                ("reg0[0..3]", Sep::Equals, "5", "", 30),
             ]
         );
     }
 
     #[test]
     fn unbalanced_text_is_refused_with_its_place() {
-        for (text, at) in [("a(b", 1), ("a)b", 1), ("x=\"abc", 2)] {
+        for (text, at) in [("a(b", 1), ("a)b", 1), ("x=\"abc", 2), ("a(b)c", 4), ("a(b)(c)", 4), ("é(b)c", 5)] {
             let e = Src::new(text).items().find_map(Result::err).unwrap();
             assert_eq!((e.offset, e.kind), (at, TextErrorKind::Syntax), "{text}");
         }

@@ -2,7 +2,8 @@
 
 use super::scan::{Item, Sep, Src};
 use super::{TextError, TextErrorKind};
-use crate::matching::UnknownField;
+use crate::matching::{OxmId, UnknownField};
+use crate::nicira::Subfield;
 use crate::nx_message::TlvMap;
 use std::fmt;
 
@@ -11,6 +12,49 @@ pub(super) fn field_named(name: &str) -> Option<u8> {
     let n = name.strip_prefix("tun_metadata").or_else(|| name.strip_prefix("NXM_NX_TUN_METADATA"))?;
     let digits = n.bytes().all(|b| b.is_ascii_digit()) && (n == "0" || !n.starts_with('0'));
     n.parse().ok().filter(|n| digits && *n < UnknownField::TUN_METADATA_FIELDS)
+}
+
+/// Bytes of the widest such field, which an id of one states.
+const BYTES: u8 = 124;
+/// Bits of it.
+pub(super) const BITS: u16 = BYTES as u16 * 8;
+
+/// `tun_metadata` n without a value, as actions name it.
+pub(super) fn id(n: u8) -> Option<OxmId> {
+    let field = UnknownField::of_tun_metadata(n, &[], None)?;
+    Some(OxmId { field: Err(field), has_mask: false, code: None, length: Some(BYTES) })
+}
+
+/// n, if that is what `id` is.
+pub(super) fn of_id(id: &OxmId) -> Option<u8> {
+    let Err(u) = &id.field else { return None };
+    u.tun_metadata().filter(|_| !id.has_mask && id.length == Some(BYTES))
+}
+
+/// `tun_metadata0[0..31]` or `oxm(class=0x8000,field=90,length=4)[0..31]`; `None` if it's neither.
+pub(super) fn subfield(src: Src<'_>) -> Result<Option<Subfield>, TextError> {
+    let (field, range, bits) = if src.s.starts_with("oxm(") {
+        let item = src.items().next().transpose()?.filter(|i| i.all.s.len() == src.s.len());
+        let item = item.ok_or_else(|| src.err(TextErrorKind::Syntax, "oxm(…)[bits]"))?;
+        // Whatever its header says: nobody knows how wide such a field is.
+        (super::matching::parse_unknown_id(&item)?, item.tail, u16::MAX)
+    } else {
+        let (name, range) = match src.s.find('[') {
+            Some(i) => (src.slice(0, i), src.from(i)),
+            None => (src, src.from(src.s.len())),
+        };
+        let Some(id) = field_named(name.s).and_then(id) else { return Ok(None) };
+        (id, range, BITS)
+    };
+    let (offset, n_bits) = match range.s {
+        "" => (0, bits),
+        _ => {
+            let inner = range.strip_prefix("[").and_then(|r| Some(Src { s: r.s.strip_suffix(']')?, at: r.at }));
+            let inner = inner.ok_or_else(|| range.err(TextErrorKind::Syntax, "[first..last] at the end"))?;
+            super::nicira::bit_range(inner, bits, "the field")?
+        }
+    };
+    Ok(Some(Subfield { field, offset, n_bits }))
 }
 
 /// The bytes of a number that don't begin with zero.
@@ -48,6 +92,12 @@ pub(super) fn value(n: u8, src: Src<'_>) -> Result<UnknownField, TextError> {
         value.iter_mut().zip(mask).for_each(|(v, m)| *v &= m);
     }
     let field = UnknownField::of_tun_metadata(n, &value, mask.as_deref());
+    field.ok_or_else(|| src.bad("a value of at most 124 bytes"))
+}
+
+/// Reads a value without a mask.
+pub(super) fn whole_value(n: u8, src: Src<'_>) -> Result<UnknownField, TextError> {
+    let field = UnknownField::of_tun_metadata(n, &bytes(src)?, None);
     field.ok_or_else(|| src.bad("a value of at most 124 bytes"))
 }
 
@@ -181,6 +231,60 @@ mod tests {
             assert!(parse_match(wrong, &ctx).is_err(), "{wrong}");
         }
         assert!(parse_match(&format!("{longest}00"), &ctx).is_err());
+    }
+
+    #[test]
+    fn actions_name_these_fields_and_ones_not_known() {
+        use crate::text::{Printer, parse_instructions};
+        use crate::version::Version;
+        for version in [Version::V10, Version::V13, Version::V15] {
+            let printer = Printer { version, ports: &() };
+            let ctx = ParseContext::new(version);
+            // What the left says, the right prints, which says the same.
+            for (text, printed) in [
+                ("move:tun_metadata0[0..31]->reg0", "move:NXM_NX_TUN_METADATA0[0..31]->NXM_NX_REG0[]"),
+                ("move:tun_metadata0->tun_metadata1[]", "move:NXM_NX_TUN_METADATA0[]->NXM_NX_TUN_METADATA1[]"),
+                ("load:5->tun_metadata0[8..15]", "load:0x5->NXM_NX_TUN_METADATA0[8..15]"),
+                ("load:5->tun_metadata0", "set_field:0x5->tun_metadata0"),
+                ("push:tun_metadata0[0..990]", "push:NXM_NX_TUN_METADATA0[0..990]"),
+                ("pop:NXM_NX_TUN_METADATA63[7]", "pop:NXM_NX_TUN_METADATA63[7]"),
+                ("output:tun_metadata0[0..15]", "output:NXM_NX_TUN_METADATA0[0..15]"),
+                ("delete_field:tun_metadata0", "delete_field:tun_metadata0"),
+                (
+                    "learn(tun_metadata0[0..7]=5,tun_metadata1,load:tun_metadata2[0..7]->reg0[0..7])",
+                    "learn(table=1,NXM_NX_TUN_METADATA0[0..7]=0x5,NXM_NX_TUN_METADATA1[],\
+                     load:NXM_NX_TUN_METADATA2[0..7]->NXM_NX_REG0[0..7])",
+                ),
+                (
+                    "move:oxm(class=0x9000,field=3,hasmask,length=8)[4..7]->reg0[0..3]",
+                    "move:oxm(class=0x9000,field=3,hasmask,length=8)[4..7]->NXM_NX_REG0[0..3]",
+                ),
+                (
+                    "learn(oxm(class=0xffff,field=3,experimenter=0x1,length=8)[0..7]=5,\
+                     oxm(class=0x9000,field=3,length=8)[2..3])",
+                    "learn(table=1,oxm(class=0xffff,field=3,experimenter=0x00000001,length=8)[0..7]=0x5,\
+                     oxm(class=0x9000,field=3,length=8)[2..3])",
+                ),
+                ("delete_field:oxm(class=0x9000,field=3,length=8)", "delete_field:oxm(class=0x9000,field=3,length=8)"),
+            ] {
+                let actions = parse_instructions(text, &ctx).unwrap_or_else(|e| panic!("{text}: {e}"));
+                assert_eq!(printer.instructions(&actions).to_string(), printed);
+                assert_eq!(parse_instructions(printed, &ctx), Ok(actions), "{printed}");
+            }
+            for (text, offset) in [
+                ("move:tun_metadata0[0..992]->reg0", 19),
+                ("move:tun_metadata64->reg0", 5),
+                ("push:tun_metadata0[1", 18),
+                ("push:tun_metadata0[1]x", 18),
+                ("load:256->tun_metadata0[0..7]", 5),
+                ("load:1->tun_metadata0[0..64]", 8),
+                ("push:oxm(class=1,payload=00)[0..3]", 17),
+                ("push:oxm(class=1)x", 17),
+            ] {
+                let e = parse_instructions(text, &ctx).expect_err(text);
+                assert_eq!(e.offset, offset, "{text}: {e}");
+            }
+        }
     }
 
     #[test]

@@ -253,7 +253,7 @@ pub(crate) fn parse_value(
     if t.is_empty() {
         return Err(t.missing(format!("a value of {}", info.name)));
     }
-    if matches!(t.s, "*" | "ANY") && form(id) != Form::Port {
+    if t.s == "*" || (t.s == "ANY" && form(id) != Form::Port) {
         return Ok(None);
     }
     let addresses = |value: fn(Src<'_>) -> Result<u128, TextError>, prefix: bool| match t.split_once("/") {
