@@ -91,6 +91,9 @@ class Maker:
         # Open vSwitch keeps two tags: a third pushes one out. So frames come with two, or one entry's list pushes one.
         self.pushes = r.random() < .5
         self.pushing_table = r.randrange(TABLES)
+        # Where a TTL ends Open vSwitch still carries out the set that was written before. So either sets last from table to table,
+        # or later tables decrement.
+        self.sets_last = r.random() < .5
 
     # matches
 
@@ -109,7 +112,7 @@ class Maker:
             m = {name: value for name, value in m.items() if name in OF10}
         for name in m:
             can = name in ('ipv4_src', 'ipv4_dst', 'arp_spa', 'arp_tpa') if self.version == V10 else name in MASKED
-            if name[:3] in ('tcp', 'udp', 'sct', 'icm') and name not in base and not m[name]:
+            if self.version != V10 and name[:3] in ('tcp', 'udp', 'sct', 'icm') and name not in base and not m[name]:
                 m[name] = 8 if name[0] == 'i' else 80
             if can and name not in base and 'vlan_pcp' not in m and r.random() < .4:
                 m[name] = masked(r, name, m[name], self.version)
@@ -186,6 +189,8 @@ class Maker:
             masks = [name for name in ('eth_src', 'ipv4_src', 'tcp_src') if name in more or name == 'eth_src']
             name = r.choice(masks)
             some.append(('set', name, masked(r, name, value_of(r, name), self.version)))
+        if self.sets_last and table in range(1, TABLES):
+            some = [a for a in some if a[0] not in ('dec_ttl', 'dec_mpls_ttl')]
         return some
 
     def registers(self, kind, m, in_bucket):
@@ -221,8 +226,6 @@ class Maker:
         in_port = ('in_port', 0) if self.version != V10 else ('reg0', 0)
         if n < .5 and self.version != V10:
             specs.append(('output', 'in_port', 0, 32))
-        elif self.version == V15:  # what is loaded comes back as Nicira's action, which Open vSwitch's tool knows no more
-            pass
         elif n < .8:
             specs.append(('load', 'reg1', 0, 16, *in_port))
         else:
@@ -273,6 +276,11 @@ class Maker:
                 balanced.append(a)
         if r.random() < .7:
             balanced.append(self.somewhere(inside_group))
+        if inside_group:
+            # A bucket is a set: of one field's set-fields the last one counts here; Open vSwitch carries out all, so that
+            # one with a mask leaves bits of those before.
+            balanced = [a for n, a in enumerate(balanced)
+                        if a[0] != 'set' or not isinstance(a[2], tuple) or all(b[:2] != a[:2] for b in balanced[:n])]
         return balanced
 
     def instructions(self, kind, m, table):
@@ -293,7 +301,8 @@ class Maker:
         if r.random() < .15:
             mask = r.choice(((1 << 64) - 1, 0xff00, 0xf))
             out.append(('metadata', value_of(r, 'metadata') & mask, mask))
-        if table < TABLES - 1 and r.random() < .35:
+        last = not self.sets_last and any(i[0] == 'write' for i in out)
+        if table < TABLES - 1 and r.random() < .35 and not last:
             out.append(('goto', r.randrange(table + 1, TABLES)))
         return out
 
@@ -401,9 +410,11 @@ class Maker:
             if r.random() < .5:
                 some = [('output', TABLE)]
             else:
-                # Open vSwitch sees what comes of it as the packet-out's, and learns from it later.
+                # Open vSwitch sees what comes of it as the packet-out's, and learns from it when it has gone its whole way,
+                # so that two outputs to NORMAL go different ways there.
                 some = [a for a in self.actions('any', {}, TABLES, learn=False) if a[0] not in ('push', 'pop') and a != ('output', NORMAL)]
-            return ('packet-out', r.choice(self.sources), some, frame)
+            if not self.normal or not any(a == ('output', TABLE) or a[0] in ('group', 'resubmit') for a in some):
+                return ('packet-out', r.choice(self.sources), some, frame)
         return ('packet', r.choice(PORTS), frame)
 
     def case(self):

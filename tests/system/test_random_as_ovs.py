@@ -6,8 +6,7 @@ the same bytes at the same ports in the same order, send the same packet-ins and
 flows and groups with the same counters. What the specification leaves open, and where Open vSwitch goes another
 way than its text, isn't generated; the comment where it is left out says why.
 
-A failure names the case's number and prints it after leaving out what it doesn't need. $CASES (`12` or `1000-1999`) runs others; of those about one in
-fifty differs still, for reasons that aren't known yet.
+A failure names the case's number and prints it after leaving out what it doesn't need. $CASES (`12` or `1000-1999`) runs others.
 """
 
 import os
