@@ -135,7 +135,8 @@ impl<S: Source> PipelineEngine<S> {
         let view = self.source.adopt();
         let env = Env { now, writer: self.writer, normal: self.shared.normal(), dry: true };
         let mut packet = Packet::with_key(frame, with_phy_port(key));
-        let aside = matches!(start, Start::Received) && view.in_band().is_some_and(|rules| rules.admits(&packet.key));
+        let beside = || view.in_band().is_some_and(|rules| rules.admits(&packet.key));
+        let aside = matches!(start, Start::Received) && (self.shared.is_standalone() || beside());
         crate::trace::trace(view, env, &mut packet, if aside { Start::Normal } else { start })
     }
 }

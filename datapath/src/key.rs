@@ -57,6 +57,8 @@ pub mod word {
 pub mod flag {
     /// The L4 header (TCP, UDP, SCTP ports or ICMP type and code) is in this frame.
     pub const L4_PRESENT: u64 = 1 << 2;
+    /// Any fragment.
+    pub const FRAGMENT: u64 = 1;
 }
 
 /// The present bit of `vlan_vid` (`OFPVID_PRESENT`).
@@ -237,6 +239,21 @@ impl FlowKey {
             let mask = low_bits(s.bits) << s.shift;
             self.0[s.word] = (self.0[s.word] & !mask) | (((value as u64) << s.shift) & mask);
         }
+    }
+
+    /// A first fragment as OpenFlow 1.0 sees it, whose ports (or ICMP type and code) are 0 in every fragment (OpenFlow 1.0.0
+    /// §3.4); `None` for every other packet, and if they are 0 anyway.
+    #[inline]
+    pub fn without_ports(&self) -> Option<Self> {
+        const FIRST: u64 = (flag::FRAGMENT | flag::L4_PRESENT) << 32;
+        let l4 = self.0[word::L4];
+        if l4 & FIRST != FIRST || l4 & 0xffff_ffff == 0 {
+            return None;
+        }
+        let mut key = *self;
+        // Without the flag no entry of a later version asks for what isn't there.
+        key.0[word::L4] = l4 & !(flag::L4_PRESENT << 32 | 0xffff_ffff);
+        Some(key)
     }
 
     /// Whether `self & mask == value` in every word.

@@ -70,6 +70,29 @@ impl FlowTable {
 
     #[inline]
     pub(crate) fn lookup<'g>(&'g self, version: u64, key: &FlowKey, guard: Guard<'g>) -> Option<FlowRef<'g>> {
+        let found = self.lookup_as_is(version, key, guard);
+        match key.without_ports() {
+            Some(plain) => self.or_without_ports(version, &plain, found, guard),
+            None => found,
+        }
+    }
+
+    /// Of a first fragment: what an entry of 1.0 that wants ports 0 makes of the match.
+    #[cold]
+    fn or_without_ports<'g>(
+        &'g self,
+        version: u64,
+        plain: &FlowKey,
+        found: Option<FlowRef<'g>>,
+        guard: Guard<'g>,
+    ) -> Option<FlowRef<'g>> {
+        // The better one; of equals, the older.
+        let order = |f: &FlowRef<'_>| (f.body().rank(), std::cmp::Reverse(f.added()));
+        found.into_iter().chain(self.lookup_as_is(version, plain, guard)).max_by_key(order)
+    }
+
+    #[inline]
+    fn lookup_as_is<'g>(&'g self, version: u64, key: &FlowKey, guard: Guard<'g>) -> Option<FlowRef<'g>> {
         let found = self.classifier.lookup(&self.slab, version, key, guard);
         if self.clauses.is_empty(guard) {
             return found;
@@ -86,8 +109,13 @@ impl FlowTable {
     ) {
         self.classifier.lookup_burst(&self.slab, version, keys, out, guard);
         if !self.clauses.is_empty(guard) {
-            for (key, out) in keys.iter().zip(out) {
+            for (key, out) in keys.iter().zip(&mut *out) {
                 *out = self.with_conjunctions(version, key, *out, guard);
+            }
+        }
+        for (key, out) in keys.iter().zip(out) {
+            if let Some(plain) = key.without_ports() {
+                *out = self.or_without_ports(version, &plain, *out, guard);
             }
         }
     }

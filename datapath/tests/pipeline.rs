@@ -224,9 +224,87 @@ fn standalone_mode_is_a_learning_switch() {
     assert_eq!([2, 3, 4].map(|p| s.received(p).len()), [1, 1, 1]);
     s.send(2, &[&frame(1, 2)]);
     assert_eq!([1, 3, 4].map(|p| s.received(p).len()), [1, 0, 0]);
+    let mut key = FlowKey::default();
+    key.set(F::InPort, 3);
+    let traced = |s: &mut Switch| {
+        let t = s.engine.trace(key, Frame::from_bytes(&frame(1, 3)), datapath::pipeline::Start::Received, s.now);
+        (t.result.sent.iter().map(|x| x.0.0).collect::<Vec<_>>(), t.result.drops)
+    };
+    assert_eq!(traced(&mut s), (vec![1], vec![]), "a trace tells what is done");
     s.shared.set_mode(FailMode::Secure);
+    assert_eq!(traced(&mut s), (vec![], vec![DropReason::TableMiss]));
     s.send(2, &[&frame(1, 2)]);
     assert_eq!(s.received(1).len(), 0);
+}
+
+/// TCP from port 1000 to port 80; `fragment` is the header's fragment field.
+fn tcp(ttl: u8, fragment: u16) -> Vec<u8> {
+    let mut f = frame(2, 1);
+    f.truncate(12);
+    f.extend([8, 0, 0x45, 0, 0, 40, 0, 1]);
+    f.extend(fragment.to_be_bytes());
+    f.extend([ttl, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+    f.extend([1000u16.to_be_bytes(), 80u16.to_be_bytes()].concat());
+    f.extend([0, 0, 0, 1, 0, 0, 0, 2, 0x50, 0x10, 0, 100, 0, 0, 0, 0]);
+    f
+}
+
+/// OpenFlow 1.0.0 §3.4: of a fragment, the first included, the transport ports are zero for the lookup.
+#[test]
+fn the_ports_of_fragments_are_zero_in_1_0_alone() {
+    let mut s = Switch::new();
+    let tcp_to = |port| Match::any().with(F::EthType, 0x0800).with(F::IpProto, 6).with(F::TcpDst, port);
+    let (whole, first, later) = (tcp(64, 0), tcp(64, 0x2000), tcp(64, 5));
+    s.add(0, 5, tcp_to(80), vec![I::ApplyActions(vec![out(3)])]);
+    for _ in 0..3 {
+        s.send(1, &[&whole, &first, &later]);
+    }
+    assert_eq!([2, 3, 4].map(|p| s.received(p).len()), [0, 6, 0], "1.3: later fragments have no ports");
+    // Learnt walks notice entries that come.
+    for (port, to) in [(0, 2), (80, 4)] {
+        let instructions = vec![I::ApplyActions(vec![out(to)])];
+        let f = FlowMod { priority: 10, matching: tcp_to(port), instructions, ..FlowMod::default() };
+        s.control.flow_mod(Version::V10, &f, s.now).unwrap();
+    }
+    for _ in 0..3 {
+        s.send(1, &[&whole, &first, &later]);
+    }
+    assert_eq!([2, 3, 4].map(|p| s.received(p).len()), [6, 0, 3]);
+    s.add(0, 20, tcp_to(80), vec![I::ApplyActions(vec![out(3)])]);
+    for _ in 0..3 {
+        s.send(1, &[&whole, &first, &later]);
+    }
+    assert_eq!([2, 3, 4].map(|p| s.received(p).len()), [3, 6, 0], "the higher priority");
+}
+
+/// ovs-actions(7), "The dec_ttl action": the levels above a resubmit go on where a TTL ends below.
+#[test]
+fn a_ttl_that_ends_inside_a_resubmit_ends_that_alone() {
+    use ofproto::nicira::NxAction;
+    let mut s = Switch::new();
+    let table = Some(TableId(1));
+    let resubmit = Action::Nicira(NxAction::Resubmit { in_port: PortNo::IN_PORT, table, ct: false });
+    s.add(0, 1, Match::any(), vec![I::ApplyActions(vec![resubmit, out(2)])]);
+    let ip = Match::any().with(F::EthType, 0x0800);
+    s.add(1, 1, ip, vec![I::ApplyActions(vec![Action::DecNwTtl, out(3)]), I::GotoTable(TableId(2))]);
+    s.add(2, 1, Match::any(), vec![I::ApplyActions(vec![out(4)])]);
+    for (ttl, want) in [(64, [5, 5, 5]), (1, [5, 0, 0]), (0, [5, 0, 0]), (2, [5, 5, 5])] {
+        for _ in 0..5 {
+            s.send(1, &[&tcp(ttl, 0)]);
+        }
+        assert_eq!([2, 3, 4].map(|p| s.received(p).len()), want, "{ttl}");
+    }
+    assert_eq!(s.shared.drops()[DropReason::InvalidTtl as usize], 10);
+    // Without one it ends the packet.
+    let f = FlowMod {
+        table: TableId(0),
+        command: FlowModCommand::Modify,
+        instructions: vec![I::ApplyActions(vec![Action::DecNwTtl, out(2)]), I::GotoTable(TableId(2))],
+        ..FlowMod::default()
+    };
+    s.control.flow_mod(V, &f, s.now).unwrap();
+    s.send(1, &[&tcp(64, 0), &tcp(1, 0)]);
+    assert_eq!([2, 3, 4].map(|p| s.received(p).len()), [1, 0, 1]);
 }
 
 #[test]

@@ -19,6 +19,16 @@ def test_hosts_reach_each_other(lab):
     assert hosts[0].run(['ping', '-c', '2', '-i', '0.02', '-W', '2', hosts[1].ip6]).returncode == 0
 
 
+def test_a_trace_tells_of_learning(lab):
+    _, hosts, switch = star(lab, 2)
+    assert ping_all(hosts) == []
+    for n, (there, port) in enumerate(((hosts[1], 2), (hosts[0], 1))):
+        flow = 'in_port=%d,dl_src=%s,dl_dst=%s' % (n + 1, hosts[n].mac, there.mac)
+        told = json.loads(sh([binary('ofctl'), '--json', 'trace', switch.ctl_socket, flow]).stdout)
+        assert [s['port'] for s in told['sent']] == [str(port)] and told['dropped'] == [], told
+        assert told['steps'][0]['action'] == 'output:NORMAL', told
+
+
 def test_large_pings_in_fragments(lab):
     _, hosts, _ = star(lab, 2)
     out = hosts[0].run(['ping', '-q', '-c', '3', '-i', '0.02', '-s', '30000', '-W', '2', hosts[1].ip])

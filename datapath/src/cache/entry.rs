@@ -41,6 +41,8 @@ const COVERED: u64 = 1 << 29;
 const OPAQUE: u64 = 1 << 28;
 /// Its edits are done segment by segment.
 const LISTED: u64 = 1 << 27;
+/// It decrements a TTL inside a resubmit, which a packet without one leaves early.
+const LEAVES: u64 = 1 << 26;
 /// A TTL above this survives every walk that is compiled.
 const LIVELY: u8 = 32;
 
@@ -54,14 +56,15 @@ impl Found {
     pub(crate) const NOT: Self = Self([0; HEAD]);
 
     /// A walk of these segments.
-    pub(super) fn new(generation: u32, ids: Ids, traits: Traits, opaque: bool) -> Self {
+    pub(super) fn new(generation: u32, ids: Ids, traits: Traits, (opaque, leaves): (bool, bool)) -> Self {
         let [a, b, c, d] = ids.map(u64::from);
         let bit = |set, bit| if set { bit } else { 0 };
         let flags = bit(!traits.plain, STEPWISE)
             | bit(traits.decrements, DECREMENTS)
             | bit(traits.covered, COVERED)
             | bit(traits.listed, LISTED)
-            | bit(opaque, OPAQUE);
+            | bit(opaque, OPAQUE)
+            | bit(leaves, LEAVES);
         Self([u64::from(generation) << 32 | flags | a, b | c << ID_BITS | d << (2 * ID_BITS)])
     }
 
@@ -88,6 +91,11 @@ impl Found {
     /// Whether what tables were asked for can't be told from the key and the steps.
     pub(super) const fn is_opaque(&self) -> bool {
         self.0[0] & OPAQUE != 0
+    }
+
+    /// Whether its steps don't tell what becomes of a packet whose TTL ends.
+    pub(crate) const fn leaves(&self) -> bool {
+        self.0[0] & LEAVES != 0
     }
 
     /// Whether its edits are done segment by segment, not at once.

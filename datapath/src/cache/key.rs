@@ -19,6 +19,8 @@ pub(crate) const LONGEST: usize = MAX_FRAME - MOST_PUSHES * 18;
 /// Bit of [`kind`]: whole IPv4 without options, not a fragment, TCP, UDP or ICMP, at most one VLAN tag.
 pub const FAST: u32 = 1 << 24;
 const ONE_TAG: u32 = 1;
+/// Bit of the others' [`kind`]: a fragment.
+const FRAGMENT: u32 = 1 << 18;
 
 /// Whether a packet of this kind, a [`FAST`] one, has a tag: 0 or 1.
 pub(super) const fn tag_bit(kind: u32) -> u32 {
@@ -50,10 +52,15 @@ pub fn kind(packet: &Packet) -> u32 {
     l.l3_kind as u32
         | l4
         | u32::from(l.vlan_tags.min(2)) << 16
-        | u32::from(l.fragment) << 18
+        | if l.fragment { FRAGMENT } else { 0 }
         | u32::from(l.nd_option != 0) << 19
         | u32::from(packet.has_field(FieldId::Ipv6NdTarget)) << 20
         | u32::from(packet.frame.len() >= 14) << 21
+}
+
+/// Whether a packet of this kind is a fragment.
+pub(super) const fn is_fragment(kind: u32) -> bool {
+    kind & FAST == 0 && kind & FRAGMENT != 0
 }
 
 /// VLAN tags of a packet of this kind, if that is known exactly.

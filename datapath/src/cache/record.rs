@@ -81,6 +81,7 @@ pub(crate) struct Recorder<'m> {
     tainted: bool,
     refused: bool,
     opaque: bool,
+    leaves: bool,
     /// Bits that decided and aren't in the mask: with them there, the walk could be remembered.
     wants: Option<Box<FlowKey>>,
 }
@@ -100,6 +101,7 @@ impl<'m> Recorder<'m> {
             tainted: false,
             refused: false,
             opaque: false,
+            leaves: false,
             wants: None,
         }
     }
@@ -182,6 +184,17 @@ impl<'m> Recorder<'m> {
     /// A table is asked for something else than what the packet's steps make of its key.
     pub(crate) const fn disguised(&mut self) {
         self.opaque = true;
+    }
+
+    /// A packet of the same key may leave a resubmit early where its TTL ends, and what it does behind can't be told
+    /// from the steps.
+    pub(crate) const fn may_leave(&mut self) {
+        self.leaves = true;
+    }
+
+    /// Whether that may be.
+    pub(crate) const fn leaves(&self) -> bool {
+        self.leaves
     }
 
     /// Whether that happened.

@@ -1,6 +1,6 @@
 //! What a table was asked: a received packet's key and what a walk made of it on the way there.
 
-use super::key::{FAST, is_received};
+use super::key::{FAST, is_fragment, is_received};
 use super::record::Step;
 use crate::key::{FlowKey, WORDS, slot, word};
 use crate::program::Op;
@@ -36,7 +36,9 @@ const fn bit(word: usize) -> u64 {
 impl Seen {
     /// That of a received packet of this kind, or one of which nothing is known.
     pub(super) fn new(key: FlowKey, kind: u32, opaque: bool) -> Self {
-        Self { key, unknown: if opaque { u64::MAX } else { UNKNOWN }, fast: kind & FAST != 0 }
+        // Entries of 1.0 see a first fragment's ports as 0, others as they are.
+        let l4 = if is_fragment(kind) { bit(word::L4) } else { 0 };
+        Self { key, unknown: if opaque { u64::MAX } else { UNKNOWN | l4 }, fast: kind & FAST != 0 }
     }
 
     /// What it is behind a step.

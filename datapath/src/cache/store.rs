@@ -36,6 +36,8 @@ pub(crate) struct Recorded<'s> {
     pub(crate) steps: &'s [Step],
     /// What tables were asked for can't be told from packet and steps.
     pub(crate) opaque: bool,
+    /// Where a TTL ends inside a resubmit, what follows can't be told from the steps.
+    pub(crate) leaves: bool,
 }
 
 /// A worker's cache.
@@ -489,7 +491,7 @@ impl Cache {
                 self.uses(*table, now);
             }
         }
-        let found = Found::new(self.generation, ids, traits, walk.opaque);
+        let found = Found::new(self.generation, ids, traits, (walk.opaque, walk.leaves));
         if self.watch.is_watching() {
             self.note(&found, Self::seen::<N>(&self.touched, key, walk.opaque));
         }
@@ -598,7 +600,7 @@ impl Cache {
     /// A walk of legs as if it had been found here.
     #[inline]
     pub(crate) fn walked(&self, ids: Ids, traits: Traits) -> Found {
-        Found::new(self.generation, ids, traits, false)
+        Found::new(self.generation, ids, traits, (false, false))
     }
 
     /// Remembers a walk of legs at a place that [`room`](Self::room) gave.

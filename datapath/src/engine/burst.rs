@@ -354,7 +354,7 @@ impl FastPath {
             }
             return n;
         }
-        if is_passing(&found.ids()) {
+        if is_passing(&found.ids()) || found.leaves() {
             self.walk::<PACKED, V, S>(around, frames, i, None);
             return 1;
         }
@@ -390,10 +390,10 @@ impl FastPath {
                 let mut recorder = Recorder::new(&mask, kind);
                 let recording = Some(&mut recorder);
                 let outcome = execute_recorded(view, env, packet, Start::Received, *sink, &mut Unobserved, recording);
-                let opaque = recorder.is_opaque();
+                let (opaque, leaves) = (recorder.is_opaque(), recorder.leaves());
                 let (steps, wants) = recorder.finish();
                 if let Some(steps) = steps {
-                    self.insert::<N>(i, at, Recorded { kind, steps: &steps, opaque }, &view);
+                    self.insert::<N>(i, at, Recorded { kind, steps: &steps, opaque, leaves }, &view);
                 } else if let Some(wants) = wants {
                     self.cache.widen(&wants);
                 } else {

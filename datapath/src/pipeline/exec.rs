@@ -384,6 +384,7 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
         }
         let table = table.unwrap_or(if self.table == TableId::ALL { TableId(0) } else { self.table });
         let saved = (self.table, self.hit, self.cookie, self.origin);
+        self.resubmits += 1;
         let flow = match in_port {
             None => self.tables(table, true),
             // The port is another for the lookup alone; what is found acts on the packet as it is.
@@ -406,10 +407,13 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
             }
         };
         (self.table, self.hit, self.cookie, self.origin) = saved;
+        self.resubmits -= 1;
         self.leave();
-        if flow == Flow::Pause {
+        match flow {
             // Where this level was reached from is what the levels above have to say.
-            self.leave_part(rest, true);
+            Flow::Pause => self.leave_part(rest, true),
+            Flow::Leave => return Flow::Go,
+            Flow::Go | Flow::Stop => {}
         }
         flow
     }

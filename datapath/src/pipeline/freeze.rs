@@ -79,7 +79,7 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
         match (flow, ending) {
             (Flow::Go, Ending::ActionSet) => self.run_set(),
             (Flow::Go, Ending::Egress) => self.run_egress_set(),
-            (Flow::Go, Ending::Nothing) | (Flow::Stop, _) => {}
+            (Flow::Go, Ending::Nothing) | (Flow::Stop | Flow::Leave, _) => {}
             (Flow::Pause, _) => self.freeze(ending),
         }
     }
@@ -148,6 +148,7 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
             };
             match flow {
                 Flow::Go => {}
+                Flow::Leave if part.nested => {}
                 Flow::Pause => {
                     if let Some(freezing) = &mut self.freezing {
                         if let Some(last) = freezing.parts.last_mut() {

@@ -20,6 +20,7 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
             Op::DecNwTtl(ids) if !ids.is_empty() => ids,
             _ => &[0],
         };
+        self.accounted = true;
         self.lose(DropReason::InvalidTtl, None);
         self.note(|| Event::Drop { reason: DropReason::InvalidTtl });
         // A packet of the same key may have a TTL: this end is the replay's to find.
@@ -27,7 +28,7 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
         for id in ids {
             self.send_punt(PacketInReason::InvalidTtl, self.settings.miss_send_len, *id, None, None);
         }
-        Flow::Stop
+        Flow::Leave
     }
 
     /// A packet-in in the name of what is being executed. `reason` is a Nicira action's own.

@@ -25,8 +25,7 @@ impl<'v> ActionSet<'v> {
         self.resubmit = None;
     }
 
-    /// Adds an action, or replaces the one of its kind. A masked set-field joins the one that is there
-    /// instead of replacing it only if masks are equal; otherwise the later one counts alone.
+    /// Adds an action, or replaces the one of its kind: of one field's set-fields, masked or not, the later one counts alone.
     pub fn write(&mut self, s: &'v SetOp) {
         match &s.op {
             Op::Group(g) => self.group = Some(*g),

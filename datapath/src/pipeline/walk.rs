@@ -44,6 +44,8 @@ pub(super) enum Flow {
     Go,
     /// This packet (or this copy of it) is done.
     Stop,
+    /// It is done up to the resubmit that led here, or altogether where none did.
+    Leave,
     /// It waits; who is told takes down what is left to do ([`Walk::end`]).
     Pause,
 }
@@ -85,6 +87,8 @@ pub(super) struct Walk<'v, 'w, 'm, V, S, O> {
     pub(super) freezing: Option<Box<Freezing>>,
     /// How often it has waited for what it teaches.
     pub(super) waits: u32,
+    /// Resubmits that it is inside of.
+    pub(super) resubmits: u32,
     /// An output whose frame is still this packet's: sent by moving if nothing follows.
     pub(super) pending: Option<(PortNo, Option<QueueId>)>,
     /// Whether some copy went somewhere or was dropped for a reason of its own.
@@ -127,6 +131,7 @@ pub(crate) fn execute_recorded<'v, V: View<'v>, S: Sink, O: Observer>(
         stack: Vec::new(),
         freezing: None,
         waits: 0,
+        resubmits: 0,
         pending: None,
         accounted: false,
         depth: 0,
@@ -176,6 +181,10 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
             Start::Resume(rest) => self.resume(rest),
             Start::Normal => {
                 if self.admit() == Flow::Go {
+                    if O::ON {
+                        let op = Op::Output { port: PortNo::NORMAL, max_len: 0 };
+                        self.observer.event(Event::Action { op: &op });
+                    }
                     self.normal();
                 }
             }
@@ -449,6 +458,9 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
         self.flush();
         if let Some(r) = &mut self.record {
             r.edit(op, self.table, self.cookie);
+            if self.resubmits > 0 && matches!(op, Op::DecNwTtl(_) | Op::DecMplsTtl) {
+                r.may_leave();
+            }
         }
         match apply_edit(self.packet, op) {
             Ok(()) => Flow::Go,
