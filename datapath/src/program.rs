@@ -120,6 +120,22 @@ pub struct Uses {
     pub learns: Box<[Learns]>,
 }
 
+impl Program {
+    /// Whether it leads a packet to a table of this kind, by goto or resubmit.
+    pub(crate) fn leads_to(&self, kind: impl Fn(TableId) -> bool) -> bool {
+        fn any(op: &Op, kind: &dyn Fn(TableId) -> bool) -> bool {
+            match op {
+                Op::Resubmit { table: Some(t), .. } => kind(*t),
+                // No deeper than the compiler took it.
+                Op::Clone(list) => list.iter().any(|op| any(op, kind)),
+                _ => false,
+            }
+        }
+        self.goto_table.is_some_and(&kind)
+            || self.apply.iter().chain(self.write.iter().map(|s| &s.op)).any(|op| any(op, &kind))
+    }
+}
+
 /// A compiled instruction list.
 #[derive(Clone, Debug, Default)]
 pub struct Program {

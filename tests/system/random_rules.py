@@ -186,7 +186,8 @@ class Maker:
         if kind == 'mpls':
             some += [('dec_mpls_ttl',), ('set_mpls_ttl', r.choice((1, 64))), set_('mpls_label'), set_('mpls_tc')]
         if self.version == V15 and r.random() < .5:
-            masks = [name for name in ('eth_src', 'ipv4_src', 'tcp_src') if name in more or name == 'eth_src']
+            masks = [name for name in ('eth_src', 'ipv4_src', 'tcp_src')
+                     if name == 'eth_src' or name in more and not (name == 'tcp_src' and 'ip_frag' in m)]
             name = r.choice(masks)
             some.append(('set', name, masked(r, name, value_of(r, name), self.version)))
         if self.sets_last and table in range(1, TABLES):

@@ -165,7 +165,7 @@ impl Control {
 
     /// Sets table features: all that is asked for, or nothing. Tables that change or leave the
     /// pipeline lose their flows, and nobody is told (OpenFlow 1.3.5 §7.3.5.5); so do those that become egress
-    /// tables or ingress tables again, and with the former what leads to them from ingress tables.
+    /// tables or ingress tables again, and with them what leads across from tables that stay what they are.
     ///
     /// # Errors
     /// `OFPTFFC_*`, 1.4+ `OFPBPC_*`; nothing is changed then.
@@ -324,21 +324,19 @@ impl Control {
                 self.end(table, index, Cause::Silently, true);
             }
         }
-        if let Some(first) = first_egress
-            && before.is_none_or(|old| first < old)
-        {
-            self.end_ways_to_egress(first);
+        if let Some(first) = first_egress.filter(|_| before != first_egress) {
+            self.end_ways_across(first);
         }
         Ok(())
     }
 
-    /// Ends what ingress tables have with a way to tables that have become egress tables: no ingress table may
-    /// have such a one (OpenFlow 1.5.1 §5.1).
-    fn end_ways_to_egress(&mut self, first: TableId) {
-        for table in (0..first.0).map(TableId) {
+    /// Ends what has a way from an ingress table to an egress table, or by resubmit back: no such one may come
+    /// (OpenFlow 1.5.1 §5.1).
+    fn end_ways_across(&mut self, first: TableId) {
+        for table in (0..self.n_tables()).map(TableId) {
             for index in self.all_of(table) {
-                let next = self.body(table, index).and_then(|b| b.behaviour.program.goto_table);
-                if next.is_some_and(|t| t >= first) {
+                let beyond = |t: TableId| (t >= first) != (table >= first);
+                if self.body(table, index).is_some_and(|b| b.behaviour.program.leads_to(beyond)) {
                     self.end(table, index, Cause::Silently, true);
                 }
             }

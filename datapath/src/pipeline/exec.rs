@@ -347,6 +347,10 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
     /// Executes the action set (OpenFlow 1.3.5 §5.10).
     pub(super) fn run_set(&mut self) {
         if !self.set.goes_somewhere() {
+            // The set is carried out all the same (OpenFlow 1.5.1 §5.6), which shows in the meter that it names.
+            if self.set.ops().any(|op| matches!(op, Op::Meter(_))) && !self.run_set_ops() {
+                return;
+            }
             // What already went somewhere, or was dropped for a better reason, isn't dropped again.
             if !self.accounted {
                 self.drop(DropReason::NoOutput);
@@ -383,6 +387,12 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
             return Flow::Stop;
         }
         let table = table.unwrap_or(if self.table == TableId::ALL { TableId(0) } else { self.table });
+        if self.settings.first_egress.is_some_and(|first| (table >= first) != self.in_egress) {
+            // Checked where it was written as far as it could be: a bucket may be met on either side, and the border may
+            // have moved since. It finds nothing there, as a goto to a table that left the pipeline.
+            self.leave();
+            return Flow::Go;
+        }
         let saved = (self.table, self.hit, self.cookie, self.origin);
         self.resubmits += 1;
         let flow = match in_port {

@@ -88,7 +88,8 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
         }
         self.step(|| Step::CountBucket(Arc::clone(bucket)));
         let ends = matches!(bucket.ops.last(), Some(Op::Output { .. } | Op::Group(_) | Op::Resubmit { .. }));
-        if !ends {
+        let metered = bucket.ops.iter().any(|op| matches!(op, Op::Meter(_)));
+        if !ends && !metered {
             self.drop(DropReason::NoOutput);
             return;
         }
@@ -97,6 +98,10 @@ impl<'v, V: View<'v>, S: Sink, O: Observer> Walk<'v, '_, '_, V, S, O> {
         let set = matches!(bucket.ops.last(), Some(Op::Resubmit { .. })).then(|| self.set.clone());
         self.on_copy(changes, |w| {
             let flow = w.list(&bucket.ops);
+            if flow == Flow::Go && !ends {
+                // A set is carried out also where nothing leaves: its meter counts the packet.
+                w.drop(DropReason::NoOutput);
+            }
             w.end(flow, Ending::Nothing);
         });
         if let Some(set) = set {

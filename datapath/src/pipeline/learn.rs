@@ -58,8 +58,12 @@ pub(super) fn flow_mod(p: &Packet, learn: &Learn) -> FlowMod {
             LearnSpec::Output { src, n_bits } => {
                 let port = value(p, src, *n_bits) as u32;
                 // NXM ports have 16 bits; the reserved ones stand at the top of either range.
-                let port = if *n_bits <= 16 && port >= 0xff00 { port | 0xffff_0000 } else { port };
-                actions.push(Action::Output { port: PortNo(port), max_len: MAX_LEN_NO_BUFFER });
+                let port = PortNo(if *n_bits <= 16 && port >= 0xff00 { port | 0xffff_0000 } else { port });
+                // As Open vSwitch, which adds no action for the others: a packet that a controller sent teaches no way to it.
+                let named = matches!(port, PortNo::IN_PORT | PortNo::FLOOD | PortNo::ALL | PortNo::LOCAL);
+                if port.is_ordinary() || named {
+                    actions.push(Action::Output { port, max_len: MAX_LEN_NO_BUFFER });
+                }
             }
         }
     }

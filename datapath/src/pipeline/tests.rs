@@ -253,6 +253,30 @@ fn meters_drop_and_remark() {
     assert_eq!(s.meters.get(MeterId(2)).unwrap().charge(Writer(0), 1, 1, T), Verdict::Remark(1));
 }
 
+/// An action set is carried out, and a bucket's, whether or not something leaves by it (OpenFlow 1.5.1 §5.6, §5.6.1): what
+/// shows of that is what its meter counts.
+#[test]
+fn a_meter_in_a_set_that_ends_nowhere_is_charged() {
+    let mut s = TestSwitch::new(Version::V15);
+    let band = Band { rate: 1, burst_size: 3, action: BandAction::Drop };
+    let flags = MeterFlags::PKTPS | MeterFlags::BURST;
+    s.meter(&MeterMod { command: MeterModCommand::Add, flags, meter: MeterId(1), bands: vec![band] });
+    s.flow(0, 1, Match::any(), vec![I::WriteActions(vec![Action::Meter(MeterId(1))])]).unwrap();
+    let run = |s: &TestSwitch| -> Vec<_> { (0..4).flat_map(|_| s.run(1, &frames::tcp(), T).drops).collect() };
+    use DropReason::{Meter, NoOutput};
+    assert_eq!(run(&s), [NoOutput, NoOutput, NoOutput, Meter]);
+    s.meter(&MeterMod {
+        command: MeterModCommand::Modify,
+        flags,
+        meter: MeterId(1),
+        bands: vec![Band { rate: 1, burst_size: 3, action: BandAction::Drop }],
+    });
+    s.group(&group(1, GroupType::All, vec![vec![Action::Meter(MeterId(1))], vec![out(2)]])).unwrap();
+    s.apply(0, 2, Match::any(), vec![Action::Group(GroupId(1))]);
+    assert_eq!(run(&s), [NoOutput, NoOutput, NoOutput, Meter]);
+    assert_eq!(ports(&s.run(1, &frames::tcp(), T)), [2]);
+}
+
 #[test]
 fn packet_out_runs_its_list_and_may_enter_the_tables() {
     let mut s = TestSwitch::new(Version::V13);
@@ -290,6 +314,30 @@ fn egress_tables_see_each_output() {
     assert_eq!(e.kind, E::BadActionBadType);
     let e = s.flow(0, 9, Match::any(), vec![I::GotoTable(TableId(4))]).unwrap_err();
     assert_eq!(e.kind, E::BadInstructionBadTableId);
+}
+
+/// A bucket may be met on either side of the border to the egress tables.
+#[test]
+fn a_resubmit_across_the_border_finds_nothing() {
+    let mut s = TestSwitch::new(Version::V15);
+    s.settings.first_egress = Some(TableId(4));
+    let to = |t| Action::Nicira(NxAction::Resubmit { in_port: PortNo::IN_PORT, table: Some(TableId(t)), ct: false });
+    s.group(&group(1, GroupType::All, vec![vec![to(1)], vec![to(5)], vec![out(2)]])).unwrap();
+    s.apply(0, 1, Match::any(), vec![Action::Group(GroupId(1))]);
+    s.apply(1, 1, Match::any(), vec![out(3)]);
+    s.flow(4, 0, Match::any(), vec![]).unwrap();
+    s.apply(5, 1, Match::any(), vec![set(F::EthDst, 5)]);
+    assert_eq!(ports(&s.run(1, &frames::tcp(), T)), [3, 2]);
+    // Back from there, too.
+    s.group(&group(2, GroupType::All, vec![vec![to(1)]])).unwrap();
+    s.apply(4, 1, Match::any(), vec![Action::Group(GroupId(2))]);
+    assert_eq!(ports(&s.run(1, &frames::tcp(), T)), [3, 2]);
+    let e = s.flow(0, 2, Match::any(), vec![I::ApplyActions(vec![to(4)])]).unwrap_err();
+    assert_eq!(e.kind, ofproto::ErrorKind::BadActionBadArgument);
+    let e = s.flow(4, 3, Match::any(), vec![I::ApplyActions(vec![to(3)])]).unwrap_err();
+    assert_eq!(e.kind, ofproto::ErrorKind::BadActionBadArgument);
+    let e = s.packet_out(PortNo(1), &[to(4)], &frames::tcp()).unwrap_err();
+    assert_eq!(e.kind, ofproto::ErrorKind::BadActionBadArgument);
 }
 
 #[test]
@@ -375,6 +423,15 @@ fn learn_makes_the_flow_that_a_mac_learner_wants() {
     assert_eq!(flow_mod.matching, Match::any().with(F::EthDst, 0x0200_0000_0001));
     assert_eq!(flow_mod.instructions, [I::ApplyActions(vec![out(3)])]);
     assert_eq!((flow_mod.table, flow_mod.priority, flow_mod.idle_timeout), (TableId(1), 5, 10));
+    // From a controller there is no way back that a flow could take.
+    let table = [Action::output(PortNo::TABLE)];
+    let from = |port| s.packet_out(port, &table, &frames::tcp()).unwrap().requests.swap_remove(0);
+    for port in [PortNo::CONTROLLER, PortNo::ANY] {
+        let Request::Learn { flow_mod, .. } = from(port) else { panic!() };
+        assert_eq!((&flow_mod.matching.fields.len(), &flow_mod.instructions[..]), (&1, &[][..]), "{port}");
+    }
+    let Request::Learn { flow_mod, .. } = from(PortNo::LOCAL) else { panic!() };
+    assert_eq!(flow_mod.instructions, [I::ApplyActions(vec![Action::output(PortNo::LOCAL)])]);
 }
 
 #[test]

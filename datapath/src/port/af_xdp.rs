@@ -31,7 +31,7 @@ use crate::checksum::finish_checksum;
 use crate::frame::Frame;
 use crate::segment::segment;
 use crate::sys::bpf::Redirect;
-use crate::sys::xdp::{self, XskDrops, XskRx, XskTx};
+use crate::sys::xdp::{self, Load, XskDrops, XskRx, XskTx};
 use crate::sys::{self, ethtool};
 
 /// Bytes of an Ethernet header, with room for one tag more than the MTU covers.
@@ -327,11 +327,9 @@ struct AfXdpTx {
     shared: Arc<Shared>,
 }
 
-/// What is being counted of a batch.
+/// What of a batch wasn't even queued.
 #[derive(Default)]
 struct Batch {
-    sent: u64,
-    bytes: u64,
     dropped: u64,
     errors: u64,
 }
@@ -341,10 +339,7 @@ impl Batch {
     fn queue(&mut self, tx: &mut XskTx, frame: &[u8], longest: usize) {
         if frame.len() < 14 || frame.len() > longest.min(xdp::CHUNK) {
             self.errors += 1;
-        } else if tx.queue(frame) {
-            self.sent += 1;
-            self.bytes += frame.len() as u64;
-        } else {
+        } else if !tx.queue(frame) {
             self.dropped += 1;
         }
     }
@@ -358,6 +353,8 @@ impl PortTx for AfXdpTx {
             self.device = device;
         }
         let mut batch = Batch::default();
+        // What another half queued and the kernel takes now is counted here, too: as late, but once.
+        let mut sent = Load::default();
         let longest = self.device.mtu.load(Ordering::Relaxed) as usize + HEADER;
         if let Some(tx) = self.device.tx.get(self.number % self.device.tx.len().max(1)) {
             let mut tx = lock(tx);
@@ -370,15 +367,12 @@ impl PortTx for AfXdpTx {
                     batch.queue(&mut tx, frame.bytes(), longest);
                 }
             }
-            let refused = tx.flush().refused.min(batch.sent);
-            if refused == batch.sent {
-                batch.bytes = 0;
-            }
-            batch.sent -= refused;
-            batch.dropped += refused;
+            let flushed = tx.flush();
+            sent = flushed.sent;
+            batch.dropped += flushed.refused;
         }
-        self.counter.add(batch.sent, batch.bytes, batch.dropped, batch.errors);
+        self.counter.add(sent.frames, sent.bytes, batch.dropped, batch.errors);
         pool.put_all(frames);
-        Transmitted { sent: batch.sent, dropped: batch.dropped + batch.errors }
+        Transmitted { sent: sent.frames, dropped: batch.dropped + batch.errors }
     }
 }

@@ -17,12 +17,15 @@ pub struct Facts {
     pub icmpv6_type: Option<u8>,
     /// Whether there is a VLAN tag.
     pub vlan: Option<bool>,
+    /// A tag that was there was popped: the match named what a VLAN field needs (OpenFlow 1.3.5 §7.2.5), and there may
+    /// be another tag below.
+    pub popped: bool,
 }
 
 impl Facts {
     /// Nothing known, anything allowed.
     pub const fn unknown() -> Self {
-        Self { lax: true, eth_type: None, ip_proto: None, icmpv6_type: None, vlan: None }
+        Self { lax: true, eth_type: None, ip_proto: None, icmpv6_type: None, vlan: None, popped: false }
     }
 
     /// What a match says.
@@ -34,6 +37,7 @@ impl Facts {
             ip_proto: exact(FieldId::IpProto).map(|v| v as u8),
             icmpv6_type: exact(FieldId::Icmpv6Type).map(|v| v as u8),
             vlan: None,
+            popped: false,
         };
         for id in [FieldId::VlanVid, FieldId::VlanTci] {
             if let Some(f) = m.get(id)
@@ -63,7 +67,7 @@ impl Facts {
         };
         match prereq {
             Prereq::None | Prereq::InPort => true,
-            Prereq::Vlan => self.vlan.unwrap_or(self.lax),
+            Prereq::Vlan => self.vlan.unwrap_or(self.lax || self.popped),
             Prereq::Ip => ip(),
             Prereq::Ipv4 => eth(&[0x0800]),
             Prereq::Ipv6 => eth(&[0x86dd]),
@@ -80,6 +84,12 @@ impl Facts {
             Prereq::NdSol => icmpv6(&[135]),
             Prereq::NdAdv => icmpv6(&[136]),
         }
+    }
+
+    /// The outermost VLAN tag, if any, was popped.
+    pub fn pop_vlan(&mut self) {
+        self.popped |= self.vlan == Some(true);
+        self.vlan = None;
     }
 
     /// The packet's payload type changed to `eth_type`, or to something unknown.

@@ -260,6 +260,35 @@ impl<'a> Compiler<'a> {
         Ok(())
     }
 
+    /// Refuses a table that there isn't, or that isn't in the pipeline.
+    fn check_table(&self, table: TableId, field: &'static str) -> Result<(), OfError> {
+        let kind = E::BadActionBadArgument;
+        if table.0 >= self.ctx.n_tables {
+            return Err(err(kind, field, format!("there is no table {table}")));
+        }
+        if self.ctx.tables.get(usize::from(table.0)).is_some_and(|t| !t.enabled) {
+            let why = format!("table {table} is not in the pipeline: table features took it out");
+            return Err(err(kind, field, why));
+        }
+        Ok(())
+    }
+
+    /// A resubmit stays on its side of the border to the egress tables, as gotos do. A bucket may be met on either side: there
+    /// the packet decides.
+    fn check_resubmit(&self, to: TableId) -> Result<(), OfError> {
+        self.check_table(to, "table")?;
+        let Some(first) = self.ctx.first_egress else { return Ok(()) };
+        let beyond = match self.ctx.place {
+            Place::Bucket => false,
+            Place::Flow { .. } | Place::Resumed(_) | Place::PacketOut => self.is_egress() != (to >= first),
+        };
+        if beyond {
+            let why = format!("table {to} is beyond the border to the egress tables, which begin at {first}");
+            return Err(err(E::BadActionBadArgument, "table", why));
+        }
+        Ok(())
+    }
+
     fn meter(&self, id: MeterId) -> Result<MeterId, OfError> {
         let ordinary = (1..=MeterId::MAX.0).contains(&id.0);
         if ordinary && self.ctx.meters.get(id).is_some() {
@@ -387,8 +416,7 @@ impl<'a> Compiler<'a> {
                 if v >= Version::V12 {
                     self.contradict(Prereq::Vlan, "pop_vlan")?;
                 }
-                self.facts.vlan = None;
-                // What tag is under the popped one isn't known: later set-fields of VLAN fields are allowed.
+                self.facts.pop_vlan();
                 Op::PopVlan
             }
             Action::PushMpls(t) | Action::Nicira(NxAction::PushMpls(t)) => {

@@ -204,6 +204,19 @@ fn copy_field_and_register_moves_stay_within_their_fields() {
 }
 
 #[test]
+fn what_a_popped_tag_gave_may_still_be_set() {
+    let pcp = set(F::VlanPcp, 5);
+    let tagged = Match::any().with(F::VlanVid, 0x1005);
+    // The match has what the field needs, and a second tag may be there (1.3.5 §7.2.5).
+    assert!(apply(V13, &tagged, vec![Action::PopVlan, pcp.clone()]).is_ok());
+    assert!(apply(V13, &tagged, vec![Action::PopVlan, Action::PopVlan, pcp.clone()]).is_ok());
+    // Of these it isn't said that there was one.
+    let refused = |m: &Match, list| apply(V13, m, list).unwrap_err();
+    assert_eq!(refused(&Match::any(), vec![Action::PopVlan, pcp.clone()]), E::BadActionMatchInconsistent);
+    assert_eq!(refused(&Match::any().with(F::VlanVid, 0), vec![pcp]), E::BadActionMatchInconsistent);
+}
+
+#[test]
 fn what_is_not_supported_is_refused() {
     let exp = Action::Experimenter { experimenter: ExperimenterId(7), data: Bytes::new() };
     assert_eq!(code(V13, exp), E::BadActionBadExperimenter);

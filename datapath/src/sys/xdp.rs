@@ -190,6 +190,8 @@ pub struct XskTx {
     completion: Ring<u64>,
     /// Chunks that hold nothing.
     free: Vec<u64>,
+    /// Queued, and nothing said of it yet.
+    owed: Load,
     zero_copy: bool,
     socket: Arc<Socket>,
 }
@@ -284,7 +286,7 @@ pub fn open(index: u32, queue: u32) -> Result<(XskRx, XskTx), (&'static str, io:
     let free = (RX_CHUNKS..RX_CHUNKS + TX_CHUNKS).map(|i| u64::from(i) * CHUNK as u64).collect();
     let socket = Arc::new(Socket { fd, memory });
     let rx = XskRx { ring: rx, fill, socket: Arc::clone(&socket) };
-    Ok((rx, XskTx { ring: tx, completion, free, zero_copy, socket }))
+    Ok((rx, XskTx { ring: tx, completion, free, owed: Load::default(), zero_copy, socket }))
 }
 
 impl AsFd for XskRx {
@@ -356,11 +358,22 @@ impl XskRx {
     }
 }
 
-/// What became of frames.
+/// What became of frames that were queued and of which nothing had been said yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct XskSent {
-    /// How many of those queued the kernel didn't take because the interface is down or gone.
+    /// What the kernel took.
+    pub sent: Load,
+    /// How many it didn't take because the interface is down or gone. They won't be sent.
     pub refused: u64,
+}
+
+/// A number of frames and their bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Frames.
+    pub frames: u64,
+    /// Bytes of them together.
+    pub bytes: u64,
 }
 
 impl XskTx {
@@ -392,6 +405,8 @@ impl XskTx {
         // live in this memory.
         unsafe { std::ptr::copy_nonoverlapping(frame.as_ptr(), at.as_ptr(), frame.len()) };
         self.ring.put(xdp_desc { addr: address, len, options: 0 });
+        self.owed.frames += 1;
+        self.owed.bytes += u64::from(len);
         true
     }
 
@@ -408,7 +423,8 @@ impl XskTx {
         }
     }
 
-    /// Makes the kernel send what is queued. Without zero copy it takes a limited number per call.
+    /// Makes the kernel send what is queued, without zero copy a limited number per call. What it leaves in the ring is told
+    /// by a later flush.
     pub fn flush(&mut self) -> XskSent {
         self.ring.produced();
         let mut outcome = XskSent::default();
@@ -417,7 +433,10 @@ impl XskTx {
         while before > 0 && self.ring.wants_wakeup() {
             match self.kick() {
                 Some(libc::ENETDOWN | libc::ENODEV | libc::ENXIO) => {
-                    outcome.refused = u64::from(self.take_back());
+                    let back = self.take_back();
+                    outcome.refused = back.frames;
+                    self.owed.frames = self.owed.frames.saturating_sub(back.frames);
+                    self.owed.bytes = self.owed.bytes.saturating_sub(back.bytes);
                     break;
                 }
                 Some(libc::EAGAIN | libc::EBUSY | libc::ENOBUFS | libc::EINTR) | None => {}
@@ -432,7 +451,26 @@ impl XskTx {
             }
         }
         self.reap();
+        let left = self.waiting();
+        outcome.sent.frames = self.owed.frames.saturating_sub(left.frames);
+        outcome.sent.bytes = self.owed.bytes.saturating_sub(left.bytes);
+        self.owed = left;
         outcome
+    }
+
+    /// What stands in the ring and the kernel hasn't taken.
+    fn waiting(&self) -> Load {
+        let mut load = Load::default();
+        self.each_waiting(|d| load = Load { frames: load.frames + 1, bytes: load.bytes + u64::from(d.len) });
+        load
+    }
+
+    fn each_waiting(&self, mut each: impl FnMut(xdp_desc)) {
+        let pending = self.ring.pending();
+        for i in 0..pending {
+            // SAFETY: between the kernel's index and ours: written by us in `put`. The kernel only reads it.
+            each(unsafe { self.ring.entry(self.ring.at.wrapping_sub(pending).wrapping_add(i)).read() });
+        }
     }
 
     /// The error, if there was one.
@@ -446,20 +484,18 @@ impl XskTx {
     }
 
     /// Takes everything out of the transmit ring again, so that it isn't sent whenever the interface comes
-    /// back. Says how many there were; none with zero copy, where the driver may look at the ring any time.
-    fn take_back(&mut self) -> u32 {
+    /// back. Says what there was; nothing with zero copy, where the driver may look at the ring any time.
+    fn take_back(&mut self) -> Load {
         if self.zero_copy {
-            return 0;
+            return Load::default();
         }
         // Without zero copy the kernel consumes only while it is called, by whoever has this side.
-        let pending = self.ring.pending();
-        for i in 0..pending {
-            // SAFETY: between the kernel's index and ours: written by us in `put`.
-            let d = unsafe { self.ring.entry(self.ring.at.wrapping_sub(pending).wrapping_add(i)).read() };
-            self.free.push(d.addr);
-        }
+        let (load, pending) = (self.waiting(), self.ring.pending());
+        let mut free = std::mem::take(&mut self.free);
+        self.each_waiting(|d| free.push(d.addr));
+        self.free = free;
         self.ring.at = self.ring.at.wrapping_sub(pending);
         self.ring.produced();
-        pending
+        load
     }
 }

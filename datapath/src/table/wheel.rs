@@ -2,13 +2,15 @@
 //!
 //! Items are re-armed lazily: the owner looks at a due item, and puts it back if its time has moved
 //! (an idle timeout of an entry that was used). Time never goes backwards here; a jump forwards
-//! only makes more items due.
+//! only makes more items due, and costs no more than the items there are.
 
 use crate::clock::Time;
 
 const TICK: u64 = 50_000_000;
 const SLOTS: u64 = 256;
 const LEVELS: usize = 3;
+/// Ticks that are gone through one by one, however few items there are.
+const STRIDE: u64 = 4096;
 
 pub(crate) struct Wheel<T> {
     /// The tick that the next call of `due` looks at first.
@@ -63,12 +65,24 @@ impl<T> Wheel<T> {
         }
     }
 
+    /// Places everything anew as seen from `target`.
+    fn leap(&mut self, target: u64) {
+        self.now = target;
+        let levels = std::mem::replace(&mut self.levels, Self::new().levels);
+        for (tick, item) in levels.into_iter().flatten().flatten() {
+            self.put(tick, item);
+        }
+    }
+
     /// Takes out at most `budget` items due at `now`; whether more are.
     pub(crate) fn due(&mut self, now: Time, budget: usize, out: &mut Vec<T>) -> bool {
         let target = now.0 / TICK;
         if self.len == 0 {
             self.now = self.now.max(target);
             return false;
+        }
+        if target.saturating_sub(self.now) > STRIDE + self.len as u64 {
+            self.leap(target);
         }
         while self.ready.len() < budget && self.now < target {
             self.now += 1;
@@ -127,6 +141,35 @@ mod tests {
             assert!(now < Time::from_secs(70_000), "{got} of {}", all.len());
         }
         assert_eq!(wheel.len(), 0);
+    }
+
+    /// As when a virtual machine goes on after months.
+    #[test]
+    fn a_leap_of_the_clock_costs_what_there_is() {
+        let mut wheel = Wheel::new();
+        let start = Time::from_secs(7);
+        let mut out = Vec::new();
+        wheel.due(start, 10, &mut out);
+        for s in 1..=65_535u64 {
+            wheel.arm(start + std::time::Duration::from_secs(s), s);
+        }
+        // Half are due, and go by the budget; the others keep their time.
+        let half = start + std::time::Duration::from_secs(32_000);
+        while wheel.due(half, 1000, &mut out) {}
+        out.sort_unstable();
+        assert_eq!(out, (1..=32_000).collect::<Vec<_>>());
+        out.clear();
+        // A century, tick by tick, would be sixty thousand million of them.
+        let century = Time::from_secs(100 * 365 * 86_400);
+        while wheel.due(century, 1000, &mut out) {}
+        out.sort_unstable();
+        assert_eq!(out, (32_001..=65_535).collect::<Vec<_>>());
+        wheel.arm(century + std::time::Duration::from_secs(1), 1);
+        out.clear();
+        wheel.due(century + std::time::Duration::from_millis(900), 10, &mut out);
+        assert!(out.is_empty());
+        wheel.due(century + std::time::Duration::from_secs(1), 10, &mut out);
+        assert_eq!(out, [1]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use ofproto::ids::{BucketId, GroupId, MeterId, PortNo, QueueId, TableId};
 use ofproto::instruction::Instruction as I;
 use ofproto::matching::{Match, MatchField, OxmId};
 use ofproto::meter::{MeterFlags, MeterMod, MeterModCommand};
+use ofproto::nicira::{Learn, NxAction};
 use ofproto::stats::FlowStat;
 use ofproto::table::TableFeatureProp as P;
 
@@ -259,6 +260,52 @@ fn ask(c: &mut Control, command: u8, tables: &[u8], change: impl Fn(&mut ofproto
 
 fn leads(from: u8, to: u8) -> FlowMod {
     FlowMod { table: TableId(from), instructions: vec![I::GotoTable(TableId(to))], ..FlowMod::default() }
+}
+
+fn resubmits(from: u8, to: u8) -> FlowMod {
+    let nx = NxAction::Resubmit { in_port: PortNo::IN_PORT, table: Some(TableId(to)), ct: false };
+    let inside = Action::Nicira(NxAction::Clone(vec![Action::Nicira(nx)]));
+    FlowMod {
+        table: TableId(from),
+        priority: 7,
+        instructions: vec![I::ApplyActions(vec![inside])],
+        ..FlowMod::default()
+    }
+}
+
+fn teaches(from: u8, to: u8) -> FlowMod {
+    let learn = Learn { table: TableId(to), ..Learn::default() };
+    let actions = vec![Action::Nicira(NxAction::Learn(Box::new(learn)))];
+    FlowMod { table: TableId(from), priority: 8, instructions: vec![I::ApplyActions(actions)], ..FlowMod::default() }
+}
+
+#[test]
+fn resubmits_and_lessons_go_to_tables_of_the_pipeline_and_resubmits_stay_on_their_side() {
+    let mut c = Control::new(ControlConfig { n_tables: 4, ..ControlConfig::default() });
+    c.flow_mod(V13, &resubmits(0, 2), NOW).unwrap();
+    c.flow_mod(V13, &teaches(0, 2), NOW).unwrap();
+    ask(&mut c, 3, &[2], |_| {});
+    for m in [resubmits(0, 2), resubmits(0, 4), teaches(0, 2), teaches(0, 4), teaches(0, 255)] {
+        assert_eq!(c.flow_mod(V13, &m, NOW).unwrap_err().kind, E::BadActionBadArgument, "{m:?}");
+    }
+    // What was there stays, as gotos do.
+    assert_eq!(c.flow_count(TableId(0)), 2);
+    ask(&mut c, 2, &[2], |_| {});
+    let all = [resubmits(0, 1), resubmits(1, 2), resubmits(2, 3), resubmits(3, 2), resubmits(3, 3)];
+    let (mut c, counts) = (c, |c: &Control| [0, 1, 2, 3].map(|t| c.flow_count(TableId(t))));
+    for m in &all {
+        c.flow_mod(V15, m, NOW).unwrap();
+    }
+    ask(&mut c, 1, &[2], |f| f.features |= 16);
+    assert_eq!(counts(&c), [2, 0, 0, 0], "one to the own side and the lesson");
+    for (from, to, taken) in [(0, 1, true), (1, 0, true), (1, 2, false), (2, 1, false), (2, 3, true), (3, 2, true)] {
+        let done = c.flow_mod(V15, &resubmits(from, to), NOW);
+        assert_eq!(done.map_err(|e| e.kind).err(), (!taken).then_some(E::BadActionBadArgument), "{from} to {to}");
+    }
+    // An egress table that stays one leads to one that doesn't.
+    ask(&mut c, 1, &[3], |f| f.features |= 16);
+    assert_eq!(counts(&c), [2, 1, 0, 0]);
+    c.flow_mod(V15, &teaches(0, 3), NOW).unwrap();
 }
 
 fn next_tables(c: &Control, table: usize) -> Vec<u8> {

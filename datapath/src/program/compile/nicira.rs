@@ -53,17 +53,11 @@ impl Compiler<'_> {
             | NxAction::RegLoad2(_) => return Ok(()),
             NxAction::Note(_) => return Ok(()),
             NxAction::Resubmit { in_port, table, ct: false } => {
-                if let Some(t) = table
-                    && *t != TableId::ALL
-                    && t.0 >= self.ctx.n_tables
-                {
-                    return Err(err(E::BadActionBadArgument, "table", format!("there is no table {t}")));
+                let table = table.filter(|t| *t != TableId::ALL);
+                if let Some(t) = table {
+                    self.check_resubmit(t)?;
                 }
-                Op::Resubmit {
-                    in_port: Some(*in_port).filter(|p| *p != PortNo::IN_PORT),
-                    table: table.filter(|t| *t != TableId::ALL),
-                    rest: None,
-                }
+                Op::Resubmit { in_port: Some(*in_port).filter(|p| *p != PortNo::IN_PORT), table, rest: None }
             }
             NxAction::SetTunnel { id, .. } => {
                 Op::Set { field: FieldId::TunnelId, value: u128::from(*id), mask: u128::from(u64::MAX) }
@@ -236,10 +230,8 @@ impl Compiler<'_> {
         if result.is_some_and(|dst| dst.n_bits != 1) {
             return Err(err(E::BadActionBadArgument, "result_dst", "one bit takes the answer"));
         }
-        let table = learn.table;
-        if table == TableId::ALL || table.0 >= self.ctx.n_tables {
-            return Err(err(E::BadActionBadArgument, "table_id", format!("there is no table {table}")));
-        }
+        // Either side of the border to the egress tables: a flow-mod is no packet.
+        self.check_table(learn.table, "table_id")?;
         for spec in &learn.specs {
             let ((src, dst), n_bits) = (spec.ends(), spec.n_bits());
             if let Some(dst) = dst {
