@@ -155,7 +155,7 @@ class Comparison:
         self.reset()
         waiting = []
         for step in self.steps:
-            if step[0] in ('flow', 'group'):
+            if step[0] in ('flow', 'group', 'meter'):
                 if not waiting:
                     self.pair.ovs.fresh()
                 waiting.append((step, self.change(step)))
@@ -172,8 +172,9 @@ class Comparison:
 
     def change(self, step):
         what, values = step
-        if what == 'group':
-            return self.tell(lambda xid: forms.group_mod(self.version, xid, **values))
+        if what != 'flow':
+            make = {'group': forms.group_mod, 'meter': forms.meter_mod}[what]
+            return self.tell(lambda xid: make(self.version, xid, **values))
         values = dict(values, cookie=values.get('cookie', 0) | self.mark << 32)
         return self.tell(lambda xid: forms.flow_mod(self.version, xid, **values))
 
@@ -181,6 +182,7 @@ class Comparison:
         if self.version != V10:
             self.tell(lambda xid: forms.flow_mod(self.version, xid, command=3, table=255))
             self.tell(lambda xid: forms.group_mod(self.version, xid, command=2, group=0xfffffffc))
+            self.tell(lambda xid: forms.meter_mod(self.version, xid, command=2, meter=0xffffffff))
         else:
             self.tell(lambda xid: forms.flow_mod(self.version, xid, command=3))
         if self.version != V10:
@@ -283,6 +285,8 @@ class Comparison:
         commands = ['dump-flows'] + ['dump-groups'] * bool(groups)
         if groups and 1 not in groups:  # whose own counters a change keeps here (1.3.5 §6.5), not in Open vSwitch
             commands.append('dump-group-stats')
+        if any(what == 'meter' for what, *_ in self.steps):
+            commands += ['dump-meters', 'meter-stats']
         for command in commands:
             ours, ovs = (self.dump(s, command) for s in self.pair.both)
             if ours != ovs:

@@ -154,7 +154,7 @@ def action(version, a):
             return with_length(25, oxm(*args))
         simple = {'set_mpls_ttl': (15, '!Bxxx'), 'dec_mpls_ttl': (16, '!4x'), 'push_vlan': (17, '!Hxx'), 'pop_vlan': (18, '!4x'),
                   'push_mpls': (19, '!Hxx'), 'pop_mpls': (20, '!Hxx'), 'set_queue': (21, '!I'), 'group': (22, '!I'),
-                  'set_ttl': (23, '!Bxxx'), 'dec_ttl': (24, '!4x')}
+                  'set_ttl': (23, '!Bxxx'), 'dec_ttl': (24, '!4x'), 'meter': (29, '!I')}
         if name in simple:
             number, form = simple[name]
             return struct.pack('!HH', number, 8) + struct.pack(form, *args)
@@ -181,6 +181,8 @@ def instruction(version, i):
     if name in ('apply', 'write'):
         body = actions(version, args[0])
         return struct.pack('!HH4x', 4 if name == 'apply' else 3, 8 + len(body)) + body
+    if name == 'meter':
+        return struct.pack('!HHI', 6, 8, args[0])
     if name == 'clear':
         return struct.pack('!HH4x', 5, 8)
     raise ValueError(i)
@@ -222,6 +224,12 @@ def group_mod(version, xid, *, command=0, kind=0, group=0, buckets=()):
         return message(version, 15, xid, struct.pack('!HBxI', command, kind, group) + body)
     return message(version, 15, xid, struct.pack('!HBxIHxxI', command, kind, group, len(body), 0xffffffff if buckets else 0xffffffff)
                    + body)
+
+
+def meter_mod(version, xid, *, command=0, flags=0, meter=0, bands=()):
+    """Bands: (type, rate, burst)."""
+    return message(version, 29, xid, struct.pack('!HHI', command, flags, meter)
+                   + b''.join(struct.pack('!HHII4x', kind, 16, rate, burst) for kind, rate, burst in bands))
 
 
 def packet_out(version, xid, in_port, some, frame):
