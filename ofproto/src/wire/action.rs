@@ -4,10 +4,7 @@
 use super::{EncodeError, Reader, Writer, action10, experimenter, oxm, unsupported};
 use crate::action::Action;
 use crate::error::{ErrorKind, OfError};
-use crate::field::FieldId;
 use crate::ids::{ExperimenterId, GroupId, MeterId, PortNo, QueueId};
-use crate::matching::MatchField;
-use crate::nicira::{NxAction, Subfield};
 use crate::version::Version;
 use bytes::Bytes;
 
@@ -225,31 +222,7 @@ fn encode_type(w: &mut Writer, version: Version, action: &Action) -> Result<u16,
     Ok(ty)
 }
 
-/// What 1.5's set-field says of a load: Open vSwitch, whose action that is, has it up to 1.4 only.
-fn set_field(dst: &Subfield, value: u64) -> Option<MatchField> {
-    let info = dst.field.field.as_ref().ok()?.info();
-    let (value, bits) = (u128::from(value), u32::from(dst.n_bits));
-    let ones = 1u128.checked_shl(bits)? - 1;
-    if !info.settable || bits == 0 || dst.offset.saturating_add(dst.n_bits) > info.bits || value & !ones != 0 {
-        return None;
-    }
-    // A VLAN id without OFPVID_PRESENT is nothing that set-field takes.
-    if info.id == FieldId::VlanVid && value << dst.offset & 0x1000 == 0 {
-        return None;
-    }
-    let mask = ones << dst.offset;
-    let whole = mask == info.all_ones();
-    Some(MatchField { id: info.id, value: value << dst.offset, mask: (!whole).then_some(mask), code: dst.field.code })
-}
-
 fn encode_body(w: &mut Writer, version: Version, action: &Action) -> Result<u16, EncodeError> {
-    if version >= Version::V15
-        && let Action::Nicira(NxAction::RegLoad { dst, value }) = action
-        && let Some(field) = set_field(dst, *value)
-    {
-        oxm::encode_field(w, version, &field)?;
-        return Ok(SET_FIELD);
-    }
     let ethertype = |w: &mut Writer, n: u16| w.u16(n);
     Ok(match action {
         Action::Output { port, max_len } => {

@@ -24,6 +24,7 @@ mod greeting;
 pub mod hello;
 pub mod host;
 pub mod limits;
+mod loads;
 mod monitor;
 mod multipart;
 mod names;

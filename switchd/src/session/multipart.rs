@@ -8,8 +8,8 @@ use datapath::clock::Time;
 use ofproto::ids::Xid;
 use ofproto::message::{Message, Multipart, MultipartReply, MultipartRequest};
 use ofproto::stats::{FlowDesc, FlowStatsEntry};
-use ofproto::wire;
 use ofproto::{ErrorKind, OfError};
+use ofproto::{Version, wire};
 use std::collections::VecDeque;
 use tracing::warn;
 
@@ -93,7 +93,10 @@ impl Session {
     }
 
     /// Sends a reply in as many segments as it needs; `last` says that no more comes after it.
-    pub(super) fn send_reply(&mut self, xid: Xid, body: MultipartReply, last: bool) {
+    pub(super) fn send_reply(&mut self, xid: Xid, mut body: MultipartReply, last: bool) {
+        if self.version >= Version::V15 {
+            super::loads::say_as_set_field(&mut body);
+        }
         let message = Message::MultipartReply(Multipart { more: !last, other_flags: 0, body });
         match wire::encode_into(&mut self.out, self.version, xid, &message) {
             Ok(()) => self.counters.messages_sent += 1,

@@ -5,7 +5,7 @@ use crate::error::{ErrorKind, OfError};
 use crate::flow::FlowMod;
 use crate::ids::{TableId, Xid};
 use crate::instruction::Instruction;
-use crate::matching::{MatchField, OxmId};
+use crate::matching::OxmId;
 use crate::message::Message;
 use crate::nicira::{NxAction, Subfield};
 use crate::text::property_tests::flow_mod;
@@ -51,17 +51,6 @@ fn layouts_are_open_vswitch_s() {
         nx("0007 011f 00010004 0000000012345678"),
         NxAction::RegLoad { dst: reg(F::Reg0, 4, 32), value: 0x1234_5678 }
     );
-    // 1.5 has set-field for it.
-    for (offset, n_bits, value, mask) in [(0, 32, 7, None), (4, 8, 0x70, Some(0xff0))] {
-        let load = Action::Nicira(NxAction::RegLoad { dst: reg(F::Reg0, offset, n_bits), value: 7 });
-        let field = MatchField { id: F::Reg0, value, mask, code: None };
-        let write = |a| {
-            let mut w = Writer::new();
-            action::encode_list(&mut w, Version::V15, &[a]).expect("sayable");
-            w.as_slice().to_vec()
-        };
-        assert_eq!(write(load), write(Action::SetField(field)));
-    }
     assert_eq!(nx("001b 0008 00010204 0010 000000000000"), NxAction::StackPush(reg(F::Reg1, 8, 16)));
     assert_eq!(nx("0022 01 03 000000ff"), NxAction::Conjunction { clause: 1, n_clauses: 3, id: 255 });
     assert_eq!(nx("0027 0007 00000064"), NxAction::OutputTrunc { port: crate::ids::PortNo(7), max_len: 100 });
