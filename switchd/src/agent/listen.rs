@@ -6,8 +6,8 @@ use super::plain::Socket;
 use super::tls::TlsFiles;
 use super::{DIAL, Introduction, Line, Standing, serve, without_tls};
 use crate::bridge::Handle;
-use crate::config::Listen;
-use crate::management::socket;
+use crate::config::{Listen, SocketPlace};
+use crate::management::socket::{self, SocketFile};
 use crate::session::Purpose;
 use std::fmt::Display;
 use std::io;
@@ -83,36 +83,51 @@ pub(super) async fn start(
         }
         Listen::Unix(path) => {
             let (listener, file) = socket::listen(path).map_err(|e| at_address(listen, &e))?;
-            let listener = UnixListener::from_std(listener)?;
-            let name = listen.to_string();
-            let peer = format!("unix:{}", path.display());
-            tasks.spawn(async move {
-                // Removed when the task ends.
-                let _file = file;
-                let mut door = Door::default();
-                loop {
-                    let stream = match listener.accept().await {
-                        Ok((stream, _)) => stream,
-                        Err(e) => {
-                            door.failed(&e).await;
-                            continue;
-                        }
-                    };
-                    if !door.opens(&peer) {
-                        continue;
-                    }
-                    let greeted = Arc::new(AtomicBool::new(false));
-                    let standing = Standing { greeted: Arc::clone(&greeted), ..Standing::default() };
-                    let (bridge, peer) = (bridge.clone(), peer.clone());
-                    door.places.spawn(greeted, async move {
-                        let Ok(stream) = stream.into_std() else { return };
-                        serve(Line::Plain(Socket::new(stream)), visitor(peer, standing), &bridge).await;
-                    });
-                }
-            });
-            Ok(name)
+            serve_unix(tasks, UnixListener::from_std(listener)?, file, bridge);
+            Ok(listen.to_string())
         }
     }
+}
+
+/// Starts the listener for tools on this machine; returns where it listens, or `None` where it isn't wanted or, by
+/// default only, can't be had.
+pub(super) fn start_at(tasks: &mut JoinSet<()>, place: &SocketPlace, bridge: &Handle) -> io::Result<Option<String>> {
+    let opened = socket::listen_at(place, |path, e| {
+        warn!(path = %path.display(), error = %e, "tools can't call the bridge by its name: a --listen serves them, too");
+    });
+    let opened = opened.map_err(|(path, e)| at_address(&Listen::Unix(path), &e))?;
+    let Some((listener, file)) = opened else { return Ok(None) };
+    let shown = Listen::Unix(file.path().to_owned()).to_string();
+    serve_unix(tasks, listener, file, bridge.clone());
+    Ok(Some(shown))
+}
+
+/// Accepts visitors on a unix socket, whose file goes when the task ends.
+fn serve_unix(tasks: &mut JoinSet<()>, listener: UnixListener, file: SocketFile, bridge: Handle) {
+    let peer = format!("unix:{}", file.path().display());
+    tasks.spawn(async move {
+        let _file = file;
+        let mut door = Door::default();
+        loop {
+            let stream = match listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(e) => {
+                    door.failed(&e).await;
+                    continue;
+                }
+            };
+            if !door.opens(&peer) {
+                continue;
+            }
+            let greeted = Arc::new(AtomicBool::new(false));
+            let standing = Standing { greeted: Arc::clone(&greeted), ..Standing::default() };
+            let (bridge, peer) = (bridge.clone(), peer.clone());
+            door.places.spawn(greeted, async move {
+                let Ok(stream) = stream.into_std() else { return };
+                serve(Line::Plain(Socket::new(stream)), visitor(peer, standing), &bridge).await;
+            });
+        }
+    });
 }
 
 fn visitor(peer: String, standing: Standing) -> Introduction {

@@ -115,6 +115,8 @@ pub struct AgentConfig {
     pub dpid: Dpid,
     /// Whether the bridge is to be told from where each controller is dialled.
     pub in_band: bool,
+    /// One more listener, for tools on this machine.
+    pub tools: SocketPlace,
     /// Where watchers come to.
     pub snoop: SocketPlace,
 }
@@ -142,6 +144,9 @@ impl Agent {
         let tls = config.tls.clone().map(|files| TlsFiles::new(files, config.dpid)).transpose()?.map(Arc::new);
         for listen in &config.listen {
             listening.push(listen::start(&mut tasks, listen, bridge, tls.as_ref()).await?);
+        }
+        if let Some(place) = listen::start_at(&mut tasks, &config.tools, bridge)? {
+            listening.push(place);
         }
         let watched = snoop::start(&mut tasks, &config.snoop, bridge)?;
         for spec in &config.controllers {

@@ -63,7 +63,7 @@ pub struct Cli {
 
     /// What to do without a connected controller: `secure` or `standalone`
     ///
-    /// `standalone` makes it a MAC-learning switch, `secure` leaves the flow tables as they are.
+    /// `standalone` makes it a MAC-learning switch that leaves its flows aside, `secure` goes on by its flows alone.
     /// Default: `standalone` without `--controller`, `secure` with one.
     #[arg(long, value_name = "MODE", value_parser = FailMode::from_str, help_heading = "Bridge")]
     fail_mode: Option<FailMode>,
@@ -93,6 +93,9 @@ pub struct Cli {
     controller: Vec<ControllerSpec>,
 
     /// Listen for controllers: ptcp:[PORT][:IP], ptls:[PORT][:IP] or punix:PATH (repeatable)
+    ///
+    /// The default port is 6653. Unless `--management` is given, /run/switchd/NAME.mgmt listens as well, for tools on
+    /// this machine: `ofctl show NAME`.
     #[arg(long, value_name = "LISTENER", value_parser = Listen::from_str, help_heading = "OpenFlow channel")]
     listen: Vec<Listen>,
 

@@ -191,6 +191,8 @@ pub struct BridgeConfig {
     pub controllers: Vec<ControllerSpec>,
     /// Listeners.
     pub listen: Vec<Listen>,
+    /// One more listener, for tools on this machine, which call the bridge by its name.
+    pub tools: SocketPlace,
     /// Where those come to that watch the controllers' messages.
     pub snoop: SocketPlace,
     /// Allowed versions, oldest first, never empty.
@@ -292,6 +294,9 @@ impl Config {
         if !matches!(management, SocketPlace::Default(_)) {
             for bridge in bridges.iter_mut().filter(|b| matches!(b.snoop, SocketPlace::Default(_))) {
                 bridge.snoop = SocketPlace::Off;
+            }
+            for bridge in &mut bridges {
+                bridge.tools = SocketPlace::Off;
             }
         }
         Ok(Self {
@@ -420,6 +425,8 @@ fn bridge(b: BridgeOptions, several: bool, seen: &mut Seen) -> Result<BridgeConf
         Some(SocketPath::At(path)) => SocketPlace::At(path),
         None => SocketPlace::Default(format!("/run/switchd/{name}.snoop").into()),
     };
+    let tools: PathBuf = format!("/run/switchd/{name}.mgmt").into();
+    let asked_for = listen.iter().any(|l| l.value == Listen::Unix(tools.clone()));
     Ok(BridgeConfig {
         name,
         dpid: b.dpid.map(|d| d.value),
@@ -430,6 +437,7 @@ fn bridge(b: BridgeOptions, several: bool, seen: &mut Seen) -> Result<BridgeConf
         in_band: b.in_band.is_some_and(|i| i.value),
         controllers: controllers.into_iter().map(|c| c.value).collect(),
         listen: listen.into_iter().map(|l| l.value).collect(),
+        tools: if asked_for { SocketPlace::Off } else { SocketPlace::Default(tools) },
         snoop,
         protocols,
         inactivity_probe: match b.inactivity_probe.map_or(DEFAULT_PROBE, |p| p.value) {

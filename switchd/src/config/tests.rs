@@ -219,6 +219,20 @@ fn mistakes_on_the_command_line_name_the_option() {
 }
 
 #[test]
+fn tools_find_a_bridge_by_its_name() {
+    let tools = |c: Config| c.bridges.into_iter().map(|b| b.tools).collect::<Vec<_>>();
+    let default = |name: &str| SocketPlace::Default(format!("/run/switchd/{name}.mgmt").into());
+    assert_eq!(tools(cli(&["--name", "br7"]).unwrap()), [default("br7")]);
+    assert_eq!(tools(cli(&["--listen", "punix:/run/of"]).unwrap()), [default("br0")]);
+    let file = "[[bridge]]\nname = \"a\"\n[[bridge]]\nname = \"b\"\n";
+    assert_eq!(tools(with_file(&[], file).unwrap()), [default("a"), default("b")]);
+    // Asked for, or management elsewhere.
+    for words in [["--listen", "punix:/run/switchd/br0.mgmt"], ["--management", "/run/m"], ["--management", "none"]] {
+        assert_eq!(tools(cli(&words).unwrap()), [SocketPlace::Off], "{words:?}");
+    }
+}
+
+#[test]
 fn watchers_have_their_socket_beside_management_s_or_where_it_is_said() {
     let snoop = |c: Config| c.bridges.into_iter().map(|b| b.snoop).collect::<Vec<_>>();
     let default = |name: &str| SocketPlace::Default(format!("/run/switchd/{name}.snoop").into());

@@ -119,6 +119,7 @@ impl Instance {
             tls: config.tls.clone(),
             dpid,
             in_band: config.in_band,
+            tools: config.tools.clone(),
             snoop: config.snoop.clone(),
         };
         let agent = Agent::start(&agent_config, &instance.handle).await.map_err(|e| {
