@@ -5,8 +5,10 @@ Use with Mininet 2.3 and any topology:
     sudo mn --custom tools/mininet/switchd.py --switch switchd \
             --controller remote --topo tree,2 --test pingall
 
-`--controller none` (or no `--controller` that answers) leaves each switch in
-its standalone mode: a MAC-learning switch.
+`--controller none` leaves each switch in its standalone mode: a MAC-learning
+switch, which leaves flows aside. To steer it by `dpctl add-flow` instead, say
+`--switch switchd,failMode=secure`. With a controller that doesn't answer it is
+secure, too, and forwards nothing that no flow tells it to.
 
 The binary is looked for in $SWITCHD, then beside this checkout
 (target/release/switchd, target/debug/switchd), then on PATH.

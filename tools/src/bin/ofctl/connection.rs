@@ -5,7 +5,8 @@
 //! neither waits for a round trip each nor fills both directions' buffers at once. What comes
 //! unasked (packet-ins and the like) meanwhile is dropped; `monitor` reads it with [`Connection::next`].
 
-use crate::target::{Stream, Target};
+use crate::channel::Channel;
+use crate::target::Stream;
 use anyhow::{Context as _, anyhow, bail};
 use ofproto::bundle::{BundleAdd, BundleFlags};
 use ofproto::error::OfError;
@@ -14,12 +15,10 @@ use ofproto::ids::{BundleId, ExperimenterId, PortNo, TableId, Xid};
 use ofproto::message::{ErrorMsg, HelloElement, Message, Multipart, MultipartReply, MultipartRequest};
 use ofproto::nx_message::NxMessage;
 use ofproto::port::Port;
-use ofproto::wire::framer::Framer;
 use ofproto::wire::segment::{Limits, Reassembler};
 use ofproto::wire::{self, EncodeError, Header};
 use ofproto::{Version, validate};
 use std::fmt;
-use std::io::{ErrorKind, Read as _, Write as _};
 use std::time::{Duration, Instant};
 
 /// Mods that are sent before a barrier is waited for.
@@ -76,8 +75,7 @@ pub type Received = (Header, Result<Message, OfError>, Vec<u8>);
 /// A session.
 #[derive(Debug)]
 pub struct Connection {
-    stream: Stream,
-    framer: Framer,
+    channel: Channel,
     version: Version,
     next_xid: u32,
     timeout: Duration,
@@ -89,12 +87,13 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Dials and agrees on a version: the highest common one, out of `versions`.
-    pub fn open(target: &Target, versions: &[Version], timeout: Duration) -> anyhow::Result<Self> {
+    /// Agrees on a version: the highest common one, out of `versions`.
+    ///
+    /// `target` says whom, for errors.
+    pub fn open(stream: Stream, target: &str, versions: &[Version], timeout: Duration) -> anyhow::Result<Self> {
         let highest = versions.iter().copied().max().context("no version is allowed")?;
         let mut c = Self {
-            stream: target.connect(timeout)?,
-            framer: Framer::default(),
+            channel: Channel::new(stream),
             version: highest,
             next_xid: 1,
             timeout,
@@ -102,10 +101,9 @@ impl Connection {
             xids: Vec::new(),
             tables: false,
         };
-        let bits = versions.iter().fold(0u32, |bits, v| bits | 1 << v.wire());
-        c.send(&Message::Hello(vec![HelloElement::VersionBitmap(vec![bits])]))?;
+        c.send(&hello(versions))?;
         let deadline = Instant::now() + timeout;
-        let first = c.next_bytes(Some(deadline))?.with_context(|| format!("{target}: no hello in {timeout:?}"))?;
+        let first = c.channel.next(Some(deadline))?.with_context(|| format!("{target}: no hello in {timeout:?}"))?;
         let header = Header::decode(&first)?;
         if let Ok((_, Message::Error(e))) = wire::decode(&first) {
             bail!("{target}: the switch refused the connection: {}", hello_text(&e));
@@ -144,33 +142,8 @@ impl Connection {
             Message::FlowMod(m) if self.version == Version::V10 => flow_mod_10(xid, m)?,
             m => wire::encode(self.version, xid, m)?,
         };
-        self.stream.write_all(&bytes).context("sending to the switch")?;
+        self.channel.send(&bytes)?;
         Ok(xid)
-    }
-
-    /// The next message's bytes, or `None` at the deadline.
-    fn next_bytes(&mut self, deadline: Option<Instant>) -> anyhow::Result<Option<Vec<u8>>> {
-        let mut chunk = [0; 65_536];
-        loop {
-            if let Some(m) = self.framer.next_message()? {
-                return Ok(Some(m.to_vec()));
-            }
-            let wait = match deadline.map(|d| d.saturating_duration_since(Instant::now())) {
-                Some(Duration::ZERO) => return Ok(None),
-                wait => wait,
-            };
-            self.stream.set_read_timeout(wait)?;
-            // Never more than the framer takes.
-            let most = chunk.len().min(self.framer.room());
-            match self.stream.read(&mut chunk[..most]) {
-                Ok(0) => bail!("the switch closed the connection"),
-                Ok(n) => {
-                    self.framer.feed(&chunk[..n]);
-                }
-                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) => {}
-                Err(e) => return Err(e).context("reading from the switch"),
-            }
-        }
     }
 
     /// The next message, or `None` at the deadline. Echo requests are answered here.
@@ -178,11 +151,11 @@ impl Connection {
     /// A message that can't be read comes as its header and why.
     pub fn next(&mut self, deadline: Option<Instant>) -> anyhow::Result<Option<Received>> {
         loop {
-            let Some(bytes) = self.next_bytes(deadline)? else { return Ok(None) };
+            let Some(bytes) = self.channel.next(deadline)? else { return Ok(None) };
             match wire::decode(&bytes) {
                 Ok((header, Message::EchoRequest(data))) => {
                     let reply = wire::encode(self.version, header.xid, &Message::EchoReply(data))?;
-                    self.stream.write_all(&reply)?;
+                    self.channel.send(&reply)?;
                 }
                 Ok((header, m)) => return Ok(Some((header, Ok(m), bytes))),
                 Err(e) => return Ok(Some((Header::decode(&bytes)?, Err(e), bytes))),
@@ -351,6 +324,12 @@ impl Connection {
     }
 }
 
+/// A hello that offers these versions.
+pub fn hello(versions: &[Version]) -> Message {
+    let bits = versions.iter().fold(0u32, |bits, v| bits | 1 << v.wire());
+    Message::Hello(vec![HelloElement::VersionBitmap(vec![bits])])
+}
+
 fn hello_text(e: &ErrorMsg) -> String {
     let text: String = String::from_utf8_lossy(&e.data).chars().filter(|c| !c.is_control()).collect();
     let name = error_name(e, Version::V13);
@@ -384,7 +363,7 @@ fn agree(ours: &[Version], header: &Header, elements: &[HelloElement]) -> Option
 mod tests {
     use super::*;
 
-    fn hello(version: u8, bits: Option<u32>) -> (Header, Vec<HelloElement>) {
+    fn offer(version: u8, bits: Option<u32>) -> (Header, Vec<HelloElement>) {
         let header = Header { version, ty: 0, length: 8, xid: Xid(1) };
         (header, bits.map(|b| HelloElement::VersionBitmap(vec![b])).into_iter().collect())
     }
@@ -402,7 +381,7 @@ mod tests {
             (&[V10, V13], 3, None, None),
             (&[V13], 9, None, Some(V13)),
         ] {
-            let (header, elements) = hello(version, bits);
+            let (header, elements) = offer(version, bits);
             assert_eq!(agree(ours, &header, &elements), agreed, "{ours:?} {version} {bits:?}");
         }
     }

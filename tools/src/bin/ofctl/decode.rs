@@ -1,7 +1,8 @@
 //! `decode`: any OpenFlow message, from bytes, hexadecimal text or a capture.
 
+use crate::cli::Options;
+use crate::print;
 use crate::text_input::read;
-use crate::{Options, print};
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use ofproto::ids::Xid;

@@ -8,16 +8,20 @@ pub use group::{group_features, group_stats, groups, meter_features, meter_stats
 pub use port::{port_desc, port_stats, queue_config, queue_stats};
 pub use table::{table_desc, table_features, tables};
 
+use crate::arguments::Order;
+use crate::cli::Options;
 use crate::connection::{Connection, Refused};
+use crate::converse::fragments;
+use crate::flows::{as_entry, as_mod};
 use crate::show::{self, bits, printable};
 use crate::target::Target;
 use crate::text_input::{located, port_names};
-use crate::{Options, print, print_json};
+use crate::{print, print_json};
 use anyhow::bail;
 use ofproto::Version;
 use ofproto::json;
 use ofproto::message::{Capabilities, Message, Multipart, MultipartReply, MultipartRequest};
-use ofproto::stats::{FlowDesc, FlowStatsRequest};
+use ofproto::stats::{FlowDesc, FlowStatsRequest, SwitchDesc};
 use ofproto::text::{ParseContext, Printer, parse_flow_stats_request};
 use ofproto::wire::message_name;
 use serde_json::{Value, json};
@@ -55,10 +59,7 @@ pub fn switch(o: &Options, target: &Target) -> anyhow::Result<()> {
     let Message::FeaturesReply(features) = &features_message else {
         bail!("the answer to features is an {}", message_name(&features_message));
     };
-    let desc = match c.query(MultipartRequest::Desc, "description")? {
-        MultipartReply::Desc(d) => d,
-        _ => return unexpected("description"),
-    };
+    let desc = describe(&mut c)?;
     let config_message = c.ask(&Message::GetConfigRequest, "configuration")?;
     let Message::GetConfigReply(config) = &config_message else {
         bail!("the answer to configuration is an {}", message_name(&config_message));
@@ -90,12 +91,7 @@ pub fn switch(o: &Options, target: &Target) -> anyhow::Result<()> {
             named(Capabilities::FLOW_MONITORING, "flow_monitoring"),
         ],
     );
-    let fragments = match config.flags & 3 {
-        0 => "normal",
-        1 => "drop",
-        2 => "reassemble",
-        _ => "3",
-    };
+    let fragments = fragments(config);
     let words = [&desc.mfr_desc, &desc.sw_desc, &desc.hw_desc].map(|s| printable(s));
     let software: Vec<&str> = words.iter().map(String::as_str).filter(|s| !s.is_empty()).collect();
     let tables = if features.n_tables == 1 { "table" } else { "tables" };
@@ -112,6 +108,32 @@ pub fn switch(o: &Options, target: &Target) -> anyhow::Result<()> {
         config.miss_send_len,
         show::ports(&ports),
     ));
+    Ok(())
+}
+
+fn describe(c: &mut Connection) -> anyhow::Result<SwitchDesc> {
+    match c.query(MultipartRequest::Desc, "description")? {
+        MultipartReply::Desc(d) => Ok(d),
+        _ => unexpected("description"),
+    }
+}
+
+/// `dump-desc`
+pub fn description(o: &Options, target: &Target) -> anyhow::Result<()> {
+    let d = describe(&mut o.connect(target)?)?;
+    if o.json {
+        print_json(&reply_json(&MultipartReply::Desc(d)));
+        return Ok(());
+    }
+    let lines = [
+        ("manufacturer", &d.mfr_desc),
+        ("hardware", &d.hw_desc),
+        ("software", &d.sw_desc),
+        ("serial number", &d.serial_num),
+        ("datapath", &d.dp_desc),
+    ]
+    .map(|(name, text)| format!(" {name}: {}", printable(text)));
+    print(&lines.join("\n"));
     Ok(())
 }
 
@@ -136,26 +158,31 @@ pub fn fetch_flows(c: &mut Connection, request: FlowStatsRequest) -> anyhow::Res
     }
 }
 
-fn filter(c: &mut Connection, text: &str) -> anyhow::Result<FlowStatsRequest> {
+fn filter(o: &Options, c: &mut Connection, text: &str) -> anyhow::Result<FlowStatsRequest> {
     // Names cost a round trip; numbers need none.
-    let names = if text.contains("port=") { port_names(&c.ports()?) } else { Vec::new() };
+    let names = if o.reads_names() && text.contains("port=") { port_names(&c.ports()?) } else { Vec::new() };
     let ctx = ParseContext { version: c.version(), ports: &names };
     parse_flow_stats_request(text, &ctx).map_err(located(text, None))
 }
 
 /// `dump-flows`
-pub fn flows(o: &Options, target: &Target, text: &str) -> anyhow::Result<()> {
+pub fn flows(o: &Options, target: &Target, text: &str, order: &Order, no_stats: bool) -> anyhow::Result<()> {
     let mut c = o.connect(target)?;
-    let request = filter(&mut c, text)?;
-    let flows = fetch_flows(&mut c, request)?;
+    let request = filter(o, &mut c, text)?;
+    let mut flows = fetch_flows(&mut c, request)?;
+    order.sort(&mut flows);
     if o.json {
         print_json(&Value::Array(flows.iter().map(json::flow_desc_to_value).collect()));
         return Ok(());
     }
-    let names = if o.names { port_names(&c.ports()?) } else { Vec::new() };
+    let names = if o.shows_names() { port_names(&c.ports()?) } else { Vec::new() };
     let printer = Printer { version: c.version(), ports: &names };
     let mut out = String::new();
     for mut flow in flows {
+        if no_stats {
+            out.push_str(&format!(" {}\n", as_entry(&printer.flow_mod(&as_mod(flow)))));
+            continue;
+        }
         // Milliseconds are what people read; JSON has all digits.
         flow.stats.duration_nsec = flow.stats.duration_nsec / 1_000_000 * 1_000_000;
         flow.stats.idle = flow.stats.idle.map(|(s, ns)| (s, ns / 1_000_000 * 1_000_000));
@@ -173,7 +200,7 @@ pub fn flows(o: &Options, target: &Target, text: &str) -> anyhow::Result<()> {
 /// `dump-aggregate`
 pub fn aggregate(o: &Options, target: &Target, text: &str) -> anyhow::Result<()> {
     let mut c = o.connect(target)?;
-    let request = filter(&mut c, text)?;
+    let request = filter(o, &mut c, text)?;
     let reply = c.query(MultipartRequest::Aggregate(request), "aggregate statistics")?;
     let MultipartReply::Aggregate(a) = &reply else { return unexpected("aggregate statistics") };
     if o.json {

@@ -1,8 +1,9 @@
 //! Commands for the management socket of switchd: JSON-RPC 2.0, one line each way.
 
+use crate::cli::Options;
 use crate::show::{count, printable, table};
 use crate::text_input::{located, read};
-use crate::{Options, print, print_json};
+use crate::{print, print_json};
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use ofproto::field::FieldId;
@@ -86,21 +87,25 @@ pub fn status(o: &Options, a: &ManagementArgs) -> anyhow::Result<()> {
         print_json(&s);
         return Ok(());
     }
-    let connected = if s.get("controlled") == Some(&Value::Bool(true)) {
-        "a controller is connected"
-    } else {
-        "no controller is connected"
-    };
-    print(&format!(
-        " {} datapath {}: {connected}, fail mode {}\n {} flows in {} tables, {} ports",
+    print(&standing(&s));
+    Ok(())
+}
+
+/// Who decides where packets go, and what there is.
+fn standing(s: &Value) -> String {
+    let controlled = s.get("controlled") == Some(&Value::Bool(true));
+    let connected = if controlled { "a controller is connected" } else { "no controller is connected" };
+    let alone = !controlled && s.get("fail_mode").and_then(Value::as_str) == Some("standalone");
+    let aside = if alone { ": it is a learning switch and leaves its flows aside" } else { "" };
+    format!(
+        " {} datapath {}: {connected}, fail mode {}{aside}\n {} flows in {} tables, {} ports",
         word(s.get("name")),
         word(s.get("datapath_id")),
         word(s.get("fail_mode")),
         word(s.get("flows")),
         word(s.get("tables")),
         word(s.get("ports")),
-    ));
-    Ok(())
+    )
 }
 
 /// A method that is asked for nothing and does something.
@@ -272,6 +277,14 @@ mod tests {
         assert_eq!(socket_path("br0"), Path::new("/run/switchd/br0.sock"));
         assert_eq!(socket_path("unix:/tmp/m.sock"), Path::new("/tmp/m.sock"));
         assert_eq!(socket_path("./m.sock"), Path::new("./m.sock"));
+    }
+
+    #[test]
+    fn a_standalone_switch_says_that_flows_are_not_asked() {
+        let says = |controlled: bool, mode: &str| {
+            standing(&json!({ "name": "br0", "controlled": controlled, "fail_mode": mode })).contains("flows aside")
+        };
+        assert!(says(false, "standalone") && !says(true, "standalone") && !says(false, "secure"));
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! `monitor`: what the switch reports by itself.
 
+use crate::cli::Options;
 use crate::connection::{Connection, Refused};
+use crate::print;
 use crate::show::{port_config, port_state, printable, seconds};
 use crate::target::Target;
-use crate::text_input::located;
-use crate::{Options, print};
+use crate::text_input::{located, port_names};
 use anyhow::bail;
 use clap::Args;
 use ofproto::async_config::{AsyncConfig, AsyncKind, AsyncProp};
@@ -13,7 +14,7 @@ use ofproto::flow::FlowRemovedReason;
 use ofproto::ids::{BufferId, MonitorId, Xid};
 use ofproto::json;
 use ofproto::matching::Match;
-use ofproto::message::{Message, Multipart, MultipartReply, MultipartRequest, SwitchConfig};
+use ofproto::message::{Message, Multipart, MultipartReply, MultipartRequest};
 use ofproto::monitor::{FlowMonitorRequest, FlowUpdate, FlowUpdateEvent, MonitorCommand, MonitorFlags};
 use ofproto::packet::{PacketIn, PacketInReason};
 use ofproto::port::PortReason;
@@ -22,14 +23,20 @@ use ofproto::text::{InstructionsText, MatchText, ParseContext, describe, parse_f
 use ofproto::wire::Header;
 use ofproto::{ErrorKind, Version};
 use serde_json::json;
-use std::time::{Duration, Instant};
+use std::str::FromStr;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 #[derive(Args)]
 pub struct MonitorArgs {
     /// The switch
     target: Target,
-    /// Bytes of a missed packet that the switch is to send; left as it is unless given
-    miss_len: Option<u16>,
+    /// Bytes of a missed packet that the switch is to send, invalid_ttl, watch:[SPEC,…]
+    ///
+    /// As for ovs-ofctl: the number is left as it is unless given. `invalid_ttl` asks for packets whose TTL ends (up to
+    /// 1.2, later versions send them anyway). `watch:` watches changes of flow entries; !initial, !add, !delete,
+    /// !modify, !own and !actions leave something out, the rest is a filter: watch:!initial,table=1,ip
+    #[arg(value_name = "MISS_LEN|invalid_ttl|watch:…")]
+    words: Vec<Word>,
     /// Watch changes of flow entries, too: all, or those at least as specific as FILTER
     #[arg(long, value_name = "FILTER", num_args = 0..=1, default_missing_value = "")]
     flows: Option<String>,
@@ -41,47 +48,104 @@ pub struct MonitorArgs {
     #[arg(long, value_name = "N")]
     count: Option<u64>,
     /// End after this many seconds
-    #[arg(long, value_name = "SECONDS", value_parser = crate::seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = crate::cli::seconds)]
     seconds: Option<f64>,
     /// Every field of every message, with the packets' bytes
     #[arg(long)]
+    #[arg(short, long, visible_alias = "more")]
     full: bool,
+    /// The date and time (UTC) instead of the seconds since the beginning
+    #[arg(long)]
+    timestamp: bool,
+}
+
+/// A word of `monitor`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Word {
+    MissLen(u16),
+    InvalidTtl,
+    Watch(String),
+}
+
+impl FromStr for Word {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        match s.strip_prefix("watch:") {
+            Some(spec) => Ok(Self::Watch(spec.into())),
+            None if s == "invalid_ttl" => Ok(Self::InvalidTtl),
+            None => {
+                s.parse().map(Self::MissLen).map_err(|_| "expected a number of bytes, invalid_ttl or watch:…".into())
+            }
+        }
+    }
+}
+
+/// `OFPC_INVALID_TTL_TO_CONTROLLER` (1.1, 1.2; Nicira's in 1.0)
+const INVALID_TTL: u16 = 4;
+
+/// What a `watch:` leaves out, and the rest as a filter.
+fn watched(spec: &str) -> (MonitorFlags, String) {
+    let mut flags = MonitorFlags::INITIAL
+        | MonitorFlags::ADD
+        | MonitorFlags::REMOVED
+        | MonitorFlags::MODIFY
+        | MonitorFlags::INSTRUCTIONS;
+    // Our own changes come in full unless asked otherwise, in all versions.
+    flags |= MonitorFlags::NO_ABBREV;
+    let mut rest = Vec::new();
+    for word in spec.split(',') {
+        match word.trim() {
+            "!initial" => flags -= MonitorFlags::INITIAL,
+            "!add" => flags -= MonitorFlags::ADD,
+            "!delete" => flags -= MonitorFlags::REMOVED,
+            "!modify" => flags -= MonitorFlags::MODIFY,
+            "!own" => flags -= MonitorFlags::NO_ABBREV,
+            "!actions" => flags -= MonitorFlags::INSTRUCTIONS,
+            other => rest.push(other),
+        }
+    }
+    (flags, rest.join(","))
 }
 
 /// `monitor`
 pub fn run(o: &Options, args: &MonitorArgs) -> anyhow::Result<()> {
     let mut c = o.connect(&args.target)?;
     let version = c.version();
-    if let Some(miss_send_len) = args.miss_len {
-        let Message::GetConfigReply(old) = c.ask(&Message::GetConfigRequest, "configuration")? else {
+    let watches = args.words.iter().filter_map(|w| if let Word::Watch(spec) = w { Some(spec) } else { None });
+    let watches: Vec<&String> = args.flows.iter().chain(watches).collect();
+    // A controller says what it wants; before 1.3 a listener takes us for one by that alone.
+    let quiet = version >= Version::V13 && !args.equal;
+    if !quiet || args.words.iter().any(|w| !matches!(w, Word::Watch(_))) {
+        let Message::GetConfigReply(mut config) = c.ask(&Message::GetConfigRequest, "configuration")? else {
             bail!("the answer to the configuration request is another message");
         };
-        c.tell(&Message::SetConfig(SwitchConfig { miss_send_len, ..old }))?;
-    }
-    if version >= Version::V13 && !args.equal {
-        watch(&mut c)?;
-    } else if args.miss_len.is_none() {
-        // What a controller says, so that a listener takes us for one.
-        let Message::GetConfigReply(old) = c.ask(&Message::GetConfigRequest, "configuration")? else {
-            bail!("the answer to the configuration request is another message");
-        };
-        c.tell(&Message::SetConfig(old))?;
-    }
-    if let Some(filter) = &args.flows {
-        // 1.0 has Nicira's, 1.3 the ONF's.
-        if matches!(version, Version::V11 | Version::V12) {
-            bail!("OpenFlow {version} has no flow monitors");
+        for word in &args.words {
+            match word {
+                Word::MissLen(n) => config.miss_send_len = *n,
+                Word::InvalidTtl if version < Version::V13 => config.flags |= INVALID_TTL,
+                Word::InvalidTtl | Word::Watch(_) => {}
+            }
         }
-        let f = parse_flow_stats_request(filter, &ParseContext::new(version)).map_err(located(filter, None))?;
+        c.tell(&Message::SetConfig(config))?;
+    }
+    if quiet {
+        watch(&mut c)?;
+    }
+    // 1.0 has Nicira's, 1.3 the ONF's.
+    if !watches.is_empty() && matches!(version, Version::V11 | Version::V12) {
+        bail!("OpenFlow {version} has no flow monitors");
+    }
+    for (id, spec) in (1..).zip(watches) {
+        let (flags, filter) = watched(spec);
+        let names = if o.reads_names() && filter.contains("port=") { port_names(&c.ports()?) } else { Vec::new() };
+        let f = parse_flow_stats_request(&filter, &ParseContext { version, ports: &names })
+            .map_err(located(&filter, None))?;
         let request = FlowMonitorRequest {
-            id: MonitorId(1),
+            id: MonitorId(id),
             out_port: f.out_port,
             out_group: f.out_group,
-            flags: MonitorFlags::INITIAL
-                | MonitorFlags::ADD
-                | MonitorFlags::REMOVED
-                | MonitorFlags::MODIFY
-                | MonitorFlags::INSTRUCTIONS,
+            flags,
             table: f.table,
             command: MonitorCommand::Add,
             matching: f.matching,
@@ -96,7 +160,8 @@ pub fn run(o: &Options, args: &MonitorArgs) -> anyhow::Result<()> {
     let mut left = args.count;
     while left != Some(0) {
         let Some((header, got, bytes)) = c.next(deadline)? else { break };
-        let time = start.elapsed().as_secs_f64();
+        let seconds = start.elapsed().as_secs_f64();
+        let time = if args.timestamp { now() } else { format!("{seconds:10.3}") };
         match got {
             Ok(Message::BarrierReply) if header.xid == barrier => {
                 if !o.json {
@@ -110,16 +175,16 @@ pub fn run(o: &Options, args: &MonitorArgs) -> anyhow::Result<()> {
             {
                 continue;
             }
-            Ok(m) if o.json => print(&to_json(&header, &m, time).to_string()),
-            Ok(m) if args.full => print(&format!("{time:10.3} {}", describe(&header, &m))),
+            Ok(m) if o.json => print(&to_json(&header, &m, seconds).to_string()),
+            Ok(m) if args.full => print(&format!("{time} {}", describe(&header, &m))),
             Ok(m) => {
                 for line in lines(&header, &m) {
-                    print(&format!("{time:10.3} {line}"));
+                    print(&format!("{time} {line}"));
                 }
             }
-            Err(e) if o.json => print(&json!({ "seconds": time, "unreadable": e.to_string() }).to_string()),
+            Err(e) if o.json => print(&json!({ "seconds": seconds, "unreadable": e.to_string() }).to_string()),
             Err(e) => print(&format!(
-                "{time:10.3} a message of type {} and {} bytes that can't be read: {e}",
+                "{time} a message of type {} and {} bytes that can't be read: {e}",
                 header.ty,
                 bytes.len()
             )),
@@ -127,6 +192,27 @@ pub fn run(o: &Options, args: &MonitorArgs) -> anyhow::Result<()> {
         left = left.map(|n| n - 1);
     }
     Ok(())
+}
+
+/// The date and time in UTC, to the millisecond.
+pub fn now() -> String {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    date(since)
+}
+
+/// A time since 1970 as a date of the Gregorian calendar, whose years are counted from March so that a leap day is
+/// the last.
+fn date(since: Duration) -> String {
+    let seconds = since.as_secs();
+    let days = seconds / 86_400 + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let (year, day) = (year + 400 * era + month / 10, day - (153 * month + 2) / 5 + 1);
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    let month = (month + 2) % 12 + 1;
+    format!("{year}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{:03}", since.subsec_millis())
 }
 
 /// Becomes a slave who wants to hear everything: a watcher must not take the switch away from its
@@ -179,7 +265,7 @@ fn choose(c: &mut Connection, wanted: &[(AsyncKind, u32)]) -> anyhow::Result<Opt
     Ok(refused.into_iter().next())
 }
 
-fn to_json(header: &Header, m: &Message, time: f64) -> serde_json::Value {
+pub fn to_json(header: &Header, m: &Message, time: f64) -> serde_json::Value {
     let mut value = json!({ "seconds": time, "xid": header.xid.0, "message": json::to_value(m) });
     if let (Message::PacketIn(p), Some(object)) = (m, value.as_object_mut()) {
         object.insert("packet".into(), tools::summary::of(&p.data).into());
@@ -188,7 +274,7 @@ fn to_json(header: &Header, m: &Message, time: f64) -> serde_json::Value {
 }
 
 /// A message in a line, or one for each thing that it reports.
-fn lines(header: &Header, m: &Message) -> Vec<String> {
+pub fn lines(header: &Header, m: &Message) -> Vec<String> {
     match m {
         Message::PacketIn(p) => vec![packet_in(p)],
         Message::FlowRemoved(f) => vec![format!(
@@ -303,6 +389,33 @@ fn update(u: &FlowUpdate) -> String {
 mod tests {
     use super::*;
     use ofproto::ids::{Cookie, TableId};
+
+    #[test]
+    fn words_of_ovs_ofctl() {
+        assert_eq!("128".parse(), Ok(Word::MissLen(128)));
+        assert_eq!("invalid_ttl".parse(), Ok(Word::InvalidTtl));
+        assert_eq!("watch:".parse(), Ok(Word::Watch(String::new())));
+        assert!("65536".parse::<Word>().is_err() && "watch".parse::<Word>().is_err());
+        let (all, none) = watched("");
+        assert!(none.is_empty() && all.contains(MonitorFlags::INITIAL | MonitorFlags::INSTRUCTIONS));
+        let (some, filter) = watched("!initial,table=1,!actions,ip");
+        assert_eq!(filter, "table=1,ip");
+        assert_eq!(all - some, MonitorFlags::INITIAL | MonitorFlags::INSTRUCTIONS);
+    }
+
+    #[test]
+    fn dates() {
+        for (seconds, text) in [
+            (0, "1970-01-01 00:00:00.250"),
+            (951_782_399, "2000-02-28 23:59:59.250"),
+            (951_868_799, "2000-02-29 23:59:59.250"),
+            (951_868_800, "2000-03-01 00:00:00.250"),
+            (1_767_225_599, "2025-12-31 23:59:59.250"),
+            (4_107_542_400, "2100-03-01 00:00:00.250"),
+        ] {
+            assert_eq!(date(Duration::new(seconds, 250_000_000)), text);
+        }
+    }
 
     #[test]
     fn a_packet_in_is_a_line() {

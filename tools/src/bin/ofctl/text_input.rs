@@ -48,22 +48,39 @@ pub fn located(line: &str, place: Option<String>) -> impl FnOnce(TextError) -> a
     move |error| SyntaxError { place, line: line.to_owned(), error }.into()
 }
 
-/// A line of a file that says something.
+/// A text that says what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
-    /// Its number, from 1.
-    pub number: usize,
+pub struct Given {
+    /// Its file and line, where it has any.
+    pub place: Option<String>,
     /// What it says, without its comment.
     pub text: String,
 }
 
+/// The command line's text, or for `-` the lines of standard input.
+pub fn given(text: &str) -> anyhow::Result<Vec<Given>> {
+    if text.trim() == "-" {
+        return from_file(Path::new("-"));
+    }
+    Ok(vec![Given { place: None, text: text.to_owned() }])
+}
+
+/// The lines of a file, or for `-` of standard input.
+pub fn from_file(file: &Path) -> anyhow::Result<Vec<Given>> {
+    Ok(lines(&read_text(file)?, file))
+}
+
 /// The lines that say something: without `#` comments and empty ones.
-pub fn lines(text: &str) -> Vec<Line> {
+fn lines(text: &str, file: &Path) -> Vec<Given> {
+    let place = |i: usize| match file.to_str() {
+        Some("-") => format!("line {}", i + 1),
+        _ => format!("{}:{}", file.display(), i + 1),
+    };
     text.lines()
         .enumerate()
         .filter_map(|(i, line)| {
             let text = line.split('#').next().unwrap_or_default().trim_end();
-            (!text.trim().is_empty()).then(|| Line { number: i + 1, text: text.to_owned() })
+            (!text.trim().is_empty()).then(|| Given { place: Some(place(i)), text: text.to_owned() })
         })
         .collect()
 }
@@ -149,9 +166,10 @@ mod tests {
 
     #[test]
     fn comments_and_empty_lines_say_nothing() {
-        let got = lines("# a\n\n  \na=1 # b\n c\r\n");
-        let line = |number, text: &str| Line { number, text: text.into() };
-        assert_eq!(got, [line(4, "a=1"), line(5, " c")]);
+        let text = "# a\n\n  \na=1 # b\n c\r\n";
+        let line = |place: &str, text: &str| Given { place: Some(place.into()), text: text.into() };
+        assert_eq!(lines(text, Path::new("f")), [line("f:4", "a=1"), line("f:5", " c")]);
+        assert_eq!(lines(text, Path::new("-")), [line("line 4", "a=1"), line("line 5", " c")]);
     }
 
     #[test]

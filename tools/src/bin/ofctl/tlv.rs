@@ -1,8 +1,9 @@
 //! The table of options that `tun_metadata` fields stand for.
 
+use crate::cli::Options;
 use crate::target::Target;
 use crate::text_input::located;
-use crate::{Options, print, print_json, report};
+use crate::{print, print_json, report};
 use anyhow::bail;
 use ofproto::message::Message;
 use ofproto::nx_message::{NxMessage, TlvTableCommand};

@@ -1,10 +1,11 @@
 //! Groups and meters.
 
 use super::{reply_json, unexpected};
+use crate::cli::Options;
 use crate::show::{self, bits, seconds};
 use crate::target::Target;
 use crate::text_input::port_names;
-use crate::{Options, print, print_json};
+use crate::{print, print_json};
 use ofproto::Version;
 use ofproto::ids::{GroupId, MeterId};
 use ofproto::message::{MultipartReply, MultipartRequest};
@@ -24,7 +25,7 @@ pub fn groups(o: &Options, target: &Target, group: Option<u32>) -> anyhow::Resul
         print_json(&reply_json(&reply));
         return Ok(());
     }
-    let names = if o.names { port_names(&c.ports()?) } else { Vec::new() };
+    let names = if o.shows_names() { port_names(&c.ports()?) } else { Vec::new() };
     let printer = Printer { version: c.version(), ports: &names };
     if let MultipartReply::GroupDesc(groups) = &reply {
         for g in groups {

@@ -1,11 +1,12 @@
 //! Ports and queues.
 
 use super::{reply_json, unexpected};
+use crate::cli::Options;
 use crate::connection::Connection;
 use crate::show::{self, count, printable, seconds};
 use crate::target::Target;
 use crate::text_input::{find_port, port_names};
-use crate::{Options, print, print_json};
+use crate::{print, print_json};
 use anyhow::bail;
 use ofproto::Version;
 use ofproto::ids::{PortNo, QueueId};
@@ -19,7 +20,7 @@ use serde_json::Value;
 fn one_port(c: &mut Connection, port: Option<&str>) -> anyhow::Result<(PortNo, Vec<(String, PortNo)>)> {
     let names = port_names(&c.ports()?);
     let no = port.map(|p| find_port(p, &names)).transpose()?;
-    Ok((no.unwrap_or(PortNo::ANY), names))
+    Ok((no.filter(|p| *p != PortNo::ALL).unwrap_or(PortNo::ANY), names))
 }
 
 fn name_of(names: &[(String, PortNo)], no: PortNo) -> String {
@@ -45,12 +46,12 @@ pub fn port_stats(o: &Options, target: &Target, port: Option<&str>) -> anyhow::R
             "name",
             "rx packets",
             "rx bytes",
-            "dropped",
-            "errors",
+            "rx dropped",
+            "rx errors",
             "tx packets",
             "tx bytes",
-            "dropped",
-            "errors",
+            "tx dropped",
+            "tx errors",
             "seconds",
         ],
         &numbers,
@@ -94,8 +95,16 @@ pub fn port_stats(o: &Options, target: &Target, port: Option<&str>) -> anyhow::R
 }
 
 /// `dump-ports-desc`
-pub fn port_desc(o: &Options, target: &Target) -> anyhow::Result<()> {
-    let ports = o.connect(target)?.ports()?;
+pub fn port_desc(o: &Options, target: &Target, port: Option<&str>) -> anyhow::Result<()> {
+    let mut ports = o.connect(target)?.ports()?;
+    if let Some(port) = port {
+        let no = find_port(port, &port_names(&ports))?;
+        let all = [PortNo::ANY, PortNo::ALL].contains(&no);
+        ports.retain(|p| all || p.port_no == no);
+        if ports.is_empty() {
+            bail!("the switch has no port {no}");
+        }
+    }
     if o.json {
         print_json(&Value::Array(ports.iter().map(json::port_to_value).collect()));
     } else {
@@ -136,12 +145,13 @@ pub fn queue_stats(o: &Options, target: &Target, port: Option<&str>, queue: Opti
 }
 
 /// `queue-get-config`
-pub fn queue_config(o: &Options, target: &Target, port: Option<&str>) -> anyhow::Result<()> {
+pub fn queue_config(o: &Options, target: &Target, port: Option<&str>, queue: Option<u32>) -> anyhow::Result<()> {
     let mut c = o.connect(target)?;
     let (no, names) = one_port(&mut c, port)?;
+    let wanted = queue.map_or(QueueId::ALL, QueueId);
     let mut queues: Vec<QueueDesc> = Vec::new();
     if c.version() >= Version::V14 {
-        match c.query(MultipartRequest::QueueDesc { port: no, queue: QueueId::ALL }, "queue descriptions")? {
+        match c.query(MultipartRequest::QueueDesc { port: no, queue: wanted }, "queue descriptions")? {
             MultipartReply::QueueDesc(q) => queues = q,
             _ => return unexpected("queue descriptions"),
         }
@@ -159,6 +169,8 @@ pub fn queue_config(o: &Options, target: &Target, port: Option<&str>) -> anyhow:
             }
         }
     }
+    // Before 1.4 the request names no queue.
+    queues.retain(|q| queue.is_none() || q.queue == wanted);
     if o.json {
         print_json(&reply_json(&MultipartReply::QueueDesc(queues)));
         return Ok(());

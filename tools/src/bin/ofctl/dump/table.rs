@@ -1,9 +1,10 @@
 //! Flow tables.
 
 use super::{reply_json, unexpected};
+use crate::cli::Options;
 use crate::show::{self, bits, count, printable};
 use crate::target::Target;
-use crate::{Options, print, print_json};
+use crate::{print, print_json};
 use anyhow::bail;
 use ofproto::message::{Message, Multipart, MultipartReply, MultipartRequest};
 use ofproto::table::{TableConfig, TableModProp};
