@@ -215,8 +215,8 @@ class Switch:
         with open(self.log, errors='replace') as f:
             return f.read()
 
-    def ofctl(self, command, *args, check=True):
-        return sh([binary('ofctl'), command, 'unix:' + self.of_socket, *args], check=check).stdout
+    def ofctl(self, command, *args, check=True, **kw):
+        return sh([binary('ofctl'), command, 'unix:' + self.of_socket, *args], check=check, **kw).stdout
 
     def manage(self, method, params=None, timeout=10):
         """One JSON-RPC call on the management socket."""

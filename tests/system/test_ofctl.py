@@ -110,7 +110,10 @@ def test_files_bundles_replace_and_diff(net, tmp_path):
     done = ofctl('add-flows', target, str(bad), check=False)
     assert done.returncode == 1 and '1 of 2' in done.stderr
     done = ofctl('diff-flows', target, str(good), check=False)
-    assert done.returncode == 1 and done.stdout == '+priority=3 actions=drop\n'
+    assert done.returncode == 2 and done.stdout == '-priority=3 actions=drop\n'
+    done = ofctl('diff-flows', str(good), target, check=False)
+    assert done.returncode == 2 and done.stdout == '+priority=3 actions=drop\n'
+    assert ofctl('diff-flows', target, target).stdout == ''
     good.write_text('priority=1,ip,actions=output:2\npriority=7,udp,actions=output:1\n')
     ofctl('replace-flows', '--bundle', target, str(good))
     assert ofctl('diff-flows', target, str(good)).stdout == ''
@@ -118,6 +121,125 @@ def test_files_bundles_replace_and_diff(net, tmp_path):
     many = ''.join('priority=%d,ip,nw_dst=10.1.%d.%d,actions=output:1\n' % (i, i >> 8, i & 255) for i in range(3000))
     ofctl('add-flows', target, '-', input=many)
     assert len(ofctl('dump-flows', target, 'nw_dst=10.1.0.0/16,ip').stdout.splitlines()) == 3000
+
+
+def test_as_users_of_ovs_ofctl_write(net, tmp_path):
+    """Options before the command, texts from standard input, names for what ovs-ofctl names so."""
+    switch, _ = net
+    target = on(switch)
+    flows = lambda *args: ofctl(*args, '--no-stats', 'dump-flows', target).stdout  # noqa: E731
+    ofctl('add-flow', target, '-', input='# two\npriority=1,ip,actions=output:2\nadd priority=2,arp,actions=NORMAL\n')
+    assert flows() == ' priority=2,arp actions=NORMAL\n priority=1,ip actions=output:2\n'
+    assert flows('--sort') == ' priority=1,ip actions=output:2\n priority=2,arp actions=NORMAL\n'
+    assert 'output:"s2"' in flows('--names') and 'output:2' in flows('--names', '--no-names')
+    done = ofctl('--no-names', 'add-flow', target, 'in_port=s1,actions=drop', check=False)
+    assert done.returncode == 2 and 'a port number' in done.stderr
+    ofctl('-O', 'OpenFlow13', '--bundle', '--strict', 'mod-flows', target, 'priority=1,ip,actions=drop')
+    ofctl('-OOpenFlow13', '--protocols=OpenFlow13', '-t', '20', '--strict', 'del-flows', target, 'priority=2,arp')
+    assert flows() == ' priority=1,ip actions=drop\n'
+    both = tmp_path / 'groups'
+    both.write_text('group_id=1,type=all,bucket=output:1\nadd group_id=2,type=all,bucket=output:2\n')
+    ofctl('--bundle', 'add-groups', target, str(both))
+    assert ofctl('dump-groups', target, 'group_id=2').stdout.startswith(' group_id=2,type=all')
+    assert len(ofctl('dump-groups', target, 'all').stdout.splitlines()) == 2
+    ofctl('--may-create', 'mod-group', target, 'group_id=3,type=all,bucket=output:1')
+    ofctl('del-groups', target, '-', input='group_id=1\ngroup_id=3\n')
+    assert len(ofctl('dump-groups', target).stdout.splitlines()) == 1
+    mixed = tmp_path / 'mixed'
+    mixed.write_text('group delete group_id=2\nflow add priority=5,udp,actions=group:2\n')
+    done = ofctl('bundle', target, str(mixed), check=False)
+    assert done.returncode == 1 and 'mixed:2' in done.stderr and 'nothing was changed' in done.stderr, done.stderr
+    assert len(ofctl('dump-groups', target).stdout.splitlines()) == 1
+    mixed.write_text('group modify group_id=2,type=all,bucket=output:1\nflow priority=5,udp,actions=group:2\n'
+                     'meter meter=4,kbps,bands=type=drop,rate=1\n')
+    ofctl('bundle', target, str(mixed))
+    assert 'priority=5,udp actions=group:2' in flows() and 'meter=4' in ofctl('dump-meter', target, 'meter=4').stdout
+    mixed.write_text('flows priority=5,udp,actions=drop\n')
+    done = ofctl('bundle', target, str(mixed), check=False)
+    assert done.returncode == 2 and 'mixed:1' in done.stderr and 'flow, group, meter or packet-out' in done.stderr
+    ofctl('del-meters', target, 'meter=4')
+    assert ofctl('meter-stats', target, 'meter=all').stdout.splitlines()[1:] == []
+    for mode in ('drop', 'normal'):
+        ofctl('set-frags', target, mode)
+        assert ofctl('get-frags', target).stdout == ' %s\n' % mode
+    done = ofctl('set-frags', target, 'reassemble', check=False)
+    assert done.returncode == 1 and 'OFPSCFC_BAD_FLAGS' in done.stderr
+    assert 'software: ' in ofctl('dump-desc', target).stdout
+    assert len(ofctl('dump-ports-desc', target, 's2').stdout.splitlines()) == 2
+    assert len(ofctl('dump-ports', target, 'ALL').stdout.splitlines()) == 3
+    assert '20 echoes of 100 bytes' in ofctl('benchmark', target, '100', '20').stdout
+    assert ' 33 bytes' in ofctl('ping', target, '33', '-c', '1').stdout
+
+
+def test_readd_adds_what_is_there_already(net, tmp_path):
+    switch, (h1, h2) = net
+    of = lambda *args: ofctl('-O', '1.0', *args).stdout  # noqa: E731
+    file = tmp_path / 'flows'
+    file.write_text('in_port=1,actions=output:2\nin_port=2,actions=output:1\n')
+    of('add-flows', on(switch), str(file))
+    assert h1.ping(h2) == 3
+    of('replace-flows', on(switch), str(file))
+    assert 'n_packets=0' not in of('dump-flows', on(switch))
+    # In 1.0 an entry that is added anew counts from 0.
+    sh(['ip', '-n', switch.ns, 'link', 'set', 's1', 'down'])
+    sh(['ip', '-n', switch.ns, 'link', 'set', 's2', 'down'])
+    of('--readd', 'replace-flows', on(switch), str(file))
+    assert of('dump-flows', on(switch)).count('n_packets=0') == 2
+
+
+def test_packet_outs_by_parts(net):
+    switch, (h1, _) = net
+    frame = '020000000001' + '0200000000aa' + '88b5' + '00' * 46
+    counted = lambda: int(json.loads(ofctl('--json', 'dump-ports', on(switch), 's1').stdout)[0]['tx_packets'])  # noqa: E731
+    before = counted()
+    ofctl('packet-out', on(switch), 'CONTROLLER', 'output:1', frame, frame)
+    wait_for('both frames', lambda: counted() >= before + 2)
+    assert ofctl('packet-out', on(switch), 'CONTROLLER', 'output:1', check=False).returncode == 1
+
+
+@pytest.mark.parametrize('version', ('1.0', '1.3', '1.4', '1.5'))
+def test_watch_as_ovs_ofctl_asks_for_it(net, lab, version):
+    switch, _ = net
+    of = lambda command, *args: ofctl('-O', version, command, on(switch), *args)  # noqa: E731
+    of('add-flow', 'priority=1,ip,actions=output:1')
+    log = os.path.join(lab.dir, 'monitor')
+    lab.spawn(None, [binary('ofctl'), '-O', version, 'monitor', on(switch), '128', 'invalid_ttl',
+                     'watch:!initial,!delete,in_port=s1', '--timestamp', '--seconds', '110'], log=log)
+    read = lambda: open(log).read() if os.path.exists(log) else ''  # noqa: E731
+    wait_for('the watch', lambda: 'watching' in read())
+    of('add-flow', 'priority=2,in_port=2,actions=drop')
+    of('add-flow', 'priority=3,in_port=1,actions=drop')
+    of('del-flows')
+    of('add-flow', 'priority=4,in_port=1,actions=drop')
+    wait_for('the last', lambda: 'priority=4' in read())
+    lines = [line for line in read().splitlines() if 'flow (' in line]
+    assert ['flow (added)' in line for line in lines] == [True, True] and 'priority=3' in lines[0], lines
+    # A date and a time.
+    assert all(line[4] == '-' and line[13] == ':' for line in lines), lines
+
+
+def test_snoop_shows_what_controllers_say(lab):
+    sw, _ = lab.star(2)
+    path, door = os.path.join(lab.dir, 'snoop'), os.path.join(lab.dir, 'door')
+    import socket
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(door)
+    listener.listen(1)
+    listener.settimeout(60)
+    Switch(lab, sw, '--snoop', path, '--inactivity-probe', '0', '--controller', 'unix:' + door, ports=['1=s1'])
+    log = os.path.join(lab.dir, 'snooped')
+    lab.spawn(None, [binary('ofctl'), 'snoop', 'unix:' + path, '--seconds', '110'], log=log)
+    read = lambda: open(log).read() if os.path.exists(log) else ''  # noqa: E731
+    wait_for('the watch', lambda: 'watching the controllers' in read())
+    controller, _ = listener.accept()
+    controller.settimeout(60)
+    controller.sendall(bytes.fromhex('0400000800000001'))
+
+    def shown():
+        controller.sendall(bytes.fromhex('0402000c0000000761626364'))
+        return all(word in read() for word in ('OFPT_ECHO_REQUEST (OpenFlow 1.3)', 'OFPT_ECHO_REPLY (OpenFlow 1.3)'))
+    wait_for('both directions', shown, 60)
+    controller.close()
 
 
 @pytest.mark.parametrize('version', ('1.3', '1.4', '1.5'))

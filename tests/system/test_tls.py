@@ -9,7 +9,7 @@ import ssl
 import time
 
 import pytest
-from lab import Switch, inside, osken, sh, wait_for
+from lab import Switch, binary, inside, osken, sh, wait_for
 from raw import BARRIER_REPLY, BARRIER_REQUEST, ECHO_REQUEST, Controller, prompt
 
 DPID = '00000000000000d1'
@@ -159,6 +159,28 @@ def test_both_sides_show_certificates(lab, pki):
     visitor.close()
     wait_for('its end', lambda: all(c['purpose'] != 'visitor' for c in switch.manage('connections')))
     refused(switch, nobody, 'the peer shows no certificate')
+
+
+def test_ofctl_speaks_tls_as_ovs_ofctl_does(lab, pki):
+    switch = listening(lab, pki)
+
+    def of(pair, authority, *first):
+        words = ['-p', pair[0], '-c', pair[1], '-C', authority.cert]
+        return sh(['ip', 'netns', 'exec', switch.ns, binary('ofctl'), *words, *first, 'ssl:127.0.0.1:6654'], check=False)
+    shown = of(pki.controller, pki.good, 'show')
+    assert shown.returncode == 0 and 'datapath ' + DPID in shown.stdout, shown.stderr
+    # More than TLS has in one record.
+    flows = ''.join('priority=%d,ip,actions=drop\n' % n for n in range(1, 2001))
+    switch.ofctl('add-flows', '-', input=flows)
+    assert len(of(pki.controller, pki.good, 'dump-flows').stdout.splitlines()) == 2000
+    wrong = of(pki.controller, pki.other, 'show')
+    assert wrong.returncode == 1 and 'UnknownIssuer' in wrong.stderr, wrong.stderr
+    assert of(pki.stranger, pki.good, 'show').returncode == 1
+    unsaid = sh([binary('ofctl'), 'show', 'ssl:127.0.0.1:6654'], check=False)
+    assert unsaid.returncode == 1 and '--private-key, --certificate and --ca-cert' in unsaid.stderr
+    missing = sh([binary('ofctl'), '-p', '/nonexistent', '-c', pki.switch[1], '-C', pki.good.cert, 'show', 'ssl:h'],
+                 check=False)
+    assert missing.returncode == 1 and '/nonexistent' in missing.stderr
 
 
 def test_without_tls_nobody_gets_in(lab, pki):
