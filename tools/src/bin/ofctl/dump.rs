@@ -1,5 +1,6 @@
 //! Commands that ask.
 
+mod features;
 mod group;
 mod port;
 mod table;

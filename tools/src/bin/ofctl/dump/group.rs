@@ -1,5 +1,6 @@
 //! Groups and meters.
 
+use super::features::ACTIONS;
 use super::{reply_json, unexpected};
 use crate::cli::Options;
 use crate::show::{self, bits, seconds};
@@ -84,29 +85,7 @@ pub fn group_features(o: &Options, target: &Target) -> anyhow::Result<()> {
 
 /// The names of wire action types (OpenFlow 1.3.5 §7.2.5).
 fn action_types(bitmap: u32) -> String {
-    let names = [
-        (0, "output"),
-        (1, "set_vlan_vid"),
-        (2, "set_vlan_pcp"),
-        (11, "copy_ttl_out"),
-        (12, "copy_ttl_in"),
-        (15, "set_mpls_ttl"),
-        (16, "dec_mpls_ttl"),
-        (17, "push_vlan"),
-        (18, "pop_vlan"),
-        (19, "push_mpls"),
-        (20, "pop_mpls"),
-        (21, "set_queue"),
-        (22, "group"),
-        (23, "set_nw_ttl"),
-        (24, "dec_nw_ttl"),
-        (25, "set_field"),
-        (26, "push_pbb"),
-        (27, "pop_pbb"),
-        (28, "copy_field"),
-        (29, "meter"),
-    ]
-    .map(|(bit, name)| (1u32 << bit, name));
+    let names = ACTIONS.map(|(ty, name)| (1u32 << ty, name));
     bits(bitmap, &names)
 }
 

@@ -1,14 +1,14 @@
 //! Flow tables.
 
-use super::{reply_json, unexpected};
+use super::{features, reply_json, unexpected};
 use crate::cli::Options;
 use crate::show::{self, bits, count, printable};
 use crate::target::Target;
 use crate::{print, print_json};
 use anyhow::bail;
-use ofproto::message::{Message, Multipart, MultipartReply, MultipartRequest};
+use ofproto::Version;
+use ofproto::message::{MultipartReply, MultipartRequest};
 use ofproto::table::{TableConfig, TableModProp};
-use ofproto::{Version, wire};
 
 /// `dump-tables`
 pub fn tables(o: &Options, target: &Target, all: bool) -> anyhow::Result<()> {
@@ -57,15 +57,6 @@ pub fn tables(o: &Options, target: &Target, all: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prints a reply as `describe` shows it, without the line of its header.
-fn described(version: Version, reply: &MultipartReply) {
-    let message = Message::MultipartReply(Multipart::last(reply.clone()));
-    let header = wire::Header { version: version.wire(), ty: 19, length: 0, xid: ofproto::ids::Xid(0) };
-    let text = ofproto::text::describe(&header, &message).to_string();
-    let rest: Vec<&str> = text.lines().skip(1).map(|l| l.strip_prefix(' ').unwrap_or(l)).collect();
-    print(&rest.join("\n"));
-}
-
 /// `dump-table-features`
 pub fn table_features(o: &Options, target: &Target, table: Option<u8>) -> anyhow::Result<()> {
     let mut c = o.connect(target)?;
@@ -77,11 +68,11 @@ pub fn table_features(o: &Options, target: &Target, table: Option<u8>) -> anyhow
             bail!("there is no table {n}");
         }
     }
-    if o.json {
-        print_json(&reply_json(&reply));
-    } else {
-        described(c.version(), &reply);
+    if !o.json {
+        print(&features::text(tables));
+        return Ok(());
     }
+    print_json(&reply_json(&reply));
     Ok(())
 }
 
