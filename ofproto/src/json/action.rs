@@ -98,7 +98,7 @@ tagged!(Instruction {
     "apply_actions" = ApplyActions(value),
     "clear_actions" = ClearActions,
     "meter" = Meter { "meter_id" 0 id },
-    "stat_trigger" = StatTrigger { "flags" flags flags as hex, "thresholds" thresholds thresholds },
+    "stat_trigger" = StatTrigger { "flags" flags flags as stat_trigger, "thresholds" thresholds thresholds },
     "experimenter" = Experimenter { "exp_id" experimenter experimenter, "exp_data" data data },
     "unknown" = Unknown { "type" ty ty, "data" data data },
 });

@@ -3,6 +3,8 @@
 use super::JsonError;
 use serde_json::{Map, Value};
 
+pub(crate) use super::bits::*;
+
 pub(crate) type Result<T> = std::result::Result<T, JsonError>;
 
 /// A model with a JSON form.
@@ -86,7 +88,8 @@ macro_rules! from {
 pub(crate) use {from, to};
 
 /// `object!(Type { "key": field, "key": field as codec } default expr)`; without a default, keys
-/// that are missing are read as null, which lists and options take for none.
+/// that are missing are read as null, which lists and options take for none. With a default, keys that
+/// must be there all the same are named before it: `required "key", "key"`.
 macro_rules! object {
     ($ty:ty { $($key:literal: $field:ident $(as $codec:ident)?),* $(,)? }) => {
         impl $crate::json::codec::Json for $ty {
@@ -103,7 +106,7 @@ macro_rules! object {
             }
         }
     };
-    ($ty:ty { $($key:literal: $field:ident $(as $codec:ident)?),* $(,)? } default $default:expr) => {
+    ($ty:ty { $($key:literal: $field:ident $(as $codec:ident)?),* $(,)? } $(required $($required:literal),+)? default $default:expr) => {
         impl $crate::json::codec::Json for $ty {
             fn to_json(&self) -> serde_json::Value {
                 let mut map = serde_json::Map::new();
@@ -112,6 +115,9 @@ macro_rules! object {
             }
             fn from_json(value: &serde_json::Value) -> $crate::json::codec::Result<Self> {
                 let map = $crate::json::codec::object_of(value, &[$($key),*])?;
+                $($(if !map.contains_key($required) {
+                    return Err($crate::json::codec::bad(&serde_json::Value::Null, "a value").under($required));
+                })+)?
                 let default: Self = $default;
                 Ok(Self { $(
                     $field: match map.get($key) {
@@ -143,12 +149,15 @@ pub(crate) fn wrap(key: &str, value: Value) -> Value {
 /// - `"key" = Variant(value as codec)`: the value,
 /// - `"key" = Variant { "member" field name as codec, … }`: an object; `field` is the variant's
 ///   field, a number for tuples.
+///
+/// With `property` before the type, the key stands beside the members, as their `type`.
 macro_rules! tagged {
     (@to $key:literal, $ty:ident, $variant:ident) => { $crate::json::codec::wrap($key, serde_json::Value::Null) };
-    ($ty:ident { $($body:tt)* }) => { $crate::json::codec::tagged!(@munch $ty [] [] [] $($body)*); };
+    (property $ty:ident { $($body:tt)* }) => { $crate::json::codec::tagged!(@munch flat $ty [] [] [] $($body)*); };
+    ($ty:ident { $($body:tt)* }) => { $crate::json::codec::tagged!(@munch tag $ty [] [] [] $($body)*); };
     // unit
-    (@munch $ty:ident [$($to:tt)*] [$($from:tt)*] [$($keys:tt)*] $key:literal = $variant:ident, $($rest:tt)*) => {
-        $crate::json::codec::tagged!(@munch $ty
+    (@munch $form:ident $ty:ident [$($to:tt)*] [$($from:tt)*] [$($keys:tt)*] $key:literal = $variant:ident, $($rest:tt)*) => {
+        $crate::json::codec::tagged!(@munch $form $ty
             [$($to)* $ty::$variant => $crate::json::codec::wrap($key, serde_json::Value::Null),]
             [$($from)* ($key, v) => if v.is_null() || v.as_object().is_some_and(|m| m.is_empty()) {
                 Ok($ty::$variant)
@@ -158,15 +167,15 @@ macro_rules! tagged {
             [$($keys)* $key,] $($rest)*);
     };
     // one value
-    (@munch $ty:ident [$($to:tt)*] [$($from:tt)*] [$($keys:tt)*] $key:literal = $variant:ident(value $(as $codec:ident)?), $($rest:tt)*) => {
-        $crate::json::codec::tagged!(@munch $ty
+    (@munch $form:ident $ty:ident [$($to:tt)*] [$($from:tt)*] [$($keys:tt)*] $key:literal = $variant:ident(value $(as $codec:ident)?), $($rest:tt)*) => {
+        $crate::json::codec::tagged!(@munch $form $ty
             [$($to)* $ty::$variant(a) => $crate::json::codec::wrap($key, $crate::json::codec::to!(a $(, $codec)?)),]
             [$($from)* ($key, v) => $crate::json::codec::from!(v $(, $codec)?).map($ty::$variant),]
             [$($keys)* $key,] $($rest)*);
     };
     // members
-    (@munch $ty:ident [$($to:tt)*] [$($from:tt)*] [$($keys:tt)*] $key:literal = $variant:ident { $($member:literal $field:tt $name:ident $(as $codec:ident)?),* $(,)? }, $($rest:tt)*) => {
-        $crate::json::codec::tagged!(@munch $ty
+    (@munch $form:ident $ty:ident [$($to:tt)*] [$($from:tt)*] [$($keys:tt)*] $key:literal = $variant:ident { $($member:literal $field:tt $name:ident $(as $codec:ident)?),* $(,)? }, $($rest:tt)*) => {
+        $crate::json::codec::tagged!(@munch $form $ty
             [$($to)* $ty::$variant { $($field: $name),* } => {
                 let mut map = serde_json::Map::new();
                 $($crate::json::codec::put(&mut map, $member, $crate::json::codec::to!($name $(, $codec)?));)*
@@ -180,27 +189,37 @@ macro_rules! tagged {
             })(),]
             [$($keys)* $key,] $($rest)*);
     };
-    (@munch $ty:ident [$($to:tt)*] [$($from:tt)*] [$($keys:tt)*]) => {
+    (@munch $form:ident $ty:ident [$($to:tt)*] [$($from:tt)*] [$($keys:tt)*]) => {
         impl $crate::json::codec::Json for $ty {
             fn to_json(&self) -> serde_json::Value {
-                match self { $($to)* }
+                $crate::json::codec::tagged!(@shape $form match self { $($to)* })
             }
             fn from_json(value: &serde_json::Value) -> $crate::json::codec::Result<Self> {
-                let (key, inner) = $crate::json::codec::single(value)?;
-                let read: $crate::json::codec::Result<Self> = match (key, inner) {
-                    $($from)*
-                    (_, v) => return Err($crate::json::codec::bad(v, format!("a known key ({})", [$($keys)*].join(", "))).under(key)),
-                };
-                read.map_err(|e| e.under(key))
+                $crate::json::codec::tagged!(@read $form value [$($keys)*] |value: &serde_json::Value| {
+                    let (key, inner) = $crate::json::codec::single(value)?;
+                    let read: $crate::json::codec::Result<Self> = match (key, inner) {
+                        $($from)*
+                        (_, v) => return Err($crate::json::codec::bad(v, format!("a known key ({})", [$($keys)*].join(", "))).under(key)),
+                    };
+                    read.map_err(|e| e.under(key))
+                })
             }
         }
     };
+    (@shape tag $e:expr) => { $e };
+    (@shape flat $e:expr) => { $crate::json::property::flatten($e) };
+    (@read tag $v:ident [$($keys:tt)*] $read:expr) => { ($read)($v) };
+    (@read flat $v:ident [$($keys:tt)*] $read:expr) => {{
+        let tagged = $crate::json::property::unflatten($v, &[$($keys)*])?;
+        ($read)(&tagged).map_err($crate::json::property::flat_place)
+    }};
 }
 pub(crate) use tagged;
 
-/// An enum without data as its name; numbers without a name as hexadecimal strings.
+/// An enum without data as its name (`"name" | "name read too" = Variant`); numbers without a name as
+/// hexadecimal strings.
 macro_rules! names {
-    ($ty:ident { $($name:literal = $variant:ident),* $(,)? } unknown $number:ty) => {
+    ($ty:ident { $($name:literal $(| $other:literal)* = $variant:ident),* $(,)? } unknown $number:ty) => {
         impl $crate::json::codec::Json for $ty {
             fn to_json(&self) -> serde_json::Value {
                 match self {
@@ -210,7 +229,7 @@ macro_rules! names {
             }
             fn from_json(value: &serde_json::Value) -> $crate::json::codec::Result<Self> {
                 match value.as_str() {
-                    $(Some($name) => Ok($ty::$variant),)*
+                    $(Some($name $(| $other)*) => Ok($ty::$variant),)*
                     _ => $crate::json::codec::unnamed::<$number>(value).map($ty::Unknown).map_err(|mut e| {
                         e.expected = format!("one of {}", [$($name),*].join(", "));
                         e
@@ -358,6 +377,24 @@ pub(crate) mod table_number {
     }
     pub fn from(value: &Value) -> Result<TableId> {
         TableId::from_json(value)
+    }
+}
+
+/// The port of a statistics request, where `all` is `OFPP_ANY`.
+pub(crate) mod port_or_all {
+    use super::{HexInt, Json, Result};
+    use crate::ids::PortNo;
+    use serde_json::Value;
+    pub fn to(port: &PortNo) -> Value {
+        match *port {
+            PortNo::ANY => "all".into(),
+            // The name is taken.
+            PortNo::ALL => PortNo::ALL.0.to_hex(),
+            port => port.to_json(),
+        }
+    }
+    pub fn from(value: &Value) -> Result<PortNo> {
+        if value.as_str() == Some("all") { Ok(PortNo::ANY) } else { PortNo::from_json(value) }
     }
 }
 

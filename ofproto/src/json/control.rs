@@ -9,8 +9,9 @@ use crate::bundle::{
 use crate::monitor::{FlowMonitorRequest, FlowUpdate, FlowUpdateEvent, MonitorCommand, MonitorFlags};
 use crate::role::{ControllerStatus, ControllerStatusProp, Role, RoleMsg, RoleStatus};
 
-names!(Role { "nochange" = NoChange, "equal" = Equal, "master" = Master, "slave" = Slave } unknown u32);
-object!(RoleMsg { "role": role, "short_id": short_id, "generation_id": generation_id as hex } default RoleMsg {
+// The reference has both names.
+names!(Role { "nochange" | "no_change" = NoChange, "equal" = Equal, "master" = Master, "slave" = Slave } unknown u32);
+object!(RoleMsg { "role": role, "short_id": short_id, "generation_id": generation_id as hex } required "role" default RoleMsg {
     role: Role::NoChange,
     short_id: 0,
     generation_id: 0,
@@ -21,8 +22,8 @@ object!(RoleStatus {
     "generation_id": generation_id as hex,
     "properties": properties,
 });
-tagged!(ControllerStatusProp {
-    "uri" = Uri(value),
+tagged!(property ControllerStatusProp {
+    "uri" = Uri { "uri" 0 uri },
     "other" = Other(value),
 });
 list!(ControllerStatusProp, ControllerStatus);
@@ -53,7 +54,7 @@ plain_names!(AsyncKind {
     "table_status" = TableStatus, "requestforward" = RequestForward, "flow_stats" = FlowStats,
     "controller_status" = ControllerStatus,
 });
-tagged!(AsyncProp {
+tagged!(property AsyncProp {
     "reasons" = Reasons { "message" kind kind, "master" master master, "mask" mask mask as hex },
     "other" = Other(value),
 });
@@ -99,7 +100,7 @@ names!(BundleCtrlType {
 } unknown u16);
 bitmap!(BundleFlags(u16) { "atomic" = ATOMIC, "ordered" = ORDERED, "time" = TIME });
 object!(OfTime { "seconds": seconds, "nanoseconds": nanoseconds });
-tagged!(BundleProp {
+tagged!(property BundleProp {
     "time" = Time(value),
     "other" = Other(value),
 });
@@ -112,7 +113,7 @@ object!(BundleAdd {
     "message": message,
     "properties": properties,
 });
-tagged!(BundleFeaturesProp {
+tagged!(property BundleFeaturesProp {
     "time" = Time {
         "sched_accuracy" accuracy accuracy, "sched_max_future" max_future max_future,
         "sched_max_past" max_past max_past, "timestamp" timestamp timestamp,

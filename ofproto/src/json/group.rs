@@ -1,15 +1,15 @@
 //! Groups and meters.
 
 use super::basic::list;
-use super::codec::{Json, Result, bad, bitmap, names, object, single, tagged, wrap};
+use super::codec::{Json, Result, bad, bitmap, names, object, put, tagged};
 use crate::group::{
     Bucket, GroupCapabilities, GroupDesc, GroupFeatures, GroupMod, GroupModCommand, GroupProp, GroupStats, GroupType,
-    MethodName, OtherProp, SelectionMethod,
+    MethodName, SelectionMethod,
 };
 use crate::ids::{BucketId, GroupId};
 use crate::meter::{Band, BandAction, MeterConfig, MeterFeatures, MeterFlags, MeterMod, MeterModCommand, MeterStats};
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 // Groups
 
@@ -51,23 +51,10 @@ impl Json for MethodName {
     }
 }
 
-impl Json for GroupProp {
-    fn to_json(&self) -> Value {
-        match self {
-            Self::Selection(s) => wrap("selection_method", s.to_json()),
-            Self::Other(p) => p.to_json(),
-        }
-    }
-
-    fn from_json(value: &Value) -> Result<Self> {
-        match single(value)? {
-            ("selection_method", s) => {
-                SelectionMethod::from_json(s).map(Self::Selection).map_err(|e| e.under("selection_method"))
-            }
-            _ => OtherProp::from_json(value).map(Self::Other),
-        }
-    }
-}
+tagged!(property GroupProp {
+    "selection_method" = Selection(value),
+    "other" = Other(value),
+});
 object!(GroupMod {
     "command": command,
     "type": ty,
@@ -98,7 +85,7 @@ bitmap!(GroupCapabilities(u32) {
     "chaining_checks" = CHAINING_CHECKS,
 });
 object!(GroupFeatures {
-    "types": types as hex,
+    "types": types as group_types,
     "capabilities": capabilities,
     "max_groups": max_groups,
     "actions": actions,
@@ -108,17 +95,35 @@ object!(GroupFeatures {
 
 names!(MeterModCommand { "add" = Add, "modify" = Modify, "delete" = Delete } unknown u16);
 bitmap!(MeterFlags(u16) { "kbps" = KBPS, "pktps" = PKTPS, "burst" = BURST, "stats" = STATS });
-tagged!(BandAction {
+tagged!(property BandAction {
     "drop" = Drop,
     "dscp_remark" = DscpRemark { "prec_level" prec_level prec_level },
     "experimenter" = Experimenter { "exp_id" experimenter experimenter, "exp_data" data data },
-    "unknown" = Unknown { "type" ty ty, "data" data data },
+    "other" = Unknown { "type" ty ty as hex, "data" data data },
 });
-object!(Band { "type": action, "rate": rate, "burst_size": burst_size } default Band {
-    rate: 0,
-    burst_size: 0,
-    action: BandAction::Drop,
-});
+
+/// The members of its type stand beside the rates.
+impl Json for Band {
+    fn to_json(&self) -> Value {
+        let mut map = Map::new();
+        map.extend(self.action.to_json().as_object().into_iter().flatten().map(|(k, v)| (k.clone(), v.clone())));
+        put(&mut map, "rate", self.rate.to_json());
+        put(&mut map, "burst_size", self.burst_size.to_json());
+        map.into()
+    }
+
+    fn from_json(value: &Value) -> Result<Self> {
+        let map = value.as_object().ok_or_else(|| bad(value, "an object with type, rate, burst_size"))?;
+        let number = |key| map.get(key).map_or(Ok(0), |v| u32::from_json(v).map_err(|e| e.under(key)));
+        let of_action = map.iter().filter(|(k, _)| !matches!(k.as_str(), "rate" | "burst_size"));
+        let action: Map<String, Value> = of_action.map(|(k, v)| (k.clone(), v.clone())).collect();
+        Ok(Self {
+            rate: number("rate")?,
+            burst_size: number("burst_size")?,
+            action: BandAction::from_json(&action.into())?,
+        })
+    }
+}
 list!(Band, MeterConfig, MeterStats);
 object!(MeterMod { "command": command, "flags": flags, "meter_id": meter, "bands": bands });
 object!(MeterConfig { "flags": flags, "meter_id": meter, "bands": bands });
@@ -133,9 +138,9 @@ object!(MeterStats {
 } default MeterStats::default());
 object!(MeterFeatures {
     "max_meter": max_meter,
-    "band_types": band_types as hex,
-    "capabilities": capabilities as hex,
+    "band_types": band_types as band_types,
+    "capabilities": capabilities as meter_flags,
     "max_bands": max_bands,
     "max_color": max_color,
-    "features": features as hex,
+    "features": features as meter_features,
 } default MeterFeatures::default());

@@ -80,6 +80,13 @@ fn plain_mask(id: FieldId, mask: u128) -> String {
     if shown.bytes().all(|b| b.is_ascii_digit()) { format!("{mask:#x}") } else { shown }
 }
 
+/// Writes `field=value/mask` with the words of the field's JSON.
+pub(crate) fn write_oxm(out: &mut String, field: &MatchField) -> std::fmt::Result {
+    use std::fmt::Write as _;
+    write!(out, "{}={}", field_name(field.id), plain(field.id, field.value))?;
+    field.mask.map_or(Ok(()), |mask| write!(out, "/{}", plain_mask(field.id, mask)))
+}
+
 impl Json for MatchField {
     fn to_json(&self) -> Value {
         let mut map = Map::new();
@@ -103,7 +110,10 @@ impl Json for MatchField {
                 Value::Number(n) => n.to_string(),
                 _ => return Err(bad(v, format!("a value of {}", id.info().name)).under(key)),
             };
-            parse_plain_value(id, &text).map_err(|e| bad(v, e.expected).under(key))
+            let n = parse_plain_value(id, &text).map_err(|e| bad(v, e.expected).under(key))?;
+            // Not the field's bits: a message can hold more of them than mean anything.
+            let max = id.info().all_ones_of_bytes();
+            if n > max { Err(bad(v, format!("a number up to {max:#x}")).under(key)) } else { Ok(n) }
         };
         let mask = if member(map, "mask").is_null() { None } else { Some(read("mask")?) };
         let code = code_for(id, member(map, "match_class")).map_err(|e| e.under("match_class"))?;

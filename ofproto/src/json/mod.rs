@@ -16,15 +16,19 @@
 
 mod action;
 mod basic;
+mod bits;
 mod codec;
 mod control;
 mod group;
 mod matching;
 mod message;
 mod port;
+mod property;
 mod structures;
 mod table;
 
+#[cfg(test)]
+mod reference_tests;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +37,7 @@ use serde_json::Value;
 use std::fmt;
 
 pub(crate) use codec::Json;
+pub(crate) use matching::write_oxm;
 
 /// Why a JSON value is not the form of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -30,7 +30,7 @@ object!(EthernetPort {
     "max_speed": max_speed,
 } default EthernetPort::default());
 object!(OpticalPort {
-    "supported": supported as hex,
+    "supported": supported as optical_features,
     "tx_min_freq_lmda": tx_min_freq_lmda,
     "tx_max_freq_lmda": tx_max_freq_lmda,
     "tx_grid_freq_lmda": tx_grid_freq_lmda,
@@ -40,12 +40,12 @@ object!(OpticalPort {
     "tx_pwr_min": tx_pwr_min,
     "tx_pwr_max": tx_pwr_max,
 } default OpticalPort::default());
-tagged!(PortDescProp {
+tagged!(property PortDescProp {
     "ethernet" = Ethernet(value),
     "optical" = Optical(value),
-    "pipeline_input" = PipelineInput(value),
-    "pipeline_output" = PipelineOutput(value),
-    "recirculate" = Recirculate(value),
+    "pipeline_input" = PipelineInput { "oxm_ids" 0 ids },
+    "pipeline_output" = PipelineOutput { "oxm_ids" 0 ids },
+    "recirculate" = Recirculate { "port_nos" 0 ports },
     "other" = Other(value),
 });
 list!(PortDescProp, Port, PortModProp, PortStatsProp, PortStats);
@@ -60,13 +60,13 @@ object!(Port {
 names!(PortReason { "add" = Add, "delete" = Delete, "modify" = Modify } unknown u8);
 object!(PortStatus { "reason": reason, "desc": port });
 object!(OpticalPortMod {
-    "configure": configure as hex,
+    "configure": configure as optical_features,
     "freq_lmda": freq_lmda,
     "fl_offset": fl_offset,
     "grid_span": grid_span,
     "tx_pwr": tx_pwr,
 } default OpticalPortMod::default());
-tagged!(PortModProp {
+tagged!(property PortModProp {
     "ethernet" = Ethernet { "advertise" 0 features },
     "optical" = Optical(value),
     "other" = Other(value),
@@ -85,7 +85,7 @@ object!(EthernetStats {
     "collisions": collisions,
 } default EthernetStats::default());
 object!(OpticalStats {
-    "flags": flags as hex,
+    "flags": flags as optical_flags,
     "tx_freq_lmda": tx_freq_lmda,
     "tx_offset": tx_offset,
     "tx_grid_span": tx_grid_span,
@@ -97,7 +97,7 @@ object!(OpticalStats {
     "bias_current": bias_current,
     "temperature": temperature,
 } default OpticalStats::default());
-tagged!(PortStatsProp {
+tagged!(property PortStatsProp {
     "ethernet" = Ethernet(value),
     "optical" = Optical(value),
     "other" = Other(value),
@@ -119,9 +119,9 @@ object!(PortStats {
 
 // Queues
 
-tagged!(QueueProp {
-    "min_rate" = MinRate(value),
-    "max_rate" = MaxRate(value),
+tagged!(property QueueProp {
+    "min_rate" = MinRate { "rate" 0 rate },
+    "max_rate" = MaxRate { "rate" 0 rate },
     "other" = Other(value),
 });
 list!(QueueProp, QueueDesc, QueueStats);

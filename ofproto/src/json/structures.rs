@@ -1,9 +1,9 @@
 //! Properties, flows, packets, the switch.
 
 use super::basic::list;
-use super::codec::{HexInt, Json, bitmap, names, object, tagged};
+use super::codec::{HexInt, Json, bitmap, names, object};
 use crate::flow::{FlowMod, FlowModCommand, FlowModFlags, FlowRemoved, FlowRemovedReason};
-use crate::group::{ExperimenterProp, OtherProp, UnknownProp};
+use crate::group::{OtherProp, UnknownProp};
 use crate::ids::PortNo;
 use crate::matching::Match;
 use crate::message::{Capabilities, ErrorMsg, Experimenter, SwitchConfig, SwitchFeatures};
@@ -12,12 +12,7 @@ use crate::stats::{AggregateStats, FlowDesc, FlowStats, FlowStatsEntry, FlowStat
 
 // Properties
 
-object!(ExperimenterProp { "type": ty as hex, "exp_id": experimenter, "exp_type": exp_type as hex, "exp_data": data });
 object!(UnknownProp { "type": ty as hex, "data": data });
-tagged!(OtherProp {
-    "experimenter" = Experimenter(value),
-    "unknown" = Unknown(value),
-});
 list!(OtherProp, UnknownProp);
 
 // Flows
@@ -44,7 +39,7 @@ object!(FlowMod {
     "importance": importance,
     "ofp_match": matching,
     "ofp_instructions": instructions,
-} default FlowMod::default());
+} required "table_id", "command" default FlowMod::default());
 names!(FlowRemovedReason {
     "idle_timeout" = IdleTimeout, "hard_timeout" = HardTimeout, "delete" = Delete, "group_delete" = GroupDelete,
     "meter_delete" = MeterDelete, "eviction" = Eviction,
@@ -74,7 +69,7 @@ object!(FlowStatsRequest {
     "cookie": cookie,
     "cookie_mask": cookie_mask as hex,
     "ofp_match": matching,
-} default FlowStatsRequest::default());
+} required "table_id" default FlowStatsRequest::default());
 object!(FlowStatsEntry {
     "table_id": table,
     "reason": reason,

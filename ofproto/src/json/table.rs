@@ -8,8 +8,8 @@ use crate::table::{
 };
 
 bitmap!(TableConfig(u32) { "eviction" = EVICTION, "vacancy_events" = VACANCY_EVENTS });
-tagged!(TableModProp {
-    "eviction" = Eviction { "flags" 0 flags as hex },
+tagged!(property TableModProp {
+    "eviction" = Eviction { "flags" 0 flags as eviction },
     "vacancy" = Vacancy { "vacancy_down" down down, "vacancy_up" up up, "vacancy" vacancy vacancy },
     "other" = Other(value),
 });
@@ -39,25 +39,25 @@ object!(LegacyTable {
     "max_entries": max_entries,
 } default LegacyTable::default());
 object!(FeatureId { "type": ty, "exp": experimenter, "length": length });
-tagged!(TableFeatureProp {
+tagged!(property TableFeatureProp {
     "instructions" = Instructions { "miss" miss miss, "ids" ids ids },
     "next_tables" = NextTables { "miss" miss miss, "table_ids" tables tables },
     "write_actions" = WriteActions { "miss" miss miss, "ids" ids ids },
     "apply_actions" = ApplyActions { "miss" miss miss, "ids" ids ids },
-    "match" = Match(value),
-    "wildcards" = Wildcards(value),
+    "match" = Match { "fields" 0 fields },
+    "wildcards" = Wildcards { "fields" 0 fields },
     "write_setfield" = WriteSetfield { "miss" miss miss, "fields" fields fields },
     "apply_setfield" = ApplySetfield { "miss" miss miss, "fields" fields fields },
-    "table_sync_from" = TableSyncFrom(value),
+    "table_sync_from" = TableSyncFrom { "table_ids" 0 tables },
     "write_copyfield" = WriteCopyfield { "miss" miss miss, "fields" fields fields },
     "apply_copyfield" = ApplyCopyfield { "miss" miss miss, "fields" fields fields },
-    "packet_types" = PacketTypes(value),
+    "packet_types" = PacketTypes { "packet_types" 0 types },
     "other" = Other(value),
 });
 object!(TableFeatures {
     "table_id": table,
     "command": command,
-    "features": features as hex,
+    "features": features as table_features,
     "name": name,
     "metadata_match": metadata_match as hex,
     "metadata_write": metadata_write as hex,

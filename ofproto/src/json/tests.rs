@@ -85,24 +85,33 @@ fn values_are_written_in_conventional_form() {
 
 #[test]
 fn faults_name_their_place() {
+    let flow_mod = |key: &str, v: Value| {
+        let mut body = json!({ "table_id": "0x01", "command": "add" });
+        body[key] = v;
+        json!({ "ofp_flow_mod": body })
+    };
     let cases = [
         (json!({ "ofp_flow_mod": { "comand": "add" } }), "ofp_flow_mod.comand"),
-        (json!({ "ofp_flow_mod": { "command": "ad" } }), "ofp_flow_mod.command"),
-        (json!({ "ofp_flow_mod": { "priority": 65536 } }), "ofp_flow_mod.priority"),
+        (flow_mod("command", json!("ad")), "ofp_flow_mod.command"),
+        (json!({ "ofp_flow_mod": { "command": "add" } }), "ofp_flow_mod.table_id"),
+        (json!({ "ofp_flow_mod": { "table_id": "all" } }), "ofp_flow_mod.command"),
+        (flow_mod("priority", json!(65536)), "ofp_flow_mod.priority"),
+        (flow_mod("ofp_match", json!([{ "field": "ipv4_src", "value": "1.2.3" }])), "ofp_flow_mod.ofp_match[0].value"),
+        (flow_mod("ofp_match", json!([{ "field": "eth_dts", "value": "1" }])), "ofp_flow_mod.ofp_match[0].field"),
         (
-            json!({ "ofp_flow_mod": { "ofp_match": [{ "field": "ipv4_src", "value": "1.2.3" }] } }),
-            "ofp_flow_mod.ofp_match[0].value",
-        ),
-        (
-            json!({ "ofp_flow_mod": { "ofp_match": [{ "field": "eth_dts", "value": "1" }] } }),
-            "ofp_flow_mod.ofp_match[0].field",
-        ),
-        (
-            json!({ "ofp_flow_mod": { "ofp_instructions": { "apply_actions": [{ "outptu": {} }] } } }),
+            flow_mod("ofp_instructions", json!({ "apply_actions": [{ "outptu": {} }] })),
             "ofp_flow_mod.ofp_instructions.apply_actions[0].outptu",
         ),
-        (json!({ "ofp_flow_mod": { "flags": ["no"] } }), "ofp_flow_mod.flags[0]"),
+        (flow_mod("flags", json!(["no"])), "ofp_flow_mod.flags[0]"),
         (json!({ "ofp_packet_in": { "table_id": "0x100" } }), "ofp_packet_in.buffer_id"),
+        (
+            json!({ "ofp_port_mod": { "port_no": "1", "hw_addr": "1:2:3:4:5:6", "properties": [{ "type": "round" }] } }),
+            "ofp_port_mod.properties[0].type",
+        ),
+        (
+            json!({ "ofp_port_mod": { "port_no": "1", "hw_addr": "1:2:3:4:5:6", "properties": [{ "type": "ethernet", "advertise": ["1"] }] } }),
+            "ofp_port_mod.properties[0].advertise[0]",
+        ),
         (json!([]), ""),
     ];
     for (value, path) in cases {
