@@ -4,6 +4,7 @@ use super::*;
 use crate::action::Action;
 use crate::error::{ErrorKind, OfError};
 use crate::ids::{Cookie, MeterId, TableId};
+use crate::matching::OxmId;
 use crate::nicira::{Learn, Nat, NxAction, Subfield};
 use crate::version::Version;
 use crate::wire::oxm::{self, Tlv};
@@ -19,6 +20,20 @@ fn ofs_nbits(n: u16) -> (u16, u16) {
 fn subfield(r: &mut Reader<'_>, bits: u16, version: Version) -> Result<Subfield, OfError> {
     let (offset, n_bits) = ofs_nbits(bits);
     Ok(Subfield { field: oxm::decode_id(r, version)?, offset, n_bits })
+}
+
+/// The id of a field that has four bytes: an experimenter's doesn't fit, and what follows would be read wrongly.
+fn short_id(r: &mut Reader<'_>, version: Version) -> Result<OxmId, OfError> {
+    if r.rest().get(..2) == Some(&[0xff; 2]) {
+        let reason = "an experimenter's field, which doesn't fit into four bytes";
+        return Err(r.error(ErrorKind::BadActionBadSetType, "oxm_header", reason));
+    }
+    oxm::decode_id(r, version)
+}
+
+fn short_subfield(r: &mut Reader<'_>, bits: u16, version: Version) -> Result<Subfield, OfError> {
+    let (offset, n_bits) = ofs_nbits(bits);
+    Ok(Subfield { field: short_id(r, version)?, offset, n_bits })
 }
 
 /// Skips what pads the action to a multiple of eight; `start` is where the subtype stands.
@@ -81,7 +96,7 @@ pub(in crate::wire) fn decode(r: &mut Reader<'_>, version: Version) -> Result<Ac
         REG_LOAD => {
             let bits = r.u16("ofs_nbits")?;
             // Always four bytes: a field that needs an experimenter's header has the other form.
-            let dst = subfield(r, bits, version)?;
+            let dst = short_subfield(r, bits, version)?;
             NxAction::RegLoad { dst, value: r.u64("value")? }
         }
         REG_LOAD2 => {
@@ -100,12 +115,12 @@ pub(in crate::wire) fn decode(r: &mut Reader<'_>, version: Version) -> Result<Ac
             let (algorithm, max_link, arg) = (r.u16("algorithm")?, r.u16("max_link")?, r.u32("arg")?);
             r.skip(2)?;
             let bits = r.u16("ofs_nbits")?;
-            NxAction::Multipath { fields, basis, algorithm, max_link, arg, dst: subfield(r, bits, version)? }
+            NxAction::Multipath { fields, basis, algorithm, max_link, arg, dst: short_subfield(r, bits, version)? }
         }
         BUNDLE | BUNDLE_LOAD => decode_bundle(subtype, r, start, version)?,
         OUTPUT_REG => {
             let bits = r.u16("ofs_nbits")?;
-            let src = subfield(r, bits, version)?;
+            let src = short_subfield(r, bits, version)?;
             pad = 6;
             NxAction::OutputReg { src, max_len: r.u16("max_len")?, v2: false }
         }
@@ -187,7 +202,7 @@ pub(in crate::wire) fn decode(r: &mut Reader<'_>, version: Version) -> Result<Ac
                 r.skip(4)?;
                 Ok(r.u16("zone")?)
             } else {
-                let field = oxm::decode_id(r, version)?;
+                let field = short_id(r, version)?;
                 let (offset, n_bits) = ofs_nbits(r.u16("zone_ofs_nbits")?);
                 Err(Subfield { field, offset, n_bits })
             };
@@ -250,7 +265,7 @@ fn decode_bundle(subtype: u16, r: &mut Reader<'_>, start: usize, version: Versio
     let slave_type = r.u32("slave_type")?;
     let (n, bits) = (r.u16("n_slaves")?, r.u16("ofs_nbits")?);
     let dst = if subtype == BUNDLE_LOAD {
-        Some(subfield(r, bits, version)?)
+        Some(short_subfield(r, bits, version)?)
     } else {
         r.skip(4)?;
         None

@@ -17,6 +17,13 @@ fn put_ofs_nbits(w: &mut Writer, s: &Subfield) -> Result<(), EncodeError> {
     Ok(())
 }
 
+/// Writes a field's header where there is room for four bytes only.
+fn put_short_id(w: &mut Writer, version: Version, id: &OxmId) -> Result<(), EncodeError> {
+    let before = w.len();
+    oxm::encode_id(w, version, id)?;
+    require(w.len() == before + 4, version, "an experimenter's field in an action that has four bytes for it")
+}
+
 /// Pads so that the action has `len` bytes at least, and a multiple of eight; `start` as in [`encode`]'s.
 fn pad_to(w: &mut Writer, start: usize, len: usize) {
     let used = w.len() - start + BEFORE;
@@ -44,6 +51,7 @@ pub(in crate::wire) fn encode(w: &mut Writer, version: Version, nx: &NxAction) -
 
 fn encode_body(w: &mut Writer, version: Version, nx: &NxAction) -> Result<u16, EncodeError> {
     let id = |w: &mut Writer, id: &OxmId| oxm::encode_id(w, version, id);
+    let short_id = |w: &mut Writer, id: &OxmId| put_short_id(w, version, id);
     Ok(match nx {
         NxAction::Resubmit { in_port, table: None, .. } => {
             put_port(w, *in_port, "in_port")?;
@@ -84,11 +92,7 @@ fn encode_body(w: &mut Writer, version: Version, nx: &NxAction) -> Result<u16, E
         }
         NxAction::RegLoad { dst, value } => {
             put_ofs_nbits(w, dst)?;
-            let before = w.len();
-            id(w, &dst.field)?;
-            if w.len() != before + 4 {
-                return Err(unsupported(version, "NXAST_REG_LOAD of an experimenter's field"));
-            }
+            short_id(w, &dst.field)?;
             w.u64(*value);
             REG_LOAD
         }
@@ -109,7 +113,7 @@ fn encode_body(w: &mut Writer, version: Version, nx: &NxAction) -> Result<u16, E
             w.u32(*arg);
             w.zeros(2);
             put_ofs_nbits(w, dst)?;
-            id(w, &dst.field)?;
+            short_id(w, &dst.field)?;
             MULTIPATH
         }
         NxAction::Bundle { algorithm, fields, basis, slave_type, members, dst } => {
@@ -119,7 +123,7 @@ fn encode_body(w: &mut Writer, version: Version, nx: &NxAction) -> Result<u16, E
             match dst {
                 Some(dst) => {
                     put_ofs_nbits(w, dst)?;
-                    id(w, &dst.field)?;
+                    short_id(w, &dst.field)?;
                 }
                 None => w.zeros(6),
             }
@@ -129,7 +133,7 @@ fn encode_body(w: &mut Writer, version: Version, nx: &NxAction) -> Result<u16, E
         }
         NxAction::OutputReg { src, max_len, v2: false } => {
             put_ofs_nbits(w, src)?;
-            id(w, &src.field)?;
+            short_id(w, &src.field)?;
             w.u16(*max_len);
             OUTPUT_REG
         }
@@ -220,7 +224,7 @@ fn encode_body(w: &mut Writer, version: Version, nx: &NxAction) -> Result<u16, E
                     w.u16(*zone);
                 }
                 Err(src) => {
-                    id(w, &src.field)?;
+                    short_id(w, &src.field)?;
                     put_ofs_nbits(w, src)?;
                 }
             }

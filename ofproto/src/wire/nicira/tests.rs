@@ -120,3 +120,37 @@ proptest! {
         }
     }
 }
+
+/// Where a layout has four bytes for a field, one that needs an experimenter's header of eight is refused, both ways.
+#[test]
+fn four_bytes_hold_no_experimenter_s_field() {
+    use crate::field::FieldId as F;
+    let src = Subfield { field: OxmId::of(F::NshSpi), offset: 0, n_bits: 16 };
+    let actions = [
+        NxAction::RegLoad { dst: src.clone(), value: 1 },
+        NxAction::OutputReg { src: src.clone(), max_len: 1, v2: false },
+        NxAction::Multipath { fields: 0, basis: 0, algorithm: 0, max_link: 1, arg: 0, dst: src.clone() },
+        NxAction::Bundle { algorithm: 0, fields: 0, basis: 0, slave_type: 2, members: vec![], dst: Some(src.clone()) },
+        NxAction::Ct { flags: 0, zone: Err(src.clone()), recirc_table: TableId::ALL, alg: 0, actions: vec![] },
+    ];
+    for nx in actions {
+        let written = action::encode_list(&mut Writer::new(), Version::V13, &[Action::Nicira(nx.clone())]);
+        assert!(matches!(written, Err(wire::EncodeError::Unsupported { .. })), "{nx:?}: {written:?}");
+    }
+    // The later layout has room.
+    let action = Action::Nicira(NxAction::OutputReg { src, max_len: 1, v2: true });
+    let mut w = Writer::new();
+    action::encode_list(&mut w, Version::V13, std::slice::from_ref(&action)).expect("sayable");
+    assert_eq!(action::decode_list(&mut Reader::new(w.as_slice()), Version::V13), Ok(vec![action]));
+    let header = "ffff0804 005ad650";
+    for body in [
+        format!("0007 000f {header} 00000001"),
+        format!("000a 0000 0000 0000 0000 0001 00000000 0000 000f {header} 00000000"),
+        format!("000d 0000 0000 0000 00000002 0000 000f {header} 00000000 00000000"),
+        format!("000f 000f {header} 0001 0000"),
+        format!("0023 0000 {header} 000f ff 000000 0000 00000000"),
+    ] {
+        let e = read(&body).unwrap_err();
+        assert_eq!((e.kind, e.field), (ErrorKind::BadActionBadSetType, "oxm_header"), "{body}: {e:?}");
+    }
+}
