@@ -3,7 +3,7 @@
 
 use super::{Printer, Shown};
 use crate::error::ErrorKind;
-use crate::ids::ExperimenterId;
+use crate::ids::{BufferId, ExperimenterId, TableId};
 use crate::json;
 use crate::message::{ErrorMsg, Message};
 use crate::packet::{PacketIn, PacketOut};
@@ -88,12 +88,11 @@ fn body(out: &mut String, message: &Message, printer: &Printer<'_>, version: Opt
             multipart_body(out, message)?;
         }
         Message::PacketIn(m) => {
-            // The packet is most of it, and needn't become JSON first.
-            let head = Message::PacketIn(PacketIn { data: Bytes::new(), ..m.clone() });
-            members(out, &json::to_value(&head), 1, &["data"])?;
+            packet_in(out, m)?;
             data(out, &m.data)?;
         }
         Message::PacketOut(m) => {
+            // The packet is most of it, and needn't become JSON first.
             let head = Message::PacketOut(PacketOut { data: Bytes::new(), ..m.clone() });
             members(out, &json::to_value(&head), 1, &["data"])?;
             data(out, &m.data)?;
@@ -105,6 +104,30 @@ fn body(out: &mut String, message: &Message, printer: &Printer<'_>, version: Opt
             }
         }
         _ => members(out, &json::to_value(message), 1, &[])?,
+    }
+    Ok(())
+}
+
+/// The members of a packet-in before its packet: the message that there may be most of, so that it doesn't become JSON
+/// first.
+fn packet_in(out: &mut String, m: &PacketIn) -> fmt::Result {
+    match m.buffer_id {
+        BufferId::NONE => out.push_str("\n  buffer_id: no_buffer"),
+        BufferId(n) => write!(out, "\n  buffer_id: {n}")?,
+    }
+    write!(out, "\n  total_len: {}", m.total_len)?;
+    member(out, "reason", &json::Json::to_json(&m.reason), 1)?;
+    match m.table {
+        TableId::ALL => out.push_str("\n  table_id: all"),
+        TableId(n) => write!(out, "\n  table_id: {n}")?,
+    }
+    write!(out, "\n  cookie: {:#018x}", m.cookie.0)?;
+    if m.matching.fields.is_empty() || !m.matching.unknown.is_empty() || m.matching.fixed.is_some() {
+        return member(out, "ofp_match", &json::match_to_value(&m.matching), 1);
+    }
+    for (i, field) in m.matching.fields.iter().enumerate() {
+        out.push_str(if i == 0 { "\n  match: " } else { "," });
+        json::write_oxm(out, field)?;
     }
     Ok(())
 }
@@ -346,16 +369,19 @@ fn hex_digits(byte: u8) -> [u8; 2] {
 /// Bytes, of two hexadecimal digits each, in rows with their offsets.
 fn dump(out: &mut String, bytes: impl ExactSizeIterator<Item = [u8; 2]>, depth: usize) {
     out.reserve(4 * bytes.len());
+    let mut row: Vec<u8> = Vec::with_capacity(2 * depth + 3 * HEX_ROW + 8);
     for (i, byte) in bytes.enumerate() {
         if i % HEX_ROW == 0 {
-            indent(out, depth);
+            out.push_str(&String::from_utf8_lossy(&row));
+            row.clear();
+            row.push(b'\n');
+            row.resize(1 + 2 * depth, b' ');
             // Messages end before 64 KiB.
-            let place = (i as u16).to_be_bytes();
-            out.extend(place.map(hex_digits).as_flattened().iter().map(|d| char::from(*d)));
+            row.extend((i as u16).to_be_bytes().map(hex_digits).as_flattened());
         }
-        out.push(' ');
-        out.extend(byte.map(char::from));
+        row.extend([b' ', byte[0], byte[1]]);
     }
+    out.push_str(&String::from_utf8_lossy(&row));
 }
 
 #[cfg(test)]
@@ -403,6 +429,46 @@ mod tests {
             row.trim_end()
         );
         assert_eq!(text, expected);
+    }
+
+    /// What is written directly is what the message's JSON says.
+    #[test]
+    fn a_packet_in_s_members_are_its_json_s() {
+        use crate::field::FieldId as F;
+        use crate::ids::{BufferId, Cookie, PortNo, TableId};
+        use crate::matching::{Match, UnknownField};
+        use crate::packet::PacketInReason;
+        let fields = Match::any()
+            .with(F::InPort, PortNo::CONTROLLER.0.into())
+            .with_mask(F::Metadata, 5, 0xff)
+            .with(F::VlanVid, 0x1005)
+            .with_mask(F::Ipv4Src, 0x0a00_0000, 0xff00_0000)
+            .with(F::Ipv6Dst, 1)
+            .with(F::TcpFlags, 18)
+            .with(F::PacketType, 0x0001_0800);
+        let mut unknown = Match::any().with(F::InPort, 3);
+        unknown.unknown.push((
+            1,
+            UnknownField {
+                class: 1,
+                field: 99,
+                has_mask: false,
+                experimenter: None,
+                payload: Bytes::from_static(&[1]),
+            },
+        ));
+        for (buffer_id, table, reason, matching) in [
+            (BufferId(7), TableId(254), PacketInReason::Other(9), fields),
+            (BufferId::NONE, TableId::ALL, PacketInReason::ApplyAction, unknown),
+            (BufferId(0), TableId(0), PacketInReason::PacketOut, Match::any()),
+        ] {
+            let m =
+                PacketIn { buffer_id, total_len: 9, reason, table, cookie: Cookie(1), matching, data: Bytes::new() };
+            let (mut direct, mut by_json) = (String::new(), String::new());
+            packet_in(&mut direct, &m).unwrap();
+            members(&mut by_json, &json::to_value(&Message::PacketIn(m)), 1, &["data"]).unwrap();
+            assert_eq!(direct, by_json);
+        }
     }
 
     #[test]
