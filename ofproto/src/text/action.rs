@@ -9,7 +9,7 @@ use super::value::{parse_port, parse_value, reserved_port};
 use super::{MAX_NESTING, ParseContext, TextError, TextErrorKind};
 use crate::action::{Action, MAX_LEN_NO_BUFFER};
 use crate::field::{FieldId, Prereq};
-use crate::ids::{ExperimenterId, GroupId, MeterId, PortNo, QueueId, TableId};
+use crate::ids::{ExperimenterId, GroupId, MeterId, PortNo, QueueId};
 use crate::instruction::Instruction;
 use crate::matching::{Match, MatchField};
 use crate::nicira::NxAction;
@@ -133,12 +133,12 @@ pub(crate) fn instructions(src: Src<'_>, mut env: Env<'_>) -> Result<Vec<Instruc
         let instruction = match item.key.s {
             "goto_table" if !v11 => {
                 // What comes nearest in 1.0.
-                let table = Some(TableId(item.need("a table number")?.u8()?));
+                let table = Some(item.need("a table number")?.table()?);
                 let goto = NxAction::Resubmit { in_port: PortNo::IN_PORT, table, ct: false };
                 apply.get_or_insert_default().push(Action::Nicira(goto));
                 continue;
             }
-            "goto_table" => Some((&mut goto, Instruction::GotoTable(TableId(item.need("a table number")?.u8()?)))),
+            "goto_table" => Some((&mut goto, Instruction::GotoTable(item.need("a table number")?.table()?))),
             "write_metadata" if v11 => {
                 let (value, mask) = item.need("a value")?.u64_masked()?;
                 Some((&mut metadata, Instruction::WriteMetadata { metadata: value, mask: mask.unwrap_or(u64::MAX) }))
@@ -244,14 +244,14 @@ pub(crate) fn parse_seconds(src: Src<'_>) -> Result<(u32, u32), TextError> {
     let t = src.trim();
     let t = t.s.strip_suffix('s').map_or(t, |s| Src { s, at: t.at });
     match t.split_once(".") {
-        None => Ok((t.u32()?, 0)),
+        None => Ok((t.plain_to(u32::MAX.into())? as u32, 0)),
         Some((whole, fraction)) => {
             let digits = fraction.s.len();
             if digits == 0 || digits > 9 || !fraction.s.bytes().all(|b| b.is_ascii_digit()) {
                 return Err(t.bad("seconds with at most nine decimals"));
             }
-            let n = fraction.u32()? * 10u32.pow(9 - digits as u32);
-            Ok((whole.u32()?, n))
+            let n = fraction.plain_to(999_999_999)? as u32 * 10u32.pow(9 - digits as u32);
+            Ok((whole.plain_to(u32::MAX.into())? as u32, n))
         }
     }
 }
@@ -417,13 +417,19 @@ fn action(item: &Item<'_>, env: &mut Env<'_>, out: &mut Vec<Action>) -> Result<(
             if let Some(n) = tun_metadata::field_named(field.s) {
                 let set = tun_metadata::value(n, value)?;
                 if set.has_mask && v < Version::V15 {
-                    return Err(value.bad("a value without a mask (which 1.5 has)"));
+                    // Before 1.5 set-field has no masks.
+                    out.extend(tun_metadata::loads(n, &set).map(Action::Nicira));
+                } else if !set.has_mask || tun_metadata::has_bits(&set) {
+                    out.push(Action::SetUnknownField(set));
                 }
-                out.push(Action::SetUnknownField(set));
                 return Ok(());
             }
             let (id, _) =
                 field_by_any_name(field.s).ok_or_else(|| field.err(TextErrorKind::Unknown, "a match field"))?;
+            if value.s.contains('/') && id.info().settable && parse_value(id, value, env.ctx)?.is_none() {
+                // A mask of zeros: nothing is set.
+                return Ok(());
+            }
             set_field(id, value, env)?
         }
         "set_unknown_field" => Action::SetUnknownField(parse_unknown(item)?),

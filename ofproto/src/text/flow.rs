@@ -73,7 +73,7 @@ fn parse(src: Src<'_>, ctx: &ParseContext<'_>) -> Result<Parsed, TextError> {
             ("table", Sep::Equals) => {
                 table = Some(match number()?.s {
                     "all" | "ALL" => TableId::ALL,
-                    _ => TableId(number()?.u8()?),
+                    _ => number()?.table()?,
                 });
             }
             ("priority", Sep::Equals) => m.priority = number()?.u16()?,

@@ -5,7 +5,7 @@ use super::nicira::{has_own_form, parse_subfield};
 use super::scan::{Item, Sep, Src};
 use super::value::{format_action_value, hex_text, parse_value};
 use super::{ParseContext, TextError, TextErrorKind, field_text_name};
-use crate::ids::{Cookie, TableId};
+use crate::ids::Cookie;
 use crate::matching::OxmId;
 use crate::nicira::{Learn, LearnSource, LearnSpec, NxAction, Subfield};
 use std::fmt;
@@ -17,7 +17,7 @@ pub(crate) fn parse(item: &Item<'_>, ctx: &ParseContext<'_>) -> Result<NxAction,
         let part = part?;
         let number = || part.need("a number");
         match part.key.s {
-            "table" => learn.table = TableId(number()?.u8()?),
+            "table" => learn.table = number()?.table()?,
             "idle_timeout" => learn.idle_timeout = number()?.u16()?,
             "hard_timeout" => learn.hard_timeout = number()?.u16()?,
             "fin_idle_timeout" => learn.fin_idle_timeout = number()?.u16()?,

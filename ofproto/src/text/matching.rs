@@ -77,10 +77,15 @@ impl<'a> MatchBuilder<'a> {
     /// Takes `item` if it belongs to a match.
     pub fn accept(&mut self, item: &Item<'a>, ctx: &ParseContext<'_>) -> Result<bool, TextError> {
         if let Some(field) = tun_metadata::item(item)? {
-            if self.unknown.iter().any(|u| u.tun_metadata() == field.tun_metadata()) {
-                return Err(item.all.err(TextErrorKind::Duplicate, format!("{} once", item.key.s)));
+            match self.unknown.iter_mut().find(|u| u.tun_metadata() == field.tun_metadata()) {
+                Some(old) => {
+                    let both = tun_metadata::both(old, &field);
+                    *old = both.ok_or_else(|| {
+                        item.all.err(TextErrorKind::Duplicate, format!("one value of {}", item.key.s))
+                    })?;
+                }
+                None => self.unknown.push(field),
             }
-            self.unknown.push(field);
             return Ok(true);
         }
         if item.sep == Sep::None {

@@ -38,11 +38,12 @@ pub(crate) fn parse_bit_range(range: Src<'_>, id: FieldId, code: Option<Code>) -
 /// The same of a field of `bits` bits.
 pub(super) fn bit_range(range: Src<'_>, bits: u16, name: &str) -> Result<(u16, u16), TextError> {
     let range = range.trim();
+    let bit = |src: Src<'_>| src.plain_to(u16::MAX.into()).map(|n| n as u16);
     let (first, last) = match range.split_once("..") {
-        Some((a, b)) => (a.u16()?, b.u16()?),
+        Some((a, b)) => (bit(a)?, bit(b)?),
         None if range.is_empty() => (0, bits - 1),
         None => {
-            let bit = range.u16()?;
+            let bit = bit(range)?;
             (bit, bit)
         }
     };
@@ -178,8 +179,13 @@ pub(crate) fn action(item: &Item<'_>, env: &Env<'_>) -> Result<Option<Action>, T
         "load" => {
             let (value, field) = arrow(item, item.need("value->field")?)?;
             let dst = parse_subfield(field)?;
-            if let (Some(n), tun_metadata::BITS) = (tun_metadata::of_id(&dst.field), dst.n_bits) {
-                return Ok(Some(Action::SetUnknownField(tun_metadata::whole_value(n, value)?)));
+            if let Some(n) = tun_metadata::of_id(&dst.field) {
+                if dst.n_bits == tun_metadata::BITS {
+                    return Ok(Some(Action::SetUnknownField(tun_metadata::whole_value(n, value)?)));
+                }
+                if env.ctx.version == Version::V15 {
+                    return Ok(Some(Action::SetUnknownField(tun_metadata::some_bits(n, &dst, value)?)));
+                }
             }
             let max = if dst.n_bits >= 128 { u128::MAX } else { (1 << dst.n_bits) - 1 };
             settable(&dst, field)?;
@@ -359,7 +365,7 @@ fn resubmit(item: &Item<'_>, ctx: &ParseContext<'_>) -> Result<NxAction, TextErr
         _ => return Err(item.all.bad("resubmit(port,table,ct)")),
     };
     let in_port = if port.is_empty() { PortNo::IN_PORT } else { parse_port(port, ctx)? };
-    let table = table.filter(|t| !t.is_empty()).map(Src::u8).transpose()?.map(TableId);
+    let table = table.filter(|t| !t.is_empty()).map(Src::table).transpose()?;
     if let Some(ct) = ct
         && ct.s != "ct"
     {
@@ -384,7 +390,7 @@ fn copy(item: &Item<'_>) -> Result<Action, TextError> {
 }
 
 fn multipath(item: &Item<'_>) -> Result<NxAction, TextError> {
-    let args = item.value.args()?;
+    let args = item.value.words()?;
     let [fields, basis, algorithm, links, arg, dst] = args[..] else {
         return Err(item.all.bad("multipath(fields,basis,algorithm,n_links,arg,field)"));
     };
@@ -402,7 +408,7 @@ fn multipath(item: &Item<'_>) -> Result<NxAction, TextError> {
 
 fn bundle(item: &Item<'_>, ctx: &ParseContext<'_>) -> Result<NxAction, TextError> {
     let form = "bundle(fields,basis,algorithm,ofport,members:1,2) or bundle_load(…,ofport,field,members:1,2)";
-    let args = item.value.args()?;
+    let args = item.value.words()?;
     let [fields, basis, algorithm, ty, rest @ ..] = &args[..] else { return Err(item.all.bad(form)) };
     let slave_type = match ty.s {
         "ofport" => OFPORT,
@@ -419,14 +425,12 @@ fn bundle(item: &Item<'_>, ctx: &ParseContext<'_>) -> Result<NxAction, TextError
         .ok_or_else(|| first.bad("members:…"))?;
     let bracketed = first.strip_prefix("[").filter(|f| more.is_empty() && f.s.ends_with(']'));
     let list: Vec<Src<'_>> = match bracketed {
-        Some(inner) => inner.slice(0, inner.s.len() - 1).args()?,
+        Some(inner) => inner.slice(0, inner.s.len() - 1).words()?,
         None => std::iter::once(first).chain(more.iter().copied()).collect(),
     };
     let mut members = Vec::new();
-    for member in &list {
-        if list.len() > 1 || !member.is_empty() {
-            members.push(parse_port(*member, ctx)?);
-        }
+    for member in list.iter().filter(|m| !m.is_empty()) {
+        members.push(parse_port(*member, ctx)?);
     }
     Ok(NxAction::Bundle {
         algorithm: index_of(*algorithm, &BUNDLE_ALGORITHMS)?,
@@ -473,7 +477,7 @@ fn ct(item: &Item<'_>, env: &Env<'_>) -> Result<NxAction, TextError> {
             "commit" => flags |= 1,
             "force" => flags |= 2,
             "flags" => flags |= part.need("a number")?.u16()?,
-            "table" => recirc_table = TableId(part.need("a table")?.u8()?),
+            "table" => recirc_table = part.need("a table")?.table()?,
             "zone" => {
                 let value = part.need("a zone")?;
                 zone = if value.s.starts_with(|c: char| c.is_ascii_digit()) {

@@ -1,6 +1,7 @@
 //! Splitting a text into `key`, `key=value`, `key:value` and `key(value)` items, with offsets kept.
 
 use super::{TextError, TextErrorKind};
+use crate::ids::TableId;
 
 /// A piece of the text that knows where it began.
 #[derive(Clone, Copy, Debug)]
@@ -104,8 +105,21 @@ impl<'a> Src<'a> {
         Ok((self.slice(0, end), self.from(end)))
     }
 
-    /// A number in decimal or, after `0x`, hexadecimal.
+    /// A number as in C: decimal, after `0x` hexadecimal, after `0` octal.
     pub fn number(self) -> Result<u128, TextError> {
+        let t = self.trim();
+        let octal = t.s.len() > 1 && t.s.starts_with('0') && t.s.bytes().all(|b| b.is_ascii_digit());
+        if !octal {
+            return t.plain_number();
+        }
+        u128::from_str_radix(t.s, 8).map_err(|e| match e.kind() {
+            std::num::IntErrorKind::PosOverflow => t.err(TextErrorKind::OutOfRange, "a number of at most 128 bits"),
+            _ => t.bad("an octal number, as it begins with 0"),
+        })
+    }
+
+    /// A number in decimal, whatever zeros it begins with, or, after `0x`, hexadecimal.
+    pub fn plain_number(self) -> Result<u128, TextError> {
         let t = self.trim();
         let parsed = match t.s.strip_prefix("0x").or_else(|| t.s.strip_prefix("0X")) {
             Some(hex) if !hex.starts_with('+') => u128::from_str_radix(hex, 16),
@@ -120,11 +134,24 @@ impl<'a> Src<'a> {
 
     /// A number of at most `max`.
     pub fn number_to(self, max: u128) -> Result<u128, TextError> {
-        let n = self.number()?;
+        self.at_most(self.number()?, max)
+    }
+
+    /// [`Self::plain_number`] of at most `max`: ports, tables, lengths of prefixes, parts of a second.
+    pub fn plain_to(self, max: u128) -> Result<u128, TextError> {
+        self.at_most(self.plain_number()?, max)
+    }
+
+    fn at_most(self, n: u128, max: u128) -> Result<u128, TextError> {
         if n > max {
             return Err(self.trim().err(TextErrorKind::OutOfRange, format!("a number from 0 to {max}")));
         }
         Ok(n)
+    }
+
+    /// A table's number.
+    pub fn table(self) -> Result<TableId, TextError> {
+        Ok(TableId(self.plain_to(u8::MAX.into())? as u8))
     }
 
     pub fn u8(self) -> Result<u8, TextError> {
@@ -187,6 +214,19 @@ impl<'a> Src<'a> {
             }
             start = end + 1;
         }
+    }
+
+    /// The words of a call, split at commas and white space, of which there may be several.
+    pub fn words(self) -> Result<Vec<Src<'a>>, TextError> {
+        let (mut out, mut start) = (Vec::new(), 0);
+        while start < self.s.len() {
+            let end = item_end(self, start, is_separator)?;
+            if end > start {
+                out.push(self.slice(start, end));
+            }
+            start = end + 1;
+        }
+        Ok(out)
     }
 }
 
@@ -363,5 +403,23 @@ mod tests {
     fn arguments_may_be_empty() {
         let args: Vec<_> = Src::new(",3,(a,b)").args().unwrap().iter().map(|a| a.s).collect();
         assert_eq!(args, ["", "3", "(a,b)"]);
+        let words: Vec<_> = Src::new(", 3  (a, b),[1 2],").words().unwrap().iter().map(|a| (a.s, a.at)).collect();
+        assert_eq!(words, [("3", 2), ("(a, b)", 5), ("[1 2]", 12)]);
+        assert!(Src::new("").words().unwrap().is_empty());
+        assert_eq!(Src::new("1 (2").words().unwrap_err().offset, 2);
+    }
+
+    #[test]
+    fn numbers_are_c_s() {
+        for (text, n) in [("0", 0), ("10", 10), ("010", 8), ("0x10", 16), ("0X1f", 31), (" 017 ", 15), ("00", 0)] {
+            assert_eq!(Src::new(text).number(), Ok(n), "{text}");
+        }
+        for text in ["", "08", "019", "0x", "+1", "-1", "0x+1", "1e3", "0o7", "1 2"] {
+            assert!(Src::new(text).number().is_err(), "{text}");
+        }
+        assert_eq!(Src::new("010").plain_number(), Ok(10));
+        assert_eq!(Src::new("0256").table().map_err(|e| e.kind), Err(TextErrorKind::OutOfRange));
+        let long = format!("0{}", "7".repeat(50));
+        assert_eq!(Src::new(&long).number().map_err(|e| e.kind), Err(TextErrorKind::OutOfRange));
     }
 }

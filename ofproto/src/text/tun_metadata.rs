@@ -3,7 +3,7 @@
 use super::scan::{Item, Sep, Src};
 use super::{TextError, TextErrorKind};
 use crate::matching::{OxmId, UnknownField};
-use crate::nicira::Subfield;
+use crate::nicira::{NxAction, Subfield};
 use crate::nx_message::TlvMap;
 use std::fmt;
 
@@ -95,6 +95,95 @@ pub(super) fn value(n: u8, src: Src<'_>) -> Result<UnknownField, TextError> {
     field.ok_or_else(|| src.bad("a value of at most 124 bytes"))
 }
 
+/// `bytes` moved to the left by `offset` bits and cut or stretched to `len` bytes.
+fn shifted(bytes: &[u8], offset: u16, len: usize) -> Vec<u8> {
+    let (whole, bits) = (usize::from(offset / 8), offset % 8);
+    let mut out = vec![0; len];
+    // From the last byte on: byte i of the number goes to bytes i + whole and i + whole + 1.
+    for (i, b) in bytes.iter().rev().enumerate() {
+        let wide = u16::from(*b) << bits;
+        for (at, part) in [(i + whole, wide as u8), (i + whole + 1, (wide >> 8) as u8)] {
+            if let Some(place) = len.checked_sub(at + 1).and_then(|at| out.get_mut(at)) {
+                *place |= part;
+            }
+        }
+    }
+    out
+}
+
+/// A number with `n_bits` ones at its end.
+fn ones(n_bits: u16) -> Vec<u8> {
+    let mut out = vec![0xff; usize::from(n_bits.div_ceil(8))];
+    if let (Some(first), 1..) = (out.first_mut(), n_bits % 8) {
+        *first >>= 8 - n_bits % 8;
+    }
+    out
+}
+
+/// Reads the value of some bits of a field: the field under their mask, in as few bytes as they need.
+pub(super) fn some_bits(n: u8, bits: &Subfield, src: Src<'_>) -> Result<UnknownField, TextError> {
+    let value = bytes(src)?;
+    let len = usize::from((bits.offset + bits.n_bits).div_ceil(8));
+    let all = ones(bits.n_bits);
+    let fits = value.len() < all.len() || (value.len() == all.len() && value.first() <= all.first());
+    if !fits {
+        return Err(src.err(TextErrorKind::OutOfRange, format!("a number of {} bits", bits.n_bits)));
+    }
+    let (value, mask) = (shifted(&value, bits.offset, len), shifted(&all, bits.offset, len));
+    let field = UnknownField::of_tun_metadata(n, &value, Some(&mask));
+    field.ok_or_else(|| src.bad("bits of a field of 124 bytes"))
+}
+
+/// Value and mask of such a field, of one length.
+fn halves(u: &UnknownField) -> (Vec<u8>, Vec<u8>) {
+    if !u.has_mask {
+        return (u.payload.to_vec(), vec![0xff; u.payload.len()]);
+    }
+    let (value, mask) = u.payload.split_at(u.payload.len() / 2);
+    (value.to_vec(), mask.to_vec())
+}
+
+/// Whether its mask has any.
+pub(super) fn has_bits(u: &UnknownField) -> bool {
+    halves(u).1.iter().any(|b| *b != 0)
+}
+
+/// What a masked value sets, as loads: one for each run of bits of the mask, at most 64 bits long.
+pub(super) fn loads(n: u8, set: &UnknownField) -> impl Iterator<Item = NxAction> {
+    let (value, mask) = halves(set);
+    let bit = move |bytes: &[u8], i: usize| {
+        let at = bytes.len().checked_sub(i / 8 + 1).and_then(|at| bytes.get(at));
+        at.is_some_and(|b| b >> (i % 8) & 1 != 0)
+    };
+    let mut next = 0;
+    std::iter::from_fn(move || {
+        let bits = mask.len() * 8;
+        let first = (next..bits).find(|i| bit(&mask, *i))?;
+        let n_bits = (first..bits.min(first + 64)).take_while(|i| bit(&mask, *i)).count();
+        next = first + n_bits;
+        let value = (first..next).rev().fold(0, |v, i| v << 1 | u64::from(bit(&value, i)));
+        let dst = Subfield { field: id(n)?, offset: first as u16, n_bits: n_bits as u16 };
+        Some(NxAction::RegLoad { dst, value })
+    })
+}
+
+/// Two matches of some bits of one field in one; `None` if they contradict each other.
+pub(super) fn both(one: &UnknownField, other: &UnknownField) -> Option<UnknownField> {
+    let n = one.tun_metadata().filter(|n| other.tun_metadata() == Some(*n))?;
+    let (a, b) = (halves(one), halves(other));
+    let len = a.0.len().max(b.0.len());
+    let [(mut value, mut mask), (other_value, other_mask)] =
+        [a, b].map(|(v, m)| (stretched(&v, len), stretched(&m, len)));
+    for (((v, m), ov), om) in value.iter_mut().zip(&mut mask).zip(other_value).zip(other_mask) {
+        if (*v ^ ov) & *m & om != 0 {
+            return None;
+        }
+        *v |= ov;
+        *m |= om;
+    }
+    UnknownField::of_tun_metadata(n, &value, Some(&mask[..]).filter(|m| m.iter().any(|b| *b != 0xff)))
+}
+
 /// Reads a value without a mask.
 pub(super) fn whole_value(n: u8, src: Src<'_>) -> Result<UnknownField, TextError> {
     let field = UnknownField::of_tun_metadata(n, &bytes(src)?, None);
@@ -103,6 +192,14 @@ pub(super) fn whole_value(n: u8, src: Src<'_>) -> Result<UnknownField, TextError
 
 /// Reads an item of a match; `None` if it is about something else. Without a value: the option is there.
 pub(super) fn item(item: &Item<'_>) -> Result<Option<UnknownField>, TextError> {
+    if let (Sep::Equals, Some(_)) = (item.sep, item.key.s.find('['))
+        && let Some(bits) = subfield(item.key)?
+        && let Some(n) = of_id(&bits.field)
+    {
+        let field = some_bits(n, &bits, item.need("a value")?)?;
+        // Matched in all its bytes if the mask has all of theirs.
+        return Ok(both(&field, &field));
+    }
     let Some(n) = field_named(item.key.s) else { return Ok(None) };
     match item.sep {
         Sep::None => Ok(UnknownField::of_tun_metadata(n, &[], Some(&[]))),
@@ -212,6 +309,12 @@ mod tests {
             ("tun_metadata0=5", "tun_metadata0=0x5", false, &[5]),
             ("tun_metadata1", "tun_metadata1", true, &[]),
             ("tun_metadata1=0", "tun_metadata1=0", false, &[]),
+            ("tun_metadata0[0..7]=5", "tun_metadata0=0x5", false, &[5]),
+            ("tun_metadata0[4..7]=5", "tun_metadata0=0x50/0xf0", true, &[0x50, 0xf0]),
+            ("tun_metadata0[7..8]=3", "tun_metadata0=0x180/0x180", true, &[1, 0x80, 1, 0x80]),
+            ("tun_metadata0[0..3]=5,tun_metadata0[8..15]=6", "tun_metadata0=0x605/0xff0f", true, &[6, 5, 0xff, 0xf]),
+            ("tun_metadata0[0..7]=5,tun_metadata0[8..15]=6", "tun_metadata0=0x605", false, &[6, 5]),
+            ("tun_metadata0=0x605/0xff0f,tun_metadata0[4..7]=1", "tun_metadata0=0x615", false, &[6, 0x15]),
             (
                 "tun_metadata63=0x112233445566/0xff00ff00ff00ff",
                 "tun_metadata63=0x2200440066/0xff00ff00ff00ff",
@@ -227,7 +330,16 @@ mod tests {
         }
         let longest = format!("tun_metadata7=0x{}", "ab".repeat(124));
         assert_eq!(MatchText(&parse_match(&longest, &ctx).unwrap()).to_string(), longest);
-        for wrong in ["tun_metadata64=1", "tun_metadata01=1", "tun_metadata0=0xfg", "tun_metadata0=1,tun_metadata0=2"] {
+        for wrong in [
+            "tun_metadata64=1",
+            "tun_metadata01=1",
+            "tun_metadata0=0xfg",
+            "tun_metadata0=1,tun_metadata0=2",
+            "tun_metadata0[0..7]=256",
+            "tun_metadata0[0..992]=0",
+            "tun_metadata0[0=1",
+            "tun_metadata0[0..3]=1,tun_metadata0[3]=1",
+        ] {
             assert!(parse_match(wrong, &ctx).is_err(), "{wrong}");
         }
         assert!(parse_match(&format!("{longest}00"), &ctx).is_err());
@@ -244,7 +356,6 @@ mod tests {
             for (text, printed) in [
                 ("move:tun_metadata0[0..31]->reg0", "move:NXM_NX_TUN_METADATA0[0..31]->NXM_NX_REG0[]"),
                 ("move:tun_metadata0->tun_metadata1[]", "move:NXM_NX_TUN_METADATA0[]->NXM_NX_TUN_METADATA1[]"),
-                ("load:5->tun_metadata0[8..15]", "load:0x5->NXM_NX_TUN_METADATA0[8..15]"),
                 ("load:5->tun_metadata0", "set_field:0x5->tun_metadata0"),
                 ("push:tun_metadata0[0..990]", "push:NXM_NX_TUN_METADATA0[0..990]"),
                 ("pop:NXM_NX_TUN_METADATA63[7]", "pop:NXM_NX_TUN_METADATA63[7]"),
@@ -271,6 +382,35 @@ mod tests {
                 assert_eq!(printer.instructions(&actions).to_string(), printed);
                 assert_eq!(parse_instructions(printed, &ctx), Ok(actions), "{printed}");
             }
+            // 1.5 has masks for it, as before that a mask is runs of bits to load.
+            for (text, v10, v15) in [
+                (
+                    "load:5->tun_metadata0[8..15]",
+                    "load:0x5->NXM_NX_TUN_METADATA0[8..15]",
+                    "set_field:0x500/0xff00->tun_metadata0",
+                ),
+                (
+                    "set_field:0x5/0xff->tun_metadata0",
+                    "load:0x5->NXM_NX_TUN_METADATA0[0..7]",
+                    "set_field:0x5/0xff->tun_metadata0",
+                ),
+                (
+                    "set_field:0xa5123456789abcdef0/0xff0ffffffffffffffe->tun_metadata1",
+                    "load:0x11a2b3c4d5e6f78->NXM_NX_TUN_METADATA1[1..59],load:0xa5->NXM_NX_TUN_METADATA1[64..71]",
+                    "set_field:0xa5023456789abcdef0/0xff0ffffffffffffffe->tun_metadata1",
+                ),
+                (
+                    "set_field:0x1ffffffffffffffffff/0x1ffffffffffffffffff->tun_metadata1",
+                    "load:0xffffffffffffffff->NXM_NX_TUN_METADATA1[0..63],load:0x1ff->NXM_NX_TUN_METADATA1[64..72]",
+                    "set_field:0x1ffffffffffffffffff/0x1ffffffffffffffffff->tun_metadata1",
+                ),
+                ("set_field:5/0->tun_metadata1,output:1", "output:1", "output:1"),
+            ] {
+                let actions = parse_instructions(text, &ctx).unwrap_or_else(|e| panic!("{text}: {e}"));
+                let printed = if version == Version::V15 { v15 } else { v10 };
+                assert_eq!(printer.instructions(&actions).to_string(), printed, "{version}");
+                assert_eq!(parse_instructions(printed, &ctx), Ok(actions), "{printed}");
+            }
             for (text, offset) in [
                 ("move:tun_metadata0[0..992]->reg0", 19),
                 ("move:tun_metadata64->reg0", 5),
@@ -281,6 +421,11 @@ mod tests {
                 ("push:oxm(class=1,payload=00)[0..3]", 17),
                 ("push:oxm(class=1)x", 17),
             ] {
+                if version == Version::V15 && text.ends_with("[0..64]") {
+                    // A set-field is as wide as its field.
+                    assert!(parse_instructions(text, &ctx).is_ok());
+                    continue;
+                }
                 let e = parse_instructions(text, &ctx).expect_err(text);
                 assert_eq!(e.offset, offset, "{text}: {e}");
             }

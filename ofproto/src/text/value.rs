@@ -94,7 +94,7 @@ pub(crate) fn parse_port(src: Src<'_>, ctx: &ParseContext<'_>) -> Result<PortNo,
         return ctx.ports.port(&name).ok_or_else(|| t.err(TextErrorKind::Unknown, "the name of a port"));
     }
     if t.s.starts_with(|c: char| c.is_ascii_digit()) {
-        let n = t.u32()?;
+        let n = t.plain_to(u32::MAX.into())? as u32;
         let reserved_v10 = ctx.version == Version::V10 && (0xfff8..=0xffff).contains(&n);
         return Ok(PortNo(if reserved_v10 { n | 0xffff_0000 } else { n }));
     }
@@ -181,7 +181,7 @@ fn parse_ipv6(src: Src<'_>) -> Result<u128, TextError> {
 }
 
 fn prefix_mask(src: Src<'_>, bits: u32) -> Result<u128, TextError> {
-    let len = src.number_to(bits.into())? as u32;
+    let len = src.plain_to(bits.into())? as u32;
     let all = if bits == 128 { u128::MAX } else { (1 << bits) - 1 };
     Ok(all & !all.checked_shr(len).unwrap_or(0))
 }
@@ -393,12 +393,12 @@ pub fn parse_plain_value(id: FieldId, text: &str) -> Result<u128, TextError> {
     let src = Src::new(text);
     let ctx = ParseContext::default();
     match form(id) {
-        Form::Decimal | Form::Hex | Form::HexDigits(_) => src.number(),
+        Form::Decimal | Form::Hex | Form::HexDigits(_) => src.plain_number(),
         Form::Port => Ok(parse_port(src, &ctx)?.0.into()),
         Form::Mac => parse_mac(src),
         Form::Ipv4 => parse_ipv4(src),
         Form::Ipv6 => parse_ipv6(src),
-        Form::Flags(_) | Form::Frag | Form::PacketType => match src.number() {
+        Form::Flags(_) | Form::Frag | Form::PacketType => match src.plain_number() {
             Ok(n) => Ok(n),
             Err(_) => match parse_value(id, src, &ctx)? {
                 Some((value, None)) => Ok(value),
