@@ -6,15 +6,16 @@ the same bytes at the same ports in the same order, send the same packet-ins and
 flows and groups with the same counters. What the specification leaves open, and where Open vSwitch goes another
 way than its text, isn't generated; the comment where it is left out says why.
 
+Seeds beyond the fixed ones also show that Open vSwitch leaves a checksum behind an IPv6 fragment header as it is.
+
 A failure names the case's number and prints it after leaving out what it doesn't need. $CASES (`12` or `1000-1999`) runs others.
 """
 
 import os
-import random
 
 import pytest
 from beside_ovs import NEEDS
-from compare_random import NAMES, compare, names, shrink
+from compare_random import judge, names
 from random_rules import random_case
 
 pytestmark = NEEDS
@@ -23,24 +24,12 @@ pytestmark = NEEDS
 VLAN_LIMIT = 2
 
 
-def judge(pair, numbers):
-    cases = packets = 0
-    for number in numbers:
-        version, steps = random_case(random.Random(number))
-        if names(steps, lambda a: a and a[0] == 'learn') and 'CASES' not in os.environ:
-            continue  # which of two ports was learnt last differs now and then, and why is open
-        cases += 1
-        packets += sum(step[0].startswith('packet') for step in steps)
-        differences = compare(pair, version, steps)
-        if differences:
-            small = shrink(pair, version, steps)
-            raise AssertionError('case %d, %s:\n%s\nin small:\n%s\n%s' % (
-                number, NAMES[version], '\n'.join(differences), '\n'.join(map(str, small)),
-                '\n'.join(compare(pair, version, small))))
-    print('%d cases with %d packets' % (cases, packets))
+def taught(steps):
+    """Which of two ports was learnt last differs now and then."""
+    return 'CASES' not in os.environ and names(steps, lambda a: a and a[0] == 'learn')
 
 
 @pytest.mark.timeout(400)
 def test_random_cases(pair):
     first, _, last = os.environ.get('CASES', '0-59').partition('-')
-    judge(pair, range(int(first), int(last or first) + 1))
+    judge(pair, random_case, range(int(first), int(last or first) + 1), leave_out=taught)
