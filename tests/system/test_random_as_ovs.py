@@ -6,7 +6,8 @@ the same bytes at the same ports in the same order, send the same packet-ins and
 flows and groups with the same counters. What the specification leaves open, and where Open vSwitch goes another
 way than its text, isn't generated; the comment where it is left out says why.
 
-Seeds beyond the fixed ones also show that Open vSwitch leaves a checksum behind an IPv6 fragment header as it is.
+Seeds beyond the fixed ones also show that Open vSwitch leaves a checksum behind an IPv6 fragment header as it is, and makes
+SCTP's for a first fragment from what that has.
 
 A failure names the case's number and prints it after leaving out what it doesn't need. $CASES (`12` or `1000-1999`) runs others.
 """
@@ -15,7 +16,7 @@ import os
 
 import pytest
 from beside_ovs import NEEDS
-from compare_random import judge, names
+from compare_random import judge
 from random_rules import random_case
 
 pytestmark = NEEDS
@@ -24,12 +25,7 @@ pytestmark = NEEDS
 VLAN_LIMIT = 2
 
 
-def taught(steps):
-    """Which of two ports was learnt last differs now and then."""
-    return 'CASES' not in os.environ and names(steps, lambda a: a and a[0] == 'learn')
-
-
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_random_cases(pair):
-    first, _, last = os.environ.get('CASES', '0-59').partition('-')
-    judge(pair, random_case, range(int(first), int(last or first) + 1), leave_out=taught)
+    first, _, last = os.environ.get('CASES', '0-44').partition('-')
+    judge(pair, random_case, range(int(first), int(last or first) + 1))
