@@ -2,12 +2,13 @@
 
 import contextlib
 import os
+import signal
 import socket
 import struct
 import threading
 import time
 
-from lab import Switch, sh, wait_for
+from lab import Switch, binary, sh, wait_for
 
 
 def header(kind, length, xid):
@@ -89,3 +90,28 @@ def test_interfaces_are_as_before(lab):
     after = sh(['tc', '-n', sw, 'qdisc', 'show']).stdout
     assert after == before
     assert 't1' not in sh(['ip', '-n', sw, '-o', 'link', 'show']).stdout
+
+
+def test_a_signal_during_the_start_ends_it_there(lab):
+    """The first bridge waits for its state, which comes out of a pipe; meanwhile the switch is told to end."""
+    sw, state = lab.ns('sw'), os.path.join(lab.dir, 'state')
+    os.makedirs(state)
+    os.mkfifo(os.path.join(state, 'br0.state'))
+    config = os.path.join(lab.dir, 'many.toml')
+    with open(config, 'w') as f:
+        for n in range(5):
+            f.write('[[bridge]]\nname = "br%d"\nsnoop = "none"\nport = ["1=t%d,type=tap"]\nstate = "%s"\n' % (n, n, state))
+    log = os.path.join(lab.dir, 'many.log')
+    process = lab.spawn(sw, [binary('switchd'), '--config', config, '--management', 'none'], log=log)
+
+    def said():
+        with open(log) as f:
+            return f.read()
+    wait_for('the start', lambda: 'starting' in said())
+    process.send_signal(signal.SIGTERM)
+    wait_for('the signal to be taken', lambda: 'SIGTERM' in said())
+    with open(os.path.join(state, 'br0.state'), 'w'):
+        pass
+    assert process.wait(60) == 0, said()
+    assert 'before all was started' in said(), said()
+    assert said().count(' starting ') == 1 and 'ready' not in said(), said()

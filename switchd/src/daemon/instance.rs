@@ -9,6 +9,7 @@ use crate::bridge::switch::{Switch, SwitchConfig};
 use crate::bridge::{self, Event, Handle, Runner};
 use crate::config::{BridgeConfig, ControllerSpec, IfName, PortKind, PortSpec, QueueSpec};
 use crate::ports::PortControl;
+use crate::ports::claims::Claims;
 use crate::ports::kept::Kept;
 use crate::ports::manager::{AddPortError, Backends, BridgePorts, opener};
 use crate::queues::KernelShaper;
@@ -171,7 +172,8 @@ impl Instance {
                 }
             },
             Box::new(shaper),
-        );
+        )
+        .claiming(Claims::new(tokio::runtime::Handle::current()));
         tokio::task::block_in_place(|| {
             shared.ports.add_bridge(ports);
             if config.local_port {
@@ -179,10 +181,15 @@ impl Instance {
                     PortSpec { number: Some(PortNo::LOCAL), kind: PortKind::Tap, ..PortSpec::new(config.name.clone()) };
                 add(&shared.ports, &self.name, local)?;
             }
-            config.ports.iter().try_for_each(|spec| add(&shared.ports, &self.name, spec.clone()))?;
+            for spec in config.ports.iter().take_while(|_| !shared.is_ending()) {
+                add(&shared.ports, &self.name, spec.clone())?;
+            }
+            if shared.is_ending() {
+                return Ok(());
+            }
             config.queues.iter().try_for_each(|spec| add_queue(&shared.ports, &self.name, spec))?;
             // What was added by hand can't keep the switch from starting.
-            for spec in added {
+            for spec in added.into_iter().take_while(|_| !shared.is_ending()) {
                 if let Err(e) = add(&shared.ports, &self.name, spec.clone()) {
                     tracing::warn!(bridge = self.name, port = %spec, error = %e, "a port that was added doesn't come again");
                 }
@@ -334,7 +341,10 @@ fn with_advice(name: &IfName, e: AddPortError) -> anyhow::Error {
             xdp_advice(source)
         }
         AddPortError::Port(PortError::Open { source, .. }) => service::advice(source),
-        AddPortError::Port(_) | AddPortError::Table(_) | AddPortError::Elsewhere(..) => None,
+        AddPortError::Claimed(_, holder) if holder.process.is_some() => {
+            Some("end that one, or take the port away there")
+        }
+        AddPortError::Port(_) | AddPortError::Table(_) | AddPortError::Elsewhere(..) | AddPortError::Claimed(..) => None,
     };
     let advice = advice.map(|a| format!(" ({a})")).unwrap_or_default();
     anyhow!("can't add port `{name}`: {e}{advice}")

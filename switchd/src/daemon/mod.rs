@@ -17,7 +17,7 @@ use instance::Instance;
 use router::DaemonRouter;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
@@ -50,6 +50,15 @@ pub(crate) struct Shared {
     pub spin: Duration,
     /// Where a bridge's thread says that it ended by itself.
     pub failed: mpsc::Sender<String>,
+    /// Whether a signal came.
+    signal: watch::Receiver<bool>,
+}
+
+impl Shared {
+    /// Whether the daemon was told to end: a start that is under way goes no further.
+    pub fn is_ending(&self) -> bool {
+        *self.signal.borrow()
+    }
 }
 
 /// Runs the daemon until a signal or management ends it.
@@ -59,6 +68,12 @@ pub(crate) struct Shared {
 pub async fn run(config: Config, log: LogControl) -> Result<()> {
     // First of all, so that a signal during the start ends it in order, too.
     let mut signals = Signals::new().context("can't take over signals")?;
+    let (came, mut signal) = watch::channel(false);
+    tokio::spawn(async move {
+        let signal = signals.next().await;
+        info!(signal, "stopping");
+        came.send_replace(true);
+    });
     check_rights(&config)?;
     check_cpus(&config.worker_cpus)?;
     let (stop, mut stopped) = mpsc::channel(1);
@@ -79,11 +94,12 @@ pub async fn run(config: Config, log: LogControl) -> Result<()> {
         worker_cpus: config.worker_cpus.clone(),
         spin: config.spin.unwrap_or_else(default_spin),
         failed,
+        signal: signal.clone(),
     };
 
     let mut bridges = Vec::new();
     let mut started = Ok(());
-    for bridge in &config.bridges {
+    for bridge in config.bridges.iter().take_while(|_| !shared.is_ending()) {
         match start_bridge(bridge, &shared).await {
             Ok(b) => bridges.push(b),
             Err(e) => {
@@ -93,7 +109,7 @@ pub async fn run(config: Config, log: LogControl) -> Result<()> {
         }
     }
     let mut served = None;
-    if started.is_ok() {
+    if started.is_ok() && !shared.is_ending() {
         let router = DaemonRouter {
             bridges: bridges.iter().map(|b| (b.name().to_owned(), b.to_bridge())).collect(),
             ports: control,
@@ -109,14 +125,15 @@ pub async fn run(config: Config, log: LogControl) -> Result<()> {
     let ended = match started {
         Err(e) => Err(e),
         Ok(()) => {
-            let status = format!("{} bridge(s)", bridges.len());
-            service::announce_ready(&status);
-            info!("ready");
+            if shared.is_ending() {
+                info!("told to stop before all was started");
+            } else {
+                let status = format!("{} bridge(s)", bridges.len());
+                service::announce_ready(&status);
+                info!("ready");
+            }
             tokio::select! {
-                signal = signals.next() => {
-                    info!(signal, "stopping");
-                    Ok(())
-                }
+                Ok(_) = signal.wait_for(|came| *came) => Ok(()),
                 // Without management nobody holds the other end, and nobody can ask.
                 Some(()) = stopped.recv() => Ok(()),
                 Some(bridge) = failures.recv() => Err(anyhow!("bridge `{bridge}` ended by itself: see the log")),

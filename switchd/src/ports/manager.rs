@@ -4,6 +4,7 @@
 //! there, so nothing here is locked. It blocks only for as long as a worker takes to come round.
 
 use super::PortEvent;
+use super::claims::{Claim, Claims, Holder, Outcome};
 use super::table::{AddError, Change, PortTable};
 use crate::config::{IfName, PortKind, PortSpec, QueueSpec};
 use crate::netlink::{Link, LinkEvent};
@@ -15,6 +16,7 @@ use datapath::port::tap::{Tap, TapOptions};
 use datapath::port::{Port, PortError};
 use datapath::worker::{Engine, Workers};
 use ofproto::ids::{PortNo, QueueId};
+use ofproto::port::PortState;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use tracing::{debug, info, warn};
@@ -96,6 +98,16 @@ pub enum AddPortError {
     /// Another bridge has the interface.
     #[error("interface `{0}` is port {2} of bridge `{1}` already")]
     Elsewhere(IfName, String, PortNo),
+    /// Another bridge or switch has the interface, whatever it calls it.
+    #[error("interface `{0}` is {1} already")]
+    Claimed(IfName, Holder),
+}
+
+/// The number of the interface with this name now.
+fn interface_number(name: &str) -> Option<u32> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice, socket_with};
+    let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None).ok()?;
+    netdevice::name_to_index(socket, name).ok()
 }
 
 /// Sets an interface up or down.
@@ -106,7 +118,9 @@ pub struct BridgePorts {
     name: String,
     table: PortTable,
     backends: Backends,
-    connected: HashSet<PortNo>,
+    /// Those that are open, and what keeps others from their interfaces.
+    connected: HashMap<PortNo, Option<Claim>>,
+    claims: Option<Claims>,
     plumbing: Box<dyn Plumbing>,
     open: Opener,
     tell: Box<dyn FnMut(PortEvent) + Send>,
@@ -150,7 +164,8 @@ impl BridgePorts {
             name: name.to_owned(),
             table: PortTable::for_specs(specs),
             backends,
-            connected: HashSet::new(),
+            connected: HashMap::new(),
+            claims: None,
             plumbing: Box::new(plumbing),
             open,
             tell: Box::new(tell),
@@ -159,6 +174,11 @@ impl BridgePorts {
             failures: HashMap::new(),
             queues: PortQueues::new(shaper),
         }
+    }
+
+    /// Claims interfaces, so that no other switch has one of them at the same time.
+    pub fn claiming(self, claims: Claims) -> Self {
+        Self { claims: Some(claims), ..self }
     }
 
     /// The bridge's name.
@@ -196,7 +216,7 @@ impl BridgePorts {
         {
             self.table.remove(no);
             self.backends.map().remove(&no);
-            return Err(e.into());
+            return Err(e);
         }
         match present {
             Some(link) => self.up(no, &link),
@@ -250,7 +270,7 @@ impl BridgePorts {
                 }
                 Change::Described(no) => no,
             };
-            if let Some(port) = self.table.describe(no) {
+            if let Some(port) = self.describe(no) {
                 debug!(bridge = self.name, port = %no, name = port.name, state = ?port.state, "port changed");
                 (self.tell)(PortEvent::Changed(port));
             }
@@ -273,17 +293,22 @@ impl BridgePorts {
         let waiting: Vec<_> = self
             .table
             .iter()
-            .filter(|(n, e)| e.link.is_some() && !self.connected.contains(n))
+            .filter(|(n, e)| e.link.is_some() && !self.connected.contains_key(n))
             .map(|(n, _)| n)
             .collect();
         for no in waiting {
             self.attached(no);
+            if self.connected.contains_key(&no)
+                && let Some(port) = self.describe(no)
+            {
+                (self.tell)(PortEvent::Changed(port));
+            }
         }
     }
 
     /// Whether a port waits although its interface is there, or is in another network namespace.
     pub fn wants_retry(&self) -> bool {
-        self.away().next().is_some() || self.table.iter().any(|(n, e)| e.link.is_some() && !self.connected.contains(&n))
+        self.away().next().is_some() || self.table.iter().any(|(n, e)| e.link.is_some() && !self.connected.contains_key(&n))
     }
 
     fn away(&self) -> impl Iterator<Item = PortNo> {
@@ -306,7 +331,7 @@ impl BridgePorts {
     }
 
     fn attached(&mut self, no: PortNo) {
-        if !self.connected.contains(&no) {
+        if !self.connected.contains_key(&no) {
             if let Err(e) = self.connect(no) {
                 // Tried every second, and said once.
                 match self.failures.entry(no).or_default().note(&e.to_string()) {
@@ -351,17 +376,45 @@ impl BridgePorts {
         }
     }
 
-    fn connect(&mut self, no: PortNo) -> Result<(), PortError> {
+    fn connect(&mut self, no: PortNo) -> Result<(), AddPortError> {
         let Some(backend) = self.backends.get(no) else { return Ok(()) };
+        let claim = self.claim(no)?;
         self.plumbing.connect(no, backend.as_ref())?;
-        self.connected.insert(no);
+        self.connected.insert(no, claim);
         Ok(())
     }
 
-    fn disconnect(&mut self, no: PortNo) {
-        if self.connected.remove(&no) {
-            self.plumbing.disconnect(no);
+    /// Claims the interface of a port.
+    fn claim(&self, no: PortNo) -> Result<Option<Claim>, AddPortError> {
+        let (Some(claims), Some(entry)) = (&self.claims, self.table.get(no)) else { return Ok(None) };
+        // The device of a TAP may not be known yet. The kernel gives it to one process only, unless that shares it.
+        let ifindex = entry.link.as_ref().map(|l| l.ifindex).or_else(|| interface_number(entry.spec.name.as_str()));
+        let Some(ifindex) = ifindex else { return Ok(None) };
+        match claims.claim(ifindex, format!("port {no} of bridge `{}`", self.name)) {
+            Outcome::Ours(claim) => Ok(Some(claim)),
+            Outcome::Taken(holder) => Err(AddPortError::Claimed(entry.spec.name.clone(), holder)),
+            Outcome::Unknown(why) => {
+                warn!(bridge = self.name, port = %no, why, "can't tell whether another switch has the interface");
+                Ok(None)
+            }
         }
+    }
+
+    fn disconnect(&mut self, no: PortNo) {
+        if let Some(claim) = self.connected.remove(&no) {
+            self.plumbing.disconnect(no);
+            drop(claim);
+        }
+    }
+
+    /// What the bridge shall know of a port. One whose interface is there and can't be opened carries nothing.
+    fn describe(&self, no: PortNo) -> Option<ofproto::port::Port> {
+        let mut port = self.table.describe(no)?;
+        let waits = self.table.get(no).is_some_and(|e| e.link.is_some()) && !self.connected.contains_key(&no);
+        if waits {
+            port.state = PortState::LINK_DOWN;
+        }
+        Some(port)
     }
 
     /// Sets an interface that came as its port shall be: up, unless a controller set it down.

@@ -3,6 +3,7 @@
 //! One thread ([`start`]) drives the ports of all bridges: it takes link events from netlink and requests
 //! from management, opens and closes the datapath's ports, and tells each bridge what changed.
 
+pub mod claims;
 pub mod kept;
 pub mod manager;
 pub mod table;
