@@ -150,7 +150,7 @@ fn ports_outlive_their_interfaces() -> Result {
         &specs,
         Arc::clone(&workers),
         Backends::default(),
-        opener(),
+        opener(3),
         move |e| tell.take(e),
         move |l, on| {
             let (links, index) = (links.clone(), l.ifindex);

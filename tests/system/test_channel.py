@@ -1,6 +1,7 @@
 """Auxiliary connections (OpenFlow 1.3.5 6.3.8), seen by a controller that knows them."""
 
 import contextlib
+import os
 import socket
 import struct
 import sys
@@ -23,11 +24,11 @@ for n in range(int(sys.argv[1])):
 class Listener:
     """A controller's TCP listener in a namespace."""
 
-    def __init__(self, ns, port=6653):
+    def __init__(self, ns, port=6653, address='0.0.0.0'):
         with inside(ns):
             self.socket = socket.socket()
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.socket.bind(('0.0.0.0', port))
+        self.socket.bind((address, port))
         self.socket.listen(20)
 
     def accept(self, timeout=20):
@@ -119,3 +120,28 @@ def test_a_controller_of_1_0_gets_none(lab):
     main.sendall(struct.pack('!BBHI', 1, 0, 8, 1) + struct.pack('!BBHI', 1, 5, 8, 2))
     assert main.recv(8)[0] == 1
     assert listener.nobody(1)
+
+
+def test_a_controller_s_name_is_looked_up_for_each_connection(lab):
+    """A name that leads elsewhere by now; nobody has to tell the switch."""
+    ns = lab.ns('sw')
+    # What `ip netns exec` shows processes of that namespace in place of /etc/hosts.
+    directory = '/etc/netns/' + ns
+    names = os.path.join(directory, 'hosts')
+    os.makedirs(directory)
+    try:
+        first, second = (Listener(ns, address='127.0.0.%d' % n) for n in (11, 12))
+        last = None
+        for listener, address in ((first, '127.0.0.11'), (second, '127.0.0.12'), (first, '127.0.0.11')):
+            with open(names, 'w') as f:
+                f.write('%s controller.test\n' % address)
+            # Only now is there a reason to look it up.
+            if last is None:
+                Switch(lab, ns, '--local-port', '--controller', 'tcp:controller.test:6653')
+            else:
+                last.close()
+            last, _ = listener.accept()
+            assert last.ask(ECHO_REQUEST)[0] == ECHO_REPLY
+    finally:
+        os.remove(names)
+        os.rmdir(directory)

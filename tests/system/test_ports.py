@@ -255,3 +255,59 @@ def test_a_port_without_its_interface_keeps_its_address(lab):
     sh(['ip', '-n', sw, 'link', 'del', 's2'])
     wait_for('no interface', lambda: ports(switch)[2]['link'] == 'down')
     assert ports(switch)[2]['hw_addr'] == known
+
+
+def test_an_interface_that_comes_back_from_another_namespace(lab):
+    sw, hosts = lab.star(2)
+    switch = Switch(lab, sw, ports=['1=s1', '2=s2'])
+    assert hosts[0].ping(hosts[1]) == 3
+    other = lab.ns('other')
+    sh(['ip', '-n', sw, 'link', 'set', 's2', 'netns', other])
+    wait_for('no interface', lambda: ports(switch)[2]['link'] == 'down')
+    # Under another name it isn't the port's.
+    sh(['ip', '-n', other, 'link', 'set', 's2', 'name', 'elsewhere'])
+    sh(['ip', '-n', other, 'link', 'set', 'elsewhere', 'netns', sw])
+    sh(['ip', '-n', sw, 'link', 'set', 'elsewhere', 'up'])
+    assert hosts[0].ping(hosts[1], 1, 1) == 0 and ports(switch)[2]['link'] == 'down'
+    rename_down(sw, 'elsewhere', 's2')
+    wait_for('forwarding', lambda: hosts[0].ping(hosts[1], 1, 1) == 1)
+
+
+def rename_down(ns, old, new):
+    sh(['ip', '-n', ns, 'link', 'set', old, 'down'])
+    sh(['ip', '-n', ns, 'link', 'set', old, 'name', new])
+
+
+def test_mtus_change_under_traffic(lab):
+    """Frames as long as either side may send now arrive whole, from the smallest MTU to the largest."""
+    sw, hosts = lab.star(3)
+    switch = Switch(lab, sw, ports=['1=s1', '2=s2', '3=s3'])
+    assert ping_all(hosts) == []
+    for mtu in (1280, 2000, 9000, 65535, 1500):
+        for n in (1, 2):
+            sh(['ip', '-n', sw, 'link', 'set', 's%d' % n, 'mtu', str(mtu)])
+            hosts[n - 1].run('ip link set eth0 mtu %d' % mtu)
+        # Room for what the headers take.
+        size = ['-s', str(min(mtu - 28, 65507))]
+        out = hosts[0].run(['ping', '-q', '-i', '0.02', '-c', '5', '-W', '5', '-M', 'do', *size, hosts[1].ip]).stdout
+        assert ' 5 received' in out, (mtu, out)
+        assert hosts[0].ping(hosts[2]) == 3
+    assert all(p['rx_errors'] == 0 and p['tx_errors'] == 0 for p in ports(switch).values())
+
+
+def resident(switch):
+    with open('/proc/%d/status' % switch.process.pid) as status:
+        return int(next(line.split()[1] for line in status if line.startswith('VmRSS')))
+
+
+def test_many_ports_take_little_memory_each(lab):
+    sw, hosts, far = *lab.star(2), lab.ns('far')
+    names = ['m%d' % n for n in range(126)]
+    commands = ''.join('link add %s type veth peer name p%s netns %s\nlink set %s up\n' % (n, n, far, n) for n in names)
+    sh(['ip', '-n', sw, '-batch', '-'], input=commands)
+    switch = Switch(lab, sw, ports=['1=s1', '2=s2'] + ['%d=%s' % (no, n) for no, n in enumerate(names, 3)], patience=60)
+    assert len(ports(switch)) == 128
+    assert hosts[0].ping(hosts[1]) == 3
+    # Rings of 2 MiB each, and what a switch needs at all.
+    assert resident(switch) < 450_000
+    assert switch.stop() == 0

@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam::channel::{Sender, bounded};
+use crossbeam::channel::{Sender, bounded, unbounded};
 use ofproto::ids::PortNo;
 
 pub use self::tx::TxQueues;
@@ -169,10 +169,17 @@ type Task<E> = Box<dyn FnOnce(&mut E, &mut TxQueues, Time) + Send>;
 
 enum Command<E> {
     AddRx(PortNo, Box<dyn PortRx>),
-    RemoveRx(PortNo),
+    RemoveRx(PortNo, Sender<Half>),
     AddTx(PortNo, Box<dyn PortTx>),
-    RemoveTx(PortNo),
+    RemoveTx(PortNo, Sender<Half>),
     Run(Task<E>),
+}
+
+/// What a worker lets go of goes back to whoever asked for it, to be closed there: the kernel takes tens of
+/// milliseconds to end a socket with a ring, and the worker's other ports would wait.
+enum Half {
+    Rx(#[expect(dead_code, reason = "held to be dropped")] Box<dyn PortRx>),
+    Tx(#[expect(dead_code, reason = "held to be dropped")] Box<dyn PortTx>),
 }
 
 /// The worker's thread is gone.
@@ -241,11 +248,8 @@ impl<E: Engine> Worker<E> {
     }
 
     /// Lets go of a port's receive half, or of all parts that the worker has.
-    ///
-    /// # Errors
-    /// [`Stopped`]
-    pub fn remove_rx(&self, no: PortNo) -> Result<(), Stopped> {
-        self.send(Command::RemoveRx(no))
+    fn remove_rx(&self, no: PortNo, to: &Sender<Half>) -> Result<(), Stopped> {
+        self.send(Command::RemoveRx(no, to.clone()))
     }
 
     /// Gives the worker a transmit half of a port.
@@ -257,11 +261,8 @@ impl<E: Engine> Worker<E> {
     }
 
     /// Takes a port's transmit half away.
-    ///
-    /// # Errors
-    /// [`Stopped`]
-    pub fn remove_tx(&self, no: PortNo) -> Result<(), Stopped> {
-        self.send(Command::RemoveTx(no))
+    fn remove_tx(&self, no: PortNo, to: &Sender<Half>) -> Result<(), Stopped> {
+        self.send(Command::RemoveTx(no, to.clone()))
     }
 
     /// Runs something between two bursts on the worker's thread.
@@ -330,19 +331,25 @@ impl<E: Engine> Workers<E> {
         self.outside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens a port's halves and hands them out. When this returns, all workers have them.
+    /// Opens a port's halves and hands them out. When this returns, all workers have them. Several threads may do
+    /// so at once: what takes time is the kernel's part of opening, which goes on side by side.
     ///
     /// # Errors
     /// The port can't be opened (then nothing has changed), or a worker is gone.
     pub fn add_port(&self, no: PortNo, port: &dyn Port) -> Result<(), PortError> {
         let stopped = |e: Stopped| PortError::Io(io::Error::other(e));
-        let mut placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.workers.is_empty() || placed.contains_key(&no) {
-            return Err(PortError::Busy(port.name().to_owned()));
+        let busy = || PortError::Busy(port.name().to_owned());
+        if self.workers.is_empty() || self.placed().contains_key(&no) {
+            return Err(busy());
         }
         let parts = port.open_rx_parts(self.workers.len())?;
         let halves = self.workers.iter().map(|_| port.open_tx()).collect::<Result<Vec<_>, _>>()?;
-        self.outside().add_port(no, port.open_tx()?);
+        let outside = port.open_tx()?;
+        let mut placed = self.placed();
+        if placed.contains_key(&no) {
+            return Err(busy());
+        }
+        self.outside().add_port(no, outside);
         for (worker, tx) in self.workers.iter().zip(halves) {
             worker.add_tx(no, tx).map_err(stopped)?;
         }
@@ -365,17 +372,27 @@ impl<E: Engine> Workers<E> {
     /// # Errors
     /// A worker is gone.
     pub fn remove_port(&self, no: PortNo) -> Result<(), Stopped> {
-        let mut placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
+        let (to, halves) = unbounded();
+        let mut placed = self.placed();
         let takers = placed.remove(&no).unwrap_or_default();
         for worker in takers.iter().filter_map(|i| self.workers.get(*i)) {
-            worker.remove_rx(no)?;
+            worker.remove_rx(no, &to)?;
         }
         self.sync()?;
-        self.outside().remove_port(no);
+        let outside = self.outside().take_port(no);
         for worker in &self.workers {
-            worker.remove_tx(no)?;
+            worker.remove_tx(no, &to)?;
         }
-        self.sync()
+        self.sync()?;
+        // Closing is for the kernel: neither workers nor other ports wait for it.
+        drop(placed);
+        drop((outside, to));
+        halves.iter().for_each(drop);
+        Ok(())
+    }
+
+    fn placed(&self) -> MutexGuard<'_, HashMap<PortNo, Vec<usize>>> {
+        self.placed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until every worker has done everything it was told before.

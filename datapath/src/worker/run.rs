@@ -9,7 +9,7 @@ use std::time::Duration;
 use crossbeam::channel::Receiver;
 use ofproto::ids::PortNo;
 
-use super::{Command, Engine, PortEvent, PortEventKind, TxQueues, Wake, WorkerConfig, WorkerStats, bump};
+use super::{Command, Engine, Half, PortEvent, PortEventKind, TxQueues, Wake, WorkerConfig, WorkerStats, bump};
 use crate::clock::Time;
 use crate::frame::Frame;
 use crate::port::{LinkState, PortError, PortRx};
@@ -88,10 +88,15 @@ impl<E: Engine> State<E> {
                     self.ports.push(RxPort { no, rx, hot: true, cheap, state: LinkState::Up, polled: 0 });
                     self.next_check = now;
                 }
-                Command::RemoveRx(no) => self.ports.retain(|p| p.no != no),
+                // Whoever asked closes them; where nobody waits for them any more, they end here.
+                Command::RemoveRx(no, to) => {
+                    self.ports.extract_if(.., |p| p.no == no).for_each(|p| drop(to.send(Half::Rx(p.rx))));
+                }
                 Command::AddTx(no, tx) => self.tx.add_port(no, tx),
-                Command::RemoveTx(no) => {
-                    self.tx.remove_port(no);
+                Command::RemoveTx(no, to) => {
+                    if let Some(tx) = self.tx.take_port(no) {
+                        let _ = to.send(Half::Tx(tx));
+                    }
                 }
                 Command::Run(task) => {
                     task(engine, &mut self.tx, now);

@@ -6,8 +6,8 @@ use std::time::Instant;
 use ofproto::ids::QueueId;
 
 use super::*;
-use crate::port::FramePool;
 use crate::port::memory::Memory;
+use crate::port::{FramePool, Transmitted};
 
 /// Sends port 1's frames to 2 and the other way round; panics at a frame that says so.
 struct Cross {
@@ -167,5 +167,71 @@ fn a_worker_whose_engine_cannot_start_still_stops() -> io::Result<()> {
         std::thread::yield_now();
     }
     drop(worker);
+    Ok(())
+}
+
+/// Says on which thread it ends.
+struct Ends<T>(T, mpsc::Sender<std::thread::ThreadId>);
+
+impl<T> Drop for Ends<T> {
+    fn drop(&mut self) {
+        let _ = self.1.send(std::thread::current().id());
+    }
+}
+
+impl PortRx for Ends<Box<dyn PortRx>> {
+    fn receive(&mut self, burst: &mut Vec<Frame>, max: usize, pool: &mut FramePool) -> Result<usize, PortError> {
+        self.0.receive(burst, max, pool)
+    }
+    fn each_fd(&self, each: &mut dyn FnMut(std::os::fd::BorrowedFd<'_>)) {
+        self.0.each_fd(each);
+    }
+    fn prepare_wait(&mut self) -> bool {
+        self.0.prepare_wait()
+    }
+    fn check(&mut self) -> LinkState {
+        self.0.check()
+    }
+    fn reopen(&mut self) -> Result<(), PortError> {
+        self.0.reopen()
+    }
+}
+
+impl PortTx for Ends<Box<dyn PortTx>> {
+    fn transmit(&mut self, queue: QueueId, frames: &mut Vec<Frame>, pool: &mut FramePool) -> Transmitted {
+        self.0.transmit(queue, frames, pool)
+    }
+}
+
+impl Port for Ends<Memory> {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+    fn open_rx(&self) -> Result<Box<dyn PortRx>, PortError> {
+        Ok(Box::new(Ends(self.0.open_rx()?, self.1.clone())))
+    }
+    fn open_tx(&self) -> Result<Box<dyn PortTx>, PortError> {
+        Ok(Box::new(Ends(self.0.open_tx()?, self.1.clone())))
+    }
+    fn counters(&self) -> crate::port::PortCounters {
+        self.0.counters()
+    }
+}
+
+/// A worker that closed a socket with a ring would keep its other ports waiting.
+#[test]
+fn what_workers_let_go_of_ends_elsewhere_and_before_it_is_said_to_be_gone() -> Result<(), PortError> {
+    let rig = rig(2, 16)?;
+    let (tell, told) = mpsc::channel();
+    let (port, _outer) = Memory::pair("c", "outer-c", 16)?;
+    let port = Ends(port, tell);
+    for _ in 0..20 {
+        rig.workers.add_port(PortNo(3), &port)?;
+        assert!(told.try_recv().is_err());
+        rig.workers.remove_port(PortNo(3)).expect("workers run");
+        // One receive half, a transmit half for each worker, and one for others.
+        let threads: Vec<_> = told.try_iter().collect();
+        assert_eq!(threads, vec![std::thread::current().id(); 4]);
+    }
     Ok(())
 }

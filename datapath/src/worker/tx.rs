@@ -142,14 +142,19 @@ impl TxQueues {
 
     /// Sends what waits and removes a port. Says whether there was one.
     pub fn remove_port(&mut self, no: PortNo) -> bool {
+        self.take_port(no).is_some()
+    }
+
+    /// Sends what waits, removes a port and hands it out.
+    pub(super) fn take_port(&mut self, no: PortNo) -> Option<Box<dyn PortTx>> {
         self.flush();
-        let Some(i) = self.index(no) else { return false };
-        self.ports.swap_remove(i as usize);
+        let i = self.index(no)?;
+        let taken = self.ports.swap_remove(i as usize);
         self.set_index(no, None);
         if let Some(moved) = self.ports.get(i as usize).map(|p| p.no) {
             self.set_index(moved, Some(i));
         }
-        true
+        Some(taken.tx)
     }
 
     /// Whether there is a port of this number.

@@ -31,6 +31,9 @@ use tracing::info;
 /// How long the kernel may take to set an interface up or down.
 const SET_UP_TIME: std::time::Duration = std::time::Duration::from_secs(3);
 
+/// Ports that are added before the start looks whether it is to go on.
+const PORTS_AT_ONCE: usize = 32;
+
 /// A running bridge.
 pub(super) struct Instance {
     name: String,
@@ -158,7 +161,7 @@ impl Instance {
             &specs,
             plumbing,
             backends,
-            opener(),
+            opener(specs.len()),
             move |event| {
                 // The bridge is gone at the end only, and nobody needs to hear of its ports then.
                 let _ = tell.send_blocking(Event::Port(event));
@@ -181,8 +184,8 @@ impl Instance {
                     PortSpec { number: Some(PortNo::LOCAL), kind: PortKind::Tap, ..PortSpec::new(config.name.clone()) };
                 add(&shared.ports, &self.name, local)?;
             }
-            for spec in config.ports.iter().take_while(|_| !shared.is_ending()) {
-                add(&shared.ports, &self.name, spec.clone())?;
+            for some in config.ports.chunks(PORTS_AT_ONCE).take_while(|_| !shared.is_ending()) {
+                add_all(&shared.ports, &self.name, some)?;
             }
             if shared.is_ending() {
                 return Ok(());
@@ -299,6 +302,13 @@ fn add(ports: &PortControl, bridge: &str, spec: PortSpec) -> Result<()> {
     }
 }
 
+/// Adds ports side by side; the first that can't be added counts.
+fn add_all(ports: &PortControl, bridge: &str, specs: &[PortSpec]) -> Result<()> {
+    let outcomes = ports.add_all_and_wait(bridge, specs.to_vec());
+    let outcomes = outcomes.ok_or_else(|| anyhow!("the ports' thread has ended"))?;
+    specs.iter().zip(outcomes).try_for_each(|(spec, added)| added.map(drop).map_err(|e| with_advice(&spec.name, e)))
+}
+
 fn add_queue(ports: &PortControl, bridge: &str, spec: &QueueSpec) -> Result<()> {
     match ports.add_queue_and_wait(bridge, spec.clone()) {
         Some(Ok(_)) => Ok(()),
@@ -344,7 +354,9 @@ fn with_advice(name: &IfName, e: AddPortError) -> anyhow::Error {
         AddPortError::Claimed(_, holder) if holder.process.is_some() => {
             Some("end that one, or take the port away there")
         }
-        AddPortError::Port(_) | AddPortError::Table(_) | AddPortError::Elsewhere(..) | AddPortError::Claimed(..) => None,
+        AddPortError::Port(_) | AddPortError::Table(_) | AddPortError::Elsewhere(..) | AddPortError::Claimed(..) => {
+            None
+        }
     };
     let advice = advice.map(|a| format!(" ({a})")).unwrap_or_default();
     anyhow!("can't add port `{name}`: {e}{advice}")

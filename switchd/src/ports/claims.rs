@@ -9,7 +9,8 @@
 //! root's or has our own user: nobody else can keep a switch from an interface.
 
 use rustix::net::{
-    AddressFamily, RecvFlags, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, recv, socket_with, sockopt,
+    AddressFamily, RecvFlags, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, recv, socket_with,
+    sockopt,
 };
 use std::io;
 use std::os::fd::OwnedFd;
@@ -197,7 +198,8 @@ mod tests {
         listen(&socket, 0).unwrap();
         let Outcome::Taken(holder) = claims.claim(n, String::new()) else { panic!() };
         assert_eq!(holder.what, "");
-        let kept: Vec<_> = (0..3).filter_map(|_| stream().ok().filter(|s| connect(s, &name(n).unwrap()).is_ok())).collect();
+        let kept: Vec<_> =
+            (0..3).filter_map(|_| stream().ok().filter(|s| connect(s, &name(n).unwrap()).is_ok())).collect();
         assert!(kept.len() < 3, "its queue is full");
         assert!(matches!(claims.claim(n, String::new()), Outcome::Unknown(_)));
     }

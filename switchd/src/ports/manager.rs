@@ -4,7 +4,8 @@
 //! there, so nothing here is locked. It blocks only for as long as a worker takes to come round.
 
 use super::PortEvent;
-use super::claims::{Claim, Claims, Holder, Outcome};
+use super::claims::{Claim, Claims, Holder};
+use super::opening::{AT_ONCE, Opening, side_by_side};
 use super::table::{AddError, Change, PortTable};
 use crate::config::{IfName, PortKind, PortSpec, QueueSpec};
 use crate::netlink::{Link, LinkEvent};
@@ -22,7 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tracing::{debug, info, warn};
 
 /// The workers, as far as ports are concerned.
-pub trait Plumbing: Send {
+pub trait Plumbing: Send + Sync {
     /// Opens a port's halves and gives them to the workers.
     ///
     /// # Errors
@@ -69,12 +70,13 @@ impl Backends {
 /// Makes a port's backend. It is a parameter so that tests need no interface.
 pub type Opener = Box<dyn FnMut(&PortSpec) -> Result<Arc<dyn Port>, PortError> + Send>;
 
-/// Makes real backends.
-pub fn opener() -> Opener {
-    Box::new(|spec| {
+/// Makes real backends for a bridge of about so many ports, which share [`RINGS`].
+pub fn opener(ports: usize) -> Opener {
+    let ring_bytes = ring_bytes(ports);
+    Box::new(move |spec| {
         Ok(match spec.kind {
             PortKind::AfPacket => {
-                let options = AfPacketOptions { parts: spec.workers, ..AfPacketOptions::default() };
+                let options = AfPacketOptions { parts: spec.workers, ring_bytes, ..AfPacketOptions::default() };
                 Arc::new(AfPacket::new(spec.name.as_str(), options)?)
             }
             PortKind::AfXdp => Arc::new(AfXdp::new(spec.name.as_str(), &AfXdpOptions { parts: spec.workers })?),
@@ -84,6 +86,18 @@ pub fn opener() -> Opener {
             }
         })
     })
+}
+
+/// Memory of the receive rings of all ports together, as long as each has [`LEAST_RING`].
+const RINGS: usize = 256 << 20;
+
+/// The smallest rings: 496 short frames and 15 long ones.
+const LEAST_RING: usize = 2 << 20;
+
+/// Memory of one port's rings where there are so many ports.
+fn ring_bytes(ports: usize) -> usize {
+    let share = RINGS / ports.max(1) / LEAST_RING * LEAST_RING;
+    share.clamp(LEAST_RING, AfPacketOptions::default().ring_bytes)
 }
 
 /// Why a port can't be added.
@@ -101,13 +115,6 @@ pub enum AddPortError {
     /// Another bridge or switch has the interface, whatever it calls it.
     #[error("interface `{0}` is {1} already")]
     Claimed(IfName, Holder),
-}
-
-/// The number of the interface with this name now.
-fn interface_number(name: &str) -> Option<u32> {
-    use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice, socket_with};
-    let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None).ok()?;
-    netdevice::name_to_index(socket, name).ok()
 }
 
 /// Sets an interface up or down.
@@ -197,28 +204,64 @@ impl BridgePorts {
     /// Name or number are taken; a TAP can't be made; a packet socket can't be opened on an interface
     /// that exists. Then nothing has changed.
     pub fn add<'a>(&mut self, spec: PortSpec, links: impl Iterator<Item = &'a Link>) -> Result<PortNo, AddPortError> {
+        let no = self.prepare(spec, links)?;
+        let opened = self.is_there(no).then(|| self.open_all(&[no]).pop()).flatten();
+        self.added(no, opened.unwrap_or(Ok(())))
+    }
+
+    /// Adds ports as [`add`](Self::add) does, some at a time: their sockets are opened side by side. What is an error
+    /// already stays one.
+    pub fn add_all<'a, L: Iterator<Item = &'a Link>>(
+        &mut self,
+        specs: Vec<Result<PortSpec, AddPortError>>,
+        links: impl Fn() -> L,
+    ) -> Vec<Result<PortNo, AddPortError>> {
+        let mut outcomes = Vec::with_capacity(specs.len());
+        let mut specs = specs.into_iter().peekable();
+        while specs.peek().is_some() {
+            let chunk = specs.by_ref().take(AT_ONCE);
+            let prepared: Vec<_> = chunk.map(|spec| self.prepare(spec?, links())).collect();
+            let there: Vec<PortNo> = prepared.iter().flatten().copied().filter(|no| self.is_there(*no)).collect();
+            let mut opened: HashMap<PortNo, _> = there.iter().copied().zip(self.open_all(&there)).collect();
+            outcomes.extend(prepared.into_iter().map(|no| {
+                let no = no?;
+                self.added(no, opened.remove(&no).unwrap_or(Ok(())))
+            }));
+        }
+        outcomes
+    }
+
+    /// Gives a port its number and its backend, not open yet.
+    fn prepare<'a>(&mut self, spec: PortSpec, links: impl Iterator<Item = &'a Link>) -> Result<PortNo, AddPortError> {
         let no = self.table.add(spec.clone())?;
-        let backend = match (self.open)(&spec) {
-            Ok(b) => b,
+        match (self.open)(&spec) {
+            Ok(backend) => self.backends.map().insert(no, backend),
             Err(e) => {
                 self.table.remove(no);
                 return Err(e.into());
             }
         };
-        self.backends.map().insert(no, backend);
         for link in links {
             self.table.present(link);
         }
-        let present = self.table.get(no).and_then(|e| e.link.clone());
-        // The device of a TAP is there already, even if its netlink message isn't.
-        if let (Some(_), _) | (None, PortKind::Tap) = (&present, spec.kind)
-            && let Err(e) = self.connect(no)
-        {
+        Ok(no)
+    }
+
+    /// Whether a port can be opened. The device of a TAP is there already, even if its netlink message isn't.
+    fn is_there(&self, no: PortNo) -> bool {
+        self.table.get(no).is_some_and(|e| e.link.is_some() || e.spec.kind == PortKind::Tap)
+    }
+
+    /// Tells of a port that was opened, if it could be; takes away one that couldn't.
+    fn added(&mut self, no: PortNo, opened: Result<(), AddPortError>) -> Result<PortNo, AddPortError> {
+        if let Err(e) = opened {
             self.table.remove(no);
             self.backends.map().remove(&no);
             return Err(e);
         }
-        match present {
+        let Some(entry) = self.table.get(no) else { return Ok(no) };
+        let spec = entry.spec.clone();
+        match entry.link.clone() {
             Some(link) => self.up(no, &link),
             None if spec.kind != PortKind::Tap => {
                 warn!(bridge = self.name, port = %no, interface = %spec.name, "no such interface yet; the port waits for it");
@@ -230,6 +273,23 @@ impl BridgePorts {
             (self.tell)(PortEvent::Added(port));
         }
         Ok(no)
+    }
+
+    /// Opens ports side by side: each waits for the kernel, which lets many go on at once.
+    fn open_all(&mut self, ports: &[PortNo]) -> Vec<Result<(), AddPortError>> {
+        let opening = Opening {
+            bridge: &self.name,
+            table: &self.table,
+            backends: &self.backends,
+            plumbing: self.plumbing.as_ref(),
+            claims: self.claims.as_ref(),
+        };
+        let opened = side_by_side(ports, |no| opening.open(no));
+        let noted = |(no, opened): (&PortNo, Result<Option<Claim>, AddPortError>)| {
+            self.connected.insert(*no, opened?);
+            Ok(())
+        };
+        ports.iter().zip(opened).map(noted).collect()
     }
 
     /// Removes a port given by name or number.
@@ -308,7 +368,8 @@ impl BridgePorts {
 
     /// Whether a port waits although its interface is there, or is in another network namespace.
     pub fn wants_retry(&self) -> bool {
-        self.away().next().is_some() || self.table.iter().any(|(n, e)| e.link.is_some() && !self.connected.contains_key(&n))
+        self.away().next().is_some()
+            || self.table.iter().any(|(n, e)| e.link.is_some() && !self.connected.contains_key(&n))
     }
 
     fn away(&self) -> impl Iterator<Item = PortNo> {
@@ -321,9 +382,11 @@ impl BridgePorts {
 
     /// Lets go of everything.
     pub fn close(&mut self) {
+        let open: Vec<PortNo> = self.connected.keys().copied().collect();
+        side_by_side(&open, |no| self.plumbing.disconnect(no));
+        self.connected.clear();
         let all: Vec<_> = self.table.iter().map(|(n, _)| n).collect();
         for no in all {
-            self.disconnect(no);
             let backend = self.backends.get(no);
             self.queues.clear(&place!(self, no, backend));
         }
@@ -377,27 +440,10 @@ impl BridgePorts {
     }
 
     fn connect(&mut self, no: PortNo) -> Result<(), AddPortError> {
-        let Some(backend) = self.backends.get(no) else { return Ok(()) };
-        let claim = self.claim(no)?;
-        self.plumbing.connect(no, backend.as_ref())?;
-        self.connected.insert(no, claim);
-        Ok(())
-    }
-
-    /// Claims the interface of a port.
-    fn claim(&self, no: PortNo) -> Result<Option<Claim>, AddPortError> {
-        let (Some(claims), Some(entry)) = (&self.claims, self.table.get(no)) else { return Ok(None) };
-        // The device of a TAP may not be known yet. The kernel gives it to one process only, unless that shares it.
-        let ifindex = entry.link.as_ref().map(|l| l.ifindex).or_else(|| interface_number(entry.spec.name.as_str()));
-        let Some(ifindex) = ifindex else { return Ok(None) };
-        match claims.claim(ifindex, format!("port {no} of bridge `{}`", self.name)) {
-            Outcome::Ours(claim) => Ok(Some(claim)),
-            Outcome::Taken(holder) => Err(AddPortError::Claimed(entry.spec.name.clone(), holder)),
-            Outcome::Unknown(why) => {
-                warn!(bridge = self.name, port = %no, why, "can't tell whether another switch has the interface");
-                Ok(None)
-            }
+        if self.backends.get(no).is_none() {
+            return Ok(());
         }
+        self.open_all(&[no]).pop().unwrap_or(Ok(()))
     }
 
     fn disconnect(&mut self, no: PortNo) {

@@ -6,6 +6,7 @@
 pub mod claims;
 pub mod kept;
 pub mod manager;
+mod opening;
 pub mod table;
 
 use crate::config::{PortSpec, QueueSpec};
@@ -41,7 +42,7 @@ const RETRY: Duration = Duration::from_secs(1);
 enum Command {
     Link(LinkEvent),
     Bridge(Box<BridgePorts>, Sender<()>),
-    Add(String, PortSpec, Reply<Result<PortNo, AddPortError>>),
+    Add(String, Vec<PortSpec>, Reply<Vec<Result<PortNo, AddPortError>>>),
     Remove(String, String, Reply<Option<PortNo>>),
     AddQueue(String, QueueSpec, Reply<Result<PortNo, QueueError>>),
     RemoveQueue(String, String, QueueId, Reply<Result<PortNo, QueueError>>),
@@ -89,15 +90,26 @@ impl PortControl {
     /// Adds a port to a bridge and calls `reply` with the outcome. Dropped without a call if there is
     /// no such bridge.
     pub fn add(&self, bridge: &str, spec: PortSpec, reply: impl FnOnce(Result<PortNo, AddPortError>) + Send + 'static) {
-        let _ = self.0.send(Command::Add(bridge.into(), spec, Box::new(reply)));
+        let reply = move |mut outcomes: Vec<_>| {
+            if let Some(outcome) = outcomes.pop() {
+                reply(outcome);
+            }
+        };
+        let _ = self.0.send(Command::Add(bridge.into(), vec![spec], Box::new(reply)));
     }
 
     /// Adds a port and waits for the outcome; `None` if there is no such bridge.
     pub fn add_and_wait(&self, bridge: &str, spec: PortSpec) -> Option<Result<PortNo, AddPortError>> {
+        self.add_all_and_wait(bridge, vec![spec])?.pop()
+    }
+
+    /// Adds ports, opening them side by side, and waits for what comes of each; `None` if there is no such bridge.
+    pub fn add_all_and_wait(&self, bridge: &str, specs: Vec<PortSpec>) -> Option<Vec<Result<PortNo, AddPortError>>> {
         let (tell, told) = bounded(1);
-        self.add(bridge, spec, move |r| {
-            let _ = tell.send(r);
-        });
+        let reply = move |outcomes| {
+            let _ = tell.send(outcomes);
+        };
+        let _ = self.0.send(Command::Add(bridge.into(), specs, Box::new(reply)));
         told.recv().ok()
     }
 
@@ -228,16 +240,16 @@ fn run(inbox: &Receiver<Command>, synced: &Sender<()>) {
                 bridges.push(*ports);
                 let _ = done.send(());
             }
-            Command::Add(bridge, spec, reply) => {
-                let taken = bridges.iter().filter(|b| b.name() != bridge).find_map(|b| {
-                    let no = b.table().named(spec.name.as_str())?;
-                    Some(manager::AddPortError::Elsewhere(spec.name.clone(), b.name().to_owned(), no))
-                });
+            Command::Add(bridge, specs, reply) => {
+                let taken = |spec: &PortSpec| {
+                    bridges.iter().filter(|b| b.name() != bridge).find_map(|b| {
+                        let no = b.table().named(spec.name.as_str())?;
+                        Some(manager::AddPortError::Elsewhere(spec.name.clone(), b.name().to_owned(), no))
+                    })
+                };
+                let specs: Vec<_> = specs.into_iter().map(|spec| taken(&spec).map_or(Ok(spec), Err)).collect();
                 if let Some(b) = bridges.iter_mut().find(|b| b.name() == bridge) {
-                    reply(match taken {
-                        Some(e) => Err(e),
-                        None => b.add(spec, links.values()),
-                    });
+                    reply(b.add_all(specs, || links.values()));
                 }
             }
             Command::Remove(bridge, which, reply) => {

@@ -134,9 +134,14 @@ impl Filter {
     /// Carries out set-async: all of it, or an error and nothing. Masks that aren't named stay.
     pub fn apply(&mut self, config: &AsyncConfig) -> Result<(), OfError> {
         let mut next = self.clone();
+        let mut named = Vec::new();
         for prop in &config.props {
             match prop {
                 AsyncProp::Reasons { kind, master, mask } => {
+                    if named.contains(&(kind, master)) {
+                        return Err(OfError::new(ErrorKind::BadPropertyDupType, "property type", "two of one type"));
+                    }
+                    named.push((kind, master));
                     let known = defined(self.version, *kind);
                     if known == 0 {
                         return Err(OfError::new(

@@ -60,7 +60,10 @@ impl Session {
                 ),
             ));
         }
-        let mut message = message?;
+        let mut message = message.map_err(|e| {
+            // However broken it is: it is nothing to be heard here at all.
+            if is_switch_s(self.version, header.ty) { not_from_a_controller(format!("type {}", header.ty)) } else { e }
+        })?;
         let xid = header.xid;
         if self.is_slave() && changes_state(&message) {
             return Err(err(
@@ -134,8 +137,7 @@ impl Session {
             | Message::TableStatus(_)
             | Message::RequestForward(_)
             | Message::ControllerStatus(_) => {
-                let reason = format!("{} is nothing that a controller sends here", message_name(&message));
-                return Err(err(ErrorKind::BadRequestBadType, "type", reason));
+                return Err(not_from_a_controller(message_name(&message)));
             }
         }
         Ok(())
@@ -408,6 +410,21 @@ impl Session {
     }
 }
 
+fn not_from_a_controller(what: impl std::fmt::Display) -> OfError {
+    err(ErrorKind::BadRequestBadType, "type", format!("{what} is nothing that a controller sends here"))
+}
+
+/// Whether only switches send messages of this type.
+fn is_switch_s(version: Version, ty: u8) -> bool {
+    match (version, ty) {
+        (_, 6 | 8 | 10..=12) => true,
+        (Version::V10, 17 | 19 | 21) => true,
+        (Version::V10, _) => false,
+        (_, 19 | 21 | 23 | 25 | 27 | 30..=32 | 35) => true,
+        _ => false,
+    }
+}
+
 /// Whether a slave may not send it (OpenFlow 1.3.5 §6.3.7): it changes state or sends packets.
 fn changes_state(message: &Message) -> bool {
     match message {
@@ -446,6 +463,9 @@ pub(super) fn check_pipeline(version: Version, pipeline: &Match, host: &dyn Host
                 "a packet-out's match names pipeline fields only",
             ));
         }
+    }
+    if pipeline.get(FieldId::PacketType).is_some_and(|f| f.value != 0) {
+        return Err(err(ErrorKind::BadMatchBadValue, "packet_type", "this switch has Ethernet packets only"));
     }
     let Some(port) = pipeline.get(FieldId::InPort) else {
         return Err(err(ErrorKind::BadRequestBadPort, "in_port", "the packet-out doesn't say where it came in"));

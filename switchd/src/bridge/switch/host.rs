@@ -202,12 +202,12 @@ impl<P: Packets> Host for Switch<P> {
             MultipartRequest::Table => MultipartReply::Table(features::table_stats(c, version)),
             MultipartRequest::PortStats(port) => MultipartReply::PortStats(self.port_stats(now, *port)?),
             MultipartRequest::Queue { port, queue } => {
-                self.queue_check(*port, *queue)?;
+                self.queue_check(version, *port, *queue)?;
                 let packets = &self.packets;
                 MultipartReply::Queue(self.queues.stats(now, *port, *queue, |p, q| packets.queue_counters(p, q)))
             }
             MultipartRequest::QueueDesc { port, queue } => {
-                self.queue_check(*port, *queue)?;
+                self.queue_check(version, *port, *queue)?;
                 MultipartReply::QueueDesc(self.queues.describe(*port, *queue))
             }
             MultipartRequest::Group(id) => MultipartReply::Group(c.group_stats(*id, now)?),
@@ -261,7 +261,7 @@ impl<P: Packets> Host for Switch<P> {
     }
 
     fn queues(&self, port: PortNo) -> Result<Vec<QueueDesc>, OfError> {
-        self.queue_check(port, QueueId::ALL)?;
+        self.queue_check(Version::V13, port, QueueId::ALL)?;
         Ok(self.queues.describe(port, QueueId::ALL))
     }
 

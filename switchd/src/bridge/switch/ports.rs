@@ -9,7 +9,7 @@ use datapath::engine::InBand;
 use datapath::port::PortCounters;
 use ofproto::ids::{PortNo, QueueId};
 use ofproto::port::{EthernetStats, PortConfig, PortStats, PortStatsProp};
-use ofproto::{ErrorKind, OfError};
+use ofproto::{ErrorKind, OfError, Version};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -88,8 +88,10 @@ impl<P: Packets> Switch<P> {
     }
 
     /// Whether what a request names exists; all queues of a port without any are none, and no error.
-    pub(super) fn queue_check(&self, port: PortNo, queue: QueueId) -> Result<(), OfError> {
-        if port != PortNo::ANY && port != PortNo::ALL && self.control.ports().get(port).is_none() {
+    pub(super) fn queue_check(&self, version: Version, port: PortNo, queue: QueueId) -> Result<(), OfError> {
+        // Of all ports: 1.0's statistics say it so.
+        let all = port == PortNo::ANY || version == Version::V10 && port == PortNo::ALL;
+        if !all && self.control.ports().get(port).is_none() {
             return Err(no_port(ErrorKind::QueueOpFailedBadPort, port));
         }
         if queue != QueueId::ALL && !self.queues.has(port, queue) {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::ports::claims::Outcome;
 use datapath::port::memory::Memory;
 use ofproto::ids::MacAddr;
 use ofproto::port::PortState;
@@ -222,4 +223,58 @@ fn what_could_not_be_opened_is_tried_again_although_other_things_happen() {
             break;
         }
     }
+}
+
+#[test]
+fn many_ports_have_smaller_rings() {
+    let mib = |n: usize| n << 20;
+    let rings = [(0, 8), (1, 8), (32, 8), (33, 6), (64, 4), (100, 2), (256, 2), (65_279, 2)];
+    for (ports, size) in rings {
+        assert_eq!(ring_bytes(ports), mib(size), "{ports} ports");
+    }
+}
+
+/// Opening one takes the kernel a while; of many at once each is told of, in order, and those that can't be had are left.
+#[test]
+fn ports_are_added_side_by_side() {
+    let mut r = rig();
+    let links: Vec<Link> = (0..100).map(|n| link(n + 1, &format!("e{n}"), true)).collect();
+    let names = (0..100).map(|n| if n == 50 { "bad".to_owned() } else { format!("{}=e{}", n + 1, n % 99) });
+    let specs = names.map(|name| Ok(name.parse().unwrap())).collect();
+    let outcomes = r.ports.add_all(specs, || links.iter());
+    assert_eq!(outcomes.len(), 100);
+    let refused: Vec<_> = outcomes.iter().enumerate().filter(|(_, o)| o.is_err()).map(|(n, _)| n).collect();
+    assert_eq!(refused, [50, 99], "one can't be opened, one is there already");
+    let expected: Vec<u32> = (1..=99).filter(|n| *n != 51).collect();
+    assert_eq!(r.plumbing.connected(), expected);
+    let told: Vec<u32> = std::iter::from_fn(|| r.events.try_recv().ok())
+        .map(|e| if let PortEvent::Added(p) = e { p.port_no.0 } else { panic!("{e:?}") })
+        .collect();
+    assert_eq!(told, expected);
+    r.ports.close();
+    assert!(r.plumbing.connected().is_empty());
+}
+
+/// An interface that another switch has isn't up as far as this one's controllers are concerned, until it is free.
+#[test]
+fn a_claimed_interface_is_waited_for_and_down() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let claims = Claims::new(runtime.handle().clone());
+    // A number that no interface has.
+    let index = 0x7000_0000 + (rustix::process::getpid().as_raw_nonzero().get().unsigned_abs() & 0xff_ffff);
+    let Outcome::Ours(other) = claims.claim(index, "port 3 of bridge `x`".into()) else { panic!() };
+    let Rig { ports, plumbing, events, .. } = rig();
+    let mut ports = ports.claiming(claims);
+    let theirs = link(index, "eth1", true);
+    let refused = ports.add("eth1".parse().unwrap(), [theirs.clone()].iter()).unwrap_err();
+    assert_eq!(refused.to_string(), "interface `eth1` is port 3 of bridge `x` already");
+    let no = ports.add("eth1".parse().unwrap(), [].iter()).unwrap();
+    ports.link_event(&LinkEvent::Added(theirs));
+    assert!(plumbing.connected().is_empty() && ports.wants_retry());
+    let last = std::iter::from_fn(|| events.try_recv().ok()).last();
+    assert!(matches!(last, Some(PortEvent::Changed(p)) if p.state == PortState::LINK_DOWN));
+    drop(other);
+    ports.retry();
+    assert_eq!(plumbing.connected(), [no.0]);
+    assert!(matches!(events.recv().unwrap(), PortEvent::Changed(p) if p.state == PortState::LIVE));
 }

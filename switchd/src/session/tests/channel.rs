@@ -94,6 +94,30 @@ fn what_a_switch_says_is_nothing_for_a_switch_to_hear() {
     assert_eq!(b.session.counters().errors_received, 1);
 }
 
+/// Also where its body can't be read.
+#[test]
+fn what_a_switch_says_is_refused_by_its_type_in_every_version() {
+    for version in Version::ALL {
+        let types: &[u8] = if version == Version::V10 {
+            &[6, 8, 10, 11, 12, 17, 19, 21]
+        } else {
+            &[6, 8, 10, 11, 12, 19, 21, 23, 25, 27, 30, 31, 32, 35]
+        };
+        let mut b = Bench::up(version);
+        for ty in types {
+            for len in [8_u8, 9, 48] {
+                let mut message = vec![0x77; usize::from(len)];
+                message[..8].copy_from_slice(&[version.wire(), *ty, 0, len, 0, 0, 0, 5]);
+                let out = b.bytes(&message);
+                let [(header, Message::Error(e))] = &out[..] else { panic!("{version} {ty}: {out:?}") };
+                assert_eq!(header.xid, Xid(5));
+                assert_eq!(e.kind(version), Some(ErrorKind::BadRequestBadType), "{version}, type {ty}, {len} bytes");
+            }
+        }
+        assert!(b.session.ending().is_none());
+    }
+}
+
 #[test]
 fn silence_is_probed_and_then_ended() {
     let mut b = Bench::up(Version::V13);

@@ -200,6 +200,19 @@ fn packet_outs_are_judged_before_they_are_sent() {
     assert_eq!(b.refused(4, &Message::PacketOut(po)), ErrorKind::BadRequestBadPort);
 }
 
+/// Its bytes would be taken for an Ethernet header.
+#[test]
+fn a_packet_out_of_another_packet_type_is_refused() {
+    let mut b = Bench::up(Version::V15);
+    let out = |ty: u128| {
+        let matching = Match::any().with(FieldId::PacketType, ty).with(FieldId::InPort, PortNo::CONTROLLER.0.into());
+        let data = Bytes::from_static(&[0; 60]);
+        Message::PacketOut(PacketOut { buffer_id: BufferId::NONE, matching, actions: Vec::new(), data })
+    };
+    assert_eq!(b.ask(1, &out(0)), []);
+    assert_eq!(b.refused(2, &out(1 << 16 | 0x0800)), ErrorKind::BadMatchBadValue);
+}
+
 #[test]
 fn tables_of_1_0_s_flow_mods() {
     use FlowModCommand as C;
@@ -440,6 +453,18 @@ fn a_refused_set_async_makes_no_controller_of_a_visitor() {
     assert_eq!(b.session.purpose(), Purpose::Visitor);
     assert_eq!(b.ask(3, &mask(1)), []);
     assert_eq!(b.session.purpose(), Purpose::Controller);
+}
+
+#[test]
+fn a_set_async_that_names_a_mask_twice_changes_nothing() {
+    let mut b = Bench::up(Version::V14);
+    let mask = |master, mask| AsyncProp::Reasons { kind: AsyncKind::PortStatus, master, mask };
+    let before = b.reply(1, &Message::GetAsyncRequest(AsyncConfig::default()));
+    let twice = Message::SetAsync(AsyncConfig { props: vec![mask(true, 1), mask(true, 2)] });
+    assert_eq!(b.refused(2, &twice), ErrorKind::BadPropertyDupType);
+    assert_eq!(b.reply(3, &Message::GetAsyncRequest(AsyncConfig::default())), before);
+    let both = Message::SetAsync(AsyncConfig { props: vec![mask(true, 1), mask(false, 2)] });
+    assert_eq!(b.ask(4, &both), []);
 }
 
 #[test]
