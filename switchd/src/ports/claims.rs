@@ -68,7 +68,7 @@ impl Drop for Claim {
 }
 
 /// How long another switch may take to say what it is.
-const ANSWER_TIME: Duration = Duration::from_millis(500);
+const ANSWER_TIME: Duration = Duration::from_secs(2);
 
 /// Longest answer that is read.
 const ANSWER: usize = 100;
