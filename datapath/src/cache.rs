@@ -7,7 +7,8 @@
 //!
 //! A walk is remembered as a sequence of [segments](Segments): a lookup and the effects ([`Step`]) up to the next.
 //! Segments are kept once, however many flows share them, and an entry holds their numbers, so that
-//! an entry is half a cache line, or one, whatever the pipeline does. For packets of the common shapes ([`kind`]
+//! an entry is half a cache line, or one, whatever the pipeline does. Walks of several segments that are met often have
+//! a record (`segment/merged`) which is all that a hit touches. For packets of the common shapes ([`kind`]
 //! with [`FAST`]) the edits of a segment are compiled to a few stores; every other packet and every
 //! other effect goes through [`replay`], which does step by step what the interpreter did.
 //!
@@ -61,7 +62,7 @@ pub(crate) use record::Recorder;
 pub use record::{CachedHit, PuntStep, Step};
 pub(crate) use replay::replay;
 pub use seen::Seen;
-pub(crate) use segment::{Fate, GONE, LEAVE, On, Traits, is_passing, way_out, way_to};
+pub(crate) use segment::{Fate, GONE, LEAVE, NOWHERE, On, Traits, is_passing, way_out, way_to};
 pub use stats::CacheStats;
 pub use store::Cache;
 pub(crate) use store::Recorded;

@@ -80,6 +80,19 @@ impl Found {
         (self.0[0] >> 32) as u32
     }
 
+    /// What is said of the walk, in 32 bits and in 64; of these none are set if it has one segment.
+    #[inline]
+    pub(super) const fn walk(&self) -> [u64; 2] {
+        [self.0[0] & 0xffff_ffff, self.0[1]]
+    }
+
+    /// The walk's segment, if it has but one and edits are done at once.
+    #[inline]
+    pub(super) const fn single(&self) -> Option<u32> {
+        let [a, b] = self.0;
+        if b == 0 && a & LISTED == 0 { Some((a & low_bits(ID_BITS)) as u32) } else { None }
+    }
+
     /// The walk's segments.
     #[inline]
     pub(crate) const fn ids(&self) -> Ids {
@@ -102,6 +115,12 @@ impl Found {
     #[inline]
     pub(super) const fn is_listed(&self) -> bool {
         self.0[0] & LISTED != 0
+    }
+
+    /// Whether its edits are done at once, and by no replay.
+    #[inline]
+    pub(super) const fn is_patched(&self) -> bool {
+        self.0[0] & (STEPWISE | LISTED) == 0
     }
 
     /// Whether its segments can be run on a frame with this offload work and this TTL.
@@ -258,7 +277,9 @@ impl Places {
     /// Where a key's set begins.
     #[inline]
     pub(super) fn place<const N: usize>(&self, key: &[u64]) -> usize {
-        self.skip + (self.hash::<N>(key) as usize & self.set_mask) * 2 * self.stride
+        // A constant is a shift.
+        let stride = if N == PACKED { HEAD + PACKED } else { self.stride };
+        self.skip + (self.hash::<N>(key) as usize & self.set_mask) * 2 * stride
     }
 
     /// Asks for a set's lines.

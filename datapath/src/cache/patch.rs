@@ -6,6 +6,7 @@
 //! another width, and each was found by a jump of its own. The checksums come out as they do one edit after the other: a one's
 //! complement sum is zero only if nothing but zeros was added.
 
+use super::key::tag_bit;
 use crate::frame::Frame;
 use crate::key::low_bits;
 use crate::parse::L4;
@@ -41,6 +42,9 @@ const SUM_AT: [u8; 8] = {
 pub(crate) struct Patch([u64; 4]);
 
 impl Patch {
+    /// Does nothing.
+    pub(super) const NONE: Self = Self([0; 4]);
+
     /// This, too; `false` and nothing done if it can't be said or is said already. `value` is a number of the field's
     /// width.
     pub(super) fn add(&mut self, part: Parts, value: u64) -> bool {
@@ -83,6 +87,18 @@ impl Patch {
     pub(super) const fn and(self, other: Self) -> Self {
         let ([a, b, c, d], [e, f, g, h]) = (self.0, other.0);
         Self([a | e, b | f, c | g, d | h])
+    }
+
+    /// Does it to frames of this kind, a [`FAST`](super::FAST) one.
+    #[inline(always)]
+    pub(super) fn apply_all(&self, frames: &mut [Frame], kind: u32) {
+        // A copy: read from memory that frames might alias, it would be read anew for each.
+        let patch = *self;
+        if patch.parts() == 0 {
+            return;
+        }
+        let (l4, tags) = ((kind >> 8) as u8, tag_bit(kind) as usize);
+        frames.iter_mut().for_each(|f| patch.apply(f, l4, tags));
     }
 
     /// Does it to a frame of a [`FAST`](super::FAST) kind that has this upper layer and so many tags, one at most.

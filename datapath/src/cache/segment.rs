@@ -3,6 +3,9 @@
 //! A segment is a lookup and what was done until the next one. Its hot part is what a hit touches: where to count,
 //! compiled edits, the output, and the segment that follows if the cache's entry has no room to name it.
 
+mod merged;
+mod tally;
+
 use super::alike::{hash_step, same};
 use super::entry::{Found, Ids, MOST_SEGMENTS};
 use super::key::tag_bit;
@@ -15,9 +18,12 @@ use crate::clock::Time;
 use crate::frame::Frame;
 use crate::pipeline::{DropReason, Lost, Sink, View};
 use hashbrown::HashMap;
+use merged::Merged;
+pub(crate) use merged::NOWHERE;
 use ofproto::ids::{PortNo, QueueId, TableId};
 use smallvec::SmallVec;
 use std::hash::{BuildHasher, Hash, Hasher};
+use tally::Tally;
 
 /// Where a frame goes: port and queue in one word, or one of the numbers below, which no output has. Of a segment also
 /// `NORMAL` with a queue, if the learning switch is to be asked, and `ALL` with its own number, if it has more to say.
@@ -161,6 +167,9 @@ pub(super) struct Since<'c> {
 /// kin, and have no steps to replay.
 const PASSING: u32 = 128;
 
+/// More segments than this have counters that must be asked for in time.
+const MANY: usize = 2048;
+
 /// Whether a walk has a segment that lasts for one burst.
 #[inline]
 pub(crate) fn is_passing(ids: &Ids) -> bool {
@@ -176,6 +185,9 @@ pub(crate) struct Segments {
     /// By the number that a flow entry counts under, one of its segments.
     users: HashMap<u32, u32, foldhash::fast::FixedState>,
     drops: Drops,
+    /// What tables were asked, until it is told.
+    tables: Tally,
+    merged: Merged,
     /// The passing ones in use.
     passing: u32,
     /// How many were marked as dead.
@@ -189,7 +201,8 @@ impl std::fmt::Debug for Segments {
 }
 
 impl Segments {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// With records of so many walks.
+    pub(crate) fn new(seed: u64, walks: usize) -> Self {
         let hasher = foldhash::fast::FixedState::with_seed(seed);
         let mut all = Self {
             hot: Vec::new(),
@@ -198,6 +211,8 @@ impl Segments {
             hasher,
             users: HashMap::default(),
             drops: Drops { all: [(0, 0); MOST_DROPS], len: 0 },
+            tables: Tally::new(),
+            merged: Merged::new(walks),
             passing: 0,
             dead: 0,
         };
@@ -213,6 +228,7 @@ impl Segments {
         self.index.clear();
         self.users.clear();
         (self.passing, self.dead) = (0, 0);
+        self.merged.next_epoch();
         let traits = Traits::none(None);
         for _ in 0..=PASSING {
             self.hot.push(Hot::of(&[], None).0);
@@ -227,6 +243,18 @@ impl Segments {
         self.passing = 0;
     }
 
+    /// Whether any of them is of a flow entry that ended.
+    #[inline]
+    pub(crate) const fn are_any_dead(&self) -> bool {
+        self.dead > 0
+    }
+
+    /// Whether there are more of them than have counters in the processor's nearer caches.
+    #[inline]
+    pub(crate) const fn are_many(&self) -> bool {
+        self.hot.len() > MANY
+    }
+
     /// Whether many of them are of no use any more.
     pub(super) const fn many_are_dead(&self) -> bool {
         self.dead * 4 > self.hot.len()
@@ -239,6 +267,7 @@ impl Segments {
             return None;
         }
         self.passing += 1;
+        self.tables.meet(hot.table);
         *self.hot.get_mut(self.passing as usize)? = hot;
         self.cold.get_mut(self.passing as usize)?.end = end;
         Some((self.passing, traits))
@@ -313,6 +342,7 @@ impl Segments {
             hot.fate = way_to(PortNo::ALL, Some(QueueId(id)));
         }
         let kin = if hot.stats == NO_STATS { 0 } else { self.users.insert(hot.stats, id).unwrap_or(0) };
+        self.tables.meet(hot.table);
         self.hot.push(hot);
         self.cold.push(Cold { start, end, steps: steps.into(), traits, kin });
         self.index.entry(h).or_default().push(id);
@@ -350,7 +380,10 @@ impl Segments {
                 && !now.holds(*hit)
                 && let Some(hot) = self.hot.get_mut(id as usize)
             {
-                self.dead += usize::from(!hot.dead);
+                if !hot.dead {
+                    self.dead += 1;
+                    self.merged.next_epoch();
+                }
                 hot.dead = true;
             }
             id = c.kin;
@@ -434,34 +467,65 @@ impl Segments {
     }
 
     /// Carries out a plain walk on frames of one kind with one key: counts, edits. Where the frames go.
+    /// `at` is where its [record](Self::ask) would be.
     #[inline]
-    pub(crate) fn run<'v>(&mut self, found: &Found, frames: &mut [Frame], on: &On<'_, impl View<'v>>) -> Fate {
+    pub(crate) fn run<'v>(
+        &mut self,
+        at: u32,
+        found: &Found,
+        frames: &mut [Frame],
+        on: &On<'_, impl View<'v>>,
+    ) -> (Fate, bool) {
+        if let Some(id) = found.single()
+            && let Some(fate) = self.run_one(id, frames, on)
+        {
+            return (fate, true);
+        }
+        match self.run_merged(at, found, frames, on) {
+            Some(fate) => (fate, true),
+            None => (self.run_segments(found, frames, on), false),
+        }
+    }
+
+    /// Carries out a walk of one segment, if nothing hangs on it and its edits are done at once.
+    #[inline]
+    fn run_one<'v>(&mut self, id: u32, frames: &mut [Frame], on: &On<'_, impl View<'v>>) -> Option<Fate> {
+        let hot = self.hot.get(id as usize)?;
+        let Edits::Patch(patch) = &hot.edits else { return None };
+        if hot.next != 0 {
+            return None;
+        }
+        hot.count(&mut self.tables, on, frames.len() as u64, length(frames));
+        self.drops.note(hot.drop.is_some(), id, frames.len() as u32);
+        patch.apply_all(frames, on.kind);
+        Some(hot.fate)
+    }
+
+    #[inline]
+    fn run_segments<'v>(&mut self, found: &Found, frames: &mut [Frame], on: &On<'_, impl View<'v>>) -> Fate {
         if found.is_listed() {
             return self.run_listed(found, frames, on);
         }
         let packets = frames.len() as u64;
-        let mut bytes = frames.iter().map(|f| f.len() as u64).sum::<u64>();
+        let mut bytes = length(frames);
         let (mut patch, mut fate) = (Patch::default(), LEAVE);
         for first in found.ids().into_iter().take_while(|id| *id != 0) {
             let mut id = first;
             while let Some(hot) = self.hot.get(id as usize) {
-                hot.count(on, packets, bytes);
+                hot.count(&mut self.tables, on, packets, bytes);
                 if let Edits::Patch(p) = hot.edits {
                     patch = patch.and(p);
                     bytes -= packets * p.shortens() as u64;
                 }
                 fate = fate.min(hot.fate);
-                self.drops.note(hot, id, packets as u32);
+                self.drops.note(hot.drop.is_some(), id, packets as u32);
                 id = hot.next;
                 if id == 0 {
                     break;
                 }
             }
         }
-        if patch.parts() != 0 {
-            let (l4, tags) = ((on.kind >> 8) as u8, tag_bit(on.kind) as usize);
-            frames.iter_mut().for_each(|f| patch.apply(f, l4, tags));
-        }
+        patch.apply_all(frames, on.kind);
         fate
     }
 
@@ -474,7 +538,8 @@ impl Segments {
         for first in found.ids().into_iter().take_while(|id| *id != 0) {
             let mut id = first;
             while let Some(hot) = self.hot.get(id as usize) {
-                hot.count(on, frames.len() as u64, frames.iter().map(|f| f.len() as u64).sum());
+                let bytes = frames.iter().map(|f| f.len() as u64).sum();
+                hot.count(&mut self.tables, on, frames.len() as u64, bytes);
                 match &hot.edits {
                     Edits::Patch(patch) => frames.iter_mut().for_each(|f| patch.apply(f, l4, tags)),
                     Edits::List(micros, used) => {
@@ -486,7 +551,7 @@ impl Segments {
                     tags = end.tags() as usize;
                 }
                 fate = fate.min(hot.fate);
-                self.drops.note(hot, id, frames.len() as u32);
+                self.drops.note(hot.drop.is_some(), id, frames.len() as u32);
                 id = hot.next;
                 if id == 0 {
                     break;
@@ -496,9 +561,10 @@ impl Segments {
         fate
     }
 
-    /// Tells of the packets that were dropped.
+    /// Tells which tables were asked, and of the packets that were dropped.
     #[inline]
-    pub(crate) fn tell<S: Sink>(&mut self, in_port: PortNo, sink: &mut S) {
+    pub(crate) fn tell<'v, S: Sink>(&mut self, view: impl View<'v>, in_port: PortNo, sink: &mut S) {
+        self.tables.tell(view);
         if self.drops.len > 0 {
             self.tell_all(in_port, sink);
         }
@@ -512,6 +578,16 @@ impl Segments {
             let lost = Lost { reason, in_port, table: (hot.table != NO_TABLE).then_some(hot.table), out_port: None };
             (0..packets).for_each(|_| sink.dropped(lost));
         }
+    }
+}
+
+/// The bytes of all.
+#[inline]
+fn length(frames: &[Frame]) -> u64 {
+    match frames {
+        // Mostly one: without setting up a loop.
+        [frame] => frame.len() as u64,
+        all => all.iter().map(|f| f.len() as u64).sum(),
     }
 }
 
@@ -535,21 +611,21 @@ const MOST_DROPS: usize = 64;
 impl Drops {
     /// Packets came to this segment. Written whether it drops or not: nobody could foresee that jump.
     #[inline]
-    fn note(&mut self, hot: &Hot, id: u32, packets: u32) {
+    fn note(&mut self, drops: bool, id: u32, packets: u32) {
         if let Some(place) = self.all.get_mut(self.len) {
             *place = (id, packets);
         }
-        self.len += usize::from(hot.drop.is_some());
+        self.len += usize::from(drops);
     }
 }
 
 impl Hot {
     /// Counts so many packets, together so long.
     #[inline]
-    fn count<'v>(&self, on: &On<'_, impl View<'v>>, packets: u64, bytes: u64) {
+    fn count<'v>(&self, tables: &mut Tally, on: &On<'_, impl View<'v>>, packets: u64, bytes: u64) {
         let counts = self.stats != NO_STATS;
         if self.table != NO_TABLE {
-            on.view.count_table(self.table, packets, if counts { packets } else { 0 });
+            tables.add(self.table.0, packets, if counts { packets } else { 0 });
         }
         if counts {
             on.view.count(self.stats, packets, bytes, *on.now);

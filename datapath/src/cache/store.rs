@@ -25,6 +25,9 @@ const PROOFS: usize = 1024;
 
 /// So many legs without a segment that lasts, times those that there may be, are found before other flows get a chance.
 const STAYING: usize = 128;
+/// Walks that are put together: as many as a cache has entries, divided by this, and these at most.
+const FLOWS_A_WALK: usize = 8;
+const MOST_WALKS: usize = 16_384;
 /// Segments that even a small cache has room for.
 const LEAST_SEGMENTS: usize = 65_536;
 
@@ -127,7 +130,7 @@ impl Cache {
             last_add: Box::new([0; 256]),
             used: Vec::new(),
             watch: Watch::new(),
-            segments: Segments::new(seed),
+            segments: Segments::new(seed, (lines / FLOWS_A_WALK).min(MOST_WALKS)),
             legs: Legs::new(seed),
             at_first: Vec::new(),
             judge: Judge::new(lines),

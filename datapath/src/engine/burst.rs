@@ -6,10 +6,10 @@
 use super::Shortcuts;
 use super::deal::Deal;
 use super::keys::{Keys, TOO_LONG};
-use super::misses::Walks;
+use super::misses::{Walks, bits};
 use super::switching::{Batch, Switching};
 use crate::cache::{
-    COMPACT, Cache, FAST, Fate, Found, GONE, LEAVE, MOST_SEGMENTS, On, PACKED, Recorded, Recorder, Validity,
+    COMPACT, Cache, FAST, Fate, Found, GONE, LEAVE, MOST_SEGMENTS, NOWHERE, On, PACKED, Recorded, Recorder, Validity,
     is_passing, replay, way_out,
 };
 use crate::checksum::SCTP_OFFSET;
@@ -36,6 +36,8 @@ pub(crate) struct FastPath {
     pub(super) kinds: [u32; BURST],
     pub(super) places: [usize; BURST],
     pub(super) found: [Found; BURST],
+    /// Where the records of the walks that were found would be.
+    records: Records,
     /// The walks of packets that the cache doesn't know.
     pub(super) walks: Walks,
     /// Whether the burst is looked up in the cache.
@@ -56,6 +58,18 @@ pub(crate) struct FastPath {
     /// Packets whose walks were found by legs.
     #[cfg(test)]
     pub(crate) legged: u64,
+    /// Packets that went by the record of their walk.
+    #[cfg(test)]
+    pub(crate) merged: u64,
+}
+
+/// Where the records of a burst's walks would be.
+#[derive(Debug)]
+pub(super) struct Records {
+    at: [u32; BURST],
+    /// How many were looked for, and those that weren't there, a bit each.
+    asked: u32,
+    missing: u32,
 }
 
 /// The circumstances of a burst.
@@ -97,6 +111,7 @@ impl FastPath {
             kinds: [0; BURST],
             places: [0; BURST],
             found: [Found::NOT; BURST],
+            records: Records { at: [NOWHERE; BURST], asked: 0, missing: 0 },
             walks: Walks::new(),
             probing: true,
             twins: 0,
@@ -109,6 +124,8 @@ impl FastPath {
             compiled: 0,
             #[cfg(test)]
             legged: 0,
+            #[cfg(test)]
+            merged: 0,
         }
     }
 
@@ -188,7 +205,7 @@ impl FastPath {
                 self.wide_keys(&mut frames[..n], around.in_port);
                 self.chunk::<0, V, S>(around, &mut frames[..n]);
             }
-            self.cache.segments.tell(around.in_port, around.sink);
+            self.cache.segments.tell(around.view, around.in_port, around.sink);
             self.part(around.sink, frames, n);
         }
     }
@@ -231,14 +248,14 @@ impl FastPath {
         }
     }
 
-    /// Tells of what was dropped so far.
-    pub(super) fn tell_drops<'v, V: View<'v>, S: Sink>(&mut self, around: &mut Around<'_, 'v, V, S>) {
-        self.cache.segments.tell(around.in_port, around.sink);
+    /// Tells which tables were asked so far, and what was dropped.
+    pub(super) fn tell_counts<'v, V: View<'v>, S: Sink>(&mut self, around: &mut Around<'_, 'v, V, S>) {
+        self.cache.segments.tell(around.view, around.in_port, around.sink);
     }
 
     /// Carries out what was decided for the frames so far, drops first.
     pub(super) fn settle<'v, V: View<'v>, S: Sink>(&mut self, around: &mut Around<'_, 'v, V, S>, frames: &mut [Frame]) {
-        self.tell_drops(around);
+        self.tell_counts(around);
         let fates = &self.fates[..self.decided];
         for (frame, fate) in frames.iter_mut().zip(fates).skip(self.settled).filter(|(_, f)| **f != GONE) {
             carry_out(*fate, std::mem::take(frame), around.sink);
@@ -254,16 +271,16 @@ impl FastPath {
         let view = around.view;
         let era = self.cache.era;
         let mut missed = 0u32;
+        (self.records.asked, self.records.missing) = (0, 0);
         for i in 0..frames.len() {
             if self.twins >> i & 1 != 0 {
                 self.found[i] = self.found[i - 1];
+                self.records.at[i] = self.records.at[i - 1];
                 continue;
             }
             self.found[i] = if self.probing { self.find::<N>(i, &view) } else { Found::NOT };
             missed |= u32::from(!self.found[i].is_some()) << i;
-            for id in self.found[i].ids().into_iter().take_while(|id| *id != 0) {
-                self.cache.segments.prefetch(id);
-            }
+            self.records.at[i] = self.cache.segments.ask(&self.found[i]);
         }
         let mut fresh = 0;
         if missed != 0 {
@@ -275,18 +292,9 @@ impl FastPath {
             }
         }
         let apart = self.twins.count_ones() as usize + 2 < frames.len();
-        let mut dead = false;
-        for (i, found) in self.found[..frames.len()].iter().enumerate() {
-            // A twin's look would find what that before it did.
-            if !apart && self.twins >> i & 1 != 0 {
-                continue;
-            }
-            for id in found.ids().into_iter().take_while(|id| *id != 0) {
-                dead |= self.cache.segments.look(id, view, apart);
-            }
-        }
-        if dead {
-            (0..frames.len()).for_each(|i| self.found[i] = self.confirm::<N>(i, &view));
+        let counters = apart && self.cache.segments.are_many();
+        if counters || self.cache.segments.are_any_dead() {
+            self.look::<N, V>(frames.len(), view, counters);
         }
         let mut walked = false;
         let mut i = 0;
@@ -320,6 +328,35 @@ impl FastPath {
         if self.probing {
             self.cache.served(hits as u32);
         }
+        self.end_records();
+    }
+
+    /// Puts walks together that had to be run by their segments.
+    #[inline]
+    fn end_records(&mut self) {
+        let Records { asked, missing, .. } = self.records;
+        self.cache.segments.judge_records(asked, missing);
+        for i in bits(missing) {
+            self.cache.segments.merge(self.records.at[i], &self.found[i]);
+        }
+    }
+
+    /// Looks whether flow entries ended by which walks were found, and asks for counters.
+    #[inline]
+    fn look<'v, const N: usize, V: View<'v> + Validity>(&mut self, n: usize, view: V, counters: bool) {
+        let mut dead = false;
+        for (i, (found, at)) in self.found[..n].iter().zip(self.records.at).enumerate() {
+            // A twin's look would find what that before it did.
+            if !counters && self.twins >> i & 1 != 0 || self.cache.segments.ask_counters(at, found, view, counters) {
+                continue;
+            }
+            for id in found.ids().into_iter().take_while(|id| *id != 0) {
+                dead |= self.cache.segments.look(id, view, counters);
+            }
+        }
+        if dead {
+            (0..n).for_each(|i| self.found[i] = self.confirm::<N>(i, &view));
+        }
     }
 
     /// Packet `i` and those behind it that have its key, as far as they can be worked on together: how many.
@@ -342,13 +379,26 @@ impl FastPath {
                 self.compiled += n as u64;
             }
             let on = On { view: around.view, now: &around.env.now, kind };
-            let fate = self.cache.segments.run(&found, &mut frames[i..i + n], &on);
+            let at = self.records.at[i];
+            let (fate, merged) = self.cache.segments.run(at, &found, &mut frames[i..i + n], &on);
+            if at != NOWHERE {
+                self.records.asked += 1;
+                self.records.missing |= u32::from(!merged) << i;
+                #[cfg(test)]
+                {
+                    self.merged += if merged { n as u64 } else { 0 };
+                }
+            }
             let (port, queue) = way_out(fate);
             match port {
                 PortNo::NORMAL => self.switch(around, frames, Batch { from: i, n, queue, found }),
                 PortNo::ALL => self.fan(around, frames, i, n, fate as u32),
                 _ => {
-                    self.fates[i..i + n].fill(fate);
+                    match &mut self.fates[i..i + n] {
+                        // Mostly one: without a loop.
+                        [one] => *one = fate,
+                        all => all.fill(fate),
+                    }
                     self.decided = i + n;
                 }
             }

@@ -55,7 +55,7 @@ impl FastPath {
         if self.fates[self.settled..i].iter().any(|f| *f != fate && *f != GONE) {
             self.settle(around, frames);
         } else {
-            self.tell_drops(around);
+            self.tell_counts(around);
         }
     }
 }

@@ -70,7 +70,7 @@ fn by_port(c: &Collected) -> (Vec<super::testbed::SentFrame>, Vec<String>, Vec<c
 /// of arrival and be counted as if one packet came after the other.
 #[test]
 fn a_burst_does_what_its_packets_do_one_by_one() {
-    let mut hits = 0;
+    let (mut hits, mut merged) = (0, 0);
     for seed in 0..60 {
         let mut r = Rng(seed + 5000);
         let (mut plain, mut cached) = pair(seed);
@@ -108,15 +108,16 @@ fn a_burst_does_what_its_packets_do_one_by_one() {
         }
         assert_eq!(cached.counters(), plain.counters(), "seed {seed}");
         hits += way.cache.stats.hits;
+        merged += way.merged;
     }
-    assert!(hits > 20_000, "{hits}");
+    assert!(hits > 20_000 && merged > 1_000, "{hits} {merged}");
 }
 
 /// The pipelines that compiled edits are for: rewriting IPv4 hosts, routers, taggers; all from compiled segments.
 #[test]
 fn compiled_edits_do_what_the_interpreter_does() {
     let set = |id, v: u128| Action::SetField(MatchField::exact(id, v));
-    let mut compiled = 0;
+    let (mut compiled, mut merged) = (0, 0);
     for seed in 0..200 {
         let mut r = Rng(seed + 9000);
         let make = |r: &mut Rng| {
@@ -183,8 +184,9 @@ fn compiled_edits_do_what_the_interpreter_does() {
         }
         assert_eq!(cached.counters(), plain.counters(), "seed {seed}");
         compiled += way.compiled;
+        merged += way.merged;
     }
-    assert!(compiled > 10_000, "{compiled}");
+    assert!(compiled > 10_000 && merged > 1_000, "{compiled} {merged}");
 }
 
 /// The long form, a million packets: 25 s of processor time, 2 s optimised.

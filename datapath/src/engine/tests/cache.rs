@@ -149,6 +149,79 @@ fn long_walks_are_compiled_to_their_end() {
     assert!(way.compiled >= 6 && way.cache.stats.stale == 1, "{} {:?}", way.compiled, way.cache.stats);
 }
 
+/// Three tables: users by source, a row of routes by destination, and the rest; `users` times `routes` walks.
+fn by_both(users: u32, routes: u32) -> TestSwitch {
+    let mut s = TestSwitch::new(Version::V13);
+    let set = |id, v: u32| Action::SetField(MatchField::exact(id, u128::from(v)));
+    let ip = || Match::any().with(F::EthType, 0x0800);
+    for user in 0..users {
+        let i = vec![I::ApplyActions(vec![Action::PopVlan, set(F::Ipv4Src, 0x6440_0000 + user)])];
+        let m = ip().with(F::Ipv4Src, u128::from(user));
+        s.flow(0, 1, m, [i, vec![I::GotoTable(TableId(1))]].concat()).unwrap();
+    }
+    for route in 0..routes {
+        // Every fourth leads nowhere.
+        let mut i = vec![I::ApplyActions(vec![set(F::EthDst, route), Action::DecNwTtl])];
+        i.extend((route % 4 != 3).then_some(I::GotoTable(TableId(2))));
+        s.flow(1, 1, ip().with(F::Ipv4Dst, u128::from(route)), i).unwrap();
+    }
+    s.apply(2, 1, Match::any(), vec![set(F::EthSrc, 9), Action::output(PortNo(2))]);
+    s
+}
+
+#[test]
+fn walks_go_by_their_records_until_a_flow_of_theirs_ends() {
+    let (mut plain, mut cached) = (by_both(3, 5), by_both(3, 5));
+    let mut way = FastPath::new(1024, 1024, 1);
+    let frame = |i: u32| frames::tagged(&frames::ipv4(6, i % 3, i % 6, 0, 64, i as u16, 2), 7);
+    let mut round = |plain: &TestSwitch, cached: &TestSwitch| {
+        let before = way.merged;
+        for from in [0, 20, 40] {
+            let all: Vec<_> = (from..from + 20).map(frame).collect();
+            let want: Vec<_> = all.iter().flat_map(|f| digest(&plain.run(1, f, Time::ZERO)).0).collect();
+            let mut burst = all.iter().map(|f| Frame::from_bytes(f)).collect();
+            let got = cached.run_burst(&mut way, 1, &mut burst, Time::ZERO);
+            assert_eq!(digest(&got).0, want);
+            assert_eq!(cached.counters(), plain.counters());
+        }
+        way.merged - before
+    };
+    round(&plain, &cached);
+    // All but the six walks that end in the first two tables, of which five sixths end in the second.
+    assert_eq!(round(&plain, &cached), 60);
+    for table in [1, 2, 0] {
+        for s in [&mut plain, &mut cached] {
+            let gone = s.tables[table][0].index;
+            s.remove(gone);
+        }
+        // Those that had a record have another, or none, as they are one lookup long.
+        assert!(round(&plain, &cached) < 60);
+        assert_eq!(round(&plain, &cached), if table == 0 { 40 } else { 60 });
+    }
+}
+
+#[test]
+fn more_walks_than_records_are_run_by_their_segments() {
+    let (plain, cached) = (by_both(40, 40), by_both(40, 40));
+    let mut way = FastPath::new(4096, 4096, 1);
+    let mut r = Rng(4);
+    let mut merged = [0; 2];
+    for n in 0..4000 {
+        let all: Vec<_> =
+            (0..32).map(|_| frames::ipv4(17, r.below(40) as u32, r.below(40) as u32, 0, 64, 1, 2)).collect();
+        let mut burst: Vec<_> = all.iter().map(|f| Frame::from_bytes(f)).collect();
+        cached.run_burst(&mut way, 1, &mut burst, Time::ZERO);
+        all.iter().for_each(|f| drop(plain.run(1, f, Time::ZERO)));
+        if n == 600 {
+            merged[0] = way.merged;
+        }
+    }
+    merged[1] = way.merged;
+    assert_eq!(cached.counters(), plain.counters());
+    // For a while they were tried, then left alone.
+    assert!(merged[0] > 1000 && merged[1] == merged[0], "{merged:?} {:?}", way.cache.stats);
+}
+
 #[test]
 fn a_flood_goes_past_the_cache_and_flows_get_in_after_it() {
     let (s, mut r) = (by_source(), Rng(2));
