@@ -5,19 +5,19 @@
 //! headers the packet has ([`kind`]). It is compared exactly; nothing is learnt from packets, so packets
 //! can't make each other slow.
 //!
-//! A walk is remembered as a sequence of [segments](Segments): a lookup and the effects ([`Step`]) up to the next.
+//! A walk is remembered as a sequence of segments: a lookup and the effects ([`Step`]) up to the next.
 //! Segments are kept once, however many flows share them, and an entry holds their numbers, so that
 //! an entry is half a cache line, or one, whatever the pipeline does. Walks of several segments that are met often have
 //! a record (`segment/merged`) which is all that a hit touches. For packets of the common shapes ([`kind`]
 //! with [`FAST`]) the edits of a segment are compiled to a few stores; every other packet and every
-//! other effect goes through [`replay`], which does step by step what the interpreter did.
+//! other effect goes through `replay`, which does step by step what the interpreter did.
 //!
-//! The [`Recorder`] says which walks can be remembered: not those where a decision depended on
+//! The `Recorder` says which walks can be remembered: not those where a decision depended on
 //! something beyond the key (a header that a pop uncovered, a random draw, the
 //! frame's length), and not those that wish something of control. Where the learning switch sends a packet isn't
 //! remembered, but that it is asked.
 //!
-//! What it doesn't know is mostly a chain of [legs](leg), whose lookups a burst's packets do together; the interpreter
+//! What it doesn't know is mostly a chain of legs, whose lookups a burst's packets do together; the interpreter
 //! walks the rest. When there are many segments, legs of others get such as last for one burst, so that more flow
 //! entries than segments are no reason to forget any.
 //!
@@ -30,7 +30,7 @@
 //! Changes to tables that no walk came through change nothing.
 //!
 //! A set has two places. A walk takes what is empty or stale at once; from others that hold it takes one seldom. In a
-//! flood of keys that come once only those are let in that come [again](newcomers). A [judge](judge::Judge) has packets
+//! flood of keys that come once only those are let in that come again. A judge has packets
 //! go past a cache that doesn't pay; a cache that fills isn't judged by it. One whose sets are crowded with keys that
 //! come again grows, up to a bound.
 //!

@@ -1,6 +1,6 @@
 //! One flow table's lookup structure: which entry of highest priority does a packet match?
 //!
-//! The structure follows what the table holds, never what packets arrive. Up to [`LINEAR_MAX`]
+//! The structure follows what the table holds, never what packets arrive. Up to `LINEAR_MAX`
 //! entries are compared one after the other, all at once per word. Above that the table has *parts*:
 //! - Hash *tuples*. A tuple has a mask and takes entries whose own mask contains it; entries that agree
 //!   under the tuple's mask lie in one *group*, compared all at once. A group takes 16 entries.

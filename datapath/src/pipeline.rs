@@ -1,7 +1,7 @@
 //! A packet's walk through the tables: THE interpreter. Everything that shortens the way (the
 //! cache) is measured against it, and `trace` runs it with an observer.
 //!
-//! The walk reads one version of the state through [`View`], acts on one [`Packet`], and gives what
+//! The walk reads one version of the state through [`View`], acts on one `Packet`, and gives what
 //! leaves the switch to a [`Sink`]. It keeps no state between packets and never reads a clock.
 //!
 //! Bounds: [`MAX_DEPTH`] nested resubmits, groups, clones and egress restarts, [`MAX_LOOKUPS`]

@@ -6,9 +6,9 @@
 //! has said so. Workers never lock, never free and never wait.
 //!
 //! Invariants
-//! - One writer: [`Writer`] is not `Clone`, and everything that replaces or frees needs `&mut Writer`.
-//! - A reference obtained through a [`Guard`] lives no longer than the guard: the worker's guard
-//!   borrows its [`Reader`] mutably until the next adoption, the writer's guard borrows the [`Writer`].
+//! - One writer: `Writer` is not `Clone`, and everything that replaces or frees needs `&mut Writer`.
+//! - A reference obtained through a `Guard` lives no longer than the guard: the worker's guard
+//!   borrows its [`Reader`] mutably until the next adoption, the writer's guard borrows the `Writer`.
 //! - What is replaced while version `n` is published carries the tag `n + 1` and is freed only when
 //!   every online worker has adopted `n + 1` or later.
 

@@ -1,6 +1,6 @@
 //! Flow tables: entries, their lookup structure and OpenFlow's rules for changing them.
 //!
-//! [`FlowTable`] is the part that workers read; everything that changes it is in
+//! `FlowTable` is the part that workers read; everything that changes it is in
 //! [`control`](crate::control), the single writer.
 
 pub(crate) mod changes;

@@ -1,4 +1,4 @@
-//! The edits of OpenFlow 1.0-1.5, as methods of [`Packet`](crate::packet::Packet).
+//! The edits of OpenFlow 1.0-1.5, as methods of `Packet`.
 //!
 //! | file | edits |
 //! |---|---|

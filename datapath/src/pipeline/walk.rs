@@ -149,7 +149,7 @@ pub(crate) fn execute_recorded<'v, V: View<'v>, S: Sink, O: Observer>(
     }
 }
 
-/// [`execute_recorded`] without a recorder.
+/// `execute_recorded` without a recorder.
 pub fn execute<'v, V: View<'v>, S: Sink, O: Observer>(
     view: V,
     env: Env<'v>,

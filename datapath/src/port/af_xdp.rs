@@ -7,7 +7,7 @@
 //!
 //! XDP carries no word of offload work. What is sent is finished before: super-frames are cut, checksums
 //! filled in. What a veth's peer sends with an unfinished checksum comes without a mark (segmentation
-//! the kernel turns off there), and is recognised ([`undone`]). A queue of the interface serves all
+//! the kernel turns off there), and is recognised (`undone`). A queue of the interface serves all
 //! transmit halves that were dealt it, which take turns by a lock held for a batch; there is none to wait
 //! for with as many queues as workers. OpenFlow queues need the kernel's queueing disciplines, which XDP
 //! goes around: there are none here.
