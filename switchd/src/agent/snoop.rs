@@ -2,7 +2,7 @@
 //! controllers, both ways, as with Open vSwitch (`ovs-ofctl snoop`).
 //!
 //! The bridge's thread passes copies on and never waits for anybody: a watcher that reads too slowly misses whole
-//! messages, not parts, and never holds more than [`MOST_BYTES`]. With no watcher nothing is copied. What a
+//! messages, not parts, and never holds more than `MOST_BYTES`. With no watcher nothing is copied. What a
 //! watcher says after its hello is read and forgotten. Messages bear the version of their own connection.
 
 use super::DIAL;

@@ -3,7 +3,7 @@
 //! A file of lines: a head, then one message each, what tables can do first, meters and groups before what uses
 //! them, then the configuration of tables and ports, then a tail with the number of lines. A message is an OpenFlow
 //! 1.5 message in hexadecimal, which is quick and short (`ofctl decode` reads it), or JSON where 1.5's wire can't
-//! say all of it. It is written beside the old one by a thread of its own ([`saving`](super::saving)) and takes its
+//! say all of it. It is written beside the old one by a thread of its own (`saving`) and takes its
 //! name when it is safely on disk: whatever happens meanwhile, one whole snapshot is there, and it shows one moment.
 //!
 //! Counters begin anew, because they count what this run did; so do timeouts, because nobody knows what the
