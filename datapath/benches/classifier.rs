@@ -3,6 +3,7 @@
 #![allow(missing_docs, reason = "the macro's function")]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use datapath::classifier::Description;
 use datapath::clock::Time;
 use datapath::control::{Control, ControlConfig};
 use datapath::key::{FlowKey, flag};
@@ -31,11 +32,12 @@ fn rules(n: u32, masks: impl Fn(&mut Random) -> (u128, u128)) -> (Control, Vec<F
     for i in 0..n {
         let (src_mask, dst_mask) = masks(&mut r);
         let (src, dst) = (r.bits(32), r.bits(32));
-        let m = Match::any().with(F::EthType, 0x800).with_mask(F::Ipv4Src, src & src_mask, src_mask).with_mask(
-            F::Ipv4Dst,
-            dst & dst_mask,
-            dst_mask,
-        );
+        let mut m = Match::any().with(F::EthType, 0x800);
+        for (field, value, mask) in [(F::Ipv4Src, src, src_mask), (F::Ipv4Dst, dst, dst_mask)] {
+            if mask != 0 {
+                m = m.with_mask(field, value & mask, mask);
+            }
+        }
         let m = FlowMod { matching: m, priority: (i % 60_000) as u16, ..FlowMod::default() };
         control.flow_mod(Version::V13, &m, Time::ZERO).expect("added");
         let mut k = FlowKey::default();
@@ -56,12 +58,17 @@ fn prefix(bits: u128) -> u128 {
 fn lookups(c: &mut Criterion) {
     let mut group = c.benchmark_group("lookup");
     group.throughput(Throughput::Elements(32));
-    let mut bench = |name: &str, (mut control, keys): (Control, Vec<FlowKey>)| {
+    let mut bench = |name: &str, is: fn(&Description) -> bool, (mut control, keys): (Control, Vec<FlowKey>)| {
         let mut reader = control.attach_worker().expect("a place");
         let snap = reader.adopt();
         let mut r = Random(1);
         let id = BenchmarkId::new(name, keys.len());
-        println!("{name}/{}: {}", keys.len(), control.table_structure(TableId(0)).expect("a table"));
+        let structure = control.table_structure(TableId(0)).expect("a table");
+        println!("{name}/{}: {structure}", keys.len());
+        assert!(is(&structure), "{name} is to measure another structure");
+        let mut out = [None; 32];
+        snap.lookup_burst(TableId(0), &std::array::from_fn::<_, 32, _>(|i| &keys[i % keys.len()]), &mut out);
+        assert!(out.iter().all(Option::is_some), "{name}: every key matches a rule");
         group.bench_function(id, |b| {
             b.iter_batched(
                 || -> [&FlowKey; 32] { std::array::from_fn(|_| &keys[r.bits(40) as usize % keys.len()]) },
@@ -75,15 +82,26 @@ fn lookups(c: &mut Criterion) {
         });
     };
     for n in [4, 32] {
-        bench("direct", rules(n, |r| (r.bits(32), r.bits(32))));
+        bench("direct", |s| s.direct > 0 && s.bound_ns() < 60, rules(n, |r| (r.bits(32), r.bits(32))));
     }
     for n in [1000, 100_000] {
-        bench("one mask", rules(n, |_| (u128::from(u32::MAX), u128::from(u32::MAX))));
+        bench("one mask", |s| s.tuples.len() == 1, rules(n, |_| (u128::from(u32::MAX), u128::from(u32::MAX))));
     }
-    bench("prefixes", rules(10_000, |r| (0xff00_0000, prefix(16 + r.bits(4).min(12)))));
-    bench("access list", rules(10_000, |r| (prefix(8 + r.bits(5) % 25), prefix(8 + r.bits(5) % 25))));
+    for n in [1000, 100_000] {
+        bench("routes", |s| s.routes > 0, rules(n, |r| (0, prefix(16 + r.bits(4).min(12)))));
+    }
+    bench(
+        "prefixes beside another field",
+        |s| s.tuples.len() > 1,
+        rules(10_000, |r| (0xff00_0000, prefix(16 + r.bits(4).min(12)))),
+    );
+    bench(
+        "access list",
+        |s| s.tuples.len() > 1,
+        rules(10_000, |r| (prefix(8 + r.bits(5) % 25), prefix(8 + r.bits(5) % 25))),
+    );
     for n in [500, 4000] {
-        bench("arbitrary masks", rules(n, |r| (r.bits(32), r.bits(32))));
+        bench("arbitrary masks", |s| !s.blocks.is_empty(), rules(n, |r| (r.bits(32), r.bits(32))));
     }
 }
 

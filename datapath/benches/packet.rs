@@ -104,27 +104,62 @@ fn checksums(c: &mut Criterion) {
     g.finish();
 }
 
-/// A TCP frame with so many bytes of payload, cut every 1448 bytes.
-fn super_frame(payload: usize) -> Frame {
-    let mut bytes = vector("ipv4_tcp");
-    bytes.truncate(54);
-    bytes[46] = 0x50;
-    bytes.resize(54 + payload, 7);
-    bytes[16..18].copy_from_slice(&((40 + payload) as u16).to_be_bytes());
+/// Which packet a super-frame is made of, where its L4 begins, how long that is, and the rest.
+#[derive(Clone, Copy)]
+struct Super {
+    kind: &'static str,
+    l4: u16,
+    header: u16,
+    checksum: u16,
+    gso: GsoKind,
+}
+
+const TCP4: Super = Super { kind: "ipv4_tcp", l4: 34, header: 20, checksum: 16, gso: GsoKind::TcpV4 };
+const TCP6: Super = Super { kind: "ipv6_tcp", l4: 54, header: 20, checksum: 16, gso: GsoKind::TcpV6 };
+const UDP4: Super = Super { kind: "ipv4_udp", l4: 34, header: 8, checksum: 6, gso: GsoKind::UdpL4 };
+const TAGGED: Super = Super { kind: "vlan_ipv4_tcp", l4: 38, ..TCP4 };
+
+/// A frame with so many bytes of payload, cut every 1448 bytes.
+fn super_frame(of: Super, payload: usize) -> Frame {
+    let l4 = usize::from(of.l4);
+    let head = l4 + usize::from(of.header);
+    let mut bytes = vector(of.kind);
+    bytes.truncate(head);
+    if of.header == 20 {
+        bytes[l4 + 12] = 0x50;
+    } else {
+        bytes[l4 + 4..l4 + 6].copy_from_slice(&((8 + payload) as u16).to_be_bytes());
+    }
+    bytes.resize(head + payload, 7);
+    // IPv6 counts what follows its header, IPv4 the header, too.
+    let (at, length) = match of.gso {
+        GsoKind::TcpV6 => (l4 - 36, head - l4 + payload),
+        _ => (l4 - 18, head - l4 + 20 + payload),
+    };
+    bytes[at..at + 2].copy_from_slice(&(length as u16).to_be_bytes());
     let mut f = Frame::from_bytes(&bytes);
-    f.offload.checksum = Some(PartialChecksum { start: 34, offset: 16 });
-    f.offload.gso = Some(Gso { kind: GsoKind::TcpV4, size: 1448, ecn: false });
+    f.offload.checksum = Some(PartialChecksum { start: of.l4, offset: of.checksum });
+    f.offload.gso = Some(Gso { kind: of.gso, size: 1448, ecn: false });
     f
 }
 
 fn segmentation(c: &mut Criterion) {
-    let frame = super_frame(60_000);
+    const PAYLOAD: usize = 60_000;
     let mut g = c.benchmark_group("segment");
-    g.throughput(Throughput::Bytes(60_000));
-    g.bench_function("60,000 bytes of TCP", |b| {
-        b.iter(|| segment(black_box(&frame), |f| drop(black_box(f))).expect("segments"));
-    });
-    let mut plain = super_frame(1448);
+    g.throughput(Throughput::Bytes(PAYLOAD as u64));
+    for (name, of) in
+        [("TCP over IPv4", TCP4), ("TCP over IPv6", TCP6), ("UDP over IPv4", UDP4), ("tagged TCP", TAGGED)]
+    {
+        let frame = super_frame(of, PAYLOAD);
+        let (mut segments, mut bytes) = (0, 0);
+        segment(&frame, |f| (segments, bytes) = (segments + 1, bytes + f.len())).expect("segments");
+        let head = usize::from(of.l4 + of.header);
+        assert_eq!((segments, bytes), (42, PAYLOAD + 42 * head), "{name}");
+        g.bench_function(format!("60,000 bytes of {name}"), |b| {
+            b.iter(|| segment(black_box(&frame), |f| drop(black_box(f))).expect("segments"));
+        });
+    }
+    let mut plain = super_frame(TCP4, 1448);
     plain.offload.gso = None;
     g.throughput(Throughput::Bytes(1448));
     g.bench_function("finish a checksum of 1448 bytes", |b| {

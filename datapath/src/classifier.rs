@@ -106,9 +106,9 @@ impl std::fmt::Display for Description {
     }
 }
 
-/// Asks for a cache line.
+/// Asks for the cache line at an address, which may be any.
 #[inline]
-pub(crate) fn prefetch<T>(at: *const T) {
+pub fn prefetch<T>(at: *const T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch never faults, whatever the address; SSE is part of x86-64.
     unsafe {

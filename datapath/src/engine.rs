@@ -13,6 +13,7 @@ mod keys;
 mod misses;
 mod port_drops;
 mod published;
+mod rehearse;
 mod shared;
 mod sink;
 mod source;
@@ -23,6 +24,7 @@ pub(crate) mod testbed;
 mod tests;
 
 pub use in_band::InBand;
+pub use rehearse::Rehearsal;
 pub use shared::{DropCounts, FailMode, Shared, SharedConfig};
 pub use sink::{Collected, TxSink};
 pub use source::Source;

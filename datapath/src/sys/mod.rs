@@ -488,7 +488,7 @@ pub(crate) fn memory() -> u64 {
 }
 
 /// Asks the kernel for huge pages under a large table that is read at random; it may not have any.
-pub(crate) fn huge_pages<T>(table: &[T]) {
+pub fn huge_pages<T>(table: &[T]) {
     const PAGE: usize = 4096;
     let bytes = size_of_val(table);
     let skip = table.as_ptr().cast::<u8>().align_offset(PAGE);

@@ -1,5 +1,6 @@
 //! Small UDP frames out of an interface, past the host's stack, many in a system call.
 
+use crate::pipeline::seconds;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, sendmmsg};
@@ -20,7 +21,7 @@ pub struct FloodArgs {
     #[arg(long, default_value = "02:00:00:00:00:01", value_parser = mac)]
     src: [u8; 6],
     /// How long to send
-    #[arg(long, default_value_t = 3.0)]
+    #[arg(long, value_name = "S", default_value_t = 3.0, value_parser = seconds)]
     seconds: f64,
     /// End after this many frames
     #[arg(long, value_name = "N")]

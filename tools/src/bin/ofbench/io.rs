@@ -7,6 +7,7 @@
 
 use crate::net::{Namespace, Process, output};
 use crate::peers::{Common, Network, OVS_BRIDGE, OVS_PROGRAMS, Programs, start_ovs, text};
+use crate::pipeline::seconds;
 use crate::plot::Plot;
 use crate::report::{self, Figure};
 use crate::stats::Spread;
@@ -21,10 +22,10 @@ use std::time::{Duration, Instant};
 #[derive(Args)]
 pub struct IoArgs {
     /// Rounds
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
     runs: u16,
     /// Seconds of each throughput measurement
-    #[arg(long, default_value_t = 3.0)]
+    #[arg(long, value_name = "S", default_value_t = 3.0, value_parser = seconds)]
     seconds: f64,
     /// Only these measurements
     #[arg(long, value_delimiter = ',')]

@@ -25,8 +25,6 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, unbounded};
 use datapath::clock::Time;
 use datapath::control::{Control, ControlConfig};
 use datapath::engine::{CACHE_ENTRIES, PipelineEngine, Shared, SharedConfig};
-use datapath::frame::Frame;
-use datapath::packet::Packet;
 use datapath::pipeline::DropReason;
 use datapath::worker::{Clock, Engine, Worker, WorkerConfig};
 use engine::{Drain, Inner, Timed};
@@ -129,19 +127,20 @@ impl Rig {
         let signal = Arc::<Signal>::default();
         let cache = match setup.variant {
             Variant::Switch => Some(CACHE_ENTRIES),
-            Variant::Cache(n) => Some(n),
-            Variant::Parse | Variant::Ports => None,
+            Variant::Cache(n) | Variant::Only(_, n) => Some(n),
+            Variant::Ports => None,
         };
+        let to = ports.iter().copied().find(|p| *p != setup.in_port).unwrap_or(setup.in_port);
         let mut inner = Some(match cache {
             Some(entries) => {
                 let reader = self.control.attach_worker().context("too many workers")?;
-                Inner::Switch(Box::new(PipelineEngine::new(reader, Arc::clone(&self.shared), entries)))
+                let engine = Box::new(PipelineEngine::new(reader, Arc::clone(&self.shared), entries));
+                match setup.variant {
+                    Variant::Only(far, _) => Inner::Only { engine, far, to },
+                    _ => Inner::Switch(engine),
+                }
             }
-            None => {
-                let to = ports.iter().copied().find(|p| *p != setup.in_port).unwrap_or(setup.in_port);
-                let packet = Box::new(Packet::new(Frame::default()));
-                Inner::Part { parse: setup.variant == Variant::Parse, to, packet }
-            }
+            None => Inner::Ports { to },
         });
         let engine_signal = Arc::clone(&signal);
         let make = move || {

@@ -1,5 +1,6 @@
 //! A TCP sink and a TCP source.
 
+use crate::pipeline::seconds;
 use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
@@ -22,7 +23,7 @@ pub struct ClientArgs {
     /// Where a `tcp-server` listens
     server: SocketAddr,
     /// How long to send
-    #[arg(long, default_value_t = 5.0)]
+    #[arg(long, value_name = "S", default_value_t = 5.0, value_parser = seconds)]
     seconds: f64,
     /// Streams at once
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]

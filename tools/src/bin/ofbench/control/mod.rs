@@ -34,7 +34,7 @@ pub struct ControlArgs {
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..=16_000_000))]
     large: u32,
     /// Rounds that measure a large table, at most
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value_t = 5)]
     large_runs: u16,
     #[command(flatten)]
     common: Common,

@@ -3,23 +3,32 @@
 use super::feed::Signal;
 use datapath::cache::CacheStats;
 use datapath::clock::Time;
-use datapath::engine::PipelineEngine;
+use datapath::engine::{PipelineEngine, Rehearsal};
 use datapath::frame::Frame;
-use datapath::key::FlowKey;
-use datapath::packet::Packet;
 use datapath::port::{FramePool, PortTx, Transmitted};
 use datapath::publish::Reader;
 use datapath::sys::cycles;
 use datapath::worker::{Engine, TxQueues};
 use ofproto::ids::{PortNo, QueueId};
-use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Marks that were made when the first phase, for warming up, is over.
+const WARM: u64 = 2;
 
 /// The work that is measured, or a part of it to compare with.
 pub(super) enum Inner {
     Switch(Box<PipelineEngine<Reader>>),
-    Part { parse: bool, to: PortNo, packet: Box<Packet> },
+    /// The switch's first stages, once it is warm; then frames go to a port.
+    Only {
+        engine: Box<PipelineEngine<Reader>>,
+        far: Rehearsal,
+        to: PortNo,
+    },
+    /// Frames go to a port.
+    Ports {
+        to: PortNo,
+    },
 }
 
 /// An engine that says when a sampled burst is done.
@@ -40,18 +49,12 @@ impl Engine for Timed {
         }
         match &mut self.inner {
             Inner::Switch(engine) => engine.process(in_port, frames, tx, now),
-            Inner::Part { parse, to, packet } => {
-                let key = FlowKey::default();
-                for frame in frames.drain(..) {
-                    if *parse {
-                        packet.load(frame, &key);
-                        black_box(&packet.key);
-                        tx.push(*to, QueueId(0), std::mem::take(&mut packet.frame));
-                    } else {
-                        tx.push(*to, QueueId(0), frame);
-                    }
-                }
+            Inner::Only { engine, .. } if self.marks < WARM => engine.process(in_port, frames, tx, now),
+            Inner::Only { engine, far, to } => {
+                engine.rehearse(in_port, frames, *far);
+                send_on(*to, frames, tx);
             }
+            Inner::Ports { to } => send_on(*to, frames, tx),
         }
         if self.signal.sample.load(Relaxed) {
             self.signal.done.store(cycles(), Relaxed);
@@ -59,23 +62,29 @@ impl Engine for Timed {
     }
 
     fn offline(&mut self) {
-        if let Inner::Switch(engine) = &mut self.inner {
+        if let Inner::Switch(engine) | Inner::Only { engine, .. } = &mut self.inner {
             engine.offline();
         }
     }
 
     fn online(&mut self) {
-        if let Inner::Switch(engine) = &mut self.inner {
+        if let Inner::Switch(engine) | Inner::Only { engine, .. } = &mut self.inner {
             engine.online();
         }
+    }
+}
+
+fn send_on(to: PortNo, frames: &mut Vec<Frame>, tx: &mut TxQueues) {
+    for frame in frames.drain(..) {
+        tx.push(to, QueueId(0), frame);
     }
 }
 
 impl Timed {
     pub(super) fn cache(&self) -> CacheStats {
         match &self.inner {
-            Inner::Switch(engine) => engine.cache_stats(),
-            Inner::Part { .. } => CacheStats::default(),
+            Inner::Switch(engine) | Inner::Only { engine, .. } => engine.cache_stats(),
+            Inner::Ports { .. } => CacheStats::default(),
         }
     }
 }

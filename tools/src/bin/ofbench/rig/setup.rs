@@ -1,6 +1,7 @@
 //! What a measurement is made of.
 
 use crate::input::{Frames, Placed};
+use datapath::engine::Rehearsal;
 use ofproto::Version;
 use ofproto::ids::PortNo;
 use std::collections::BTreeSet;
@@ -26,8 +27,9 @@ pub enum Variant {
     Switch,
     /// The switch's with a cache of so many entries; 0: none.
     Cache(usize),
-    /// Frames are parsed and sent to the first port.
-    Parse,
+    /// The switch's with a cache of so many entries while it warms up; then only its first stages, and frames are sent to the first
+    /// port.
+    Only(Rehearsal, usize),
     /// Frames are sent to the first port as they are.
     Ports,
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::input::{Frames, Kind, parse_rules};
+use datapath::engine::Rehearsal;
 use std::collections::BTreeMap;
 
 fn frames(n: u32) -> Frames {
@@ -55,14 +56,22 @@ fn workers_share_the_frames_and_the_attack_comes_beside_them() {
 
 #[test]
 fn the_parts_forward_every_frame() {
-    for variant in [Variant::Parse, Variant::Ports, Variant::Cache(0)] {
+    let only = |far| Variant::Only(far, 64);
+    for variant in [only(Rehearsal::Keys), only(Rehearsal::Cache), Variant::Ports, Variant::Cache(0)] {
         let rules = parse_rules("actions=output:2", Kind::Flow, Version::V13).unwrap();
         let mut setup = Setup::new(rules, frames(3));
         setup.variant = variant;
         setup.order = Order::Shuffle;
-        setup.phases = vec![Phase::plain(Until::Frames(100), 1)];
+        setup.phases = vec![Phase::plain(Until::Frames(100), 1); 2];
         let o = run(&setup, &mut idle).unwrap();
-        assert_eq!((o.received, o.sent[&2]), (100, 100), "{variant:?}");
+        assert_eq!((o.received, o.sent[&2]), (200, 200), "{variant:?}");
+        // The rules are asked while it warms up, and by the whole switch afterwards.
+        let lookups = match variant {
+            Variant::Ports => None,
+            Variant::Only(..) => Some(100),
+            _ => Some(200),
+        };
+        assert_eq!(o.tables.get(&0).map(|t| t.0), lookups, "{variant:?}");
     }
 }
 
