@@ -62,7 +62,7 @@ fn ways(c: &mut Criterion) {
             if way == "interpreted" {
                 rig.interpret();
             }
-            let frames: Vec<Vec<u8>> = (0..4096u32).map(|i| udp(i.wrapping_mul(2_654_435_761) % 1000)).collect();
+            let frames = rig::frames(1000);
             let mut bursts = frames.chunks(32).cycle();
             g.bench_function(format!("{name}, {way}"), |b| {
                 b.iter(|| rig.burst(bursts.next().unwrap_or_default().iter().map(Vec::as_slice)));

@@ -6,7 +6,6 @@
 #[path = "../benches/rig/mod.rs"]
 mod rig;
 
-use datapath::clock::Time;
 use datapath::engine::CACHE_ENTRIES;
 use ofproto::action::Action;
 use ofproto::field::FieldId as F;
@@ -25,14 +24,13 @@ fn cpu_time() -> f64 {
 
 fn measure(name: &str, flows: u32, setup: &[FlowMod]) {
     let rates = [CACHE_ENTRIES, 0].map(|cache| {
-        let mut rig = Rig::new(setup, cache);
+        let mut rig = Rig::with_flows(setup, cache);
         let frames = rig::frames(flows);
-        let (mut best, mut done) = (f64::MAX, 0u64);
+        let mut best = f64::MAX;
         for round in 0..40 {
             let start = cpu_time();
             for chunk in frames.chunks(32) {
-                done += chunk.len() as u64;
-                rig.burst(chunk, Time(done));
+                rig.burst(chunk.iter().map(Vec::as_slice));
             }
             if round > 4 {
                 best = best.min((cpu_time() - start) / frames.len() as f64);

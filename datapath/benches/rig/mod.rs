@@ -10,7 +10,7 @@ use datapath::port::{FramePool, PortTx, Transmitted};
 use datapath::publish::Reader;
 use datapath::worker::TxQueues;
 use ofproto::Version;
-use ofproto::flow::FlowModCommand;
+use ofproto::flow::{FlowMod, FlowModCommand};
 use ofproto::group::GroupModCommand;
 use ofproto::ids::{MacAddr, PortNo, QueueId};
 use ofproto::meter::MeterModCommand;
@@ -20,6 +20,18 @@ use std::sync::Arc;
 
 /// Nanoseconds from one burst to the next: ten million packets a second.
 const PACE: u64 = 3200;
+
+const PORTS: std::ops::RangeInclusive<u32> = 1..=4;
+
+/// A switch with its ports.
+fn switch() -> Control {
+    let mut control = Control::new(ControlConfig { n_tables: 8, ..ControlConfig::default() });
+    for n in PORTS {
+        let port = Port::new(PortNo(n), MacAddr([2, 0, 0, 0, 1, n as u8]), format!("p{n}"));
+        control.add_port(port, n, Time::ZERO).expect("a port");
+    }
+    control
+}
 
 /// Throws frames away, and gives them back as the next burst's.
 struct Drain;
@@ -45,13 +57,7 @@ pub struct Rig {
 impl Rig {
     /// With these rules, one a line, groups and meters by the word in front; and a cache of so many entries.
     pub fn new(version: Version, rules: &str, cache: usize) -> Self {
-        let mut control = Control::new(ControlConfig { n_tables: 8, ..ControlConfig::default() });
-        let mut tx = TxQueues::new();
-        for n in 1..=4u32 {
-            tx.add_port(PortNo(n), Box::new(Drain));
-            let port = Port::new(PortNo(n), MacAddr([2, 0, 0, 0, 1, n as u8]), format!("p{n}"));
-            control.add_port(port, n, Time::ZERO).expect("a port");
-        }
+        let mut control = switch();
         let ctx = ParseContext::new(version);
         for rule in rules.lines() {
             let refused = |e: &dyn std::fmt::Display| -> ! { panic!("{rule}: {e}") };
@@ -70,6 +76,23 @@ impl Rig {
                 }
             };
             done.unwrap_or_else(|e| refused(&e));
+        }
+        Self::around(control, cache)
+    }
+
+    /// With these flows.
+    pub fn with_flows(flows: &[FlowMod], cache: usize) -> Self {
+        let mut control = switch();
+        for f in flows {
+            control.flow_mod(Version::V13, f, Time::ZERO).expect("a flow");
+        }
+        Self::around(control, cache)
+    }
+
+    fn around(mut control: Control, cache: usize) -> Self {
+        let mut tx = TxQueues::new();
+        for n in PORTS {
+            tx.add_port(PortNo(n), Box::new(Drain));
         }
         while control.tick(Time::ZERO).busy {}
         let reader = control.attach_worker().expect("room for a worker");
@@ -107,6 +130,11 @@ impl Rig {
         let c = self.engine.cache_stats();
         c.hits as f64 / c.packets().max(1) as f64
     }
+}
+
+/// 4096 UDP frames of so many flows.
+pub fn frames(flows: u32) -> Vec<Vec<u8>> {
+    (0..4096u32).map(|i| udp(i.wrapping_mul(2_654_435_761) % flows)).collect()
 }
 
 /// A UDP frame of a flow, to one of a thousand destinations.
