@@ -26,6 +26,8 @@
 mod arena;
 mod book;
 mod choose;
+mod columns;
+mod filter;
 mod group;
 mod hash;
 mod index;

@@ -250,6 +250,14 @@ impl Legs {
         (!other | is(second)).then_some(at + usize::from(other))
     }
 
+    /// Whether the leg at a place is an entry's.
+    #[inline]
+    pub(super) fn is_at(&self, at: usize, from: &Stand, hit: Option<&CachedHit>) -> bool {
+        let (index, added) = named(hit);
+        let is = |l: &Leg| (l.index == index) & (l.added == added) & l.is_from(from);
+        self.places.get(at).is_some_and(is)
+    }
+
     /// The leg at a place that [`find`](Self::find) gave.
     #[inline]
     pub(super) fn get(&self, at: usize) -> &Leg {

@@ -66,6 +66,12 @@ impl Runner {
         Self { tags: (n & 15) as u32, l4: n >> 4 }
     }
 
+    /// The number of its upper layer's kind.
+    #[inline]
+    pub(crate) const fn l4(self) -> usize {
+        self.l4 as usize
+    }
+
     /// VLAN tags.
     pub(super) const fn tags(self) -> u32 {
         self.tags

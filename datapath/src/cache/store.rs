@@ -549,13 +549,24 @@ impl Cache {
         self.legs.prefetch(from, hit.map(|h| &h.handle));
     }
 
-    /// What an entry, or that there is none, does to packets that stand so.
+    /// What an entry, or that there is none, does to packets that stand so. `guess`: where the leg of a packet like it
+    /// was, and then where this one is: what no rule is for mostly meets one entry.
     #[inline]
-    pub(crate) fn leg<'v, V: View<'v> + Validity>(&mut self, view: V, from: &Stand, hit: Option<&Hit<'v>>) -> &Leg {
-        match self.legs.find(from, hit.map(|h| &h.handle)) {
-            Some(at) => self.legs.get(at),
-            None => self.new_leg(view, *from, hit),
+    pub(crate) fn leg<'v, V: View<'v> + Validity>(
+        &mut self,
+        view: V,
+        from: &Stand,
+        hit: Option<&Hit<'v>>,
+        guess: &mut usize,
+    ) -> &Leg {
+        let handle = hit.map(|h| &h.handle);
+        if !self.legs.is_at(*guess, from, handle) {
+            match self.legs.find(from, handle) {
+                Some(at) => *guess = at,
+                None => return self.new_leg(view, *from, hit),
+            }
         }
+        self.legs.get(*guess)
     }
 
     #[cold]

@@ -19,6 +19,8 @@ const FIRST_BUILD: usize = 256;
 const FIRST_BUSY_BUILD: usize = 1024;
 /// Entries placed anew with each change while that goes on.
 const PLACED_PER_CHANGE: usize = 8;
+/// Rules that a choice of masks looks at instead of placing one.
+const WEIGHED_PER_PLACED: usize = 8;
 
 /// A structure that will take the place of the one that readers walk.
 struct Build {
@@ -274,7 +276,7 @@ impl ClassifierBook {
                 }
             }
             Phase::Choosing(chooser) => {
-                if chooser.step(n.div_ceil(16)) {
+                if chooser.step(n * WEIGHED_PER_PLACED) {
                     let Phase::Choosing(chooser) = std::mem::replace(&mut next.phase, Phase::Placing(0)) else {
                         return;
                     };

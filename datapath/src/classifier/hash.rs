@@ -3,8 +3,9 @@
 //! Made of multiplications whose lower halves suffice, so that a burst's hashes come eight at a time out of wide
 //! registers; in the end the upper half is taken, into which all bits of the key have gone.
 
+use super::columns::{Columns, EIGHT};
 use super::{BURST, Mask};
-use crate::key::{FlowKey, WORDS};
+use crate::key::FlowKey;
 
 /// Keys of the hash; different for every switch, so that nobody can compute collisions.
 #[derive(Clone, Copy)]
@@ -61,25 +62,30 @@ pub(super) fn hash_values(seed: Seed, mask: &Mask, values: &[u64]) -> u32 {
 
 /// [`hash`] of up to 32 keys; the other places say nothing.
 #[inline(always)]
-pub(super) fn hash_burst(seed: Seed, mask: &Mask, keys: &[&FlowKey]) -> [u32; BURST] {
-    let mut hashes = [seed.begin; BURST];
+pub(super) fn hash_burst(seed: Seed, mask: &Mask, columns: &mut Columns<'_>) -> [u32; BURST] {
+    let mut sums = [[seed.begin; EIGHT]; BURST / EIGHT];
+    let eights = columns.eights();
     for (w, m) in mask.words() {
-        let mut column = [0; BURST];
-        for (c, key) in column.iter_mut().zip(keys) {
-            // Words are below WORDS; said so that nothing is tested.
-            *c = key.0[usize::from(*w).min(WORDS - 1)];
-        }
         let each = key_of(seed.each, *w);
-        for (h, c) in hashes.iter_mut().zip(&column) {
-            *h = h.wrapping_add(share(c & m, each));
+        for (sums, words) in sums.iter_mut().zip(columns.get(*w)).take(eights) {
+            for (h, word) in sums.iter_mut().zip(words) {
+                *h = h.wrapping_add(share(word & m, each));
+            }
         }
     }
-    hashes.map(|h| finish(h, seed.end))
+    let mut hashes = [0; BURST];
+    for (to, sums) in hashes.as_chunks_mut::<EIGHT>().0.iter_mut().zip(&sums).take(eights) {
+        for (to, h) in to.iter_mut().zip(sums) {
+            *to = finish(*h, seed.end);
+        }
+    }
+    hashes
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key::WORDS;
     use std::collections::HashSet;
 
     #[test]
@@ -97,7 +103,7 @@ mod tests {
                 let mask = Mask::of(&mask);
                 let keys: Vec<FlowKey> = (0..n).map(|_| FlowKey(std::array::from_fn(|_| random()))).collect();
                 let refs: Vec<&FlowKey> = keys.iter().collect();
-                let all = hash_burst(seed, &mask, &refs);
+                let all = hash_burst(seed, &mask, &mut Columns::new(&refs));
                 for (key, h) in keys.iter().zip(all) {
                     assert_eq!(h, hash(seed, &mask, key));
                     let values: Vec<u64> = mask.words().iter().map(|(w, _)| key.0[usize::from(*w)]).collect();

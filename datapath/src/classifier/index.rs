@@ -311,6 +311,16 @@ impl IndexBook {
         }
     }
 
+    /// All hashes under which anything stands.
+    pub(super) fn each_hash(&self, index: &Index, arena: &Arena, mut f: impl FnMut(u32)) {
+        let mut at = 0u32;
+        while (at as usize) < self.notes.len() {
+            let cell = index.cell(arena, if self.bits == 0 { 0 } else { at << (32 - self.bits) });
+            at += 1 << (self.bits - cell.depth());
+            live(arena.run(cell.at(), cell.lines())).for_each(|w| f((w >> 32) as u32));
+        }
+    }
+
     /// Gives all memory back.
     pub(super) fn close(&mut self, index: &Index, ground: &mut Ground<'_>) {
         let root = index.root.load(Ordering::Relaxed);
@@ -513,6 +523,10 @@ mod tests {
             for (h, i) in &map {
                 assert_eq!(index.head::<false>(&arena, *h), Some(*i));
             }
+            let mut hashes = Vec::new();
+            notes.each_hash(&index, &arena, |h| hashes.push(h));
+            hashes.sort_unstable();
+            assert!(hashes.iter().eq(map.keys()));
             for _ in 0..1000 {
                 let h = random() as u32;
                 assert_eq!(index.head::<false>(&arena, h), map.get(&h).copied());

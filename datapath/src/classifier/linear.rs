@@ -2,7 +2,7 @@
 //!
 //! What all of them ask of a packet is asked once, before; entries that match anything ask nothing.
 
-use super::BURST;
+use super::columns::{Columns, EIGHT};
 use super::rows::{MOST, Rows};
 use super::tuple::Query;
 use super::walk::Candidate;
@@ -128,18 +128,21 @@ impl Linear {
     #[inline(always)]
     pub(super) fn candidates<const WIDE: bool>(
         &self,
-        keys: &[&FlowKey],
+        columns: &mut Columns<'_>,
         open: u32,
         mut found: impl FnMut(usize, Candidate),
     ) {
         #[cfg(target_arch = "x86_64")]
-        if WIDE && open.count_ones() >= FEW_KEYS && keys.len() <= BURST {
+        if WIDE && open.count_ones() >= FEW_KEYS {
             // SAFETY: the processor has AVX-512F, as the caller knows.
             let done = unsafe {
-                match self.words.len() {
-                    1 => self.across::<1>(keys, open, &mut found),
-                    2 => self.across::<2>(keys, open, &mut found),
-                    3 => self.across::<3>(keys, open, &mut found),
+                match (self.words.len(), columns.eights()) {
+                    (1, 0..=2) => self.across::<1, 2>(columns, open, &mut found),
+                    (2, 0..=2) => self.across::<2, 2>(columns, open, &mut found),
+                    (3, 0..=2) => self.across::<3, 2>(columns, open, &mut found),
+                    (1, _) => self.across::<1, 4>(columns, open, &mut found),
+                    (2, _) => self.across::<2, 4>(columns, open, &mut found),
+                    (3, _) => self.across::<3, 4>(columns, open, &mut found),
                     _ => false,
                 }
             };
@@ -148,50 +151,72 @@ impl Linear {
             }
         }
         for i in super::bits(open) {
-            found(i, self.candidate::<WIDE>(keys[i]));
+            found(i, self.candidate::<WIDE>(columns.keys()[i]));
         }
     }
 
-    /// Rule after rule for all keys at once, eight of them in a register: less work than key after key. Looks at `W` words
-    /// of each.
+    /// Rule after rule for all keys at once, eight of them in each of `R` registers: less work than key after key. Looks at
+    /// `W` words of each.
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx512f")]
     #[inline]
-    fn across<const W: usize>(&self, keys: &[&FlowKey], open: u32, found: &mut impl FnMut(usize, Candidate)) -> bool {
+    fn across<const W: usize, const R: usize>(
+        &self,
+        columns: &mut Columns<'_>,
+        open: u32,
+        found: &mut impl FnMut(usize, Candidate),
+    ) -> bool {
         use std::arch::x86_64::{
             __m512i, _mm512_loadu_si512, _mm512_or_si512, _mm512_set1_epi64, _mm512_setzero_si512,
             _mm512_ternarylogic_epi64, _mm512_testn_epi64_mask,
         };
-        const REGISTERS: usize = BURST / 8;
+
+        #[target_feature(enable = "avx512f")]
+        #[inline]
+        fn load<const R: usize>(column: &[[u64; EIGHT]]) -> [__m512i; R] {
+            let mut registers = [_mm512_setzero_si512(); R];
+            for (register, eight) in registers.iter_mut().zip(column) {
+                // SAFETY: eight words of our own.
+                *register = unsafe { _mm512_loadu_si512(eight.as_ptr().cast::<__m512i>()) };
+            }
+            registers
+        }
+
+        #[target_feature(enable = "avx512f")]
+        #[inline]
+        fn equal<const R: usize>(differ: [__m512i; R]) -> u32 {
+            (0..).zip(differ).fold(0, |e, (q, d)| e | u32::from(_mm512_testn_epi64_mask(d, d)) << (8 * q))
+        }
+
         let n = self.entries.len();
         let (Some(words), true) = (self.words.first_chunk::<W>(), self.masks.len().min(self.values.len()) >= W * n)
         else {
             return false;
         };
-        let mut columns = [[_mm512_setzero_si512(); REGISTERS]; W];
-        for (column, w) in columns.iter_mut().zip(words) {
-            let mut all = [0u64; BURST];
-            for (to, key) in all.iter_mut().zip(keys) {
-                *to = Self::word(key, *w);
+        let differ_by = |differ: &mut [__m512i; R], column: &[__m512i; R], mask: u64, value: u64| {
+            let (m, v) = (_mm512_set1_epi64(mask.cast_signed()), _mm512_set1_epi64(value.cast_signed()));
+            for (d, register) in differ.iter_mut().zip(column) {
+                *d = _mm512_or_si512(*d, _mm512_ternarylogic_epi64::<{ super::rows::AND_XOR }>(*register, m, v));
             }
-            for (register, eight) in column.iter_mut().zip(all.as_chunks::<8>().0) {
-                // SAFETY: eight words of our own.
-                *register = unsafe { _mm512_loadu_si512(eight.as_ptr().cast::<__m512i>()) };
-            }
+        };
+        // Who has what is asked for once.
+        let mut differ = [_mm512_setzero_si512(); R];
+        for c in &self.common {
+            differ_by(&mut differ, &load(columns.get(c.word)), c.mask, c.value);
         }
-        let asked = super::bits(open).fold(0, |set, i| set | u32::from(self.has_common(keys[i])) << i);
+        let asked = equal(differ);
+        let mut all = [[_mm512_setzero_si512(); R]; W];
+        for (column, w) in all.iter_mut().zip(words) {
+            *column = load(columns.get(*w));
+        }
         let mut todo = open;
         for rule in 0..n {
-            let mut differ = [_mm512_setzero_si512(); REGISTERS];
-            for (j, column) in columns.iter().enumerate() {
-                let m = _mm512_set1_epi64(self.masks[j * n + rule].load(Ordering::Relaxed).cast_signed());
-                let v = _mm512_set1_epi64(self.values[j * n + rule].load(Ordering::Relaxed).cast_signed());
-                for (d, register) in differ.iter_mut().zip(column) {
-                    *d = _mm512_or_si512(*d, _mm512_ternarylogic_epi64::<{ super::rows::AND_XOR }>(*register, m, v));
-                }
+            let mut differ = [_mm512_setzero_si512(); R];
+            for (j, column) in all.iter().enumerate() {
+                let (m, v) = (&self.masks[j * n + rule], &self.values[j * n + rule]);
+                differ_by(&mut differ, column, m.load(Ordering::Relaxed), v.load(Ordering::Relaxed));
             }
-            let equal = (0..).zip(differ).fold(0, |e, (q, d)| e | u32::from(_mm512_testn_epi64_mask(d, d)) << (8 * q));
-            let hit = equal & todo & (asked | 0u32.wrapping_sub((self.always >> rule & 1) as u32));
+            let hit = equal(differ) & todo & (asked | 0u32.wrapping_sub((self.always >> rule & 1) as u32));
             if hit != 0 {
                 let entry = self.entries[rule].load(Ordering::Acquire);
                 super::bits(hit).for_each(|i| found(i, Candidate::new(self.ranks[rule], entry)));

@@ -153,7 +153,7 @@ impl Structure {
             .tuples
             .iter()
             .flatten()
-            .map(|t| Ranked { max_rank: t.bound.rank(), part: Part::Tuple(Arc::clone(&t.tuple)) });
+            .map(|t| Ranked { max_rank: t.bound.rank(), part: Part::Tuple(Arc::clone(&t.tuple), t.filter()) });
         let blocks = self.blocks.iter().filter(|b| b.entries > 0).map(|b| Ranked {
             max_rank: b.bound.rank(),
             part: if b.is_direct() { Part::Few(b.direct(site)) } else { Part::Block(Arc::clone(&b.block)) },
@@ -296,7 +296,7 @@ impl Structure {
             return false;
         }
         site.set_note(index, self.lane, home);
-        self.changed |= book.entries == 0;
+        self.changed |= book.entries == 0 || std::mem::take(&mut book.refiltered);
         book.entries += 1;
         self.changed |= book.bound.cover(rank);
         true

@@ -4,6 +4,7 @@
 //! (the same value under the tuple's mask, but for rare collisions).
 
 use super::arena::{Arena, LINE};
+use super::filter::{self, Filter};
 use super::group::{Group, MOST};
 use super::index::{Ground, Index, IndexBook, Slots};
 use super::walk::Candidate;
@@ -152,6 +153,13 @@ pub(super) struct TupleBook {
     index: IndexBook,
     pub(super) bound: Bound,
     pub(super) entries: usize,
+    /// Hashes under which anything stands.
+    heads: usize,
+    /// What is looked at before them, and how many were noted there; none if there are too many of them.
+    filter: Option<Arc<Filter>>,
+    noted: usize,
+    /// Readers' list of parts has another filter.
+    pub(super) refiltered: bool,
 }
 
 impl TupleBook {
@@ -159,7 +167,42 @@ impl TupleBook {
     pub(super) fn new(mask: Mask, words: Box<[u8]>, ground: &mut Ground<'_>) -> Option<Self> {
         let (readers, index) = IndexBook::new(ground)?;
         let tuple = Arc::new(Tuple { mask, words, index: readers });
-        Some(Self { tuple, index, bound: Bound::default(), entries: 0 })
+        let filter = Some(Arc::new(Filter::new(0)));
+        let bound = Bound::default();
+        Some(Self { tuple, index, bound, entries: 0, heads: 0, filter, noted: 0, refiltered: false })
+    }
+
+    /// What readers look at before the tuple's slots.
+    pub(super) fn filter(&self) -> Option<Arc<Filter>> {
+        self.filter.clone()
+    }
+
+    /// Something stands under this hash now where nothing stood.
+    fn note(&mut self, h: u32, ground: &Ground<'_>) {
+        self.heads += 1;
+        match &self.filter {
+            Some(filter) if self.noted < filter.room() => {
+                filter.note(h);
+                self.noted += 1;
+            }
+            // Not at once again for a tuple that is about as large as may be.
+            None if self.heads > filter::MOST / 2 => {}
+            _ => {
+                self.filter = (self.heads <= filter::MOST).then(|| {
+                    let filter = Filter::new(self.heads);
+                    self.index.each_hash(&self.tuple.index, ground.arena, |h| filter.note(h));
+                    Arc::new(filter)
+                });
+                self.noted = self.heads;
+                self.refiltered = true;
+            }
+        }
+    }
+
+    /// Nothing stands under this hash any more.
+    fn strike(&mut self, h: u32, ground: &mut Ground<'_>) {
+        self.heads = self.heads.saturating_sub(1);
+        self.index.strike(&self.tuple.index, h, ground);
     }
 
     /// Puts an entry with this mask under a hash that has room; whether it could.
@@ -199,7 +242,8 @@ impl TupleBook {
     fn set_head(&mut self, h: u32, head: u32, ground: &mut Ground<'_>) -> bool {
         match self.index.set(&self.tuple.index, h, head, ground) {
             Ok(Some(old)) if old & GROUP != 0 => ground.free_group(old & !GROUP),
-            Ok(_) => {}
+            Ok(Some(_)) => {}
+            Ok(None) => self.note(h, ground),
             Err(()) => return false,
         }
         true
@@ -212,7 +256,7 @@ impl TupleBook {
             match unchain(slab, head, index, ground.writer) {
                 Unchained::No => return false,
                 Unchained::Inside => {}
-                Unchained::Head(NIL) => self.index.strike(&self.tuple.index, h, ground),
+                Unchained::Head(NIL) => self.strike(h, ground),
                 Unchained::Head(next) => return self.set_head(h, next, ground),
             }
             return true;
@@ -229,7 +273,7 @@ impl TupleBook {
                         let mut left = group.entries();
                         match (left.next(), left.next()) {
                             (None, _) => {
-                                self.index.strike(&self.tuple.index, h, ground);
+                                self.strike(h, ground);
                                 ground.free_group(at);
                             }
                             (Some(last), None) if self.is_own(slab, last, ground) => {

@@ -5,6 +5,8 @@
 //! one isn't, and where three have the same rank, the parts are asked again, for visible rules ([`Walk::exact`]).
 
 use super::arena::Arena;
+use super::columns::Columns;
+use super::filter::Filter;
 use super::hash::{Seed, hash, hash_burst};
 use super::linear::Linear;
 use super::routes::{Routes, Terms};
@@ -24,7 +26,8 @@ const IN_TURN: usize = 2;
 
 /// A part of a table.
 pub(super) enum Part {
-    Tuple(Arc<Tuple>),
+    /// With what is looked at before, if it has any.
+    Tuple(Arc<Tuple>, Option<Arc<Filter>>),
     Block(Arc<Block>),
     /// So few of a block that they are compared directly.
     Few(Linear),
@@ -146,15 +149,20 @@ impl<'g> Walk<'g> {
             // Mostly all of them are looked at: what they read is asked for together, step by step. Columns of their own,
             // read as they are written: what is put together from parts waits for the stores.
             let mut hashes = [0u32; AHEAD];
-            for (r, h) in some.iter().zip(&mut hashes) {
-                if let Part::Tuple(tuple) = &r.part {
+            let mut may = [false; AHEAD];
+            for ((r, h), may) in some.iter().zip(&mut hashes).zip(&mut may) {
+                if let Part::Tuple(tuple, filter) = &r.part {
                     *h = hash(self.seed, &tuple.mask, key);
-                    tuple.prefetch(memory.arena, *h);
+                    *may = filter.as_ref().is_none_or(|f| f.may_hold(*h) != 0);
+                    if *may {
+                        tuple.prefetch(memory.arena, *h);
+                    }
                 }
             }
             let mut heads = [NIL; AHEAD];
-            for ((r, h), head) in some.iter().zip(&hashes).zip(&mut heads) {
-                if let Part::Tuple(tuple) = &r.part
+            for (((r, h), may), head) in some.iter().zip(&hashes).zip(&may).zip(&mut heads) {
+                if let Part::Tuple(tuple, _) = &r.part
+                    && *may
                     && let Some(met) = tuple.head::<WIDE>(memory.arena, *h)
                 {
                     *head = met;
@@ -167,8 +175,10 @@ impl<'g> Walk<'g> {
                 }
                 let q = self.query(key, best.score.saturating_sub(1));
                 let found = match &r.part {
-                    Part::Tuple(_) if *head == NIL => continue,
-                    Part::Tuple(tuple) => tuple.candidate::<WIDE>((*head, Tuple::words(*head, memory)), self.slab, q),
+                    Part::Tuple(..) if *head == NIL => continue,
+                    Part::Tuple(tuple, _) => {
+                        tuple.candidate::<WIDE>((*head, Tuple::words(*head, memory)), self.slab, q)
+                    }
                     Part::Block(block) => block.candidate::<WIDE>(self.slab, q),
                     Part::Few(few) => few.candidate::<WIDE>(key),
                 };
@@ -213,7 +223,7 @@ impl<'g> Walk<'g> {
             }
             let q = self.query(key, floor);
             best = match &r.part {
-                Part::Tuple(tuple) => {
+                Part::Tuple(tuple, _) => {
                     let head = tuple.head::<WIDE>(memory.arena, hash(self.seed, &tuple.mask, key));
                     better(best, head.and_then(|head| tuple.matches::<WIDE>(head, memory, q).next()))
                 }
@@ -229,7 +239,7 @@ impl<'g> Walk<'g> {
         let (memory, q) = (self.memory(), self.query(key, floor));
         for r in self.parts.list.iter().take_while(|r| r.max_rank >= floor) {
             match &r.part {
-                Part::Tuple(tuple) => {
+                Part::Tuple(tuple, _) => {
                     if let Some(head) = tuple.head::<false>(memory.arena, hash(self.seed, &tuple.mask, key)) {
                         tuple.matches::<false>(head, memory, q).for_each(&mut *f);
                     }
@@ -269,6 +279,7 @@ impl<'g> Walk<'g> {
         }
         let all = open;
         let mut best = Best::new();
+        let mut columns = Columns::new(keys);
         for r in &self.parts.list {
             let hopeless = best.scores.iter().enumerate().fold(0, |b, (i, s)| b | u32::from(r.max_rank + 1 < *s) << i);
             open &= !hopeless;
@@ -276,8 +287,10 @@ impl<'g> Walk<'g> {
                 break;
             }
             match &r.part {
-                Part::Tuple(tuple) => self.ask::<WIDE>(tuple, keys, open, &mut best),
-                Part::Few(few) => few.candidates::<WIDE>(keys, open, |i, found| best.offer(i, found)),
+                Part::Tuple(tuple, filter) => {
+                    self.ask::<WIDE>((tuple, filter.as_deref()), &mut columns, open, &mut best);
+                }
+                Part::Few(few) => few.candidates::<WIDE>(&mut columns, open, |i, found| best.offer(i, found)),
                 Part::Block(block) => {
                     for i in bits(open) {
                         best.offer(i, block.candidate::<WIDE>(self.slab, self.query(keys[i], best.floor(i))));
@@ -302,10 +315,21 @@ impl<'g> Walk<'g> {
 
     /// A tuple's candidates for the packets in `open`, stage by stage.
     #[inline(always)]
-    fn ask<const WIDE: bool>(&self, tuple: &'g Tuple, keys: &[&FlowKey], open: u32, best: &mut Best) {
+    fn ask<const WIDE: bool>(
+        &self,
+        (tuple, filter): (&'g Tuple, Option<&Filter>),
+        columns: &mut Columns<'_>,
+        open: u32,
+        best: &mut Best,
+    ) {
+        let hashes = hash_burst(self.seed, &tuple.mask, columns);
+        let keys = columns.keys();
+        let open = open & filter.map_or(u32::MAX, |f| f.may_hold_of(&hashes, keys.len()));
+        if open == 0 {
+            return;
+        }
         let memory = self.memory();
         let slots = tuple.slots(memory.arena);
-        let hashes = hash_burst(self.seed, &tuple.mask, keys);
         let mut lines = [None; BURST];
         for i in bits(open) {
             lines[i] = slots.line(hashes[i]);

@@ -50,10 +50,13 @@ impl Control {
 
     /// The one copy of the match's shape; the union mask covers it from the next version on.
     pub(super) fn share_shape(&mut self, compiled: &Compiled) -> Arc<crate::classifier::Shape> {
-        let shape = self.shapes.share(&compiled.shape);
-        if !Arc::ptr_eq(&shape, &compiled.shape) {
-            self.compiler.share(&shape);
-        }
+        let shape = if compiled.shared {
+            Arc::clone(&compiled.shape)
+        } else {
+            let shape = self.shapes.share(&compiled.shape);
+            self.compiler.share(compiled, &shape);
+            shape
+        };
         // Even a shape known before may not be covered: a request that failed brought it in.
         let union = &self.state.union_mask.0;
         if shape.mask.words().iter().any(|(w, m)| m & !union[usize::from(*w)] != 0) {

@@ -3,6 +3,7 @@
 mod feature_limits;
 mod features;
 mod learnt;
+mod lists;
 mod model;
 mod prefixes;
 mod semantics;

@@ -13,12 +13,15 @@ use super::keys::TOO_LONG;
 use crate::cache::{COMPACT, FAST, Ids, Leg, Next, PACKED, Runner, Stand, Traits, Validity};
 use crate::key::FlowKey;
 use crate::pipeline::{Hit, View};
+use crate::table::NIL;
 use ofproto::ids::{PortNo, TableId};
 
 /// Chunks in a row of which hardly a packet could be helped, after which the next ones aren't tried.
 const PATIENCE: u32 = 8;
 /// How many of those.
 const PAUSE: u32 = 64;
+/// Upper layers that are told apart where a leg is guessed by the last one.
+const GUESSES: usize = 4;
 
 /// Where the walks of a burst's packets stand.
 #[derive(Debug)]
@@ -74,7 +77,12 @@ struct Before {
 impl Before {
     #[inline]
     fn add(&mut self, table: TableId, i: usize) {
-        self.packets[usize::from(table.0)] |= 1 << i;
+        self.add_all(table, 1 << i);
+    }
+
+    #[inline]
+    fn add_all(&mut self, table: TableId, packets: u32) {
+        self.packets[usize::from(table.0)] |= packets;
         self.tables[usize::from(table.0 >> 6)] |= 1 << (table.0 & 63);
     }
 
@@ -116,6 +124,7 @@ impl FastPath {
         {
             return 0;
         }
+        let mut first = 0;
         for i in bits(missed) {
             let kind = self.kinds[i];
             if kind & (FAST | TOO_LONG) != FAST {
@@ -123,7 +132,7 @@ impl FastPath {
             }
             let Some(shape) = Runner::new(kind) else { continue };
             let w = &mut self.walks;
-            w.before.add(TableId(0), i);
+            first |= 1 << i;
             w.stands[i] = Stand { table: TableId(0), shape, set: PortNo::UNSET };
             (w.ids[i], w.lens[i]) = (Ids::default(), 0);
             w.traits[i] = Traits::none(Some(shape));
@@ -133,6 +142,7 @@ impl FastPath {
                 self.cache.whole_key::<N>(self.keys.get::<N>(i), &mut w.keys[i]);
             }
         }
+        self.walks.before.add_all(TableId(0), first);
         let done = self.step_by_step(view, in_port);
         #[cfg(test)]
         {
@@ -181,12 +191,20 @@ impl FastPath {
                 let mut keys = [&walks.keys[0]; BURST];
                 keys.iter_mut().zip(bits(packets)).for_each(|(k, i)| *k = &walks.keys[i]);
                 view.lookup_burst(table, &keys[..n], &mut hits[..n]);
+                let mut last = None;
                 for (hit, i) in hits.iter().zip(bits(packets)) {
-                    cache.prefetch_leg(&walks.stands[i], hit.as_ref());
+                    let hit = hit.as_ref();
+                    let index = Some(hit.map_or(NIL, |h| h.handle.index));
+                    if index != last {
+                        cache.prefetch_leg(&walks.stands[i], hit);
+                    }
+                    last = index;
                 }
             }
+            let mut guesses = [0; GUESSES];
             for (hit, i) in hits.iter().zip(bits(packets)) {
-                let leg = cache.leg(view, &walks.stands[i], hit.as_ref());
+                let stand = &walks.stands[i];
+                let leg = cache.leg(view, stand, hit.as_ref(), &mut guesses[stand.shape.l4() % GUESSES]);
                 done |= u32::from(walks.take(i, leg, in_port)) << i;
                 let segment = leg.segment;
                 cache.segments.prefetch(segment);

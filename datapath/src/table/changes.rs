@@ -24,7 +24,8 @@ const EXACT_MASKS: usize = 48;
 const MOST_MASKS: usize = 96;
 /// Changes after which a full list of masks is made anew.
 const AGED: u64 = 1 << 16;
-const HINTS: usize = 64;
+/// Places by a mask's hash that say where it is noted: an access list has many masks.
+const HINTS: usize = 1024;
 /// Numbers of masks that a list takes.
 const NUMBERS: u32 = 128;
 const _: () = assert!(MOST_MASKS <= NUMBERS as usize);
@@ -210,7 +211,7 @@ fn is_part(part: &[(u8, u64)], mask: &[(u8, u64)]) -> bool {
 
 fn hint(mask: &[(u8, u64)]) -> usize {
     let h = mask.iter().fold(0u64, |h, (w, m)| (h ^ m ^ u64::from(*w)).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    (h >> 58) as usize % HINTS
+    (h >> 48) as usize % HINTS
 }
 
 /// A mask without those bytes that it has in part.
@@ -337,37 +338,37 @@ impl Lately {
         {
             return Some(Arc::clone(found));
         }
-        let (floor, mut of) = masks.map_or((0, Vec::new()), |m| (m.floor, m.of.clone()));
+        let (floor, of) = masks.map_or((0, &[][..]), |m| (m.floor, &m.of));
         let found = |of: &[Arc<Noted>], mask: &[(u8, u64)]| of.iter().position(|m| m.words[..] == *mask);
         let take = |of: &[Arc<Noted>], i: usize| {
             hint.store(i as u8, Ordering::Relaxed);
             of.get(i).cloned()
         };
-        if let Some(i) = found(&of, mask) {
-            return take(&of, i);
+        if let Some(i) = found(of, mask) {
+            return take(of, i);
         }
         let bytes = whole_bytes(mask);
         let first = of.first().map_or(0, |m| m.number);
-        let (floor, words, first) = if of.len() < EXACT_MASKS {
-            (floor, mask.into(), first)
-        } else if let Some(i) = found(&of, &bytes) {
-            return take(&of, i);
+        let (floor, words, first, before) = if of.len() < EXACT_MASKS {
+            (floor, mask.into(), first, of)
+        } else if let Some(i) = found(of, &bytes) {
+            return take(of, i);
         } else if of.len() < MOST_MASKS && !bytes.is_empty() {
-            (floor, bytes, first)
+            (floor, bytes, first, of)
         } else if self.log.there.load(Ordering::Relaxed).saturating_sub(self.began.load(Ordering::Relaxed)) < AGED {
             let bits = |m: &Noted| m.words.iter().map(|(_, m)| m.count_ones()).sum::<u32>();
             let fitting = (0..of.len()).filter(|i| is_part(&of[*i].words, mask));
             let best = fitting.max_by_key(|i| bits(&of[*i]))?;
-            return take(&of, best);
+            return take(of, best);
         } else {
             // Of what came before, this version included, nothing is known any more.
             let first = (first + NUMBERS) % (1 << 30);
-            of.clear();
             self.began.store(self.log.there.load(Ordering::Relaxed), Ordering::Relaxed);
             self.log.push(version, News::Any);
-            (version, mask.into(), first)
+            (version, mask.into(), first, &[][..])
         };
-        let i = of.len();
+        let i = before.len();
+        let mut of = before.to_vec();
         of.push(Arc::new(Noted { number: first + i as u32, words, last: AtomicU64::new(0) }));
         let taken = take(&of, i);
         self.masks.replace(Some(Arc::new(Masks { floor, of })), writer);

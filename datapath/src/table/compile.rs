@@ -4,8 +4,8 @@
 //! in the frame when an L4 field is matched (later fragments don't match), 1.0 sees ports 0 there;
 //! 1.0's exact match beats every priority.
 //!
-//! Matches that come one after the other often have the same fields under the same masks: a [`Compiler`] remembers
-//! what follows from those, and looks at the values alone.
+//! Matches that come one after the other often have the same fields under the same masks, or one of some hundred such
+//! sets: a [`Compiler`] remembers what follows from those, and looks at the values alone.
 
 use crate::classifier::{Mask, Shape, ShapeField, known_bits};
 use crate::key::{FlowKey, Slot, VLAN_PRESENT, flag, slot};
@@ -22,6 +22,8 @@ pub(crate) struct Compiled {
     pub(crate) shape: Arc<Shape>,
     /// 1.0's match without wildcards.
     pub(crate) exact10: bool,
+    /// The shape is the one copy of it (see [`Compiler::share`]).
+    pub(crate) shared: bool,
 }
 
 impl Compiled {
@@ -53,6 +55,8 @@ struct Template {
     /// What the version adds to the value.
     added: u64,
     shape: Arc<Shape>,
+    /// It is the one copy.
+    shared: bool,
 }
 
 /// Whether what a match may hold besides, or means, depends on this field's value.
@@ -86,7 +90,7 @@ impl Template {
             let fixed = is_fixed(f.id).then_some(f.value);
             places.push(Place { id: f.id, mask: f.mask, code: f.code, slot, bits, seen, fixed });
         }
-        Some(Self { version, places, added, shape: Arc::clone(shape) })
+        Some(Self { version, places, added, shape: Arc::clone(shape), shared: false })
     }
 
     /// The value of a match that has just these fields.
@@ -107,35 +111,69 @@ impl Template {
     }
 }
 
-/// Compiles matches, those that resemble the last one faster.
+/// Templates kept, by a hash of what matches have in common.
+const TEMPLATES: usize = 512;
+
+/// Under which number a match's template is kept.
+fn place_of(m: &Match, version: Version) -> usize {
+    const K: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mix = |h: u64, x: u64| (h ^ x).wrapping_mul(K).rotate_left(29);
+    let fold = |x: u128| (x as u64).wrapping_add(((x >> 64) as u64).wrapping_mul(K));
+    let h = m.fields.iter().fold(version as u64, |h, f| {
+        let fixed = if is_fixed(f.id) { fold(f.value) } else { 0 };
+        mix(mix(h, f.id as u64 ^ fixed << 8), f.mask.map_or(0, fold))
+    });
+    (h.wrapping_mul(K) >> 32) as usize % TEMPLATES
+}
+
+/// Compiles matches, those that resemble earlier ones faster.
 #[derive(Debug, Default)]
 pub(crate) struct Compiler {
-    last: Option<Template>,
+    known: Vec<Option<Box<Template>>>,
+    /// The place of the latest one.
+    last: usize,
 }
 
 impl Compiler {
+    fn template(&self, at: usize) -> Option<&Template> {
+        self.known.get(at)?.as_deref()
+    }
+
     /// As [`compile`].
     pub(crate) fn compile(&mut self, m: &Match, version: Version) -> Result<Compiled, OfError> {
-        if let Some(last) = &self.last
-            && let Some(value) = last.value(m, version)
-        {
-            return Ok(Compiled { value, shape: Arc::clone(&last.shape), exact10: false });
+        let with = |t: &Template| {
+            let value = t.value(m, version)?;
+            Some(Compiled { value, shape: Arc::clone(&t.shape), exact10: false, shared: t.shared })
+        };
+        if let Some(compiled) = self.template(self.last).and_then(with) {
+            return Ok(compiled);
+        }
+        let at = place_of(m, version);
+        self.last = at;
+        if let Some(compiled) = self.template(at).and_then(with) {
+            return Ok(compiled);
         }
         let compiled = compile(m, version)?;
-        self.last = Template::of(m, version, &compiled.shape);
+        if self.known.is_empty() {
+            self.known.resize_with(TEMPLATES, || None);
+        }
+        self.known[at] = Template::of(m, version, &compiled.shape).map(Box::new);
         Ok(compiled)
     }
 
-    /// Takes `shared`, an equal one, for the last match's shape.
-    pub(crate) fn share(&mut self, shared: &Arc<Shape>) {
-        if let Some(last) = self.last.as_mut().filter(|l| l.shape == *shared) {
+    /// The one copy of the last match's shape is `shared`. That must remain the one until [`forget`](Self::forget).
+    pub(crate) fn share(&mut self, compiled: &Compiled, shared: &Arc<Shape>) {
+        if let Some(Some(last)) = self.known.get_mut(self.last)
+            && Arc::ptr_eq(&last.shape, &compiled.shape)
+        {
             last.shape = Arc::clone(shared);
+            last.shared = true;
         }
     }
 
-    /// Forgets the last match.
+    /// Forgets all matches.
     pub(crate) fn forget(&mut self) {
-        self.last = None;
+        self.known = Vec::new();
     }
 }
 
@@ -294,7 +332,7 @@ pub(crate) fn compile(m: &Match, version: Version) -> Result<Compiled, OfError> 
     let asked = m.get(FieldId::IpFrag).map_or(0, |f| (f.effective_mask() & 3) as u64) << 32;
     let hidden = mask.0[crate::key::word::L4] & ((flag::L4_PRESENT | 1) << 32) & !asked;
     let shape = Arc::new(Shape { fields: fields.into(), mask: Mask::of(&mask), hidden });
-    Ok(Compiled { value, shape, exact10 })
+    Ok(Compiled { value, shape, exact10, shared: false })
 }
 
 /// Whether a 1.0 match has no wildcards that mean anything (OpenFlow 1.0.0 §3.4).
@@ -449,7 +487,8 @@ mod tests {
                     m.fields[i].value = values[random(values.len() as u64) as usize];
                 }
                 for (version, compiler) in &mut compilers {
-                    resembling += usize::from(compiler.last.as_ref().is_some_and(|l| l.value(&m, *version).is_some()));
+                    let known = compiler.template(place_of(&m, *version));
+                    resembling += usize::from(known.is_some_and(|t| t.value(&m, *version).is_some()));
                     let (got, want) = (compiler.compile(&m, *version), compile(&m, *version));
                     match (got, want) {
                         (Ok(a), Ok(b)) => {
