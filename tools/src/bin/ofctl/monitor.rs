@@ -85,14 +85,16 @@ impl FromStr for Word {
 const INVALID_TTL: u16 = 4;
 
 /// What a `watch:` leaves out, and the rest as a filter.
-fn watched(spec: &str) -> (MonitorFlags, String) {
+fn watched(spec: &str, version: Version) -> (MonitorFlags, String) {
     let mut flags = MonitorFlags::INITIAL
         | MonitorFlags::ADD
         | MonitorFlags::REMOVED
         | MonitorFlags::MODIFY
         | MonitorFlags::INSTRUCTIONS;
-    // Our own changes come in full unless asked otherwise, in all versions.
-    flags |= MonitorFlags::NO_ABBREV;
+    // Nicira's OWN, that our own changes come in full; Open vSwitch refuses the flag that 1.4 has for it.
+    if version < Version::V14 {
+        flags |= MonitorFlags::NO_ABBREV;
+    }
     let mut rest = Vec::new();
     for word in spec.split(',') {
         match word.trim() {
@@ -137,7 +139,7 @@ pub fn run(o: &Options, args: &MonitorArgs) -> anyhow::Result<()> {
         bail!("OpenFlow {version} has no flow monitors");
     }
     for (id, spec) in (1..).zip(watches) {
-        let (flags, filter) = watched(spec);
+        let (flags, filter) = watched(spec, version);
         let names = if o.reads_names() && filter.contains("port=") { port_names(&c.ports()?) } else { Vec::new() };
         let f = parse_flow_stats_request(&filter, &ParseContext { version, ports: &names })
             .map_err(located(&filter, None))?;
@@ -396,11 +398,14 @@ mod tests {
         assert_eq!("invalid_ttl".parse(), Ok(Word::InvalidTtl));
         assert_eq!("watch:".parse(), Ok(Word::Watch(String::new())));
         assert!("65536".parse::<Word>().is_err() && "watch".parse::<Word>().is_err());
-        let (all, none) = watched("");
+        let (all, none) = watched("", Version::V14);
         assert!(none.is_empty() && all.contains(MonitorFlags::INITIAL | MonitorFlags::INSTRUCTIONS));
-        let (some, filter) = watched("!initial,table=1,!actions,ip");
+        let (some, filter) = watched("!initial,table=1,!actions,ip", Version::V14);
         assert_eq!(filter, "table=1,ip");
         assert_eq!(all - some, MonitorFlags::INITIAL | MonitorFlags::INSTRUCTIONS);
+        // As Open vSwitch takes it.
+        assert_eq!(watched("", Version::V13).0 - all, MonitorFlags::NO_ABBREV);
+        assert!(!watched("!own", Version::V13).0.contains(MonitorFlags::NO_ABBREV));
     }
 
     #[test]
