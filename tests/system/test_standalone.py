@@ -134,6 +134,6 @@ def test_sigterm_and_sigint_leave_nothing(lab):
 
 def test_a_second_switch_says_who_holds_the_socket(lab):
     sw, hosts, switch = star(lab, 2)
-    done = sh(['ip', 'netns', 'exec', sw, binary('switchd'), '--port', 's1', '--management', switch.ctl_socket], check=False)
+    done = sh(['ip', 'netns', 'exec', sw, binary('switchd'), '--management', switch.ctl_socket], check=False)
     assert done.returncode != 0
     assert switch.ctl_socket in done.stderr + done.stdout

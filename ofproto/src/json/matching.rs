@@ -6,6 +6,7 @@ use crate::field::{Code, FieldId};
 use crate::ids::ExperimenterId;
 use crate::matching::{Match, MatchField, OxmId, UnknownField};
 use crate::text::{format_value, parse_plain_value};
+use crate::wire::fixed::VID_INVALID;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
@@ -113,7 +114,9 @@ impl Json for MatchField {
             let n = parse_plain_value(id, &text).map_err(|e| bad(v, e.expected).under(key))?;
             // Not the field's bits: a message can hold more of them than mean anything.
             let max = id.info().all_ones_of_bytes();
-            if n > max { Err(bad(v, format!("a number up to {max:#x}")).under(key)) } else { Ok(n) }
+            // What 1.0 and 1.1 say of a VLAN that can't be.
+            let no_vlan = id == FieldId::VlanVid && n & !0xffff == VID_INVALID && n & 0xffff > 0xfff;
+            if n > max && !no_vlan { Err(bad(v, format!("a number up to {max:#x}")).under(key)) } else { Ok(n) }
         };
         let mask = if member(map, "mask").is_null() { None } else { Some(read("mask")?) };
         let code = code_for(id, member(map, "match_class")).map_err(|e| e.under("match_class"))?;

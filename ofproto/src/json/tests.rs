@@ -211,3 +211,15 @@ fn replace(value: &mut Value, place: &mut usize, with: &Value) -> bool {
         _ => false,
     }
 }
+
+/// 1.0 has 16 bits for a VLAN id: what no packet can have stays what it is.
+#[test]
+fn a_vlan_id_that_no_packet_has_comes_back() {
+    let mut bytes = vec![0; 72];
+    bytes[..8].copy_from_slice(&[1, 14, 0, 72, 0, 0, 0, 0]);
+    bytes[8..12].copy_from_slice(&(0x003f_ffffu32 & !2).to_be_bytes());
+    bytes[26..28].copy_from_slice(&0x7d00u16.to_be_bytes());
+    let (_, message) = crate::wire::decode(&bytes).expect("as a tool shows it");
+    let value = to_value(&message);
+    assert_eq!(from_value(&value).map_err(|e| e.to_string()), Ok(message), "{value}");
+}

@@ -27,7 +27,7 @@ const VLAN_ANY: u16 = 0xfffe;
 /// `OFPVID_PRESENT` of 1.2, which the model's `vlan_vid` has in every version.
 const PRESENT: u128 = 0x1000;
 /// Marks a VLAN id that no packet can have, so that it stays what it is and validation refuses it.
-const VID_INVALID: u128 = 0x1_0000;
+pub(crate) const VID_INVALID: u128 = 0x1_0000;
 
 /// Whether a message asks (everything must be said) or reports (what cannot be said is left out).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -19,7 +19,7 @@ mod codes;
 mod continuation;
 pub mod cursor;
 mod experimenter;
-mod fixed;
+pub(crate) mod fixed;
 mod flow;
 pub mod framer;
 mod group;
