@@ -16,10 +16,14 @@ use ofproto::ids::{PortNo, TableId};
 use ofproto::instruction::Instruction;
 use ofproto::matching::Match;
 use std::hint::black_box;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 
 const FLOWS: u32 = 100_000;
+const MOST_READERS: usize = 64;
+/// Changes that a writer makes while its reader, which criterion stops now and then, looks nothing up: what they
+/// replace can't be freed meanwhile.
+const AHEAD: u32 = 1000;
 
 fn flow(i: u32, command: FlowModCommand, port: u32) -> FlowMod {
     let matching = Match::any().with(F::EthType, 0x800).with(F::Ipv4Src, u128::from(i));
@@ -35,7 +39,10 @@ struct Table {
 
 impl Table {
     fn new() -> Self {
-        let mut all = Self { control: Control::new(ControlConfig { n_tables: 1, ..ControlConfig::default() }), i: 0 };
+        let mut all = Self {
+            control: Control::new(ControlConfig { n_tables: 1, max_workers: MOST_READERS, ..ControlConfig::default() }),
+            i: 0,
+        };
         (0..FLOWS).for_each(|i| all.change(&flow(i, FlowModCommand::Add, 1)));
         while all.control.tick(Time::ZERO).busy {}
         all
@@ -72,7 +79,7 @@ fn changes(c: &mut Criterion) {
     let mut table = Table::new();
     let mut group = c.benchmark_group("change, adopt, reclaim");
     group.throughput(Throughput::Elements(1));
-    for n in [1, 8, 64] {
+    for n in [1, 8, MOST_READERS] {
         let mut readers = table.readers(n);
         group.bench_function(BenchmarkId::new("modify-strict, readers", n), |b| {
             b.iter(|| {
@@ -92,6 +99,7 @@ fn changes(c: &mut Criterion) {
             });
         });
     }
+    table.control.tick(Time::ZERO);
     let mut readers = table.readers(1);
     group.bench_function("adopt, nothing new", |b| b.iter(|| adopt(&mut readers)));
     group.finish();
@@ -115,18 +123,31 @@ fn read(reader: &mut Reader, from: &mut u32) {
 fn beside_each_other(c: &mut Criterion) {
     let mut group = c.benchmark_group("two threads");
     let (mut table, over) = (Table::new(), AtomicBool::new(false));
-    let mut from = 0;
+    let (mut from, read_so_far) = (0, AtomicU64::new(0));
     group.throughput(Throughput::Elements(32));
     let mut reader = table.readers(1).remove(0);
     group.bench_function("burst of 32 looked up, no writer", |b| b.iter(|| read(&mut reader, &mut from)));
     thread::scope(|s| {
         s.spawn(|| {
+            let (mut seen, mut ahead) = (0, 0);
             while !over.load(Relaxed) {
+                let bursts = read_so_far.load(Relaxed);
+                ahead = if bursts == seen { ahead + 1 } else { 0 };
+                seen = bursts;
+                if ahead > AHEAD {
+                    thread::yield_now();
+                    continue;
+                }
                 table.modify();
                 table.control.tick(Time::ZERO);
             }
         });
-        group.bench_function("burst of 32 looked up beside a writer", |b| b.iter(|| read(&mut reader, &mut from)));
+        group.bench_function("burst of 32 looked up beside a writer", |b| {
+            b.iter(|| {
+                read(&mut reader, &mut from);
+                read_so_far.store(read_so_far.load(Relaxed) + 1, Relaxed);
+            });
+        });
         over.store(true, Relaxed);
     });
     over.store(false, Relaxed);
