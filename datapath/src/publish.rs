@@ -18,7 +18,7 @@ use std::any::Any;
 use std::collections::VecDeque;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicPtr, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 mod protocol;
 mod state;
@@ -83,6 +83,7 @@ impl<T> Drop for Rcu<T> {
 }
 
 type Garbage = Arc<dyn Any + Send + Sync>;
+type Bell = Box<dyn Fn() + Send + Sync>;
 
 /// What control and workers share.
 pub(crate) struct Domain {
@@ -91,6 +92,8 @@ pub(crate) struct Domain {
     tables: Box<[crate::table::FlowTable]>,
     /// Places of workers that have gone; control takes in their counters.
     gone: Mutex<Vec<usize>>,
+    /// Called by the last worker that adopts what is waited for.
+    bell: OnceLock<Bell>,
     /// The garbage of a control that ended before its workers.
     graveyard: Mutex<Vec<Garbage>>,
 }
@@ -113,6 +116,7 @@ impl Writer {
             state: Rcu::new(Arc::new(Published { since: 1, ..state })),
             tables,
             gone: Mutex::default(),
+            bell: OnceLock::new(),
             graveyard: Mutex::default(),
         };
         Self {
@@ -167,6 +171,16 @@ impl Writer {
     /// The oldest version that an online worker may be using; everything published, if none is online.
     pub(crate) fn oldest_seen(&self) -> u64 {
         self.domain.versions.oldest_seen(self.published)
+    }
+
+    /// Whether every online worker has adopted `version`; if not, the [bell](Self::on_adoption) rings when they have.
+    pub(crate) fn is_adopted(&self, version: u64) -> bool {
+        self.domain.versions.is_adopted(version)
+    }
+
+    /// Sets the bell, once.
+    pub(crate) fn on_adoption(&self, ring: impl Fn() + Send + Sync + 'static) {
+        let _ = self.domain.bell.set(Box::new(ring));
     }
 
     /// As [`Self::oldest_seen`], dumps in progress included.
@@ -243,6 +257,16 @@ impl Domain {
         (state, unsafe { (*state).since })
     }
 
+    /// A worker adopted a version or holds nothing any more: tells the writer if it waits for that.
+    #[inline]
+    fn tell(&self) {
+        if self.versions.is_told()
+            && let Some(ring) = self.bell.get()
+        {
+            ring();
+        }
+    }
+
     /// The table's shared part; tables that the switch doesn't have are `None`.
     #[inline]
     pub(crate) fn table(&self, table: ofproto::ids::TableId) -> Option<&crate::table::FlowTable> {
@@ -279,6 +303,7 @@ impl Reader {
             {
                 self.version = newest;
                 self.state = state;
+                self.domain.tell();
             }
         }
         // SAFETY: `take` loaded it while this worker was online at a version before its retirement;
@@ -294,6 +319,7 @@ impl Reader {
         self.version = 0;
         self.state = std::ptr::null();
         self.domain.versions.offline(self.place);
+        self.domain.tell();
     }
 
     /// Comes back after [`offline`](Self::offline); [`adopt`](Self::adopt) does it by itself.

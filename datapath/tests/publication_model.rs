@@ -139,3 +139,48 @@ fn two_workers_are_waited_for() {
         workers.into_iter().for_each(|w| w.join().unwrap());
     });
 }
+
+/// A writer that sleeps until it is told doesn't sleep for ever, whichever worker is last, and however they go on.
+fn somebody_tells_the_writer(workers: usize, sleeps: bool) {
+    check(move || {
+        let domain = Domain::new(workers, 1);
+        let bell = Arc::new(loom::sync::Notify::new());
+        let threads: Vec<_> = (0..workers)
+            .map(|place| {
+                domain.versions.online(place, || domain.load());
+                let (theirs, bell) = (Arc::clone(&domain), Arc::clone(&bell));
+                let tell = move || {
+                    if theirs.versions.is_told() {
+                        bell.notify();
+                    }
+                };
+                let theirs = Arc::clone(&domain);
+                loom::thread::spawn(move || {
+                    let newest = theirs.versions.newest();
+                    if !sleeps && newest != 1 {
+                        theirs.versions.take(place, newest, || theirs.load());
+                        tell();
+                    }
+                    theirs.versions.offline(place);
+                    tell();
+                })
+            })
+            .collect();
+        domain.versions.publish(2);
+        while !domain.versions.is_adopted(2) {
+            bell.wait();
+        }
+        threads.into_iter().for_each(|w| w.join().unwrap());
+    });
+}
+
+#[test]
+fn the_last_worker_to_adopt_tells_the_writer() {
+    somebody_tells_the_writer(1, false);
+    somebody_tells_the_writer(2, false);
+}
+
+#[test]
+fn the_last_worker_to_sleep_tells_the_writer() {
+    somebody_tells_the_writer(2, true);
+}

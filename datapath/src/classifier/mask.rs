@@ -130,17 +130,17 @@ impl Shape {
 
     /// The match of this shape with these values.
     pub(crate) fn matching(&self, value: &FlowKey) -> Match {
-        Match::new(
-            self.fields
-                .iter()
-                .map(|f| MatchField {
-                    id: f.id,
-                    value: value.get(f.id) & f.mask.unwrap_or_else(|| f.id.info().all_ones()) & known_bits(f.id),
-                    mask: f.mask,
-                    code: f.code,
-                })
-                .collect(),
-        )
+        Match::new(self.match_fields(value).collect())
+    }
+
+    /// The fields of [`matching`](Self::matching).
+    pub(crate) fn match_fields(&self, value: &FlowKey) -> impl Iterator<Item = MatchField> {
+        self.fields.iter().map(|f| MatchField {
+            id: f.id,
+            value: value.get(f.id) & f.mask.unwrap_or_else(|| f.id.info().all_ones()) & known_bits(f.id),
+            mask: f.mask,
+            code: f.code,
+        })
     }
 }
 

@@ -185,9 +185,16 @@ impl Control {
 
     /// Whether every online worker has adopted everything up to the token, and every flow-removed
     /// message of a flow that ended before it is among the [`events`](Self::events). It becomes so
-    /// by workers moving on and [`tick`](Self::tick) being called.
+    /// by workers moving on and [`tick`](Self::tick) being called. While workers are waited for, the last that moves on
+    /// calls what [`on_adoption`](Self::on_adoption) set.
     pub fn barrier_done(&self, token: BarrierToken) -> bool {
-        self.writer.oldest_seen() >= token.0 && self.reclaim.notices.front().is_none_or(|n| n.version > token.0)
+        self.writer.is_adopted(token.0) && self.reclaim.notices.front().is_none_or(|n| n.version > token.0)
+    }
+
+    /// Sets what is called when all workers have adopted what a [barrier](Self::barrier_done) waits for: on a worker's
+    /// thread, so it must only wake somebody. Once; later calls change nothing.
+    pub fn on_adoption(&self, ring: impl Fn() + Send + Sync + 'static) {
+        self.writer.on_adoption(ring);
     }
 
     /// Files what a publication did.

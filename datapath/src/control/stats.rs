@@ -4,12 +4,15 @@ use super::Control;
 use super::book::{is_within, plain_key, shape_is_within};
 use super::flows::{Filter, Terms, view};
 use crate::clock::Time;
+use crate::table::FlowBody;
 use crate::table::compile::compile;
 use ofproto::Version;
 use ofproto::error::{ErrorKind, OfError};
 use ofproto::ids::{GroupId, MeterId, TableId};
-use ofproto::stats::{AggregateStats, FlowDesc, FlowStatsRequest};
+use ofproto::matching::Match;
+use ofproto::stats::{AggregateStats, FlowDesc, FlowStats, FlowStatsRequest};
 use ofproto::table::TableStats;
+use std::mem::take;
 
 /// A dump in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,6 +25,49 @@ pub(super) struct Dump {
     table: u8,
     last_table: u8,
     next: u32,
+}
+
+/// Descriptions of flows that are written over earlier ones, whose lists of fields and instructions are used again.
+struct Refilled<'a> {
+    flows: &'a mut Vec<FlowDesc>,
+    /// How many are new.
+    filled: usize,
+}
+
+impl Refilled<'_> {
+    fn put(&mut self, table: TableId, b: &FlowBody, stats: FlowStats) {
+        let (mut matching, mut instructions) = match self.flows.get_mut(self.filled) {
+            Some(old) => (take(&mut old.matching), take(&mut old.instructions)),
+            None => (Match::any(), Vec::new()),
+        };
+        let Match { fields, unknown, fixed } = &mut matching;
+        unknown.clear();
+        *fixed = None;
+        fields.clear();
+        fields.extend(b.shape.match_fields(&b.value()));
+        // Flows often come in rows that do the same.
+        if *instructions != *b.behaviour.instructions {
+            instructions.clear();
+            instructions.extend_from_slice(&b.behaviour.instructions);
+        }
+        let flow = FlowDesc {
+            table,
+            priority: b.priority,
+            idle_timeout: b.idle_timeout,
+            hard_timeout: b.hard_timeout,
+            flags: b.flags,
+            importance: b.importance,
+            cookie: b.cookie,
+            stats,
+            matching,
+            instructions,
+        };
+        match self.flows.get_mut(self.filled) {
+            Some(place) => *place = flow,
+            None => self.flows.push(flow),
+        }
+        self.filled += 1;
+    }
 }
 
 /// Slots looked at in one call at most, so that a filter that few flows pass doesn't block.
@@ -72,12 +118,25 @@ impl Control {
     /// last ones, and the dump is closed. Counters are those of now.
     pub fn next_flows(&mut self, dump: DumpId, most: usize, now: Time) -> (Vec<FlowDesc>, bool) {
         let mut out = Vec::new();
-        let Some(mut d) = self.dumps.remove(&dump.0) else { return (out, true) };
+        let ended = self.next_flows_into(dump, most, now, &mut out);
+        (out, ended)
+    }
+
+    /// As [`next_flows`](Self::next_flows), into the memory of flows shown earlier, which are gone.
+    pub fn next_flows_into(&mut self, dump: DumpId, most: usize, now: Time, flows: &mut Vec<FlowDesc>) -> bool {
+        let mut out = Refilled { flows, filled: 0 };
+        let ended = self.go_on_dumping(dump, most, now, &mut out);
+        out.flows.truncate(out.filled);
+        ended
+    }
+
+    fn go_on_dumping(&mut self, dump: DumpId, most: usize, now: Time, out: &mut Refilled<'_>) -> bool {
+        let Some(mut d) = self.dumps.remove(&dump.0) else { return true };
         let mut looks = 0;
         while d.table <= d.last_table {
-            if !self.dump_table(&mut d, most, &mut looks, now, &mut out) {
+            if !self.dump_table(&mut d, most, &mut looks, now, out) {
                 self.dumps.insert(dump.0, d);
-                return (out, false);
+                return false;
             }
             d.next = 0;
             if d.table == u8::MAX {
@@ -86,11 +145,11 @@ impl Control {
             d.table += 1;
         }
         self.writer.unpin(d.version);
-        (out, true)
+        true
     }
 
     /// Goes on in the dump's table; whether it is through.
-    fn dump_table(&self, d: &mut Dump, most: usize, looks: &mut usize, now: Time, out: &mut Vec<FlowDesc>) -> bool {
+    fn dump_table(&self, d: &mut Dump, most: usize, looks: &mut usize, now: Time, out: &mut Refilled<'_>) -> bool {
         let Some(shared) = self.writer.domain().table(TableId(d.table)) else { return true };
         let book = &self.tables[usize::from(d.table)];
         let guard = self.writer.guard();
@@ -99,7 +158,7 @@ impl Control {
             if d.next >= book.slab.limit() {
                 return true;
             }
-            if out.len() >= most || *looks >= LOOKS {
+            if out.filled >= most || *looks >= LOOKS {
                 return false;
             }
             *looks += 1;
@@ -111,18 +170,7 @@ impl Control {
             {
                 let b = flow.body();
                 if is_within(b, &d.filter.value, &d.filter.mask) && d.filter.terms.admits(b) {
-                    out.push(FlowDesc {
-                        table: TableId(d.table),
-                        priority: b.priority,
-                        idle_timeout: b.idle_timeout,
-                        hard_timeout: b.hard_timeout,
-                        flags: b.flags,
-                        importance: b.importance,
-                        cookie: b.cookie,
-                        stats: self.flow_stats_of(b.created, b.stats, now),
-                        matching: b.matching(),
-                        instructions: b.behaviour.instructions.to_vec(),
-                    });
+                    out.put(TableId(d.table), b, self.flow_stats_of(b.created, b.stats, now));
                 }
             }
         }

@@ -9,17 +9,23 @@ use crossbeam::utils::CachePadded;
 /// What a worker that holds nothing (asleep, or none in this place) has seen.
 const OFFLINE: u64 = u64::MAX;
 
+/// No version is waited for.
+const NONE: u64 = u64::MAX;
+
 /// The newest version, and the one that each worker adopted.
 pub(crate) struct Versions {
     newest: CachePadded<AtomicU64>,
     seen: Box<[CachePadded<AtomicU64>]>,
+    /// The version whose adoption by all is to be told, once.
+    awaited: CachePadded<AtomicU64>,
 }
 
 impl Versions {
     /// Version 1 is published, and no worker is there.
     pub(crate) fn new(workers: usize) -> Self {
         let seen = (0..workers).map(|_| CachePadded::new(AtomicU64::new(OFFLINE))).collect();
-        Self { newest: CachePadded::new(AtomicU64::new(1)), seen }
+        let [newest, awaited] = [1, NONE].map(|n| CachePadded::new(AtomicU64::new(n)));
+        Self { newest, seen, awaited }
     }
 
     /// Writer: everything prepared becomes visible, as this version.
@@ -32,6 +38,26 @@ impl Versions {
         fence(Ordering::SeqCst);
         let oldest = self.seen.iter().map(|s| s.load(Ordering::Acquire)).min().unwrap_or(OFFLINE);
         oldest.min(published)
+    }
+
+    /// Writer: whether every online worker has adopted `version`. If not, the one that does so last will be told by
+    /// [`is_told`](Self::is_told); of several versions asked about, of the oldest.
+    pub(crate) fn is_adopted(&self, version: u64) -> bool {
+        if self.oldest_seen(version) == version {
+            return true;
+        }
+        self.awaited.fetch_min(version, Ordering::Relaxed);
+        // Looks once more: either a worker sees what is awaited, or this thread sees that the worker has adopted it.
+        self.oldest_seen(version) == version
+    }
+
+    /// Worker, after it adopted a version or went offline: whether the writer is to be told that all have adopted
+    /// what it waits for. Only one worker learns that, once.
+    #[inline]
+    pub(crate) fn is_told(&self) -> bool {
+        fence(Ordering::SeqCst);
+        let awaited = self.awaited.load(Ordering::Relaxed);
+        awaited != NONE && self.oldest_seen(awaited) == awaited && self.awaited.swap(NONE, Ordering::Relaxed) != NONE
     }
 
     /// Worker: the newest version.

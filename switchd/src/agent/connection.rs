@@ -72,7 +72,8 @@ async fn read<R: AsyncRead + Unpin>(mut reader: R, inbound: &mpsc::Sender<Vec<Re
     let mut buffer = BytesMut::with_capacity(READ);
     loop {
         loop {
-            let Batch { messages, broken } = frames::cut(&mut buffer);
+            let Batch { mut messages, broken } = frames::cut(&mut buffer);
+            messages.iter_mut().for_each(Received::read);
             if messages.is_empty() {
                 break;
             }

@@ -1,7 +1,7 @@
-//! Cutting what a connection sends into messages, and decoding them; what they mean is judged by the session.
+//! Cutting what a connection sends into messages; what they mean is judged by the session.
 
 use crate::session::Received;
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use ofproto::wire::{self, Header};
 use ofproto::{ErrorKind, OfError};
 
@@ -24,10 +24,10 @@ pub fn cut(buffer: &mut BytesMut) -> Batch {
         match next_frame(buffer) {
             Ok(Some(message)) => batch.messages.push(message),
             Ok(None) => break,
-            Err(e) => {
+            Err((header, bytes, e)) => {
                 // Told once; where the next message begins nobody can know.
-                batch.broken = Some(e.message.as_ref().err().map(ToString::to_string).unwrap_or_default());
-                batch.messages.push(*e);
+                batch.broken = Some(e.to_string());
+                batch.messages.push(Received::broken(header, bytes, e));
                 break;
             }
         }
@@ -35,23 +35,22 @@ pub fn cut(buffer: &mut BytesMut) -> Batch {
     batch
 }
 
-/// Takes the first message off the buffer and decodes it. A header that announces less than itself
+/// Takes the first message off the buffer. A header that announces less than itself
 /// is handed out as an error; the stream can't be read on then.
-fn next_frame(buffer: &mut BytesMut) -> Result<Option<Received>, Box<Received>> {
+fn next_frame(buffer: &mut BytesMut) -> Result<Option<Received>, (Header, Bytes, OfError)> {
     let Ok(header) = Header::decode(buffer) else { return Ok(None) };
     let len = usize::from(header.length);
     if len < wire::HEADER_LEN {
         let reason = format!("{len} is less than the header's {}", wire::HEADER_LEN);
         let e = OfError::at(ErrorKind::BadRequestBadLen, 2, "length", reason);
         let bytes = buffer.split_to(wire::HEADER_LEN).freeze();
-        return Err(Box::new(Received { header, message: Err(e), bytes }));
+        return Err((header, bytes, e));
     }
     if buffer.len() < len {
         return Ok(None);
     }
     let bytes = buffer.split_to(len).freeze();
-    let message = wire::decode(&bytes).map(|(_, message)| message);
-    Ok(Some(Received { header, message, bytes }))
+    Ok(Some(Received::new(header, bytes)))
 }
 
 #[cfg(test)]
@@ -67,7 +66,7 @@ mod tests {
             for chunk in stream.chunks(step) {
                 buffer.extend_from_slice(chunk);
                 while let Some(r) = next_frame(&mut buffer).unwrap() {
-                    assert!(r.message.is_ok());
+                    assert!(wire::decode(&r.bytes).is_ok());
                     lengths.push(r.bytes.len());
                 }
             }
@@ -78,7 +77,7 @@ mod tests {
     #[test]
     fn a_length_below_the_header_s_is_told_and_ends() {
         let mut buffer = BytesMut::from(&[4, 20, 0, 7, 0, 0, 0, 1][..]);
-        let r = next_frame(&mut buffer).unwrap_err();
-        assert_eq!(r.message.unwrap_err().kind, ErrorKind::BadRequestBadLen);
+        let (_, bytes, e) = next_frame(&mut buffer).unwrap_err();
+        assert_eq!((bytes.len(), e.kind), (8, ErrorKind::BadRequestBadLen));
     }
 }

@@ -166,6 +166,7 @@ impl AsyncWrite for Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ofproto::wire;
     use std::io::Write;
     use std::os::unix::net::UnixStream;
 
@@ -205,7 +206,7 @@ mod tests {
         let mut scratch = vec![0; READ];
         far.write_all(&[4, 2, 0, 7, 0, 0, 0, 1, 4, 2, 0, 8, 0, 0, 0, 1]).unwrap();
         let Taken::Messages(batch) = reader.take(&mut scratch) else { panic!("the fault is told") };
-        assert!(batch.len() == 1 && batch[0].message.is_err());
+        assert!(batch.len() == 1 && wire::decode(&batch[0].bytes).is_err());
         assert!(matches!(reader.take(&mut scratch), Taken::End(_)));
     }
 

@@ -74,8 +74,7 @@ fn recorded_messages_broken_at_random_hurt_nobody() {
                 let length = u16::try_from(bytes.len()).unwrap();
                 bytes[2..4].copy_from_slice(&length.to_be_bytes());
                 let header = Header::decode(&bytes).unwrap();
-                let message = wire::decode(&bytes).map(|(_, m)| m);
-                b.hub.receive(b.now, victim, Received { header, message, bytes: Bytes::from(bytes) });
+                b.hub.receive(b.now, victim, Received::new(header, Bytes::from(bytes)));
                 b.turn();
                 let session = b.hub.session_mut(victim).unwrap();
                 assert!(session.take_output().len() < limits::HARD_QUEUE);
@@ -100,8 +99,8 @@ fn an_error_of_the_framer_is_answered() {
     let c = b.connect(Version::V13);
     let bytes = Bytes::from_static(&[4, 20, 0, 7, 0, 0, 0, 1]);
     let header = Header::decode(&bytes).unwrap();
-    let message = Err(OfError::at(ErrorKind::BadRequestBadLen, 2, "length", "7"));
-    b.hub.receive(b.now, c, Received { header, message, bytes });
+    let e = OfError::at(ErrorKind::BadRequestBadLen, 2, "length", "7");
+    b.hub.receive(b.now, c, Received::broken(header, bytes, e));
     assert!(matches!(&b.hear(c)[0].1, Message::Error(e) if e.kind(Version::V13) == Some(ErrorKind::BadRequestBadLen)));
 }
 

@@ -69,6 +69,8 @@ pub trait Backend: Host {
     fn forget(&mut self, id: ConnId);
     /// Carries out what packets asked for (learnt flows): at every round.
     fn attend(&mut self, now: Time);
+    /// Whether packet-outs are on their way that nobody will tell the end of.
+    fn is_sending(&self) -> bool;
     /// What the wall clock (TAI) shows now.
     fn set_wall(&mut self, wall: std::time::Duration);
     /// Timers: timeouts of flows, meters, vacancy.

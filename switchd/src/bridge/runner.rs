@@ -24,8 +24,10 @@ const MESSAGES_PER_ROUND: usize = 64;
 const PUNTS_PER_ROUND: usize = 512;
 /// Events per round.
 const EVENTS_PER_ROUND: usize = 64;
-/// How often a barrier is looked after while workers adopt.
-const BARRIER_LOOK: Duration = Duration::from_micros(50);
+/// How often a barrier is looked after while a worker sends packet-outs.
+const SENDING_LOOK: Duration = Duration::from_micros(50);
+/// The same while workers adopt: the last one rings, so that a look finds nothing.
+const ADOPTING_LOOK: Duration = Duration::from_millis(2);
 /// Messages of a held-back connection that are looked through for what may overtake.
 const HELD: usize = 64;
 /// How long connections have for their last bytes at the end, and how often that is looked at.
@@ -202,7 +204,11 @@ impl<S: Instance> Runner<S> {
                 }
                 // Whoever wakes up without anything to do sleeps on at once.
                 self.idle = Some((since, Duration::ZERO));
-                if self.awaits_barrier() { BARRIER_LOOK } else { until }
+                let sending = self.hub.switch.is_sending();
+                match self.awaits_barrier() {
+                    true => until.min(if sending { SENDING_LOOK } else { ADOPTING_LOOK }),
+                    false => until,
+                }
             }
         };
         let ears = &self.inbox.ears;

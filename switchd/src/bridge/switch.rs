@@ -37,7 +37,7 @@ pub use out::{OutPacket, Packets, Way};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -242,6 +242,10 @@ impl<P: Packets> Backend for Switch<P> {
         }
         // Packets that waited for what they taught.
         self.hand_over(now);
+    }
+
+    fn is_sending(&self) -> bool {
+        self.packet_outs_done.load(Ordering::Acquire) < self.packet_outs
     }
 
     fn tick(&mut self, now: Time) {

@@ -109,8 +109,7 @@ impl Bench {
     /// Hands raw bytes in.
     pub fn bytes(&mut self, id: ConnId, bytes: &[u8]) {
         let header = Header::decode(bytes).unwrap();
-        let message = wire::decode(bytes).map(|(_, m)| m);
-        self.hub.receive(self.now, id, Received { header, message, bytes: Bytes::copy_from_slice(bytes) });
+        self.hub.receive(self.now, id, Received::new(header, Bytes::copy_from_slice(bytes)));
     }
 
     pub fn connect(&mut self, version: Version) -> ConnId {
@@ -123,8 +122,7 @@ impl Bench {
     pub fn say(&mut self, id: ConnId, version: Version, xid: u32, message: &Message) {
         let bytes = wire::encode(version, Xid(xid), message).unwrap();
         let header = Header::decode(&bytes).unwrap();
-        let message = wire::decode(&bytes).map(|(_, m)| m);
-        self.hub.receive(self.now, id, Received { header, message, bytes: bytes.into() });
+        self.hub.receive(self.now, id, Received::new(header, bytes.into()));
         self.hub.attend(self.now);
     }
 

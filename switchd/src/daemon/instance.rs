@@ -69,6 +69,8 @@ impl Instance {
         let parts = Arc::new(datapath::engine::Shared::new(parts));
         let bell = handle.bell().clone();
         parts.punts().on_packet(move || bell.ring());
+        let bell = handle.bell().clone();
+        control.on_adoption(move || bell.ring());
         let worker_clock: Clock = Arc::new(clock);
         let crew = Crew { count: shared.workers, cpus: &shared.worker_cpus, spin: shared.spin, clock: &worker_clock };
         let workers =

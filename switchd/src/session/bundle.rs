@@ -2,31 +2,82 @@
 //!
 //! What goes wrong with a bundle discards it or leaves it, as the specification says per case;
 //! nothing reaches the switch before the commit.
+//!
+//! Messages are judged as they come and kept as bytes: the decoded form takes some eight times their memory, and
+//! writing and reading that costs more than decoding them once more.
 
 use super::limits;
 use datapath::clock::Time;
 use ofproto::bundle::{BundleAdd, BundleFlags};
 use ofproto::ids::{BundleId, Xid};
 use ofproto::message::Message;
+use ofproto::wire::{self, Header};
 use ofproto::{ErrorKind, OfError};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// One staged message.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Bytes of the first piece of memory for a bundle's messages, and the most of any that isn't for one longer message.
+const PIECE: (usize, usize) = (4 << 10, 256 << 10);
+
+/// The messages of a bundle, as they came (`OFPT_BUNDLE_ADD_MESSAGE`, whole).
+#[derive(Debug, Default)]
 pub struct Staged {
-    /// Its own xid, which errors about it carry.
-    pub xid: Xid,
-    /// The message.
-    pub message: Message,
+    /// Whole messages, one after the other. No piece ever grows, so that nothing is copied twice.
+    pieces: Vec<Vec<u8>>,
+    messages: usize,
+    bytes: usize,
+}
+
+impl Staged {
+    fn push(&mut self, message: &[u8]) {
+        let full = |p: &Vec<u8>| p.capacity() - p.len() < message.len();
+        if self.pieces.last().is_none_or(full) {
+            let next = self.pieces.last().map_or(PIECE.0, |p| (2 * p.capacity()).min(PIECE.1));
+            self.pieces.push(Vec::with_capacity(next.max(message.len())));
+        }
+        if let Some(piece) = self.pieces.last_mut() {
+            piece.extend_from_slice(message);
+            self.messages += 1;
+            self.bytes += message.len();
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.messages
+    }
+
+    /// The messages inside, each with its own xid, in order.
+    pub fn messages(&self) -> impl Iterator<Item = (Xid, Result<Message, OfError>)> {
+        self.pieces.iter().flat_map(|piece| {
+            let mut rest = piece.as_slice();
+            std::iter::from_fn(move || {
+                let header = Header::decode(rest).ok()?;
+                let (one, after) = rest.split_at_checked(header.length.into())?;
+                rest = after;
+                Some((header.xid, inner(one)))
+            })
+        })
+    }
+}
+
+/// The message inside one that was judged when it came; its xid is the outer one's.
+fn inner(bytes: &[u8]) -> Result<Message, OfError> {
+    match wire::decode(bytes)?.1 {
+        Message::BundleAdd(add) => Ok(*add.message),
+        other => Err(refuse(
+            ErrorKind::BundleFailedMsgUnsup,
+            "message",
+            format!("{} was staged", super::message_name(&other)),
+        )),
+    }
 }
 
 #[derive(Debug)]
 struct Bundle {
     flags: BundleFlags,
     closed: bool,
-    messages: Vec<Staged>,
-    bytes: usize,
+    staged: Staged,
     touched: Time,
 }
 
@@ -82,14 +133,14 @@ impl Bundles {
                 format!("{} bundles are open, as many as a connection may have", self.open.len()),
             ));
         }
-        self.open.insert(id, Bundle { flags, closed: false, messages: Vec::new(), bytes: 0, touched: now });
+        self.open.insert(id, Bundle { flags, closed: false, staged: Staged::default(), touched: now });
         Ok(())
     }
 
-    /// Adds a message of `bytes` bytes that `xid` brought; opens the bundle if there is none.
+    /// Adds the message that `bytes` are and that `xid` brought; opens the bundle if there is none.
     ///
     /// The caller has judged the message itself ([`Bundles::allowed`] and the host's check).
-    pub fn add(&mut self, now: Time, xid: Xid, add: BundleAdd, bytes: usize) -> Result<(), OfError> {
+    pub fn add(&mut self, now: Time, xid: Xid, add: &BundleAdd, bytes: &[u8]) -> Result<(), OfError> {
         let id = add.bundle;
         if !self.open.contains_key(&id) {
             self.open(now, id, add.flags)?;
@@ -117,16 +168,15 @@ impl Bundles {
                 format!("the message inside has xid {}, the one around it {xid}", add.inner_xid),
             ));
         }
-        if bundle.messages.len() >= limits::BUNDLE_MESSAGES || total + bytes > limits::BUNDLE_BYTES {
+        if bundle.staged.len() >= limits::BUNDLE_MESSAGES || total + bytes.len() > limits::BUNDLE_BYTES {
             return Err(refuse(
                 ErrorKind::BundleFailedMsgTooMany,
                 "message",
-                format!("the bundle holds {} messages, all of this connection {total} bytes", bundle.messages.len()),
+                format!("the bundle holds {} messages, all of this connection {total} bytes", bundle.staged.len()),
             ));
         }
-        bundle.messages.push(Staged { xid: add.inner_xid, message: *add.message });
-        bundle.bytes += bytes;
-        self.bytes += bytes;
+        bundle.staged.push(bytes);
+        self.bytes += bytes.len();
         Ok(())
     }
 
@@ -152,9 +202,9 @@ impl Bundles {
     }
 
     /// `COMMIT_REQUEST`: the messages to carry out; the bundle is gone whatever comes of them.
-    pub fn commit(&mut self, id: BundleId, flags: BundleFlags) -> Result<Vec<Staged>, OfError> {
+    pub fn commit(&mut self, id: BundleId, flags: BundleFlags) -> Result<Staged, OfError> {
         self.committable(id, flags)?;
-        Ok(self.drop(id).map(|b| b.messages).unwrap_or_default())
+        Ok(self.drop(id).map(|b| b.staged).unwrap_or_default())
     }
 
     /// Whether a commit of this bundle would be taken up; a bundle that it doesn't fit is discarded.
@@ -218,7 +268,7 @@ impl Bundles {
 
     fn drop(&mut self, id: BundleId) -> Option<Bundle> {
         let bundle = self.open.remove(&id)?;
-        self.bytes = self.bytes.saturating_sub(bundle.bytes);
+        self.bytes = self.bytes.saturating_sub(bundle.staged.bytes);
         Some(bundle)
     }
 }
@@ -230,7 +280,13 @@ fn flags_differ(id: BundleId, first: BundleFlags, now: BundleFlags) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ofproto::Version;
+    use ofproto::action::Action;
+    use ofproto::field::FieldId;
     use ofproto::flow::FlowMod;
+    use ofproto::ids::{BufferId, PortNo};
+    use ofproto::matching::Match;
+    use ofproto::packet::PacketOut;
 
     const ORDERED: BundleFlags = BundleFlags::ORDERED;
     const ID: BundleId = BundleId(7);
@@ -245,6 +301,12 @@ mod tests {
         }
     }
 
+    /// Adds a message as it would come.
+    fn put(b: &mut Bundles, xid: u32, add: BundleAdd) -> Result<(), OfError> {
+        let bytes = wire::encode(Version::V14, Xid(xid), &Message::BundleAdd(add.clone())).unwrap();
+        b.add(Time::ZERO, Xid(xid), &add, &bytes)
+    }
+
     fn kind<T: std::fmt::Debug>(r: Result<T, OfError>) -> ErrorKind {
         r.unwrap_err().kind
     }
@@ -253,10 +315,11 @@ mod tests {
     fn messages_come_out_in_order_once() {
         let mut b = Bundles::default();
         b.open(Time::ZERO, ID, ORDERED).unwrap();
-        b.add(Time::ZERO, Xid(1), add(1, ORDERED), 56).unwrap();
-        b.add(Time::ZERO, Xid(2), add(2, ORDERED), 56).unwrap();
+        put(&mut b, 1, add(1, ORDERED)).unwrap();
+        put(&mut b, 2, add(2, ORDERED)).unwrap();
         b.close(Time::ZERO, ID, ORDERED).unwrap();
-        let xids: Vec<_> = b.commit(ID, ORDERED | BundleFlags::TIME).unwrap().iter().map(|m| m.xid.0).collect();
+        let xids: Vec<_> =
+            b.commit(ID, ORDERED | BundleFlags::TIME).unwrap().messages().map(|(xid, _)| xid.0).collect();
         assert_eq!(xids, [1, 2]);
         assert_eq!(kind(b.commit(ID, ORDERED)), ErrorKind::BundleFailedBadId);
         assert_eq!(b.bytes, 0);
@@ -265,12 +328,12 @@ mod tests {
     #[test]
     fn an_add_opens_and_an_empty_bundle_commits() {
         let mut b = Bundles::default();
-        b.add(Time::ZERO, Xid(1), add(1, ORDERED), 56).unwrap();
+        put(&mut b, 1, add(1, ORDERED)).unwrap();
         assert_eq!(b.len(), 1);
         b.discard(ID).unwrap();
         assert_eq!(kind(b.discard(ID)), ErrorKind::BundleFailedBadId);
         b.open(Time::ZERO, ID, ORDERED).unwrap();
-        assert_eq!(b.commit(ID, ORDERED).unwrap(), []);
+        assert_eq!(b.commit(ID, ORDERED).unwrap().len(), 0);
     }
 
     #[test]
@@ -281,15 +344,15 @@ mod tests {
         assert!(b.is_empty());
 
         b.open(Time::ZERO, ID, ORDERED).unwrap();
-        assert_eq!(kind(b.add(Time::ZERO, Xid(1), add(2, ORDERED), 56)), ErrorKind::BundleFailedMsgBadXid);
+        assert_eq!(kind(put(&mut b, 1, add(2, ORDERED))), ErrorKind::BundleFailedMsgBadXid);
         assert_eq!(b.len(), 1);
         let other = BundleFlags::ATOMIC;
-        assert_eq!(kind(b.add(Time::ZERO, Xid(1), add(1, other), 56)), ErrorKind::BundleFailedBadFlags);
+        assert_eq!(kind(put(&mut b, 1, add(1, other))), ErrorKind::BundleFailedBadFlags);
         assert!(b.is_empty());
 
         b.open(Time::ZERO, ID, ORDERED).unwrap();
         b.close(Time::ZERO, ID, ORDERED).unwrap();
-        assert_eq!(kind(b.add(Time::ZERO, Xid(1), add(1, ORDERED), 56)), ErrorKind::BundleFailedBundleClosed);
+        assert_eq!(kind(put(&mut b, 1, add(1, ORDERED))), ErrorKind::BundleFailedBundleClosed);
         assert!(b.is_empty());
 
         b.open(Time::ZERO, ID, ORDERED).unwrap();
@@ -310,12 +373,36 @@ mod tests {
             b.open(Time::ZERO, BundleId(n), ORDERED).unwrap();
         }
         assert_eq!(kind(b.open(Time::ZERO, BundleId(999), ORDERED)), ErrorKind::BundleFailedOutOfBundles);
-        let r = b.add(Time::ZERO, Xid(1), add(1, ORDERED), limits::BUNDLE_BYTES + 1);
+        let r = b.add(Time::ZERO, Xid(1), &add(1, ORDERED), &vec![0; limits::BUNDLE_BYTES + 1]);
         assert_eq!(kind(r), ErrorKind::BundleFailedMsgTooMany);
         assert_eq!(b.deadline(|_| false), Some(Time::ZERO + limits::BUNDLE_WAIT));
         assert_eq!(b.expire(Time::from_secs(9), |_| false), []);
         assert_eq!(b.expire(Time::from_secs(10), |_| true), []);
         assert_eq!(b.expire(Time::from_secs(10), |_| false).len(), limits::BUNDLES);
         assert!(b.is_empty());
+    }
+
+    /// Messages of all lengths, across many pieces of memory.
+    #[test]
+    fn what_comes_out_is_what_went_in() {
+        let mut b = Bundles::default();
+        let mut all = Vec::new();
+        for n in 0..3000u32 {
+            let data = vec![n as u8; (n * 7919 % 60_000) as usize / (1 + n as usize % 97)];
+            let message = if n % 3 == 0 {
+                let actions = vec![Action::output(PortNo(n))];
+                let (buffer_id, matching) = (BufferId::NONE, Match::any().with(FieldId::InPort, 1));
+                Message::PacketOut(PacketOut { buffer_id, matching, actions, data: data.into() })
+            } else {
+                Message::FlowMod(FlowMod { priority: n as u16, ..FlowMod::default() })
+            };
+            put(&mut b, n, BundleAdd { message: Box::new(message.clone()), ..add(n, ORDERED) }).unwrap();
+            all.push((Xid(n), message));
+        }
+        let staged = b.commit(ID, ORDERED).unwrap();
+        assert_eq!(staged.len(), all.len());
+        assert!(staged.pieces.len() > 10 && staged.pieces.iter().all(|p| p.capacity() <= PIECE.1));
+        let out: Vec<_> = staged.messages().map(|(xid, m)| (xid, m.unwrap())).collect();
+        assert!(out == all);
     }
 }

@@ -1,10 +1,10 @@
 //! How a connection begins: both hellos, and which version they agree on (OpenFlow 1.3.5 §6.3.3).
 
 use super::filter::Filter;
-use super::{Purpose, Received, Session, State, hello, message_name};
+use super::{Meaning, Purpose, Session, State, hello, message_name};
 use bytes::Bytes;
 use ofproto::message::{ErrorMsg, Message};
-use ofproto::wire;
+use ofproto::wire::{self, Header};
 use ofproto::{ErrorKind, OfError, Version};
 use tracing::{info, warn};
 
@@ -20,14 +20,14 @@ fn as_version(bytes: &Bytes, version: Version) -> Option<Message> {
 
 impl Session {
     /// Takes the first message: a hello, or the end.
-    pub(super) fn greet(&mut self, received: &Received) {
+    pub(super) fn greet(&mut self, header: &Header, message: &Meaning, bytes: &Bytes) {
         // A hello looks the same in every version, also in those that aren't written yet.
-        let later = (received.header.ty == HELLO && Version::from_wire(received.header.version).is_none())
-            .then(|| as_version(&received.bytes, self.version))
+        let later = (header.ty == HELLO && Version::from_wire(header.version).is_none())
+            .then(|| as_version(bytes, self.version))
             .flatten();
-        match later.as_ref().map_or(received.message.as_ref(), Ok) {
+        match later.as_ref().map_or(message.as_ref().map(|(_, m)| m), Ok) {
             Ok(Message::Hello(elements)) => {
-                match hello::negotiate(self.settings.versions, received.header.version, elements) {
+                match hello::negotiate(self.settings.versions, header.version, elements) {
                     Ok(version) => {
                         self.version = version;
                         match self.purpose {
@@ -43,9 +43,9 @@ impl Session {
                     Err(text) => {
                         warn!(conn = %self.id, peer = %self.peer, text, "hello failed");
                         // In the peer's own version, if there is such a one: it reads no other.
-                        self.version = Version::from_wire(received.header.version).unwrap_or(self.version);
+                        self.version = Version::from_wire(header.version).unwrap_or(self.version);
                         self.counters.errors_sent += 1;
-                        self.send(received.header.xid, &Message::Error(ErrorMsg::hello_failed(&text)));
+                        self.send(header.xid, &Message::Error(ErrorMsg::hello_failed(&text)));
                         self.end(true, text);
                     }
                 }
@@ -60,10 +60,10 @@ impl Session {
                     Ok(m) => message_name(m).to_owned(),
                     Err(e) => e.to_string(),
                 };
-                self.version = Version::from_wire(received.header.version).unwrap_or(self.version);
+                self.version = Version::from_wire(header.version).unwrap_or(self.version);
                 let e =
                     OfError::new(ErrorKind::BadRequestBadType, "type", format!("expected a hello first, got {what}"));
-                self.refuse(&received.header, &received.bytes, &e);
+                self.refuse(header, bytes, &e);
                 self.end(true, format!("the first message was no hello but {what}"));
             }
         }

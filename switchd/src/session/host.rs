@@ -80,6 +80,9 @@ pub enum Effect {
     },
 }
 
+/// The messages of a bundle, one at a time.
+pub type Staged<'a> = &'a mut dyn Iterator<Item = Result<Message, OfError>>;
+
 /// The switch, as sessions see it.
 pub trait Host {
     /// Facts for the features reply.
@@ -115,14 +118,15 @@ pub trait Host {
     fn resume(&mut self, now: Time, frame: Bytes, pipeline: &Match, rest: &Continuation) -> Result<(), OfError>;
     /// Judges a message before it enters a bundle: whether it could be carried out at all.
     fn check(&self, version: Version, message: &Message) -> Result<(), OfError>;
-    /// Carries out all messages as one change, or none: then which one failed and why.
-    fn commit(&mut self, now: Time, version: Version, by: ConnId, messages: &[Message])
+    /// Carries out all messages as one change, or none: then which one failed, by its place, and why. A message that
+    /// is an error fails, too.
+    fn commit(&mut self, now: Time, version: Version, by: ConnId, messages: Staged<'_>)
     -> Result<(), (usize, OfError)>;
     /// Answers a multipart request that only reads, or sets table features.
     fn multipart(&mut self, now: Time, version: Version, request: &MultipartRequest) -> Result<Answer, OfError>;
     /// The next flows of a dump, at most `most`, perhaps none although more follow; `cursor.ended` says
-    /// that these are the last.
-    fn next_flows(&mut self, now: Time, cursor: &mut FlowCursor, most: usize) -> Vec<FlowDesc>;
+    /// that these are the last. They take the place of what is in `flows`, and its memory.
+    fn next_flows(&mut self, now: Time, cursor: &mut FlowCursor, most: usize, flows: &mut Vec<FlowDesc>);
     /// A dump is given up before its end.
     fn end_flows(&mut self, cursor: &FlowCursor);
     /// Queues of a port (`ANY`: of all) for queue-get-config.

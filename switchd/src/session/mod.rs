@@ -120,15 +120,39 @@ impl Default for Settings {
 /// `miss_send_len` of a new connection (OpenFlow 1.3.5 §7.3.2).
 const DEFAULT_MISS_SEND_LEN: u16 = 128;
 
-/// A received message: its header, what it means or why it can't be taken, and its bytes.
+/// `OFPT_ECHO_REQUEST`
+const ECHO_REQUEST: u8 = 2;
+
+/// A received message: small, because it lies in queues. What it means is best read just before it is carried out,
+/// while its bytes and the memory of the last one are in the processor's cache.
 #[derive(Clone, Debug)]
 pub struct Received {
     /// The header.
     pub header: Header,
-    /// The meaning.
-    pub message: Result<Message, OfError>,
-    /// The whole message, for the error's data.
+    /// The whole message.
     pub bytes: Bytes,
+    /// What it means, or why it can't be taken, if that was found out already.
+    meaning: Option<Box<Meaning>>,
+}
+
+/// What bytes mean, with their header, or why they can't be taken.
+type Meaning = Result<(Header, Message), OfError>;
+
+impl Received {
+    /// A whole message.
+    pub fn new(header: Header, bytes: Bytes) -> Self {
+        Self { header, bytes, meaning: None }
+    }
+
+    /// A message that can't be taken.
+    pub fn broken(header: Header, bytes: Bytes, e: OfError) -> Self {
+        Self { header, bytes, meaning: Some(Box::new(Err(e))) }
+    }
+
+    /// Finds out what it means; for a thread that has more time than the one that will carry it out.
+    pub fn read(&mut self) {
+        self.meaning.get_or_insert_with(|| Box::new(wire::decode(&self.bytes)));
+    }
 }
 
 /// What a connection has done, for people.
@@ -179,6 +203,8 @@ enum Waiting {
         cursors: VecDeque<FlowCursor>,
         kind: DumpKind,
         held: Option<MultipartReply>,
+        /// Descriptions that were sent: memory for the next.
+        spare: Vec<FlowDesc>,
     },
 }
 
@@ -407,7 +433,8 @@ impl Session {
         self.state == State::Up
             && self.unsent() < limits::REPLY_QUEUE
             && received.header.version == self.version.wire()
-            && matches!(received.message, Ok(Message::EchoRequest(_)))
+            && received.header.ty == ECHO_REQUEST
+            && received.meaning.as_ref().is_none_or(|m| m.is_ok())
     }
 
     /// Whether a barrier is being waited for, so that the owner looks again soon.
@@ -448,18 +475,21 @@ impl Session {
         self.last_received = now;
         self.probed = None;
         self.abbreviated = false;
-        match self.state {
-            State::Ending => {}
-            State::Hello { .. } => self.greet(&received),
-            State::Up => {
-                let Received { header, message, bytes } = received;
-                if let Err(e) = self.dispatch(now, &header, message, bytes.len(), host) {
-                    self.segments.refuse(now.0, &bytes);
-                    self.refuse(&header, &bytes, &e);
-                }
-                self.advance(now, host);
-            }
+        if self.state == State::Ending {
+            return;
         }
+        let Received { header, bytes, meaning } = received;
+        let mut message = meaning.map_or_else(|| wire::decode(&bytes), |m| *m);
+        if matches!(self.state, State::Hello { .. }) {
+            self.greet(&header, &message, &bytes);
+            return;
+        }
+        let message = message.as_mut().map(|(_, message)| message).map_err(|e| e.clone());
+        if let Err(e) = self.dispatch(now, &header, message, &bytes, host) {
+            self.segments.refuse(now.0, &bytes);
+            self.refuse(&header, &bytes, &e);
+        }
+        self.advance(now, host);
     }
 
     /// Goes on with what waits: call after workers adopted, after output went out, and on ticks.

@@ -108,7 +108,8 @@ impl Session {
         if cursors.is_empty() {
             self.send_reply(xid, MultipartReply::FlowMonitor(Vec::new()), true);
         } else {
-            self.waiting = Waiting::Flows { xid, cursors, kind: DumpKind::Initial(initial), held: None };
+            self.waiting =
+                Waiting::Flows { xid, cursors, kind: DumpKind::Initial(initial), held: None, spare: Vec::new() };
         }
         Ok(())
     }

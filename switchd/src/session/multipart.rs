@@ -52,9 +52,12 @@ impl Session {
             _ => DumpKind::Desc,
         };
         match host.multipart(now, self.version, request)? {
-            Answer::Whole(reply) => self.send_reply(xid, reply, true),
+            Answer::Whole(reply) => {
+                self.send_reply(xid, reply, true);
+            }
             Answer::Flows(cursor) => {
-                self.waiting = Waiting::Flows { xid, cursors: VecDeque::from([cursor]), kind, held: None };
+                self.waiting =
+                    Waiting::Flows { xid, cursors: VecDeque::from([cursor]), kind, held: None, spare: Vec::new() };
             }
         }
         Ok(())
@@ -63,7 +66,7 @@ impl Session {
     /// Goes on with a dump while the peer takes it.
     pub(super) fn pump(&mut self, now: Time, host: &mut dyn Host) {
         while self.unsent() < limits::REPLY_QUEUE {
-            let Waiting::Flows { xid, cursors, kind, held } = &mut self.waiting else { return };
+            let Waiting::Flows { xid, cursors, kind, held, spare } = &mut self.waiting else { return };
             let xid = *xid;
             let Some(cursor) = cursors.front_mut() else {
                 let last = held.take().unwrap_or_else(|| kind.reply(Vec::new(), 0));
@@ -71,12 +74,14 @@ impl Session {
                 self.send_reply(xid, last, true);
                 return;
             };
-            let flows = host.next_flows(now, cursor, limits::FLOWS_PER_STEP);
+            let mut flows = std::mem::take(spare);
+            host.next_flows(now, cursor, limits::FLOWS_PER_STEP, &mut flows);
             let ended = cursor.ended;
             if ended {
                 cursors.pop_front();
             }
             if flows.is_empty() {
+                *spare = flows;
                 if ended {
                     continue;
                 }
@@ -87,21 +92,29 @@ impl Session {
             let reply = kind.reply(flows, left);
             // One step is held back, because only the last segment may say that none follows.
             if let Some(earlier) = held.replace(reply) {
-                self.send_reply(xid, earlier, false);
+                let sent = self.send_reply(xid, earlier, false);
+                if let (Some(MultipartReply::Flow(flows)), Waiting::Flows { spare, .. }) = (sent, &mut self.waiting) {
+                    *spare = flows;
+                }
             }
         }
     }
 
-    /// Sends a reply in as many segments as it needs; `last` says that no more comes after it.
-    pub(super) fn send_reply(&mut self, xid: Xid, mut body: MultipartReply, last: bool) {
+    /// Sends a reply in as many segments as it needs; `last` says that no more comes after it. Gives it back if it
+    /// needed one.
+    pub(super) fn send_reply(&mut self, xid: Xid, mut body: MultipartReply, last: bool) -> Option<MultipartReply> {
         if self.version >= Version::V15 {
             super::loads::say_as_set_field(&mut body);
         }
         let message = Message::MultipartReply(Multipart { more: !last, other_flags: 0, body });
         match wire::encode_into(&mut self.out, self.version, xid, &message) {
-            Ok(()) => self.counters.messages_sent += 1,
+            Ok(()) => {
+                self.counters.messages_sent += 1;
+                let Message::MultipartReply(Multipart { body, .. }) = message else { return None };
+                Some(body)
+            }
             Err(e) => {
-                let Message::MultipartReply(Multipart { body, .. }) = message else { return };
+                let Message::MultipartReply(Multipart { body, .. }) = message else { return None };
                 match halve(body) {
                     Ok((first, second)) => {
                         self.send_reply(xid, first, false);
@@ -115,6 +128,7 @@ impl Session {
                         }
                     }
                 }
+                None
             }
         }
     }

@@ -39,13 +39,13 @@ pub(super) fn err(kind: ErrorKind, field: &'static str, reason: impl Into<std::b
 }
 
 impl Session {
-    /// Carries out one request of a connection that is up; `bytes`: how many it came in.
+    /// Carries out one request of a connection that is up; `bytes`: those that it came in.
     pub(super) fn dispatch(
         &mut self,
         now: Time,
         header: &Header,
-        message: Result<Message, OfError>,
-        bytes: usize,
+        message: Result<&mut Message, OfError>,
+        bytes: &[u8],
         host: &mut dyn Host,
     ) -> Result<(), OfError> {
         if header.version != self.version.wire() {
@@ -60,27 +60,31 @@ impl Session {
                 ),
             ));
         }
-        let mut message = message.map_err(|e| {
+        let message = message.map_err(|e| {
             // However broken it is: it is nothing to be heard here at all.
             if is_switch_s(self.version, header.ty) { not_from_a_controller(format!("type {}", header.ty)) } else { e }
         })?;
         let xid = header.xid;
-        if self.is_slave() && changes_state(&message) {
+        if self.is_slave() && changes_state(message) {
             return Err(err(
                 ErrorKind::BadRequestIsSlave,
                 "type",
-                format!("a slave may not send {}", message_name(&message)),
+                format!("a slave may not send {}", message_name(message)),
             ));
         }
-        match &mut message {
+        match message {
             Message::FlowMod(fm) | Message::Nicira(NxMessage::FlowMod(fm)) => self.place_flow_mod(fm),
             _ => {}
         }
         // What stands in a bundle is judged on its own, and its error bears its own xid.
         if !matches!(message, Message::BundleAdd(_) | Message::BundleControl(_)) {
-            validate::message(&message, self.version)?;
+            validate::message(message, self.version)?;
         }
-        match message {
+        // What comes most often stays where it was read.
+        if let Message::FlowMod(fm) = message {
+            return self.flow_mod(now, fm, host);
+        }
+        match std::mem::replace(message, Message::BarrierReply) {
             Message::EchoRequest(data) => self.send(xid, &Message::EchoReply(data)),
             Message::EchoReply(_) => {}
             Message::Error(e) => self.note_error(&e),
@@ -102,7 +106,7 @@ impl Session {
             }
             Message::TableMod(tm) => host.table_mod(now, self.version, &tm)?,
             Message::PortMod(pm) => host.port_mod(now, self.version, self.governing(), &pm)?,
-            Message::MultipartRequest(request) => self.multipart(now, xid, request, bytes, host)?,
+            Message::MultipartRequest(request) => self.multipart(now, xid, request, bytes.len(), host)?,
             Message::BarrierRequest => {
                 self.counters.barriers += 1;
                 // The reply goes out from `advance`, which the caller runs next.
@@ -119,7 +123,7 @@ impl Session {
             }
             Message::SetAsync(config) => self.set_async(&config)?,
             Message::BundleControl(control) => self.bundle_control(now, xid, &control, host)?,
-            Message::BundleAdd(add) => self.bundle_add(now, xid, add, bytes, host)?,
+            Message::BundleAdd(add) => self.bundle_add(now, xid, &add, bytes, host)?,
             Message::Nicira(message) => self.nicira(now, xid, message, host)?,
             Message::Experimenter(e) => return Err(unknown_experimenter(&e)),
             Message::Hello(_)

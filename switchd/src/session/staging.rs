@@ -16,21 +16,26 @@ use ofproto::{ErrorKind, OfError, Version};
 use std::collections::HashSet;
 use tracing::warn;
 
+/// What a message of a bundle asks for once the bundle is carried out.
+enum Left {
+    /// Sends a kept packet on its way.
+    Release(BufferId),
+    /// Other controllers are told.
+    Forward(Message),
+}
+
 impl Session {
     pub(super) fn bundle_add(
         &mut self,
         now: Time,
         xid: Xid,
-        mut add: BundleAdd,
-        bytes: usize,
+        add: &BundleAdd,
+        bytes: &[u8],
         host: &mut dyn Host,
     ) -> Result<(), OfError> {
         self.check_bundle_flags(add.bundle, add.flags)?;
         check_bundle_props(&add.properties)?;
         Bundles::allowed(&add.message)?;
-        if let Message::FlowMod(fm) = &mut *add.message {
-            self.place_flow_mod(fm);
-        }
         if let Message::PacketOut(po) = &*add.message {
             check_pipeline(self.version, &po.matching, host)?;
         }
@@ -140,21 +145,30 @@ impl Session {
 
     fn bundle_commit(&mut self, now: Time, control: &BundleCtrl, host: &mut dyn Host) -> Result<(), OfError> {
         let staged = self.bundles.commit(control.bundle, control.flags)?;
-        let xids: Vec<Xid> = staged.iter().map(|s| s.xid).collect();
-        let mut messages: Vec<Message> = staged.into_iter().map(|s| s.message).collect();
         let mut used = HashSet::new();
-        let mut outcome = Ok(());
-        for (i, message) in messages.iter_mut().enumerate() {
-            if let Err(e) = self.resolve_buffer(now, message, &mut used) {
-                outcome = Err((i, e));
-                break;
+        // What is left to do when all of it is in force.
+        let mut left = Vec::new();
+        let (mut flow_mods, mut packet_outs) = (0, 0);
+        let mut messages = staged.messages().map(|(xid, message)| {
+            let mut message = message?;
+            self.resolve_buffer(now, &mut message, &mut used)?;
+            match &message {
+                Message::FlowMod(fm) => {
+                    flow_mods += 1;
+                    if self.releases(fm) {
+                        left.push((xid, Left::Release(fm.buffer_id)));
+                    }
+                }
+                Message::GroupMod(_) | Message::MeterMod(_) => left.push((xid, Left::Forward(message.clone()))),
+                Message::PacketOut(_) => packet_outs += 1,
+                _ => {}
             }
-        }
-        let outcome = outcome.and_then(|()| host.commit(now, self.version, self.governing(), &messages));
-        if let Err((i, e)) = outcome {
-            if let (Some(message), Some(xid)) = (messages.get(i), xids.get(i)) {
-                let inner = wire::encode(self.version, *xid, message).unwrap_or_default();
-                self.refuse_with(*xid, &inner, &e);
+            Ok(message)
+        });
+        if let Err((i, e)) = host.commit(now, self.version, self.governing(), &mut messages) {
+            if let Some((xid, Ok(message))) = staged.messages().nth(i) {
+                let inner = wire::encode(self.version, xid, &message).unwrap_or_default();
+                self.refuse_with(xid, &inner, &e);
             }
             return Err(err(
                 ErrorKind::BundleFailedMsgFailed,
@@ -162,19 +176,16 @@ impl Session {
                 format!("message {} of bundle {} failed, none was carried out: {e}", i + 1, control.bundle),
             ));
         }
-        for (message, xid) in messages.into_iter().zip(xids) {
-            match message {
-                Message::FlowMod(fm) => {
-                    self.counters.flow_mods += 1;
-                    if self.releases(&fm)
-                        && let Err(e) = self.release(now, fm.buffer_id, host)
-                    {
+        self.counters.flow_mods += flow_mods;
+        self.counters.packet_outs += packet_outs;
+        for (xid, left) in left {
+            match left {
+                Left::Release(buffer) => {
+                    if let Err(e) = self.release(now, buffer, host) {
                         warn!(conn = %self.id, %xid, error = %e, "a bundle's buffered packet was lost");
                     }
                 }
-                Message::GroupMod(_) | Message::MeterMod(_) => self.forward(xid, message, host),
-                Message::PacketOut(_) => self.counters.packet_outs += 1,
-                _ => {}
+                Left::Forward(message) => self.forward(xid, message, host),
             }
         }
         for id in used {

@@ -5,7 +5,7 @@ use super::ports::no_port;
 use super::{Packets, Switch};
 use crate::bridge::features;
 use crate::session::ConnId;
-use crate::session::host::{Answer, Effect, FlowCursor, Host, Identity, Ticket};
+use crate::session::host::{Answer, Effect, FlowCursor, Host, Identity, Staged, Ticket};
 use bytes::Bytes;
 use datapath::clock::Time;
 use datapath::control::ports::config_bits;
@@ -155,16 +155,17 @@ impl<P: Packets> Host for Switch<P> {
         now: Time,
         version: Version,
         by: ConnId,
-        messages: &[Message],
+        messages: Staged<'_>,
     ) -> Result<(), (usize, OfError)> {
         self.changed(now);
         self.by = Some(by);
         let mut outs = Vec::new();
         self.control.transaction(now, |control| {
-            for (i, message) in messages.iter().enumerate() {
-                match (message, carry_out(control, version, message, now)) {
-                    (_, Some(done)) => done.map_err(|e| (i, e))?,
-                    (Message::PacketOut(po), None) => {
+            for (i, message) in messages.enumerate() {
+                let message = message.map_err(|e| (i, e))?;
+                match (carry_out(control, version, &message, now), message) {
+                    (Some(done), _) => done.map_err(|e| (i, e))?,
+                    (None, Message::PacketOut(po)) => {
                         let context = control.context(version, Place::PacketOut);
                         let program = compile_packet_out(&po.actions, &context).map_err(|e| (i, e))?;
                         outs.push((program, po));
@@ -248,10 +249,8 @@ impl<P: Packets> Host for Switch<P> {
         }))
     }
 
-    fn next_flows(&mut self, now: Time, cursor: &mut FlowCursor, most: usize) -> Vec<FlowDesc> {
-        let (flows, last) = self.control.next_flows(DumpId(cursor.mark), most, now);
-        cursor.ended = last;
-        flows
+    fn next_flows(&mut self, now: Time, cursor: &mut FlowCursor, most: usize, flows: &mut Vec<FlowDesc>) {
+        cursor.ended = self.control.next_flows_into(DumpId(cursor.mark), most, now, flows);
     }
 
     fn end_flows(&mut self, cursor: &FlowCursor) {

@@ -135,7 +135,7 @@ fn echo_requests_pass_a_barrier_that_holds_their_connection_back() {
     let say = |xid, message: Message| {
         let bytes = wire::encode(V13, Xid(xid), &message).unwrap();
         let header = Header::decode(&bytes).unwrap();
-        sender.blocking_send(vec![Received { header, message: Ok(message), bytes: bytes.into() }]).unwrap();
+        sender.blocking_send(vec![Received::new(header, bytes.into())]).unwrap();
     };
     let heard = || {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

@@ -1,6 +1,6 @@
 //! A switch that only takes notes, and a controller's end of a session.
 
-use crate::session::host::{Answer, Effect, FlowCursor, Host, Identity, Ticket};
+use crate::session::host::{Answer, Effect, FlowCursor, Host, Identity, Staged, Ticket};
 use crate::session::role::Election;
 use crate::session::{ConnId, Purpose, Received, Session, Settings};
 use bytes::Bytes;
@@ -148,11 +148,16 @@ impl Host for Fake {
             None => Ok(()),
         }
     }
-    fn commit(&mut self, _: Time, _: Version, _: ConnId, messages: &[Message]) -> Result<(), (usize, OfError)> {
+    fn commit(&mut self, _: Time, _: Version, _: ConnId, messages: Staged<'_>) -> Result<(), (usize, OfError)> {
+        let mut n = 0;
+        for message in messages {
+            message.map_err(|e| (n, e))?;
+            n += 1;
+        }
         if let Some(i) = self.refuse_at {
             return Err((i, OfError::new(ErrorKind::FlowModFailedTableFull, "test", "told to refuse")));
         }
-        self.did.push(Did::Commit(messages.len()));
+        self.did.push(Did::Commit(n));
         Ok(())
     }
     fn multipart(&mut self, _: Time, _: Version, request: &MultipartRequest) -> Result<Answer, OfError> {
@@ -168,12 +173,11 @@ impl Host for Fake {
             _ => Answer::Whole(MultipartReply::Desc(Default::default())),
         })
     }
-    fn next_flows(&mut self, _: Time, cursor: &mut FlowCursor, most: usize) -> Vec<FlowDesc> {
+    fn next_flows(&mut self, _: Time, cursor: &mut FlowCursor, most: usize, flows: &mut Vec<FlowDesc>) {
         let end = (cursor.mark + most as u64).min(self.flows);
-        let flows = (cursor.mark..end).map(|n| flow(n, self.flow_actions)).collect();
+        *flows = (cursor.mark..end).map(|n| flow(n, self.flow_actions)).collect();
         cursor.mark = end;
         cursor.ended = end == self.flows;
-        flows
     }
     fn queues(&self, port: PortNo) -> Result<Vec<QueueDesc>, OfError> {
         if port == PortNo(9) {
@@ -232,8 +236,7 @@ impl Bench {
     /// Hands raw bytes in.
     pub fn bytes(&mut self, bytes: &[u8]) -> Vec<(Header, Message)> {
         let header = Header::decode(bytes).unwrap();
-        let message = wire::decode(bytes).map(|(_, m)| m);
-        let received = Received { header, message, bytes: Bytes::copy_from_slice(bytes) };
+        let received = Received::new(header, Bytes::copy_from_slice(bytes));
         self.session.receive(self.now, received, &mut self.host);
         self.output()
     }

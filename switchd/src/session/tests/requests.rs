@@ -326,8 +326,7 @@ fn a_dump_stops_while_the_peer_does_not_read() {
     let bytes =
         ofproto::wire::encode(Version::V13, Xid(5), &ask(MultipartRequest::Flow(FlowStatsRequest::default()))).unwrap();
     let header = ofproto::wire::Header::decode(&bytes).unwrap();
-    let message = ofproto::wire::decode(&bytes).map(|(_, m)| m);
-    let received = crate::session::Received { header, message, bytes: bytes.into() };
+    let received = crate::session::Received::new(header, bytes.into());
     b.session.receive(b.now, received, &mut b.host);
     let mut total = 0;
     loop {
