@@ -169,8 +169,15 @@ impl<S: Instance> Runner<S> {
         // Packet-outs first: they are on their way while packet-ins are written.
         self.hub.attend(now);
         busy |= self.hub.punts(now, PUNTS_PER_ROUND) > 0;
-        if self.awaits_barrier() || self.hub.deadline(now).is_some_and(|at| at <= now) {
+        let barriers = self.barriers();
+        if barriers > 0 || self.hub.deadline(now).is_some_and(|at| at <= now) {
             self.hub.tick(now);
+        }
+        if barriers > 0 {
+            // What was told just now may have been all that a barrier waited for: nobody rings for that. What waits
+            // behind the barrier has its turn in the next round.
+            self.links.iter().for_each(|link| self.hub.advance(now, link.id));
+            busy |= self.barriers() < barriers;
         }
         // Others may have been told of an end: their output goes out in the next round.
         busy |= self.flush(now);
@@ -178,8 +185,9 @@ impl<S: Instance> Runner<S> {
         true
     }
 
-    fn awaits_barrier(&self) -> bool {
-        self.hub.sessions().any(Session::awaits_barrier)
+    /// How many barriers are waited for.
+    fn barriers(&self) -> usize {
+        self.hub.sessions().filter(|s| s.awaits_barrier()).count()
     }
 
     /// Learns which connections sent something; sleeps until one does, or until there is something else to
@@ -205,9 +213,9 @@ impl<S: Instance> Runner<S> {
                 // Whoever wakes up without anything to do sleeps on at once.
                 self.idle = Some((since, Duration::ZERO));
                 let sending = self.hub.switch.is_sending();
-                match self.awaits_barrier() {
-                    true => until.min(if sending { SENDING_LOOK } else { ADOPTING_LOOK }),
-                    false => until,
+                match self.barriers() {
+                    0 => until,
+                    _ => until.min(if sending { SENDING_LOOK } else { ADOPTING_LOOK }),
                 }
             }
         };
