@@ -43,7 +43,7 @@ impl Staged {
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.messages
     }
 
@@ -168,11 +168,11 @@ impl Bundles {
                 format!("the message inside has xid {}, the one around it {xid}", add.inner_xid),
             ));
         }
-        if bundle.staged.len() >= limits::BUNDLE_MESSAGES || total + bytes.len() > limits::BUNDLE_BYTES {
+        if bundle.staged.count() >= limits::BUNDLE_MESSAGES || total + bytes.len() > limits::BUNDLE_BYTES {
             return Err(refuse(
                 ErrorKind::BundleFailedMsgTooMany,
                 "message",
-                format!("the bundle holds {} messages, all of this connection {total} bytes", bundle.staged.len()),
+                format!("the bundle holds {} messages, all of this connection {total} bytes", bundle.staged.count()),
             ));
         }
         bundle.staged.push(bytes);
@@ -333,7 +333,7 @@ mod tests {
         b.discard(ID).unwrap();
         assert_eq!(kind(b.discard(ID)), ErrorKind::BundleFailedBadId);
         b.open(Time::ZERO, ID, ORDERED).unwrap();
-        assert_eq!(b.commit(ID, ORDERED).unwrap().len(), 0);
+        assert_eq!(b.commit(ID, ORDERED).unwrap().count(), 0);
     }
 
     #[test]
@@ -400,7 +400,7 @@ mod tests {
             all.push((Xid(n), message));
         }
         let staged = b.commit(ID, ORDERED).unwrap();
-        assert_eq!(staged.len(), all.len());
+        assert_eq!(staged.count(), all.len());
         assert!(staged.pieces.len() > 10 && staged.pieces.iter().all(|p| p.capacity() <= PIECE.1));
         let out: Vec<_> = staged.messages().map(|(xid, m)| (xid, m.unwrap())).collect();
         assert!(out == all);

@@ -141,7 +141,7 @@ impl Session {
             | Message::TableStatus(_)
             | Message::RequestForward(_)
             | Message::ControllerStatus(_) => {
-                return Err(not_from_a_controller(message_name(&message)));
+                return Err(not_from_a_controller(message_name(message)));
             }
         }
         Ok(())
