@@ -462,4 +462,15 @@ mod tests {
             assert_eq!(parse_flow_desc(&printed, &ctx), Ok(flow), "{printed}");
         }
     }
+
+    /// The tag control word as a whole by its bits is what it is as a whole.
+    #[test]
+    fn the_bits_of_a_tag_mean_what_its_word_does() {
+        let ctx = ParseContext::new(Version::V13);
+        let read = |text: &str| crate::text::parse_match(text, &ctx).map_err(|e| e.to_string());
+        assert_eq!(read("vlan_tci[]=0"), read("vlan_tci=0"));
+        assert_eq!(read("vlan_tci=0,vlan_tci[]=0"), read("vlan_tci=0"));
+        assert_eq!(read("vlan_tci[12]=1"), read("vlan_tci=0x1000/0x1000"));
+        assert_eq!(read("vlan_tci[13..15]=3"), read("vlan_tci=0x6000/0xe000"));
+    }
 }

@@ -201,7 +201,8 @@ impl<'a> MatchBuilder<'a> {
             mask |= old_mask;
             self.fields.retain(|(f, _)| f.id != id);
         }
-        self.put(id, bits, (mask != all).then_some(mask), value)
+        let mask = (mask != all).then_some(mask);
+        if id == FieldId::VlanTci { self.tci(bits, mask, value) } else { self.put(id, bits, mask, value) }
     }
 
     fn put_generic(&mut self, id: FieldId, range: Option<Src<'a>>, src: Src<'a>) -> Result<(), TextError> {
@@ -220,21 +221,27 @@ impl<'a> MatchBuilder<'a> {
         Ok(())
     }
 
-    /// The tag control word says what `vlan_vid` and `vlan_pcp` say where it can.
     fn vlan_tci(&mut self, item: &Item<'a>, ctx: &ParseContext<'_>) -> Result<(), TextError> {
-        let Some((value, mask)) = parse_value(FieldId::VlanTci, item.need("a value")?, ctx)? else { return Ok(()) };
+        match parse_value(FieldId::VlanTci, item.need("a value")?, ctx)? {
+            Some((value, mask)) => self.tci(value, mask, item.all),
+            None => Ok(()),
+        }
+    }
+
+    /// The tag control word says what `vlan_vid` and `vlan_pcp` say where it can.
+    fn tci(&mut self, value: u128, mask: Option<u128>, at: Src<'a>) -> Result<(), TextError> {
         let m = mask.unwrap_or(0xffff);
         let (vid, vid_mask) = (value & 0x1fff, m & 0x1fff);
         match m & 0xe000 {
             0 if m & 0x1000 != 0 => {
-                self.put(FieldId::VlanVid, vid, (vid_mask != 0x1fff).then_some(vid_mask), item.all)?;
+                self.put(FieldId::VlanVid, vid, (vid_mask != 0x1fff).then_some(vid_mask), at)?;
             }
             0xe000 if m & value & 0x1000 != 0 => {
-                self.put(FieldId::VlanVid, vid, (vid_mask != 0x1fff).then_some(vid_mask), item.all)?;
-                self.put(FieldId::VlanPcp, value >> 13, None, item.all)?;
+                self.put(FieldId::VlanVid, vid, (vid_mask != 0x1fff).then_some(vid_mask), at)?;
+                self.put(FieldId::VlanPcp, value >> 13, None, at)?;
             }
-            0xe000 if m == 0xffff && value == 0 => self.put(FieldId::VlanVid, 0, None, item.all)?,
-            _ => self.put(FieldId::VlanTci, value, mask, item.all)?,
+            0xe000 if m == 0xffff && value == 0 => self.put(FieldId::VlanVid, 0, None, at)?,
+            _ => self.put(FieldId::VlanTci, value, mask, at)?,
         }
         Ok(())
     }
