@@ -154,8 +154,9 @@ fn pcapng(bytes: &[u8]) -> Result<Vec<Packet<'_>>, String> {
             }
             3 => {
                 let i = interfaces.first().ok_or(format!("offset {at}: a packet before any interface"))?;
-                let original_len = b.u32(8).unwrap_or(0);
-                let room = len - 16;
+                let (Some(original_len), Some(room)) = (b.u32(8), len.checked_sub(16)) else {
+                    return Err(format!("offset {at}: a packet block of {len} bytes"));
+                };
                 let n = (original_len as usize).min(room).min(if i.snap == 0 { room } else { i.snap as usize });
                 let data = block.get(12..).and_then(|d| d.get(..n)).unwrap_or_default();
                 out.push(Packet { time: 0, link: i.link, data, original_len });
@@ -260,6 +261,15 @@ mod tests {
         assert_eq!(got[0], Packet { time: (1 << 32) + 5, link, data: b"abc", original_len: 60 });
         assert_eq!(got[1], Packet { time: 0, link, data: b"xy", original_len: 2 });
         assert_eq!(got.len(), 2);
+    }
+
+    #[test]
+    fn a_simple_packet_block_without_its_length_is_refused() {
+        let mut f = Vec::new();
+        for n in [0x0a0d_0d0au32, 28, 0x1a2b_3c4d, 1, u32::MAX, u32::MAX, 28, 1, 20, 1, 0, 20, 3, 12, 12] {
+            f.extend(n.to_le_bytes());
+        }
+        assert_eq!(read(&f).unwrap_err(), "offset 48: a packet block of 12 bytes");
     }
 
     #[test]
