@@ -9,7 +9,8 @@ way than its text, isn't generated; the comment where it is left out says why.
 Seeds beyond the fixed ones also show that Open vSwitch leaves a checksum behind an IPv6 fragment header as it is, and makes
 SCTP's for a first fragment from what that has.
 
-A failure names the case's number and prints it after leaving out what it doesn't need. $CASES (`12` or `1000-1999`) runs others.
+A failure names the case's number and prints it after leaving out what it doesn't need. $CASES (`12` or `1000-1999`) runs others,
+and cases that teach flows, too, of which some differ now and then in the port learnt last.
 """
 
 import os

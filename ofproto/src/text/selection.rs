@@ -8,7 +8,7 @@ use super::{ParseContext, TextError, TextErrorKind};
 use crate::field::FieldId;
 use crate::group::{MethodName, SelectionMethod};
 use crate::matching::{Match, MatchField};
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// What a field without a mask stands for.
 fn whole(id: FieldId) -> u128 {
@@ -30,8 +30,9 @@ impl<'a> Selecting<'a> {
         match item.key.s {
             "selection_method" => {
                 let value = item.need("a method")?;
-                let name = MethodName::new(value.s);
-                self.method = Some(name.ok_or_else(|| value.bad("a method of at most 15 characters"))?);
+                // Others are printed in a form that isn't read.
+                let name = MethodName::new(value.s).filter(|_| value.s.bytes().all(|b| b.is_ascii_graphic()));
+                self.method = Some(name.ok_or_else(|| value.bad("a method of at most 15 characters of ASCII"))?);
             }
             "selection_method_param" => {
                 let value = item.need("a number")?;
@@ -87,7 +88,10 @@ impl<'a> Selecting<'a> {
 /// Prints it as ovs-ofctl does, but for the order of the fields, which is the message's.
 pub(super) fn write(f: &mut fmt::Formatter<'_>, s: &SelectionMethod) -> fmt::Result {
     let name = s.method.text().unwrap_or(&s.method.0);
-    write!(f, "selection_method={}", name.escape_ascii())?;
+    f.write_str("selection_method=")?;
+    for &b in name {
+        if b.is_ascii_graphic() { f.write_char(b.into())? } else { write!(f, "\\x{b:02x}")? }
+    }
     if s.param != 0 {
         write!(f, ",selection_method_param={}", s.param)?;
     }
@@ -170,5 +174,17 @@ mod tests {
             let e = group(&format!("group_id=1,type=select,{choice},bucket=output:1")).unwrap_err();
             assert!(e.expected.contains(expected), "{choice}: {e}");
         }
+    }
+
+    #[test]
+    fn a_method_of_any_characters_comes_back() {
+        use crate::group::GroupModCommand;
+        let ctx = ParseContext::new(crate::Version::V15);
+        let read = |text: &str| crate::text::parse_group_mod(text, GroupModCommand::Add, &ctx);
+        let printer = crate::text::Printer { version: crate::Version::V15, ports: &() };
+        let odd = read("group_id=1,type=select,selection_method=Ya\\'^/d").expect("a name");
+        let printed = printer.group_mod(&odd).to_string();
+        assert_eq!(read(printed.trim_start_matches("add ")).map_err(|e| e.to_string()), Ok(odd), "{printed}");
+        assert!(read("group_id=1,type=select,selection_method=\u{e9}").is_err());
     }
 }
