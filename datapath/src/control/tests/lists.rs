@@ -2,8 +2,7 @@
 //! that next to no rule is for, in bursts of any length.
 
 use super::super::*;
-use super::model::{Model, Random};
-use crate::classifier::ways;
+use super::model::{Model, Random, same_answers_for};
 use crate::key::{FlowKey, flag};
 use ofproto::Version;
 use ofproto::field::FieldId as F;
@@ -52,20 +51,6 @@ fn key(r: &mut Random, networks: u64) -> FlowKey {
     k
 }
 
-fn same_answers(reader: &mut Reader, model: &Model, keys: &[FlowKey]) {
-    let refs: Vec<&FlowKey> = keys.iter().collect();
-    let want: Vec<_> = keys.iter().map(|k| model.lookup(k).map(|f| f.m.cookie)).collect();
-    let snap = reader.adopt();
-    ways::each(|| {
-        let mut burst = vec![None; keys.len()];
-        snap.lookup_burst(TableId(0), &refs, &mut burst);
-        for ((k, b), want) in keys.iter().zip(&burst).zip(&want) {
-            assert_eq!(snap.lookup(TableId(0), k).map(|f| f.cookie()), *want);
-            assert_eq!(b.map(|f| f.cookie()), *want);
-        }
-    });
-}
-
 #[test]
 fn access_lists_behave_as_the_list() {
     for (seed, networks) in [(1, 30), (2, 4), (3, 400)] {
@@ -85,7 +70,7 @@ fn access_lists_behave_as_the_list() {
                 if i % 50 == 0 {
                     let n = 1 + r.below(40);
                     let keys: Vec<FlowKey> = (0..n).map(|_| key(&mut r, networks)).collect();
-                    same_answers(&mut reader, &model, &keys);
+                    same_answers_for(&mut reader, &model, &keys);
                 }
                 if i % 7 == 0 {
                     control.tick(Time::ZERO);
@@ -100,7 +85,7 @@ fn access_lists_behave_as_the_list() {
             let structure = control.table_structure(TableId(0)).unwrap();
             most = most.max(structure.tuples.len());
             let keys: Vec<FlowKey> = (0..200).map(|_| key(&mut r, networks)).collect();
-            same_answers(&mut reader, &model, &keys);
+            same_answers_for(&mut reader, &model, &keys);
             for _ in 0..if round == 3 { model.flows.len() * 7 / 8 } else { 250 } {
                 let old = &model.flows[r.below(model.flows.len() as u64) as usize].m;
                 let m = FlowMod { command: FlowModCommand::DeleteStrict, ..old.clone() };
@@ -110,7 +95,7 @@ fn access_lists_behave_as_the_list() {
                     control.tick(Time::ZERO);
                 }
             }
-            same_answers(&mut reader, &model, &keys);
+            same_answers_for(&mut reader, &model, &keys);
         }
         assert!(most > 1, "{most} tuples");
     }

@@ -389,19 +389,24 @@ fn near(r: &mut Random, flows: &[Flow]) -> FlowKey {
     k
 }
 
-fn same_answers(reader: &mut Reader, model: &Model, r: &mut Random, n: usize) {
-    let keys: Vec<FlowKey> = (0..n).map(|_| near(r, &model.flows)).collect();
+/// Answers of the table one at a time and as a burst, each way of the processor, against the list's.
+pub(super) fn same_answers_for(reader: &mut Reader, model: &Model, keys: &[FlowKey]) {
     let refs: Vec<&FlowKey> = keys.iter().collect();
     let want: Vec<_> = keys.iter().map(|k| model.lookup(k).map(|f| f.m.cookie)).collect();
     let snap = reader.adopt();
     ways::each(|| {
-        let mut burst = vec![None; n];
+        let mut burst = vec![None; keys.len()];
         snap.lookup_burst(TableId(0), &refs, &mut burst);
         for ((k, b), want) in keys.iter().zip(&burst).zip(&want) {
             assert_eq!(snap.lookup(TableId(0), k).map(|f| f.cookie()), *want);
             assert_eq!(b.map(|f| f.cookie()), *want);
         }
     });
+}
+
+fn same_answers(reader: &mut Reader, model: &Model, r: &mut Random, n: usize) {
+    let keys: Vec<FlowKey> = (0..n).map(|_| near(r, &model.flows)).collect();
+    same_answers_for(reader, model, &keys);
 }
 
 /// So few rules that they are compared directly, with and without one that matches anything, beside a tuple and alone;
