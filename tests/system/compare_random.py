@@ -413,10 +413,12 @@ def shrink(pair, version, steps, seconds=60):
     return steps
 
 
-def judge(pair, random_case, numbers):
-    """Runs the cases of these numbers; the first that differs is told in full and in small."""
+def judge(pair, random_case, last):
+    """Runs the cases from 0 to this one, or those of $CASES (`12`, `1000-1999`); the first that differs is told in full and
+    in small."""
+    first, _, last = os.environ.get('CASES', '0-%d' % last).partition('-')
     cases = packets = requests = 0
-    for number in numbers:
+    for number in range(int(first), int(last or first) + 1):
         version, steps = random_case(random.Random(number))
         if 'CASES' not in os.environ and names(steps, lambda a: a and a[0] == 'learn'):
             continue  # of two packets' ports Open vSwitch learns the earlier now and then

@@ -13,8 +13,6 @@ A failure names the case's number and prints it after leaving out what it doesn'
 and cases that teach flows, too, of which some differ now and then in the port learnt last.
 """
 
-import os
-
 import pytest
 from beside_ovs import NEEDS
 from compare_random import judge
@@ -28,5 +26,4 @@ VLAN_LIMIT = 2
 
 @pytest.mark.timeout(600)
 def test_random_cases(pair):
-    first, _, last = os.environ.get('CASES', '0-44').partition('-')
-    judge(pair, random_case, range(int(first), int(last or first) + 1))
+    judge(pair, random_case, 44)

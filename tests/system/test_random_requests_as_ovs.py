@@ -8,7 +8,6 @@ the same counters. Where Open vSwitch goes another way than the specification's 
 A failure prints the case as `test_random_as_ovs.py` does, and $CASES means the same.
 """
 
-import os
 import random
 import time
 
@@ -25,8 +24,7 @@ VLAN_LIMIT = 2
 
 @pytest.mark.timeout(600)
 def test_random_requests(pair):
-    first, _, last = os.environ.get('CASES', '0-29').partition('-')
-    judge(pair, random_case, range(int(first), int(last or first) + 1))
+    judge(pair, random_case, 29)
 
 
 @pytest.mark.timeout(600)
