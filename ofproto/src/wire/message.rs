@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 const HELLO: u8 = 0;
 const ERROR: u8 = 1;
-const ECHO_REQUEST: u8 = 2;
+pub(super) const ECHO_REQUEST: u8 = 2;
 const ECHO_REPLY: u8 = 3;
 const EXPERIMENTER: u8 = 4;
 const FEATURES_REQUEST: u8 = 5;
@@ -62,6 +62,26 @@ fn defined(ty: u8, version: Version) -> bool {
         CONTROLLER_STATUS => version >= Version::V15,
         _ => false,
     }
+}
+
+/// Whether only switches send messages of this type, as `version` numbers them.
+pub(super) fn is_from_switch(version: Version, ty: u8) -> bool {
+    let ty = if version == Version::V10 { v10::common_type(ty) } else { Some(ty) };
+    matches!(
+        ty,
+        Some(
+            FEATURES_REPLY
+            | GET_CONFIG_REPLY
+            | PACKET_IN..=PORT_STATUS
+            | MULTIPART_REPLY
+            | BARRIER_REPLY
+            | QUEUE_GET_CONFIG_REPLY
+            | ROLE_REPLY
+            | GET_ASYNC_REPLY
+            | ROLE_STATUS..=REQUESTFORWARD
+            | CONTROLLER_STATUS,
+        )
+    )
 }
 
 /// Whether a message stands alone or inside a bundle-add or request-forward. One level is all there is.

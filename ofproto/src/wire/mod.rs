@@ -80,6 +80,16 @@ impl Header {
         let mut r = Reader::new(bytes);
         Ok(Self { version: r.u8("version")?, ty: r.u8("type")?, length: r.u16("length")?, xid: Xid(r.u32("xid")?) })
     }
+
+    /// Whether the message asks for an echo, by its type.
+    pub const fn is_echo_request(&self) -> bool {
+        self.ty == message::ECHO_REQUEST
+    }
+
+    /// Whether only switches send messages of this type in `version`.
+    pub fn is_from_switch(&self, version: Version) -> bool {
+        message::is_from_switch(version, self.ty)
+    }
 }
 
 /// Why a message cannot be written in a version.

@@ -120,9 +120,6 @@ impl Default for Settings {
 /// `miss_send_len` of a new connection (OpenFlow 1.3.5 §7.3.2).
 const DEFAULT_MISS_SEND_LEN: u16 = 128;
 
-/// `OFPT_ECHO_REQUEST`
-const ECHO_REQUEST: u8 = 2;
-
 /// A received message: small, because it lies in queues. What it means is best read just before it is carried out,
 /// while its bytes and the memory of the last one are in the processor's cache.
 #[derive(Clone, Debug)]
@@ -433,7 +430,7 @@ impl Session {
         self.state == State::Up
             && self.unsent() < limits::REPLY_QUEUE
             && received.header.version == self.version.wire()
-            && received.header.ty == ECHO_REQUEST
+            && received.header.is_echo_request()
             && received.meaning.as_ref().is_none_or(|m| m.is_ok())
     }
 

@@ -62,7 +62,7 @@ impl Session {
         }
         let message = message.map_err(|e| {
             // However broken it is: it is nothing to be heard here at all.
-            if is_switch_s(self.version, header.ty) { not_from_a_controller(format!("type {}", header.ty)) } else { e }
+            if header.is_from_switch(self.version) { not_from_a_controller(format!("type {}", header.ty)) } else { e }
         })?;
         let xid = header.xid;
         if self.is_slave() && changes_state(message) {
@@ -416,17 +416,6 @@ impl Session {
 
 fn not_from_a_controller(what: impl std::fmt::Display) -> OfError {
     err(ErrorKind::BadRequestBadType, "type", format!("{what} is nothing that a controller sends here"))
-}
-
-/// Whether only switches send messages of this type.
-fn is_switch_s(version: Version, ty: u8) -> bool {
-    match (version, ty) {
-        (_, 6 | 8 | 10..=12) => true,
-        (Version::V10, 17 | 19 | 21) => true,
-        (Version::V10, _) => false,
-        (_, 19 | 21 | 23 | 25 | 27 | 30..=32 | 35) => true,
-        _ => false,
-    }
 }
 
 /// Whether a slave may not send it (OpenFlow 1.3.5 §6.3.7): it changes state or sends packets.
