@@ -18,6 +18,7 @@ NEEDS = [pytest.mark.needs('ovs-ofctl'), pytest.mark.needs('ovs-vswitchd'), pyte
 
 PORTS = (1, 2, 3, 4)
 MARKER = 0x88b5
+MARKER_FLOW = 'priority=65535,dl_type=%#x,actions=output:1,output:2,output:3,output:4,in_port' % MARKER
 PATIENCE = 30
 PROTOCOLS = 'OpenFlow10,OpenFlow11,OpenFlow12,OpenFlow13,OpenFlow14,OpenFlow15'
 
@@ -25,7 +26,7 @@ PROTOCOLS = 'OpenFlow10,OpenFlow11,OpenFlow12,OpenFlow13,OpenFlow14,OpenFlow15'
 class Ovs:
     """Open vSwitch in a directory of its own."""
 
-    def __init__(self, lab, vlan_limit):
+    def __init__(self, lab, vlan_limit, fail_mode='secure'):
         self.dir = os.path.join(lab.dir, 'ovs')
         os.mkdir(self.dir)
         self.env = dict(os.environ, OVS_RUNDIR=self.dir, OVS_LOGDIR=self.dir, OVS_DBDIR=self.dir, OVS_SYSCONFDIR=self.dir)
@@ -40,7 +41,7 @@ class Ovs:
                   env=self.env, log=self.dir + '/vswitchd.log')
         command = ['ovs-vsctl', '--timeout=30', '--db=' + remote, 'init', '--', 'set', 'Open_vSwitch', '.',
                    'other-config:vlan-limit=%d' % vlan_limit, '--', 'add-br', 'br0', '--', 'set', 'bridge', 'br0',
-                   'datapath_type=dummy', 'fail-mode=secure', 'protocols=' + PROTOCOLS,
+                   'datapath_type=dummy', 'fail-mode=' + fail_mode, 'protocols=' + PROTOCOLS,
                    'other-config:hwaddr=aa:55:aa:55:00:00']
         for n in PORTS:
             command += ['--', 'add-port', 'br0', 'p%d' % n, '--', 'set', 'interface', 'p%d' % n, 'type=dummy',
@@ -90,7 +91,7 @@ class Ovs:
 class Ours:
     """This switch, with the far ends of its ports."""
 
-    def __init__(self, lab):
+    def __init__(self, lab, fail_mode='secure'):
         sw, far = lab.ns('sw'), lab.ns('far')
         for ns in (sw, far):
             sh(['ip', 'netns', 'exec', ns, 'sysctl', '-qw', 'net.ipv6.conf.all.disable_ipv6=1',
@@ -105,7 +106,7 @@ class Ours:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
             s.bind(('f%d' % n, 3))
             self.sockets[n] = s
-        self.switch = Switch(lab, sw, '--fail-mode', 'secure', ports=['%d=s%d' % (n, n) for n in PORTS])
+        self.switch = Switch(lab, sw, '--fail-mode', fail_mode, ports=['%d=s%d' % (n, n) for n in PORTS])
         self.target = 'unix:' + self.switch.of_socket
 
     def send(self, port, frame):
@@ -130,8 +131,8 @@ class Ours:
 class Pair:
     """Both. Open vSwitch looks at so many VLAN tags of a frame."""
 
-    def __init__(self, lab, vlan_limit):
-        self.ours, self.ovs = Ours(lab), Ovs(lab, vlan_limit)
+    def __init__(self, lab, vlan_limit, fail_mode='secure'):
+        self.ours, self.ovs = Ours(lab, fail_mode), Ovs(lab, vlan_limit, fail_mode)
         self.both = (self.ours, self.ovs)
         self.serial = 0
 
@@ -141,14 +142,13 @@ class Pair:
         return done.stdout
 
     def rules(self, version, flows, groups=()):
-        marker = 'priority=65535,dl_type=%#x,actions=output:1,output:2,output:3,output:4,in_port' % MARKER
         for switch in self.both:
             self.ofctl(switch, version, 'del-flows')
             if version != 'OpenFlow10':
                 self.ofctl(switch, version, 'del-groups')
             for group in groups:
                 self.ofctl(switch, version, 'add-group', group)
-            self.ofctl(switch, version, 'add-flows', '-', text='\n'.join([marker, *flows]) + '\n')
+            self.ofctl(switch, version, 'add-flows', '-', text='\n'.join([MARKER_FLOW, *flows]) + '\n')
 
     def exchange(self, switch, port, frame, expected=0):
         """What comes out for a frame, by port; `expected` frames are waited for (those that wait for a flow

@@ -43,6 +43,6 @@ def pair(request):
     from beside_ovs import Pair
     made = _lab.Lab()
     try:
-        yield Pair(made, request.module.VLAN_LIMIT)
+        yield Pair(made, request.module.VLAN_LIMIT, getattr(request.module, 'FAIL_MODE', 'secure'))
     finally:
         made.close()

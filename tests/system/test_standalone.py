@@ -1,6 +1,7 @@
-"""Without a controller the switch learns addresses by itself."""
+"""Without a controller the switch learns addresses by itself, and goes by its flows."""
 
 import json
+import os
 import re
 
 import pytest
@@ -19,14 +20,98 @@ def test_hosts_reach_each_other(lab):
     assert hosts[0].run(['ping', '-c', '2', '-i', '0.02', '-W', '2', hosts[1].ip6]).returncode == 0
 
 
-def test_a_trace_tells_of_learning(lab):
+def test_a_trace_tells_of_the_entry_and_of_learning(lab):
     _, hosts, switch = star(lab, 2)
     assert ping_all(hosts) == []
     for n, (there, port) in enumerate(((hosts[1], 2), (hosts[0], 1))):
         flow = 'in_port=%d,dl_src=%s,dl_dst=%s' % (n + 1, hosts[n].mac, there.mac)
         told = json.loads(sh([binary('ofctl'), '--json', 'trace', switch.ctl_socket, flow]).stdout)
         assert [s['port'] for s in told['sent']] == [str(port)] and told['dropped'] == [], told
-        assert told['steps'][0]['action'] == 'NORMAL', told
+        steps = told['steps']
+        assert (steps[0]['step'], steps[0]['table'], steps[0]['priority']) == ('lookup', 0, 0), steps
+        assert steps[0]['entry'] == 'priority=0 NORMAL' and steps[1]['action'] == 'NORMAL', steps
+
+
+def normal(switch):
+    """Packets of the entry that sends everything to NORMAL, which is the only one of its priority."""
+    lines = [l for l in switch.ofctl('dump-flows').splitlines() if 'priority=0 ' in l]
+    assert len(lines) == 1 and lines[0].endswith('priority=0 actions=NORMAL'), lines
+    return int(re.search(r'n_packets=(\d+)', lines[0])[1])
+
+
+def status(switch):
+    return sh([binary('ofctl'), 'status', switch.ctl_socket]).stdout
+
+
+def test_flows_count_over_the_entry_that_is_there(lab):
+    _, (h1, h2), switch = star(lab, 2)
+    assert len(switch.ofctl('dump-flows').splitlines()) == 1
+    before = normal(switch)
+    assert h1.ping(h2, 10) == 10
+    # Ten there, ten back.
+    assert normal(switch) >= before + 20
+    assert 'no controller is configured' in status(switch) and ' 1 flows' in status(switch)
+    drop = 'priority=10,icmp,actions=drop'
+    switch.ofctl('add-flow', drop)
+    assert h1.ping(h2, 3, 1) == 0
+    assert 'n_packets=3,' in [l for l in switch.ofctl('dump-flows').splitlines() if 'icmp' in l][0]
+    switch.ofctl('del-flows', 'priority=10,icmp', '--strict')
+    assert h1.ping(h2) == 3
+    # Groups and meters as well.
+    switch.ofctl('add-group', 'group_id=1,type=all,bucket=actions=output:2')
+    switch.ofctl('add-meter', 'meter=1,kbps,bands=type=drop,rate=100000')
+    switch.ofctl('add-flow', 'in_port=1,actions=meter:1,group:1')
+    assert h1.ping(h2) == 3
+    group = json.loads(switch.ofctl('dump-group-stats', '--json'))
+    assert '"packet_count": 3' in json.dumps(group), group
+    switch.ofctl('del-flows')
+    assert h1.ping(h2, 3, 1) == 0, 'there is nothing left to go by'
+    switch.ofctl('add-flow', 'priority=0,actions=NORMAL')
+    assert h1.ping(h2) == 3
+
+
+def test_the_entry_comes_at_every_start_and_once(lab):
+    state = os.path.join(lab.dir, 'state')
+    sw, (h1, h2) = lab.star(2)
+
+    def start(*args):
+        return Switch(lab, sw, '--state', state, *args, ports=['1=s1', '2=s2'])
+
+    def flows(switch):
+        dump = switch.ofctl('dump-flows', '--no-stats').splitlines()
+        return sorted(re.sub(r'.*(priority=)', r'\1', line) for line in dump)
+
+    own, other = 'priority=0 actions=NORMAL', 'priority=10,icmp actions=drop'
+    switch = start()
+    switch.ofctl('add-flow', 'priority=10,icmp,actions=drop')
+    assert flows(switch) == [own, other]
+    assert switch.stop() == 0
+    # It isn't kept: with controllers to come, or in secure mode, nobody asked for it.
+    switch = start('--fail-mode', 'secure')
+    assert flows(switch) == [other]
+    assert switch.stop() == 0
+    switch = start()
+    assert flows(switch) == [own, other]
+    switch.ofctl('del-flows')
+    assert flows(switch) == [] and h1.ping(h2, 2, 1) == 0
+    assert switch.stop() == 0
+    switch = start()
+    assert flows(switch) == [own] and h1.ping(h2) == 3
+    # Another of the same match and priority is kept in its place.
+    switch.ofctl('add-flow', 'priority=0,actions=drop')
+    assert switch.stop() == 0
+    switch = start()
+    assert flows(switch) == ['priority=0 actions=drop'] and h1.ping(h2, 2, 1) == 0
+
+
+def test_while_its_controllers_are_away_flows_are_left_aside(lab):
+    _, (h1, h2), switch = star(lab, 2, '--controller', 'tcp:127.0.0.1:6653', '--fail-mode', 'standalone')
+    assert switch.ofctl('dump-flows').splitlines() == []
+    assert h1.ping(h2) == 3
+    switch.ofctl('add-flow', 'actions=drop')
+    assert h1.ping(h2) == 3
+    assert 'leaves its flows aside' in status(switch)
+    assert 'n_packets=0,' in switch.ofctl('dump-flows')
 
 
 def test_large_pings_in_fragments(lab):
@@ -116,7 +201,6 @@ def test_local_port_is_a_host_of_its_own(lab):
 
 
 def test_sigterm_and_sigint_leave_nothing(lab):
-    import os
     import signal
     for sig in (signal.SIGTERM, signal.SIGINT):
         sw, hosts = lab.star(1, switch='sw%d' % sig)[0], None

@@ -5,10 +5,11 @@ Use with Mininet 2.3 and any topology:
     sudo mn --custom tools/mininet/switchd.py --switch switchd \
             --controller remote --topo tree,2 --test pingall
 
-`--controller none` leaves each switch in its standalone mode: a MAC-learning
-switch, which leaves flows aside. To steer it by `dpctl add-flow` instead, say
-`--switch switchd,failMode=secure`. With a controller that doesn't answer it is
-secure, too, and forwards nothing that no flow tells it to.
+With `--controller none` each switch learns addresses by the one flow that it
+begins with, `priority=0,actions=NORMAL`; flows added by `dpctl add-flow` go
+before it. Empty tables instead: `--switch switchd,failMode=secure`. With a
+controller that doesn't answer a switch is secure, too, and forwards nothing
+that no flow tells it to; with failMode=standalone it learns until one comes.
 
 The binary is looked for in $SWITCHD, then beside this checkout
 (target/release/switchd, target/debug/switchd), then on PATH.

@@ -83,6 +83,21 @@ impl Control {
         result
     }
 
+    /// Whether there is an entry that this request would replace if it were an ADD.
+    ///
+    /// # Errors
+    /// The match means nothing in this version.
+    pub fn would_replace(&mut self, version: Version, m: &FlowMod) -> Result<bool, OfError> {
+        let compiled = self.compiler.compile(&m.matching, version)?;
+        let rank = if compiled.exact10 { 0x1_0000 } else { u32::from(m.priority) };
+        let shape = self.share_shape(&compiled);
+        let found = self.shared(m.table).and_then(|s| {
+            let table = self.tables.get(usize::from(m.table.0))?;
+            table.find(s, &compiled.value, &shape, rank, self.writer.guard())
+        });
+        Ok(found.is_some())
+    }
+
     fn apply_flow_mod(&mut self, version: Version, m: &FlowMod, now: Time) -> Result<FlowModOutcome, OfError> {
         self.check_flow_mod(version, m)?;
         match m.command {

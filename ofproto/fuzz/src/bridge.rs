@@ -96,6 +96,7 @@ impl Bench {
             name: "br0".into(),
             dpid: Dpid(0xd1),
             fail_mode: FailMode::Secure,
+            dials: false,
             state: None,
             in_band: Vec::new(),
         };

@@ -45,7 +45,7 @@ pub enum Happened {
 /// What the connections as a whole ask of the switch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Demand {
-    /// Some controller is connected: a standalone bridge follows its tables.
+    /// Some controller is connected.
     pub controlled: bool,
     /// Some controller speaks a version whose tables send what misses to it.
     pub misses: bool,
@@ -63,6 +63,8 @@ pub trait Backend: Host {
     fn next_punts(&mut self, most: usize) -> Vec<Punted>;
     /// What the connections ask of the switch now.
     fn set_demand(&mut self, now: Time, demand: Demand);
+    /// Whether there are controllers that are dialled, connected or not.
+    fn set_dials(&mut self, now: Time, dials: bool);
     /// The controllers, for 1.5's controller-status request.
     fn set_controllers(&mut self, controllers: Vec<ControllerStatus>);
     /// A connection is gone: its short id is free.
@@ -120,7 +122,9 @@ impl<B: Backend> Hub<B> {
 
     /// The controllers that are dialled, whether they are connected or not.
     pub fn set_configured(&mut self, now: Time, targets: Vec<String>) {
+        self.switch.set_dials(now, !targets.is_empty());
         self.configured = targets;
+        self.spread(None);
         self.refresh(now);
     }
 

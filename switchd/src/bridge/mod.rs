@@ -10,6 +10,7 @@
 //! controllers, then timers, then output; so that nobody, however busy, keeps the others waiting for
 //! more than a round. With nothing to do it sleeps until the doorbell rings or a timer is due.
 
+mod alone;
 mod answers;
 #[cfg(test)]
 mod auxiliary;

@@ -80,6 +80,7 @@ impl Bench {
             name: "br0".into(),
             dpid: Dpid(1),
             fail_mode: FailMode::Secure,
+            dials: true,
             state: None,
             in_band: Vec::new(),
         };

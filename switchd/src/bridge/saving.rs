@@ -5,6 +5,7 @@
 //! holds its version of the tables. Between two pieces the bridge serves everybody; where the disk is slow,
 //! it waits for nothing and goes on when there is room.
 
+use super::alone;
 use super::snapshot::{self, Line, SnapshotError, TERMS};
 use super::switch::{Packets, Switch};
 use crossbeam::channel::{Receiver, Sender, bounded};
@@ -105,7 +106,11 @@ impl Saving {
     /// Hands the next piece over, waiting for room.
     fn step<P: Packets>(&mut self, s: &mut Switch<P>, now: Time) {
         let Some(pieces) = &self.pieces else { return };
-        let (flows, ended) = s.control.next_flows(self.dump, PIECE, now);
+        let (mut flows, ended) = s.control.next_flows(self.dump, PIECE, now);
+        if s.stands_alone() {
+            // It comes with the configuration, and shouldn't outlast it.
+            flows.retain(|f| !alone::is_own(f));
+        }
         // A writer that failed has gone, and said so.
         let mut gone = pieces.send(Piece::Flows(flows)).is_err();
         if ended {

@@ -50,6 +50,8 @@ pub struct SwitchConfig {
     pub dpid: Dpid,
     /// What happens while no controller is connected.
     pub fail_mode: FailMode,
+    /// Whether controllers are configured to be dialled.
+    pub dials: bool,
     /// Where flows, groups and meters are kept over a restart.
     pub state: Option<std::path::PathBuf>,
     /// The controllers that are reached through the switch's own ports; none: they aren't.
@@ -115,7 +117,7 @@ impl<P: Packets> Switch<P> {
             packet_outs_done: Arc::default(),
             due: None,
             wall: Duration::ZERO,
-            demand: Demand { controlled: true, ..Demand::default() },
+            demand: Demand::default(),
             queues: QueueTable::default(),
             down: BTreeSet::new(),
             kept_ports: BTreeMap::new(),
@@ -209,17 +211,18 @@ impl<P: Packets> Backend for Switch<P> {
     }
 
     fn set_demand(&mut self, now: Time, demand: Demand) {
-        if demand.controlled != self.demand.controlled {
-            let mode = match (self.config.fail_mode, demand.controlled) {
-                (FailMode::Standalone, false) => datapath::engine::FailMode::Standalone,
-                _ => datapath::engine::FailMode::Secure,
-            };
-            tracing::info!(bridge = self.config.name, controlled = demand.controlled, ?mode, "control changed");
-            self.shared.set_mode(mode);
+        let before = std::mem::replace(&mut self.demand, demand);
+        self.set_mode();
+        if demand.controlled != before.controlled {
+            let (controlled, aside) = (demand.controlled, self.leaves_flows_aside());
+            tracing::info!(bridge = self.config.name, controlled, flows_aside = aside, "control changed");
         }
         self.control.set_default_miss(if demand.misses { Miss::Controller } else { Miss::Drop }, now);
         self.control.watch_flows(demand.monitors);
-        self.demand = demand;
+    }
+
+    fn set_dials(&mut self, now: Time, dials: bool) {
+        self.note_dials(now, dials);
     }
 
     fn set_controllers(&mut self, controllers: Vec<ControllerStatus>) {

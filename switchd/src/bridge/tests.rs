@@ -77,6 +77,7 @@ fn parts_of(max_entries: u32) -> (Switch<NoPackets>, NoPackets, Reader) {
         name: "br0".into(),
         dpid: Dpid(0xd1),
         fail_mode: FailMode::Standalone,
+        dials: true,
         state: None,
         in_band: Vec::new(),
     };

@@ -63,8 +63,10 @@ pub struct Cli {
 
     /// What to do without a connected controller: `secure` or `standalone`
     ///
-    /// `standalone` makes it a MAC-learning switch that leaves its flows aside, `secure` goes on by its flows alone.
-    /// Default: `standalone` without `--controller`, `secure` with one.
+    /// `secure`: it goes on by its flows alone. `standalone`: while none of the controllers is connected it is a
+    /// MAC-learning switch that leaves its flows aside; with none configured it goes by its flows, of which the first,
+    /// `priority=0,actions=NORMAL`, is there at every start and makes it a learning switch. Default: `standalone`
+    /// without `--controller`, `secure` with one.
     #[arg(long, value_name = "MODE", value_parser = FailMode::from_str, help_heading = "Bridge")]
     fail_mode: Option<FailMode>,
 

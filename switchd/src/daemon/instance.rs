@@ -86,6 +86,7 @@ impl Instance {
             name: config.name.to_string(),
             dpid,
             fail_mode: config.fail_mode,
+            dials: !config.controllers.is_empty(),
             state: config.state.as_ref().map(|dir| dir.join(format!("{}.state", config.name))),
             in_band: if config.in_band {
                 config.controllers.iter().filter_map(ControllerSpec::in_band).collect()
@@ -96,6 +97,7 @@ impl Instance {
         let mut switch = Switch::new(clock(), control, parts, packets, switch_config);
 
         switch.restore_state(clock());
+        switch.stand_alone(clock());
         let settings = Settings {
             versions: VersionSet::of(&config.protocols),
             probe: config.inactivity_probe,

@@ -74,11 +74,12 @@ impl std::fmt::Display for ConnId {
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// A controller: gets asynchronous messages and keeps a standalone bridge from forwarding by itself.
+    /// A controller: gets asynchronous messages, and a standalone bridge doesn't leave its tables aside while it is
+    /// there.
     Controller,
     /// Somebody who came to a listener: gets nothing unasked until it configures the connection as a
     /// controller does (set-config, role request or set-async). One that asks to be a slave watches
-    /// only: the bridge goes on forwarding by itself.
+    /// only: a standalone bridge whose controllers are away goes on without its tables.
     Visitor,
     /// An auxiliary connection of a controller (OpenFlow 1.3.5 §6.3.8).
     Auxiliary {

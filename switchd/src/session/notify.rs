@@ -305,7 +305,7 @@ impl Session {
         true
     }
 
-    /// Whether this connection keeps a standalone bridge from forwarding by itself.
+    /// Whether this connection is a controller's: a standalone bridge goes by its tables then.
     pub fn controls(&self) -> bool {
         self.up() && self.purpose == Purpose::Controller && !(self.visitor && self.channel.role == Role::Slave)
     }

@@ -501,7 +501,7 @@ pub enum Command {
     Connections(management::ManagementArgs),
     /// A bridge's counters, drops by reason among them
     Counters(management::ManagementArgs),
-    /// The addresses that a bridge has learned for NORMAL and standalone mode, with their ages in seconds
+    /// The addresses that a bridge has learned for NORMAL (and standalone mode), with their ages in seconds
     Learned(management::ManagementArgs),
     /// Let a bridge learn all addresses anew
     ForgetLearned(management::ManagementArgs),

@@ -93,12 +93,17 @@ pub fn status(o: &Options, a: &ManagementArgs) -> anyhow::Result<()> {
 
 /// Who decides where packets go, and what there is.
 fn standing(s: &Value) -> String {
-    let controlled = s.get("controlled") == Some(&Value::Bool(true));
-    let connected = if controlled { "a controller is connected" } else { "no controller is connected" };
-    let alone = !controlled && s.get("fail_mode").and_then(Value::as_str) == Some("standalone");
-    let aside = if alone { ": it is a learning switch and leaves its flows aside" } else { "" };
+    let is = |key: &str| s.get(key) == Some(&Value::Bool(true));
+    let (who, then) = match (is("controlled"), is("controller_configured")) {
+        (true, _) => ("a controller is connected", ""),
+        (false, true) if is("flows_aside") => {
+            ("no controller is connected", ": it is a learning switch and leaves its flows aside")
+        }
+        (false, true) => ("no controller is connected", ": it goes by the flows that it has"),
+        (false, false) => ("no controller is configured", ": it goes by its flows"),
+    };
     format!(
-        " {} datapath {}: {connected}, fail mode {}{aside}\n {} flows in {} tables, {} ports",
+        " {} datapath {}: {who}, fail mode {}{then}\n {} flows in {} tables, {} ports",
         word(s.get("name")),
         word(s.get("datapath_id")),
         word(s.get("fail_mode")),
@@ -280,11 +285,17 @@ mod tests {
     }
 
     #[test]
-    fn a_standalone_switch_says_that_flows_are_not_asked() {
-        let says = |controlled: bool, mode: &str| {
-            standing(&json!({ "name": "br0", "controlled": controlled, "fail_mode": mode })).contains("flows aside")
+    fn a_switch_says_who_decides() {
+        let says = |controlled: bool, configured: bool, aside: bool| {
+            let told = json!({ "controlled": controlled, "controller_configured": configured, "flows_aside": aside });
+            standing(&told).lines().next().unwrap_or_default().to_owned()
         };
-        assert!(says(false, "standalone") && !says(true, "standalone") && !says(false, "secure"));
+        assert!(says(false, true, true).ends_with("leaves its flows aside"));
+        assert!(says(false, true, false).ends_with("goes by the flows that it has"));
+        assert!(says(false, false, false).contains("no controller is configured"));
+        assert!(
+            says(true, true, false).contains("a controller is connected") && !says(true, true, false).contains("flows")
+        );
     }
 
     #[test]

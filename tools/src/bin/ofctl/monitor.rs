@@ -41,7 +41,7 @@ pub struct MonitorArgs {
     #[arg(long, value_name = "FILTER", num_args = 0..=1, default_missing_value = "")]
     flows: Option<String>,
     /// Keep the equal role instead of asking for the slave's, and the switch's own choice of messages.
-    /// A standalone switch stops forwarding by itself then
+    /// A standalone switch whose controllers are away stops forwarding by itself then
     #[arg(long)]
     equal: bool,
     /// End after this many messages

@@ -1,0 +1,60 @@
+"""A bridge without a controller beside Open vSwitch's, step by step: the entry that both begin with, and flows over it."""
+
+import re
+
+from beside_ovs import MARKER_FLOW, NEEDS, PATIENCE
+from ethernet import arp, ping, tcp
+from lab import wait_for
+
+pytestmark = NEEDS
+
+VLAN_LIMIT = 1
+FAIL_MODE = 'standalone'
+VERSION = 'OpenFlow13'
+
+
+def both(pair, command, *args):
+    return [pair.ofctl(switch, VERSION, command, *args) for switch in pair.both]
+
+
+def same_flows(pair):
+    ours, ovs = (pair.flows(switch, VERSION) for switch in pair.both)
+    assert ours == ovs
+    return ours
+
+
+def counted(pair):
+    """The packets of each switch's NORMAL entry; Open vSwitch adds up when it is told to."""
+    pair.ovs.fresh()
+    return [int(re.search(r'n_packets=(\d+),[^\n]*priority=0 actions=NORMAL', dump)[1]) for dump in both(pair, 'dump-flows')]
+
+
+def test_step_by_step(pair):
+    assert same_flows(pair) == ['priority=0 actions=NORMAL']
+    assert counted(pair) == [0, 0]
+    both(pair, 'add-flow', MARKER_FLOW)
+    a_to_b, b_to_a = tcp(s=1, d=2), tcp(s=2, d=1)
+    # Nobody is known; then both are.
+    assert set(pair.same(VERSION, 1, a_to_b)) == {2, 3, 4}
+    assert set(pair.same(VERSION, 2, b_to_a)) == {1}
+    assert set(pair.same(VERSION, 1, a_to_b)) == {2}
+    assert set(pair.same(VERSION, 3, arp(sha=3, spa='10.0.0.3'))) == {1, 2, 4}
+    wait_for('both to have counted the four', lambda: counted(pair) == [4, 4], PATIENCE)
+    # A flow over it.
+    both(pair, 'add-flow', 'priority=10,icmp,actions=drop')
+    assert pair.same(VERSION, 1, ping(s=1, d=2)) == {}
+    assert set(pair.same(VERSION, 1, a_to_b)) == {2}
+    both(pair, '--strict del-flows', 'priority=10,icmp')
+    assert set(pair.same(VERSION, 1, ping(s=1, d=2))) == {2}
+    # A group and a flow that goes elsewhere.
+    both(pair, 'add-group', 'group_id=1,type=all,bucket=actions=output:3,bucket=actions=output:4')
+    both(pair, 'add-flow', 'in_port=1,tcp,actions=group:1')
+    assert set(pair.same(VERSION, 1, a_to_b)) == {3, 4}
+    wait_for('both to have counted six', lambda: counted(pair) == [6, 6], PATIENCE)
+    # All gone: nothing goes anywhere.
+    both(pair, 'del-flows')
+    assert same_flows(pair) == []
+    both(pair, 'add-flow', MARKER_FLOW)
+    assert pair.same(VERSION, 1, a_to_b) == {} and pair.same(VERSION, 2, b_to_a) == {}
+    both(pair, 'add-flow', 'priority=0,actions=NORMAL')
+    assert set(pair.same(VERSION, 1, a_to_b)) == {2}
