@@ -40,10 +40,10 @@ pub trait Engine: Send + 'static {
     /// Called once per round after everything was sent; no reference into published state is held.
     fn end_burst(&mut self, _now: Time) {}
 
-    /// The worker is about to sleep: nobody needs to wait for it.
+    /// The worker is about to sleep, or to let others run: nobody needs to wait for it.
     fn offline(&mut self) {}
 
-    /// The worker woke up.
+    /// The worker goes on.
     fn online(&mut self) {}
 }
 

@@ -241,12 +241,15 @@ impl<E: Engine> State<E> {
             }
             let since = *idle_since.get_or_insert(now);
             if now.since(since) < self.config.spin {
-                // One system call per empty round, whichever: let others run, or ask for all ports.
+                // One system call per empty round, whichever: let others run, or ask for all ports. Whoever runs
+                // instead may keep the processor for long: nobody is to wait for this worker meanwhile.
+                engine.offline();
                 if all_cheap {
                     std::thread::yield_now();
                 } else {
                     self.wait(Duration::ZERO);
                 }
+                engine.online();
                 continue;
             }
             // No short-cut here: every port must be asked, for some prepare their wake-up.

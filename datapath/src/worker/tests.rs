@@ -12,7 +12,8 @@ use crate::port::{FramePool, Transmitted};
 /// Sends port 1's frames to 2 and the other way round; panics at a frame that says so.
 struct Cross {
     offline: bool,
-    slept: Arc<AtomicU64>,
+    /// How often it went offline.
+    left: Arc<AtomicU64>,
 }
 
 impl Engine for Cross {
@@ -29,7 +30,7 @@ impl Engine for Cross {
 
     fn offline(&mut self) {
         assert!(!std::mem::replace(&mut self.offline, true));
-        self.slept.fetch_add(1, Ordering::Relaxed);
+        self.left.fetch_add(1, Ordering::Relaxed);
     }
 
     fn online(&mut self) {
@@ -46,18 +47,20 @@ struct Rig {
     workers: Workers<Cross>,
     ports: [Memory; 2],
     outer: [Memory; 2],
-    slept: Arc<AtomicU64>,
+    left: Arc<AtomicU64>,
 }
 
 fn rig(workers: usize, capacity: usize) -> Result<Rig, PortError> {
-    let slept = Arc::new(AtomicU64::new(0));
+    rig_of(workers, capacity, WorkerConfig::new("", clock()).spin)
+}
+
+fn rig_of(workers: usize, capacity: usize, spin: Duration) -> Result<Rig, PortError> {
+    let left = Arc::new(AtomicU64::new(0));
     let started = (0..workers)
         .map(|i| {
-            let slept = Arc::clone(&slept);
-            Worker::start(WorkerConfig::new(format!("w{i}"), clock()), move || Cross {
-                offline: true,
-                slept: Arc::clone(&slept),
-            })
+            let left = Arc::clone(&left);
+            let config = WorkerConfig { spin, ..WorkerConfig::new(format!("w{i}"), clock()) };
+            Worker::start(config, move || Cross { offline: true, left: Arc::clone(&left) })
         })
         .collect::<io::Result<_>>()?;
     let workers = Workers::new(started);
@@ -65,7 +68,7 @@ fn rig(workers: usize, capacity: usize) -> Result<Rig, PortError> {
     let (b, outer_b) = Memory::pair("b", "outer-b", capacity)?;
     workers.add_port(PortNo(1), &a)?;
     workers.add_port(PortNo(2), &b)?;
-    Ok(Rig { workers, ports: [a, b], outer: [outer_a, outer_b], slept })
+    Ok(Rig { workers, ports: [a, b], outer: [outer_a, outer_b], left })
 }
 
 fn send(port: &Memory, frames: &[&[u8]]) -> Result<(), PortError> {
@@ -107,7 +110,7 @@ fn a_sleeping_worker_is_woken_by_frames_and_by_commands() -> Result<(), PortErro
     let mut rx = rig.outer[1].open_rx()?;
     for i in 0..20u64 {
         let start = Instant::now();
-        while rig.slept.load(Ordering::Relaxed) <= i && start.elapsed() < Duration::from_secs(20) {
+        while rig.workers.all()[0].counters().sleeps <= i && start.elapsed() < Duration::from_secs(20) {
             std::thread::yield_now();
         }
         send(&rig.outer[0], &[b"wake"])?;
@@ -121,6 +124,22 @@ fn a_sleeping_worker_is_woken_by_frames_and_by_commands() -> Result<(), PortErro
             .map_err(io::Error::other)?;
         assert!(told.recv().is_ok());
     }
+    Ok(())
+}
+
+/// Whoever runs while it looks for frames may keep the processor for milliseconds.
+#[test]
+fn nobody_waits_for_a_worker_that_looks_for_frames() -> Result<(), PortError> {
+    let rig = rig_of(1, 16, Duration::from_secs(3600))?;
+    let mut rx = rig.outer[1].open_rx()?;
+    send(&rig.outer[0], &[b"frame"])?;
+    assert_eq!(receive(&mut *rx, 1)?, [b"frame"]);
+    let (start, before) = (Instant::now(), rig.left.load(Ordering::Relaxed));
+    while rig.left.load(Ordering::Relaxed) < before + 3 && start.elapsed() < Duration::from_secs(20) {
+        std::thread::yield_now();
+    }
+    assert!(rig.left.load(Ordering::Relaxed) >= before + 3, "offline between looks");
+    assert_eq!(rig.workers.all()[0].counters().sleeps, 0);
     Ok(())
 }
 
