@@ -211,6 +211,11 @@ impl Control {
         self.watch_flows = on;
     }
 
+    /// Whether it does.
+    pub fn watches_flows(&self) -> bool {
+        self.watch_flows
+    }
+
     /// Sets fragment handling and the like.
     pub fn configure(&mut self, now: Time, change: impl FnOnce(&mut SwitchSettings)) {
         let before = self.state.config;
@@ -237,6 +242,12 @@ impl Control {
     /// Whatever `work` returns.
     pub fn transaction<T, E>(&mut self, now: Time, work: impl FnOnce(&mut Self) -> Result<T, E>) -> Result<T, E> {
         self.atomically(now, work)
+    }
+
+    /// How many events [`events`](Self::events) would drain with those of the transaction under way: each piece of work
+    /// adds its own behind them.
+    pub fn told(&self) -> usize {
+        self.events.len() + self.staged.len()
     }
 
     /// Says which queues there are: lists of actions that name others are refused from now on

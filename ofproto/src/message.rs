@@ -296,6 +296,12 @@ pub enum MultipartRequest {
     BundleFeatures(BundleFeatures),
     /// `OFPMP_EXPERIMENTER` (1.3.5 §7.3.5.15, 1.5.1 §7.3.5.21)
     Experimenter(Experimenter),
+    /// Nothing of a type whose body is one structure: a segment before or behind the one that holds it (1.3.5
+    /// §7.3.5). Alone it is no request.
+    Empty {
+        /// The wire type.
+        ty: u16,
+    },
     /// A type that the version doesn't define.
     Unknown {
         /// The wire type.

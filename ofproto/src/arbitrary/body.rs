@@ -63,6 +63,11 @@ pub(super) fn multipart_request(version: Version) -> BoxedStrategy<Multipart<Mul
         super::unknown_experimenter().prop_map(M::Experimenter).boxed(),
         (100..0xfff0_u16, bytes(20)).prop_map(|(ty, body)| M::Unknown { ty, body }).boxed(),
     ];
+    if version < Version::V13 {
+        // No request of these comes in segments.
+        return multipart(all).prop_map(|m| Multipart { more: false, ..m }).boxed();
+    }
+    all.push(prop::sample::select(vec![1, 2, 4, 5, 6, 9, 10]).prop_map(|ty| M::Empty { ty }).boxed());
     if version >= Version::V14 {
         all.push(Just(M::TableDesc).boxed());
         all.push(any::<[u32; 2]>().prop_map(|n| M::QueueDesc { port: PortNo(n[0]), queue: QueueId(n[1]) }).boxed());

@@ -59,6 +59,7 @@ tagged!(MultipartRequest {
     "controller_status" = ControllerStatus,
     "bundle_features" = BundleFeatures(value),
     "experimenter" = Experimenter(value),
+    "empty" = Empty { "type" ty ty },
     "unknown" = Unknown { "type" ty ty, "body" body body },
 });
 

@@ -112,6 +112,10 @@ fn fields(m: &Match, strict: bool) -> Result<Known, OfError> {
             }
             *word |= bit;
         }
+        if field.id == FieldId::PacketType && i > 0 {
+            // 1.5.1 §7.2.3.11. What stands before it took the packet for an Ethernet frame.
+            return Err(fault(ErrorKind::BadMatchBadPrereq, field, "must be the first field"));
+        }
         one(field, &mut known, strict)?;
     }
     match unknown.next() {
@@ -222,6 +226,19 @@ mod tests {
         assert_eq!(m(MatchField::masked(FieldId::EthType, 0x800, 0xffff)), Ok(()));
         let dscp = Match::any().with(FieldId::EthType, 0x800).with(FieldId::IpDscp, 64);
         assert_eq!(check(dscp), Err(ErrorKind::BadMatchBadValue));
+    }
+
+    #[test]
+    fn the_packet_type_comes_first() {
+        let check = |m: &Match| matching(m, Version::V15).map(|_| ()).map_err(|e| e.kind);
+        let ip = Match::any().with(FieldId::PacketType, 0x1_0800).with(FieldId::IpProto, 6);
+        assert_eq!(check(&ip), Ok(()));
+        for first in [(FieldId::InPort, 1), (FieldId::EthType, 0x800), (FieldId::Metadata, 5)] {
+            let late = Match::any().with(first.0, first.1).with(FieldId::PacketType, 0);
+            assert_eq!(check(&late), Err(ErrorKind::BadMatchBadPrereq), "{first:?}");
+        }
+        let twice = Match::any().with(FieldId::PacketType, 0).with(FieldId::PacketType, 0);
+        assert_eq!(check(&twice), Err(ErrorKind::BadMatchDupField));
     }
 
     #[test]

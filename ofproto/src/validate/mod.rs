@@ -17,7 +17,7 @@ pub use request::continuation;
 use crate::bundle::{BundleAdd, BundleCtrl, BundleCtrlType, BundleFlags};
 use crate::error::{ErrorKind, OfError};
 use crate::ids::ExperimenterId;
-use crate::message::{Experimenter, Message, MultipartRequest};
+use crate::message::{Experimenter, Message, Multipart, MultipartRequest};
 use crate::monitor::{FlowMonitorRequest, MonitorCommand, MonitorFlags};
 use crate::nx_message::NxMessage;
 use crate::version::Version;
@@ -34,7 +34,7 @@ pub fn message(m: &Message, version: Version) -> Result<(), OfError> {
         Message::SetConfig(m) => request::set_config(m, version),
         Message::RoleRequest(m) => request::role(m),
         Message::SetAsync(m) => request::set_async(m, version),
-        Message::MultipartRequest(m) => multipart(&m.body, version),
+        Message::MultipartRequest(m) => multipart_flags(m, version).and_then(|()| multipart(&m.body, version)),
         Message::BundleControl(m) => bundle_control(m, version),
         Message::BundleAdd(m) => bundle_add(m, version),
         Message::Nicira(NxMessage::FlowMod(m)) => request::nicira_flow_mod(m, version),
@@ -54,6 +54,16 @@ fn experimenter(e: &Experimenter) -> OfError {
     OfError::new(kind, field, format!("{} with type {:?} is not supported", e.experimenter, e.exp_type))
 }
 
+/// 1.3.5 §7.1.3: a request with a reserved bit is to be refused; no code says so of a multipart's flags alone. To
+/// 1.0-1.2 none is defined yet, and none is reserved.
+fn multipart_flags(m: &Multipart<MultipartRequest>, version: Version) -> Result<(), OfError> {
+    if m.other_flags == 0 || version < Version::V13 {
+        return Ok(());
+    }
+    let reason = format!("bits {:#x} are not defined", m.other_flags);
+    Err(OfError::new(ErrorKind::BadRequestBadMultipart, "flags", reason))
+}
+
 fn multipart(body: &MultipartRequest, version: Version) -> Result<(), OfError> {
     match body {
         MultipartRequest::NxFlow(f) | MultipartRequest::NxAggregate(f) => nicira_matching(&f.matching).map(|_| ()),
@@ -62,6 +72,11 @@ fn multipart(body: &MultipartRequest, version: Version) -> Result<(), OfError> {
         }
         MultipartRequest::FlowMonitor(list) => list.iter().try_for_each(|m| flow_monitor(m, version)),
         MultipartRequest::Experimenter(e) => Err(experimenter(e)),
+        MultipartRequest::Empty { ty } => Err(OfError::new(
+            ErrorKind::BadRequestBadLen,
+            "body",
+            format!("there is none, and multipart type {ty} is a structure"),
+        )),
         MultipartRequest::Unknown { ty, .. } => Err(OfError::new(
             ErrorKind::BadRequestBadMultipart,
             "multipart type",

@@ -4,7 +4,7 @@
 use super::{EncodeError, HEADER_LEN, Header, Reader, Writer, codes, message, property, require};
 use crate::bundle::{BundleAdd, BundleCtrl, BundleFeatures, BundleFeaturesProp, BundleFlags, BundleProp, OfTime};
 use crate::error::{ErrorKind, OfError};
-use crate::ids::{BundleId, Xid};
+use crate::ids::BundleId;
 use crate::message::{Message, RequestForward};
 use crate::version::Version;
 
@@ -70,8 +70,11 @@ pub(super) fn encode_control(w: &mut Writer, version: Version, m: &BundleCtrl) -
     encode_props(w, version, &m.properties)
 }
 
-/// Reads a message inside another one. It must be of the same version, and hold no message itself.
-fn decode_inner(r: &mut Reader<'_>, version: Version, bad_len: ErrorKind) -> Result<(Xid, Box<Message>), OfError> {
+/// Where the body of `OFPT_BUNDLE_ADD_MESSAGE` holds the message.
+const INNER_AT: usize = 8;
+
+/// Cuts a message out that is inside another one: its header, and its body to read. It must be of the same version.
+fn cut_inner<'a>(r: &mut Reader<'a>, version: Version, bad_len: ErrorKind) -> Result<(Header, Reader<'a>), OfError> {
     let at = r.offset();
     let header = Header::decode(r.rest()).map_err(|e| OfError { kind: bad_len, offset: Some(at), ..e })?;
     if header.version != version.wire() {
@@ -88,11 +91,30 @@ fn decode_inner(r: &mut Reader<'_>, version: Version, bad_len: ErrorKind) -> Res
     }
     let mut inner = r.sub(length, "inner message")?.with_short(ErrorKind::BadRequestBadLen);
     inner.skip(HEADER_LEN)?;
-    let message = message::decode(version, header.ty, &mut inner, message::Nesting::Inner)?;
-    if !inner.is_empty() {
-        return Err(inner.error(bad_len, "inner length", "longer than the message"));
+    Ok((header, inner))
+}
+
+/// Reads the body of a message inside another one, which holds no message itself.
+fn decode_inner(
+    header: &Header,
+    mut body: Reader<'_>,
+    version: Version,
+    bad_len: ErrorKind,
+) -> Result<Box<Message>, OfError> {
+    let message = message::decode(version, header.ty, &mut body, message::Nesting::Inner)?;
+    if !body.is_empty() {
+        return Err(body.error(bad_len, "inner length", "longer than the message"));
     }
-    Ok((header.xid, Box::new(message)))
+    Ok(Box::new(message))
+}
+
+/// The message inside a whole `OFPT_BUNDLE_ADD_MESSAGE` as it came, and where it begins; `None` of another message.
+pub fn bundled(message: &[u8]) -> Option<(usize, &[u8])> {
+    let header = Header::decode(message).ok()?;
+    let body = message::bundle_add_body(&header, message)?;
+    let at = body + INNER_AT;
+    let rest = message.get(at..)?;
+    Some((at, rest.get(..usize::from(Header::decode(rest).ok()?.length))?))
 }
 
 /// Reads the body of `OFPT_BUNDLE_ADD_MESSAGE`.
@@ -101,7 +123,14 @@ pub(super) fn decode_add(r: &mut Reader<'_>, version: Version) -> Result<BundleA
     r.skip(2)?;
     let flags = BundleFlags::from_bits_retain(r.u16("flags")?);
     let start = r.offset();
-    let (inner_xid, message) = decode_inner(r, version, ErrorKind::BundleFailedMsgBadLen)?;
+    let bad_len = ErrorKind::BundleFailedMsgBadLen;
+    let (header, body) = cut_inner(r, version, bad_len)?;
+    // What no bundle takes is unsupported there however broken it is, and so is what nobody knows (1.4.1 §7.3.9.7).
+    let message = decode_inner(&header, body, version, bad_len).map_err(|e| {
+        let known = message::is_modification(version, header.ty);
+        if known { e } else { OfError { kind: ErrorKind::BundleFailedMsgUnsup, ..e } }
+    })?;
+    let inner_xid = header.xid;
     let mut properties = Vec::new();
     if !r.is_empty() {
         let used = r.offset() - start;
@@ -126,7 +155,9 @@ pub(super) fn encode_add(w: &mut Writer, version: Version, m: &BundleAdd) -> Res
 
 /// Reads the body of `OFPT_REQUESTFORWARD`.
 pub(super) fn decode_request_forward(r: &mut Reader<'_>, version: Version) -> Result<RequestForward, OfError> {
-    let (xid, request) = decode_inner(r, version, ErrorKind::BadRequestBadLen)?;
+    let (header, body) = cut_inner(r, version, ErrorKind::BadRequestBadLen)?;
+    let request = decode_inner(&header, body, version, ErrorKind::BadRequestBadLen)?;
+    let xid = header.xid;
     Ok(RequestForward { xid, request })
 }
 

@@ -84,6 +84,22 @@ pub(super) fn is_from_switch(version: Version, ty: u8) -> bool {
     )
 }
 
+/// Whether messages of this type, as `version` numbers them, change the switch or send packets: what a bundle may hold.
+pub(super) fn is_modification(version: Version, ty: u8) -> bool {
+    defined(ty, version)
+        && matches!(ty, PACKET_OUT | FLOW_MOD | GROUP_MOD | PORT_MOD | TABLE_MOD | METER_MOD)
+        && version >= Version::V13
+}
+
+/// Where the body of a bundle-add begins, behind the experimenter's header in 1.3; `None` of another message.
+pub(super) fn bundle_add_body(header: &super::Header, message: &[u8]) -> Option<usize> {
+    match Version::from_wire(header.version)? {
+        Version::V13 if header.ty == EXPERIMENTER => onf::bundle_add_body(message),
+        version if version >= Version::V14 && header.ty == BUNDLE_ADD_MESSAGE => Some(super::HEADER_LEN),
+        _ => None,
+    }
+}
+
 /// Whether a message stands alone or inside a bundle-add or request-forward. One level is all there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Nesting {

@@ -45,6 +45,7 @@ mod switch;
 mod table;
 mod v10;
 
+pub use bundle::bundled;
 pub use continuation::{decode_continuation, encode_continuation};
 pub use cursor::{Reader, Writer};
 pub use message::message_name;

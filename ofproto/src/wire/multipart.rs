@@ -48,8 +48,45 @@ fn defined(ty: u16, version: Version) -> bool {
     since(ty).is_some_and(|v| v <= version)
 }
 
+/// Whether the body of a request of this type is one structure, which segments without it may stand beside.
+fn is_structure(ty: u16, version: Version) -> bool {
+    match ty {
+        FLOW | AGGREGATE | PORT_STATS | QUEUE | GROUP | METER | METER_CONFIG | QUEUE_DESC | FLOW_STATS
+        | BUNDLE_FEATURES => true,
+        // Which group or port is 1.5's question.
+        GROUP_DESC | PORT_DESC => version >= Version::V15,
+        _ => false,
+    }
+}
+
+/// The type of a request whose body is a structure, whether it holds it or is empty.
+pub(super) fn structure_type(body: &MultipartRequest) -> Option<u16> {
+    use MultipartRequest as M;
+    Some(match body {
+        M::Empty { ty } => *ty,
+        M::Flow(_) => FLOW,
+        M::Aggregate(_) => AGGREGATE,
+        M::PortStats(_) => PORT_STATS,
+        M::Queue { .. } => QUEUE,
+        M::Group(_) => GROUP,
+        M::GroupDesc(_) => GROUP_DESC,
+        M::Meter(_) => METER,
+        M::MeterConfig(_) => METER_CONFIG,
+        M::PortDesc(_) => PORT_DESC,
+        M::QueueDesc { .. } => QUEUE_DESC,
+        M::FlowStats(_) => FLOW_STATS,
+        M::BundleFeatures(_) => BUNDLE_FEATURES,
+        _ => return None,
+    })
+}
+
 /// `OFPMPF_*_MORE`
 const MORE: u16 = 1;
+
+/// The bits of a request's flags that the version gives a meaning: 1.0 to 1.2 have none.
+pub(super) fn request_more(version: Version) -> u16 {
+    if version >= Version::V13 { MORE } else { 0 }
+}
 
 /// Where each entry of a list body ends, in bytes of the writer; the first mark is where the first
 /// entry begins. A sender may cut the body there (and nowhere else).
@@ -88,18 +125,18 @@ fn decode_head(r: &mut Reader<'_>, version: Version) -> Result<(u16, u16), OfErr
     Ok((ty, flags))
 }
 
-fn encode_head<B>(w: &mut Writer, version: Version, m: &Multipart<B>) -> usize {
+fn encode_head<B>(w: &mut Writer, version: Version, more: u16, m: &Multipart<B>) -> usize {
     let at = w.len();
     w.u16(0);
-    w.u16((m.other_flags & !MORE) | u16::from(m.more));
+    w.u16((m.other_flags & !more) | u16::from(m.more));
     if version > Version::V10 {
         w.zeros(4);
     }
     at
 }
 
-fn part<B>(flags: u16, body: B) -> Multipart<B> {
-    Multipart { more: flags & MORE != 0, other_flags: flags & !MORE, body }
+fn part<B>(flags: u16, more: u16, body: B) -> Multipart<B> {
+    Multipart { more: flags & more != 0, other_flags: flags & !more, body }
 }
 
 /// Experimenter multiparts have a subtype from 1.1 on; 1.0 says the vendor alone.
@@ -132,10 +169,12 @@ fn id_and_pad(r: &mut Reader<'_>, field: &'static str) -> Result<u32, OfError> {
 pub(super) fn decode_request(r: &mut Reader<'_>, version: Version) -> Result<Multipart<MultipartRequest>, OfError> {
     use MultipartRequest as M;
     let (ty, flags) = decode_head(r, version)?;
+    let more = request_more(version);
     if !defined(ty, version) {
-        return Ok(part(flags, M::Unknown { ty, body: Bytes::copy_from_slice(r.take_rest()) }));
+        return Ok(part(flags, more, M::Unknown { ty, body: Bytes::copy_from_slice(r.take_rest()) }));
     }
     let body = match ty {
+        _ if r.is_empty() && version >= Version::V13 && is_structure(ty, version) => M::Empty { ty },
         DESC => M::Desc,
         FLOW => M::Flow(flow::decode_request(r, version)?),
         AGGREGATE => M::Aggregate(flow::decode_request(r, version)?),
@@ -172,7 +211,7 @@ pub(super) fn decode_request(r: &mut Reader<'_>, version: Version) -> Result<Mul
         }
         _ => M::Experimenter(decode_experimenter(r, version)?),
     };
-    Ok(part(flags, body))
+    Ok(part(flags, more, body))
 }
 
 /// Writes the body of `OFPT_MULTIPART_REQUEST`.
@@ -183,7 +222,8 @@ pub(super) fn encode_request(
     marks: &mut Marks,
 ) -> Result<(), EncodeError> {
     use MultipartRequest as M;
-    let at = encode_head(w, version, m);
+    require(!m.more || version >= Version::V13, version, "a request in segments")?;
+    let at = encode_head(w, version, request_more(version), m);
     marks.push(w.len());
     let ty = match &m.body {
         M::Desc => DESC,
@@ -278,6 +318,10 @@ pub(super) fn encode_request(
             encode_experimenter(w, version, e)?;
             EXPERIMENTER
         }
+        M::Empty { ty } => {
+            require(version >= Version::V13 && is_structure(*ty, version), version, "an empty segment of this type")?;
+            *ty
+        }
         M::Unknown { ty, body } => {
             w.bytes(body);
             w.patch_u16(at, *ty);
@@ -322,7 +366,7 @@ pub(super) fn decode_reply(r: &mut Reader<'_>, version: Version) -> Result<Multi
     use MultipartReply as M;
     let (ty, flags) = decode_head(r, version)?;
     if !defined(ty, version) {
-        return Ok(part(flags, M::Unknown { ty, body: Bytes::copy_from_slice(r.take_rest()) }));
+        return Ok(part(flags, MORE, M::Unknown { ty, body: Bytes::copy_from_slice(r.take_rest()) }));
     }
     let body = match ty {
         DESC => M::Desc(switch::decode_desc(r)?),
@@ -356,7 +400,7 @@ pub(super) fn decode_reply(r: &mut Reader<'_>, version: Version) -> Result<Multi
         }
         _ => M::Experimenter(decode_experimenter(r, version)?),
     };
-    Ok(part(flags, body))
+    Ok(part(flags, MORE, body))
 }
 
 /// Writes the body of `OFPT_MULTIPART_REPLY`.
@@ -367,7 +411,7 @@ pub(super) fn encode_reply(
     marks: &mut Marks,
 ) -> Result<(), EncodeError> {
     use MultipartReply as M;
-    let at = encode_head(w, version, m);
+    let at = encode_head(w, version, MORE, m);
     marks.push(w.len());
     let v = version;
     let ty = match &m.body {

@@ -34,6 +34,13 @@ const DELETED: u16 = 1;
 const MODIFIED: u16 = 2;
 const ABBREV: u16 = 3;
 
+/// Where the body of a bundle-add (EXT-230) begins.
+pub(super) fn bundle_add_body(message: &[u8]) -> Option<usize> {
+    let mut r = super::Reader::new(message.get(super::HEADER_LEN..)?);
+    let ours = r.u32("experimenter").ok()? == ExperimenterId::ONF.0 && r.u32("exp_type").ok()? == BUNDLE_ADD_MESSAGE;
+    ours.then_some(super::HEADER_LEN + 8)
+}
+
 /// Reads an ONF experimenter message's body, or `None` for a subtype that isn't one of these.
 pub(super) fn decode_message(
     exp_type: u32,

@@ -99,8 +99,15 @@ pub trait Segment: Sized {
     fn append(&mut self, next: Self) -> bool;
 }
 
-/// A body that is nothing but its type (or a selection) may be said again: it adds nothing (OpenFlow 1.3.5 §7.3.5).
-fn adds_nothing(body: &MultipartRequest, next: &MultipartRequest) -> bool {
+/// What a body that has no list makes of the next segment. One that is nothing but its type (or a selection) may be
+/// said again, and a structure may have empty segments beside it: they add nothing (OpenFlow 1.3.5 §7.3.5).
+fn take_request(body: &mut MultipartRequest, next: MultipartRequest) -> bool {
+    if same_structure(body, &next) {
+        if matches!(body, MultipartRequest::Empty { .. }) {
+            *body = next;
+        }
+        return true;
+    }
     let empty = matches!(
         body,
         MultipartRequest::Desc
@@ -112,7 +119,14 @@ fn adds_nothing(body: &MultipartRequest, next: &MultipartRequest) -> bool {
             | MultipartRequest::TableDesc
             | MultipartRequest::ControllerStatus
     );
-    empty && body == next
+    empty && *body == next
+}
+
+/// Whether both are segments of one type whose body is a structure, one of them at least without it.
+fn same_structure(body: &MultipartRequest, next: &MultipartRequest) -> bool {
+    use MultipartRequest::Empty;
+    (matches!(body, Empty { .. }) || matches!(next, Empty { .. }))
+        && multipart::structure_type(body).is_some_and(|ty| multipart::structure_type(next) == Some(ty))
 }
 
 /// Appends in place where nobody else holds the bytes, so that many short segments cost no more than a few long ones.
@@ -123,7 +137,7 @@ fn extend(bytes: &mut Bytes, more: &[u8]) {
 }
 
 macro_rules! segments_of {
-    ($body:ident, $adds_nothing:expr, $($list:ident),*) => {
+    ($body:ident, $same:expr, $take:expr, $($list:ident),*) => {
         impl Segment for $body {
             fn same_type(&self, next: &Self) -> bool {
                 match (self, next) {
@@ -131,7 +145,7 @@ macro_rules! segments_of {
                     (Self::Experimenter(a), Self::Experimenter(b)) => {
                         (a.experimenter, a.exp_type) == (b.experimenter, b.exp_type)
                     }
-                    (a, b) => std::mem::discriminant(a) == std::mem::discriminant(b),
+                    (a, b) => std::mem::discriminant(a) == std::mem::discriminant(b) || $same(a, b),
                 }
             }
 
@@ -144,7 +158,7 @@ macro_rules! segments_of {
                     (Self::Unknown { body, .. }, Self::Unknown { body: more, .. }) => {
                         extend(body, &more);
                     }
-                    (body, next) => return $adds_nothing(body, &next),
+                    (body, next) => return $take(body, next),
                 }
                 true
             }
@@ -152,10 +166,11 @@ macro_rules! segments_of {
     };
 }
 
-segments_of!(MultipartRequest, adds_nothing, TableFeatures, FlowMonitor);
+segments_of!(MultipartRequest, same_structure, take_request, TableFeatures, FlowMonitor);
 segments_of!(
     MultipartReply,
     |_: &MultipartReply, _: &MultipartReply| false,
+    |_: &mut MultipartReply, _: MultipartReply| false,
     Flow,
     NxFlow,
     Table,
@@ -245,9 +260,10 @@ impl<B: Segment> Reassembler<B> {
     /// send it): the sequence is forgotten, and its rest left out. What is no segment changes nothing.
     pub fn refuse(&mut self, now: u64, message: &[u8]) {
         let Ok(header) = Header::decode(message) else { return };
-        let request = if header.version == Version::V10.wire() { 16 } else { MULTIPART_REQUEST };
+        // Before 1.3 no request comes in segments.
+        let segmented = header.ty == MULTIPART_REQUEST && header.version >= Version::V13.wire();
         // The low byte of the flags, after the 16-bit type.
-        let Some(flags) = message.get(HEADER_LEN + 3).filter(|_| header.ty == request) else { return };
+        let Some(flags) = message.get(HEADER_LEN + 3).filter(|_| segmented) else { return };
         self.open.retain(|o| o.xid != header.xid);
         if flags & 1 != 0 {
             self.note_refused(now, header.xid);

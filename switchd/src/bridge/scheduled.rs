@@ -47,10 +47,12 @@ fn its_changes_are_told_as_its_connection_s_own() {
     watch(&mut b, other, MonitorFlags::ADD);
     b.hub.switch.set_wall(Duration::from_secs(100));
     let flags = BundleFlags::ORDERED | BundleFlags::ATOMIC;
-    let message = Box::new(Message::FlowMod(add(1, FlowModFlags::empty())));
-    let inner_xid = Xid(8);
     let bundle = BundleId(1);
-    b.say(own, V15, 8, &Message::BundleAdd(BundleAdd { bundle, flags, message, inner_xid, properties: Vec::new() }));
+    for (n, xid) in [(1, 7), (2, 8)] {
+        let message = Box::new(Message::FlowMod(add(n, FlowModFlags::empty())));
+        let add = BundleAdd { bundle, flags, message, inner_xid: Xid(xid), properties: Vec::new() };
+        b.say(own, V15, xid, &Message::BundleAdd(add));
+    }
     let commit = BundleCtrl {
         bundle,
         ty: BundleCtrlType::CommitRequest,
@@ -62,7 +64,8 @@ fn its_changes_are_told_as_its_connection_s_own() {
     b.now = b.now + Duration::from_millis(500);
     b.hub.tick(b.now);
     // Before anybody else's request is carried out, which would else be taken for the cause.
-    assert_eq!(updates(&mut b, own), [FlowUpdate::Abbrev(Xid(9))]);
+    assert_eq!(updates(&mut b, own), [7, 8].map(|xid| FlowUpdate::Abbrev(Xid(xid))));
     let told = updates(&mut b, other);
-    assert!(matches!(told[..], [FlowUpdate::Full { event: FlowUpdateEvent::Added, .. }]), "{told:?}");
+    let added = |u: &FlowUpdate| matches!(u, FlowUpdate::Full { event: FlowUpdateEvent::Added, .. });
+    assert!(told.len() == 2 && told.iter().all(added), "{told:?}");
 }

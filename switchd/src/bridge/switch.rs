@@ -28,7 +28,7 @@ use datapath::engine::Shared;
 use datapath::punt::Punt;
 use datapath::table::Miss;
 pub(super) use host::carry_out;
-use ofproto::ids::{Dpid, PortNo};
+use ofproto::ids::{Dpid, PortNo, Xid};
 use ofproto::port::{PortConfig, PortReason, PortState};
 use ofproto::role::ControllerStatus;
 use ofproto::stats::{FlowDesc, FlowStats};
@@ -69,6 +69,8 @@ pub struct Switch<P> {
     effects: Vec<(ConnId, Effect)>,
     /// Whose request is being carried out, for port-status.
     by: Option<ConnId>,
+    /// Up to which of the events that come next which message of a bundle is the cause.
+    bundled: Vec<(usize, Option<Xid>)>,
     controllers: Vec<ControllerStatus>,
     /// Memory for packets just taken from the workers' queue.
     punts: VecDeque<Punt>,
@@ -109,6 +111,7 @@ impl<P: Packets> Switch<P> {
             short_ids: BTreeMap::new(),
             effects: Vec::new(),
             by: None,
+            bundled: Vec::new(),
             controllers: Vec::new(),
             punts: VecDeque::new(),
             packet_outs: 0,
@@ -176,11 +179,16 @@ impl<P: Packets> Backend for Switch<P> {
 
     fn take_events(&mut self) -> Vec<Happened> {
         let by = self.by.take();
+        let mut bundled = std::mem::take(&mut self.bundled).into_iter().peekable();
         self.control
             .events()
-            .filter_map(|event| match event {
+            .enumerate()
+            .filter_map(|(i, event)| match event {
                 Event::FlowRemoved(removed) => Some(Happened::FlowRemoved(removed)),
-                Event::FlowChanged(change) => Some(flow_change(change)),
+                Event::FlowChanged(change) => {
+                    while bundled.next_if(|(end, _)| *end <= i).is_some() {}
+                    Some(flow_change(change, bundled.peek().and_then(|(_, xid)| *xid)))
+                }
                 Event::FlowStats(entries) => Some(Happened::FlowStats(entries)),
                 Event::TableStatus(status) => Some(Happened::Table(status)),
                 Event::PortStatus { reason, port, by_request } => {
@@ -309,7 +317,7 @@ impl<P: Packets> Instance for Switch<P> {
     }
 }
 
-fn flow_change(change: FlowChange) -> Happened {
+fn flow_change(change: FlowChange, bundled: Option<Xid>) -> Happened {
     let event = match change.kind {
         FlowChangeKind::Added => FlowEvent::Added,
         FlowChangeKind::Modified => FlowEvent::Modified,
@@ -327,5 +335,5 @@ fn flow_change(change: FlowChange) -> Happened {
         matching: change.matching,
         instructions: change.instructions.to_vec(),
     };
-    Happened::Flow(Box::new(notify::FlowChange { event, flow, before: change.before }))
+    Happened::Flow(Box::new(notify::FlowChange { event, flow, before: change.before, bundled }))
 }

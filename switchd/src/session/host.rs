@@ -80,8 +80,8 @@ pub enum Effect {
     },
 }
 
-/// The messages of a bundle, one at a time.
-pub type Staged<'a> = &'a mut dyn Iterator<Item = Result<Message, OfError>>;
+/// The messages of a bundle, one at a time, each with its own xid.
+pub type Staged<'a> = &'a mut dyn Iterator<Item = Result<(Xid, Message), OfError>>;
 
 /// The switch, as sessions see it.
 pub trait Host {

@@ -55,7 +55,7 @@ use ofproto::role::Role;
 use ofproto::stats::FlowDesc;
 use ofproto::wire::segment::Reassembler;
 use ofproto::wire::{self, Header};
-use ofproto::{OfError, Version};
+use ofproto::{ErrorKind, OfError, Version};
 use refusals::{Refusals, SharedRefusals};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
@@ -263,8 +263,8 @@ pub struct Session {
     monitors: BTreeMap<ofproto::ids::MonitorId, FlowMonitorRequest>,
     /// Changes that monitors will be told of when the peer has read: what is new or changed meanwhile.
     paused: Option<HashMap<FlowKey, PausedFlow>>,
-    /// Whether the request at hand was already named as the cause of a change.
-    abbreviated: bool,
+    /// The last request that was named as the cause of a change, of those at hand.
+    abbreviated: Option<Xid>,
     /// Requests that come in segments.
     segments: Reassembler<MultipartRequest>,
     waiting: Waiting,
@@ -302,7 +302,7 @@ impl Session {
             schedule: schedule::Schedule::default(),
             monitors: BTreeMap::new(),
             paused: None,
-            abbreviated: false,
+            abbreviated: None,
             segments: Reassembler::new(limits::SEGMENTS),
             waiting: Waiting::Nothing,
             out: Vec::new(),
@@ -472,7 +472,7 @@ impl Session {
         self.counters.bytes_received += received.bytes.len() as u64;
         self.last_received = now;
         self.probed = None;
-        self.abbreviated = false;
+        self.abbreviated = None;
         if self.state == State::Ending {
             return;
         }
@@ -534,7 +534,17 @@ impl Session {
         }
     }
 
+    /// Sends the error `e` about the message `bytes`, or about the message inside it that can't be read: that one's
+    /// error bears its own xid and bytes (OpenFlow 1.4.1 §7.3.9.7).
     fn refuse(&mut self, header: &Header, bytes: &[u8], e: &OfError) {
+        let of_bundle = matches!(e.kind, ErrorKind::BundleFailedMsgUnsup | ErrorKind::BundleFailedMsgBadLen);
+        if let Some((at, inner)) = wire::bundled(bytes).filter(|_| !of_bundle)
+            // Properties may stand behind it.
+            && e.offset.is_some_and(|o| o >= at && (o < at + inner.len() || at + inner.len() == bytes.len()))
+            && let Ok(Header { xid, .. }) = Header::decode(inner)
+        {
+            return self.refuse_with(xid, inner, e);
+        }
         self.refuse_with(header.xid, bytes, e);
     }
 

@@ -9,7 +9,7 @@ use ofproto::ids::Xid;
 use ofproto::message::{Message, Multipart, MultipartReply, MultipartRequest};
 use ofproto::stats::{FlowDesc, FlowStatsEntry};
 use ofproto::{ErrorKind, OfError};
-use ofproto::{Version, wire};
+use ofproto::{Version, validate, wire};
 use std::collections::VecDeque;
 use tracing::warn;
 
@@ -22,10 +22,12 @@ impl Session {
         bytes: usize,
         host: &mut dyn Host,
     ) -> Result<(), OfError> {
-        match self.segments.push(now.0, xid, request, bytes)? {
-            Some(request) => self.answer(now, xid, &request, host),
-            None => Ok(()),
+        let Some(body) = self.segments.push(now.0, xid, request, bytes)? else { return Ok(()) };
+        if matches!(body, MultipartRequest::Empty { .. }) {
+            // Of all its segments none held anything: what one alone is.
+            return validate::message(&Message::MultipartRequest(Multipart::last(body)), self.version);
         }
+        self.answer(now, xid, &body, host)
     }
 
     fn answer(&mut self, now: Time, xid: Xid, request: &MultipartRequest, host: &mut dyn Host) -> Result<(), OfError> {

@@ -91,6 +91,8 @@ pub struct FlowChange {
     pub flow: FlowDesc,
     /// Its instructions before it was modified.
     pub before: Option<Arc<[Instruction]>>,
+    /// The message of a bundle that did it.
+    pub bundled: Option<Xid>,
 }
 
 impl FlowChange {
@@ -342,8 +344,9 @@ impl Session {
         }
         let update = match own {
             Some(xid) if !flags.contains(MonitorFlags::NO_ABBREV) => {
-                // It names the request, whatever that changed: once is enough.
-                if std::mem::replace(&mut self.abbreviated, true) {
+                // It names the request (of a bundle, the message in it), whatever that changed: once is enough.
+                let xid = change.bundled.unwrap_or(xid);
+                if self.abbreviated.replace(xid) == Some(xid) {
                     return;
                 }
                 FlowUpdate::Abbrev(xid)

@@ -76,8 +76,7 @@ impl Session {
             Message::FlowMod(fm) | Message::Nicira(NxMessage::FlowMod(fm)) => self.place_flow_mod(fm),
             _ => {}
         }
-        // What stands in a bundle is judged on its own, and its error bears its own xid.
-        if !matches!(message, Message::BundleAdd(_) | Message::BundleControl(_)) {
+        if !judged_later(message) {
             validate::message(message, self.version)?;
         }
         // What comes most often stays where it was read.
@@ -416,6 +415,16 @@ impl Session {
 
 fn not_from_a_controller(what: impl std::fmt::Display) -> OfError {
     err(ErrorKind::BadRequestBadType, "type", format!("{what} is nothing that a controller sends here"))
+}
+
+/// What isn't judged as it comes: what stands in a bundle is judged on its own, and its error bears its own xid; an
+/// empty segment is nothing before all of its request is there.
+fn judged_later(message: &Message) -> bool {
+    match message {
+        Message::BundleAdd(_) | Message::BundleControl(_) => true,
+        Message::MultipartRequest(m) => m.other_flags == 0 && matches!(m.body, MultipartRequest::Empty { .. }),
+        _ => false,
+    }
 }
 
 /// Whether a slave may not send it (OpenFlow 1.3.5 §6.3.7): it changes state or sends packets.

@@ -41,8 +41,8 @@ impl Session {
         }
         let sound = validate::message(&add.message, self.version).and_then(|()| host.check(self.version, &add.message));
         if let Err(e) = sound {
-            let inner = wire::encode(self.version, add.inner_xid, &add.message).unwrap_or_default();
-            self.refuse_with(add.inner_xid, &inner, &e);
+            let inner = wire::bundled(bytes).map_or(bytes, |(_, inner)| inner);
+            self.refuse_with(add.inner_xid, inner, &e);
             return Ok(());
         }
         self.schedule.refuse_waiting(add.bundle)?;
@@ -123,7 +123,7 @@ impl Session {
             return None;
         }
         let Due { xid, control, .. } = self.schedule.due(now)?;
-        self.abbreviated = false;
+        self.abbreviated = None;
         let done = if self.is_slave() {
             // It was none when it asked.
             let _ = self.bundles.discard(control.bundle);
@@ -163,7 +163,7 @@ impl Session {
                 Message::PacketOut(_) => packet_outs += 1,
                 _ => {}
             }
-            Ok(message)
+            Ok((xid, message))
         });
         if let Err((i, e)) = host.commit(now, self.version, self.governing(), &mut messages) {
             if let Some((xid, Ok(message))) = staged.messages().nth(i) {

@@ -160,9 +160,11 @@ impl<P: Packets> Host for Switch<P> {
         self.changed(now);
         self.by = Some(by);
         let mut outs = Vec::new();
+        // Only who watches flows is told which message did what.
+        let (watched, mut bundled) = (self.control.watches_flows(), vec![(self.control.told(), None)]);
         self.control.transaction(now, |control| {
             for (i, message) in messages.enumerate() {
-                let message = message.map_err(|e| (i, e))?;
+                let (xid, message) = message.map_err(|e| (i, e))?;
                 match (carry_out(control, version, &message, now), message) {
                     (Some(done), _) => done.map_err(|e| (i, e))?,
                     (None, Message::PacketOut(po)) => {
@@ -175,9 +177,13 @@ impl<P: Packets> Host for Switch<P> {
                         return Err((i, e));
                     }
                 }
+                if watched {
+                    bundled.push((control.told(), Some(xid)));
+                }
             }
             Ok(())
         })?;
+        self.bundled = bundled;
         for (program, po) in outs {
             self.send(program, &po.matching, &po.data);
         }
@@ -242,6 +248,7 @@ impl<P: Packets> Host for Switch<P> {
             MultipartRequest::BundleFeatures(_)
             | MultipartRequest::FlowMonitor(_)
             | MultipartRequest::Experimenter(_)
+            | MultipartRequest::Empty { .. }
             | MultipartRequest::Unknown { .. } => {
                 let reason = "this multipart type isn't known here";
                 return Err(OfError::new(ErrorKind::BadRequestBadMultipart, "type", reason));

@@ -259,3 +259,55 @@ fn tolerances_are_set_and_told() {
     assert!(out.iter().any(|(h, _)| h.xid == Xid(6)), "{out:?}");
     assert_eq!(b.host.did, [Did::Commit(1)]);
 }
+
+/// The bytes of a bundle-add with these of a message inside.
+fn add_raw(version: Version, xid: u32, inner: &[u8]) -> Vec<u8> {
+    let mut bytes = ofproto::wire::encode(version, Xid(xid), &add(xid, Message::BarrierRequest)).unwrap();
+    bytes.truncate(bytes.len() - 8);
+    bytes.extend_from_slice(inner);
+    let length = u16::try_from(bytes.len()).unwrap().to_be_bytes();
+    bytes[2..4].copy_from_slice(&length);
+    bytes
+}
+
+/// What no bundle takes and what nobody knows isn't supported there (1.4.1 §7.3.9.7); what can't be read of the rest has
+/// its own error, about the message inside.
+#[test]
+fn errors_of_what_is_inside() {
+    for version in [Version::V13, Version::V14, Version::V15] {
+        let mut b = Bench::up(version);
+        b.ask(1, &control(BundleCtrlType::OpenRequest));
+        let mut refused = |inner: &[u8]| {
+            let bytes = add_raw(version, 7, inner);
+            let out = b.bytes(&bytes);
+            let [(header, Message::Error(e))] = &out[..] else { panic!("{out:?}") };
+            assert_eq!(header.xid, Xid(7));
+            (e.kind(version).unwrap(), bytes.starts_with(&e.data), inner.starts_with(&e.data))
+        };
+        let v = version.wire();
+        let unsupported = (ErrorKind::BundleFailedMsgUnsup, true, false);
+        for (inner, what) in [
+            (vec![v, 77, 0, 8, 0, 0, 0, 7], "a type that nobody knows"),
+            (vec![v, 2, 0, 8, 0, 0, 0, 7], "an echo request"),
+            (vec![v, 20, 0, 10, 0, 0, 0, 7, 0, 0], "a barrier that is too long"),
+            (vec![v, 10, 0, 8, 0, 0, 0, 7], "half a packet-in"),
+            (vec![v, 4, 0, 16, 0, 0, 0, 7, 1, 2, 3, 4, 0, 0, 0, 0], "an experimenter"),
+            (vec![v, 4, 0, 16, 0, 0, 0, 7, 0, 0, 0x23, 0x20, 0, 0, 0xff, 0], "an unknown extension"),
+            (vec![v, 18, 0, 16, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0], "a multipart"),
+        ] {
+            assert_eq!(refused(&inner), unsupported, "{version}: {what}");
+        }
+        let bad_len = (ErrorKind::BundleFailedMsgBadLen, true, false);
+        assert_eq!(refused(&[v, 14, 0, 4, 0, 0, 0, 7]), bad_len);
+        assert_eq!(refused(&[v, 14, 0, 99, 0, 0, 0, 7]), bad_len);
+        let mut broken = ofproto::wire::encode(version, Xid(7), &flow_mod()).unwrap();
+        broken.extend([0, 99, 0, 8, 0, 0, 0, 0]);
+        broken[3] += 8;
+        assert_eq!(refused(&broken), (ErrorKind::BadInstructionUnknownInst, false, true));
+        broken.truncate(50);
+        broken[3] = 50;
+        assert_eq!(refused(&broken), (ErrorKind::BadMatchBadLen, false, true));
+        assert_eq!(b.reply(8, &control(BundleCtrlType::CommitRequest)), control(BundleCtrlType::CommitReply));
+        assert_eq!(b.host.did, [Did::Commit(0)]);
+    }
+}

@@ -228,7 +228,7 @@ fn ask_monitor(requests: Vec<FlowMonitorRequest>) -> Message {
 }
 
 fn tell(b: &mut Bench, event: FlowEvent, flow: &FlowDesc, own: Option<Xid>) {
-    b.session.flow_event(&FlowChange { event, flow: flow.clone(), before: None }, own);
+    b.session.flow_event(&FlowChange { event, flow: flow.clone(), before: None, bundled: None }, own);
 }
 
 fn updates(message: Message) -> Vec<FlowUpdate> {
@@ -259,6 +259,21 @@ fn monitors_tell_the_initial_state_and_changes() {
     assert_eq!(b.output(), [], "not asked for");
     tell(&mut b, FlowEvent::Removed(FlowRemovedReason::Delete), &f, Some(Xid(44)));
     assert_eq!(updates(b.output().remove(0).1), [FlowUpdate::Abbrev(Xid(44))], "an own change is abbreviated");
+}
+
+/// A controller looks for the xids that it gave its flow-mods, in a bundle or not.
+#[test]
+fn changes_of_a_bundle_are_abbreviated_by_the_messages_that_made_them() {
+    let mut b = Bench::up(Version::V14);
+    b.reply(1, &ask_monitor(vec![monitor(1, MonitorFlags::ADD, MonitorCommand::Add)]));
+    let commit = Some(Xid(9));
+    let inner = [Some(Xid(5)), Some(Xid(5)), Some(Xid(6)), None];
+    for (n, bundled) in inner.into_iter().enumerate() {
+        let change = FlowChange { event: FlowEvent::Added, flow: flow(n as u64, 0), before: None, bundled };
+        b.session.flow_event(&change, commit);
+    }
+    let told: Vec<_> = b.output().into_iter().flat_map(|(_, m)| updates(m)).collect();
+    assert_eq!(told, [5, 6, 9].map(|xid| FlowUpdate::Abbrev(Xid(xid))));
 }
 
 #[test]
@@ -327,6 +342,7 @@ fn a_modification_is_told_to_who_watches_the_port_that_it_leaves() {
         event: FlowEvent::Modified,
         flow: FlowDesc { instructions: to(now), ..flow(1, 0) },
         before: Some(to(before).into()),
+        bundled: None,
     };
     for (before, now, told) in [(7, 8, 1), (8, 7, 1), (8, 9, 0)] {
         b.session.flow_event(&change(before, now), None);

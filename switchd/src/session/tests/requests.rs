@@ -418,6 +418,68 @@ fn segments_of_a_request_are_put_together_within_bounds() {
     assert!(matches!(b.reply(4, &segment(1, false)), Message::MultipartReply(_)), "the next one is new");
 }
 
+/// A structure may have empty segments beside it, as Open vSwitch takes them; a second one is too much, none too little.
+#[test]
+fn empty_segments_beside_a_structure_add_nothing() {
+    for version in [Version::V13, Version::V15] {
+        let mut b = Bench::up(version);
+        let flags =
+            |more: bool, body: MultipartRequest| Message::MultipartRequest(Multipart { more, other_flags: 0, body });
+        let empty = |more| flags(more, MultipartRequest::Empty { ty: 4 });
+        let full = |more| flags(more, MultipartRequest::PortStats(PortNo(1)));
+        let answered = |out: &[(wire::Header, Message)]| matches!(&out[0].1, Message::MultipartReply(m) if matches!(m.body, MultipartReply::PortStats(_)));
+        assert_eq!(b.ask(1, &empty(true)), []);
+        assert_eq!(b.ask(1, &full(true)), []);
+        assert!(answered(&b.ask(1, &empty(false))));
+        assert_eq!(b.ask(2, &empty(true)), []);
+        assert!(answered(&b.ask(2, &full(false))));
+        assert_eq!(b.refused(3, &empty(false)), ErrorKind::BadRequestBadLen);
+        assert_eq!(b.ask(4, &empty(true)), []);
+        assert_eq!(b.refused(4, &empty(false)), ErrorKind::BadRequestBadLen);
+        assert_eq!(b.ask(5, &full(true)), []);
+        assert_eq!(b.refused(5, &full(false)), ErrorKind::BadRequestBadLen);
+        assert_eq!(b.ask(6, &full(true)), []);
+        let other = flags(false, MultipartRequest::Empty { ty: 5 });
+        assert_eq!(b.refused(6, &other), ErrorKind::BadRequestBadMultipart);
+    }
+}
+
+/// 1.3.5 §7.1.3; before 1.3 no flag of a request has a meaning, and no request comes in segments.
+#[test]
+fn reserved_flags_of_a_multipart_are_refused() {
+    let flagged =
+        |other_flags| Message::MultipartRequest(Multipart { more: false, other_flags, body: MultipartRequest::Desc });
+    for version in [Version::V13, Version::V14, Version::V15] {
+        let mut b = Bench::up(version);
+        assert_eq!(b.refused(1, &flagged(0x8000)), ErrorKind::BadRequestBadMultipart);
+        assert!(matches!(b.reply(2, &flagged(0)), Message::MultipartReply(_)));
+    }
+    for version in [Version::V10, Version::V11, Version::V12] {
+        let mut b = Bench::up(version);
+        assert!(matches!(b.reply(1, &flagged(1)), Message::MultipartReply(_)), "{version}");
+        assert!(matches!(b.reply(2, &flagged(2)), Message::MultipartReply(_)), "{version}");
+    }
+}
+
+#[test]
+fn lengths_that_no_version_gives_a_meaning_are_refused() {
+    let set = |miss_send_len| Message::SetConfig(SwitchConfig { flags: 0, miss_send_len });
+    for version in Version::ALL {
+        let mut b = Bench::up(version);
+        for taken in [0, 128, 0xffe5, 0xffff] {
+            assert_eq!(b.ask(1, &set(taken)), []);
+        }
+        for reserved in [0xffe6, 0xfffe] {
+            let out = b.ask(2, &set(reserved));
+            // 1.0 and 1.1 know bytes only.
+            assert_eq!(out.is_empty(), version < Version::V12, "{version}: {out:?}");
+            if let Some((_, Message::Error(e))) = out.first() {
+                assert_eq!(e.kind(version), Some(ErrorKind::SwitchConfigFailedBadLen));
+            }
+        }
+    }
+}
+
 #[test]
 fn a_request_whose_segment_is_refused_is_not_carried_out_without_it() {
     let mut b = Bench::up(Version::V13);
