@@ -3,7 +3,7 @@
 use super::action::{Env, action_list, instructions, parse_group_id, parse_seconds};
 use super::action_fmt::{group_text, seconds_text};
 use super::matching::MatchBuilder;
-use super::scan::{Sep, Src};
+use super::scan::{Item, Sep, Src};
 use super::value::{parse_port, port_text};
 use super::{ParseContext, Printer, Shown, TextError, TextErrorKind};
 use crate::flow::{FlowMod, FlowModCommand, FlowModFlags};
@@ -49,22 +49,26 @@ pub(crate) fn flag_names(flags: FlowModFlags) -> Vec<String> {
 }
 
 /// Everything a flow's text may hold.
-struct Parsed {
+struct Parsed<'a> {
     mods: FlowMod,
     table: Option<TableId>,
     has_actions: bool,
     stats: FlowStats,
+    /// What was said beside the match, but for the numbers that dumps print.
+    said: Vec<Item<'a>>,
 }
 
-fn parse(src: Src<'_>, ctx: &ParseContext<'_>) -> Result<Parsed, TextError> {
+fn parse<'a>(src: Src<'a>, ctx: &ParseContext<'_>) -> Result<Parsed<'a>, TextError> {
     let mut m = FlowMod::default();
     let mut stats = FlowStats::default();
     let mut table = None;
     let mut matching = MatchBuilder::default();
     let mut actions = None;
+    let mut said = Vec::new();
     for item in src.items() {
         let item = item?;
         let number = || item.need("a number");
+        said.push(item);
         match (item.key.s, item.sep) {
             ("actions" | "action", Sep::Equals) => {
                 actions = Some(item.rest);
@@ -102,6 +106,7 @@ fn parse(src: Src<'_>, ctx: &ParseContext<'_>) -> Result<Parsed, TextError> {
                 }
             }
             _ => {
+                said.pop();
                 if !matching.accept(&item, ctx)? {
                     return Err(item.unknown("a match field or a property of a flow"));
                 }
@@ -112,13 +117,42 @@ fn parse(src: Src<'_>, ctx: &ParseContext<'_>) -> Result<Parsed, TextError> {
     if let Some(actions) = actions {
         m.instructions = instructions(actions, Env::for_match(ctx, &m.matching))?;
     }
-    Ok(Parsed { mods: m, table, has_actions: actions.is_some(), stats })
+    Ok(Parsed { mods: m, table, has_actions: actions.is_some(), stats, said })
 }
 
-fn flow_mod(src: Src<'_>, command: FlowModCommand, ctx: &ParseContext<'_>) -> Result<FlowMod, TextError> {
+/// Refuses what would be read and then count for nothing: whoever writes `delete priority=5` takes it for a filter,
+/// and would see everything deleted. `None` stands for the filter of a request.
+fn all_counts(said: &[Item<'_>], command: Option<FlowModCommand>) -> Result<(), TextError> {
+    use FlowModCommand as C;
+    let filters = matches!(command, None | Some(C::Delete | C::DeleteStrict));
+    for item in said {
+        let masked = item.value.s.contains('/');
+        let expected = match item.key.s {
+            "cookie" if filters && !masked => "a mask behind the cookie: cookie=5/-1 for all of its bits",
+            "cookie" if masked && command == Some(C::Add) => "a cookie without a mask: there is none to compare with",
+            "actions" | "action" if filters => "a filter without actions",
+            "out_port" | "out_group" if !filters => "no filter by output: only deletes and requests have one",
+            "priority" if filters && command != Some(C::DeleteStrict) => {
+                "no priority: it counts in adds, changes and strict deletes"
+            }
+            "idle_timeout" | "hard_timeout" | "importance" | "buffer_id" | "flags" if filters => {
+                "nothing that only adds and changes set"
+            }
+            key if filters && FLAGS.iter().any(|(n, _)| *n == key) => "nothing that only adds and changes set",
+            _ => continue,
+        };
+        return Err(item.all.err(TextErrorKind::Syntax, expected));
+    }
+    Ok(())
+}
+
+fn flow_mod(src: Src<'_>, command: FlowModCommand, ctx: &ParseContext<'_>, meant: bool) -> Result<FlowMod, TextError> {
     let (said, body) = src.command(&COMMANDS);
     let command = said.unwrap_or(command);
-    let Parsed { mods: mut m, table, has_actions, .. } = parse(body, ctx)?;
+    let Parsed { mods: mut m, table, has_actions, said, .. } = parse(body, ctx)?;
+    if meant {
+        all_counts(&said, Some(command))?;
+    }
     let delete = matches!(command, FlowModCommand::Delete | FlowModCommand::DeleteStrict);
     if !delete && !has_actions {
         return Err(body.from(body.s.len()).missing("actions=… (drop for none)"));
@@ -138,7 +172,20 @@ fn flow_mod(src: Src<'_>, command: FlowModCommand, ctx: &ParseContext<'_>) -> Re
 /// Whatever [`super::parse_match`] and [`super::parse_instructions`] refuse; a missing `actions=`
 /// of anything but a delete.
 pub fn parse_flow_mod(text: &str, command: FlowModCommand, ctx: &ParseContext<'_>) -> Result<FlowMod, TextError> {
-    flow_mod(Src::new(text), command, ctx)
+    flow_mod(Src::new(text), command, ctx, false)
+}
+
+/// Reads a flow-mod that somebody wrote, as ovs-ofctl does: what would count for nothing is refused, such as the
+/// priority of a delete that isn't strict. [`parse_flow_mod`] reads whatever a message may hold.
+///
+/// # Errors
+/// As [`parse_flow_mod`]; what the command has no use for; a cookie to delete by without a mask.
+pub fn parse_written_flow_mod(
+    text: &str,
+    command: FlowModCommand,
+    ctx: &ParseContext<'_>,
+) -> Result<FlowMod, TextError> {
+    flow_mod(Src::new(text), command, ctx, true)
 }
 
 /// The lines of a file with their places, without comments (`#` to the line's end).
@@ -157,7 +204,7 @@ pub(crate) fn lines(text: &str) -> impl Iterator<Item = Src<'_>> {
 /// # Errors
 /// The first line's that is refused, with the offset in the file.
 pub fn parse_flow_mods(text: &str, command: FlowModCommand, ctx: &ParseContext<'_>) -> Result<Vec<FlowMod>, TextError> {
-    lines(text).map(|line| flow_mod(line, command, ctx)).collect()
+    lines(text).map(|line| flow_mod(line, command, ctx, false)).collect()
 }
 
 /// Reads a flow entry as [`FlowText`] and `dump-flows` print it.
@@ -172,13 +219,10 @@ pub fn parse_flow_desc(text: &str, ctx: &ParseContext<'_>) -> Result<FlowDesc, T
 /// Reads the filter of a flow or aggregate statistics request: `table=1,cookie=0x1/-1,ip`.
 ///
 /// # Errors
-/// As [`parse_flow_mod`]; actions.
+/// As [`parse_flow_mod`]; what is no filter, such as actions and priorities; a cookie without a mask.
 pub fn parse_flow_stats_request(text: &str, ctx: &ParseContext<'_>) -> Result<FlowStatsRequest, TextError> {
-    let src = Src::new(text);
-    let Parsed { mods: m, table, has_actions, .. } = parse(src, ctx)?;
-    if has_actions {
-        return Err(src.err(TextErrorKind::Syntax, "a filter without actions"));
-    }
+    let Parsed { mods: m, table, said, .. } = parse(Src::new(text), ctx)?;
+    all_counts(&said, None)?;
     Ok(FlowStatsRequest {
         table: table.unwrap_or(TableId::ALL),
         out_port: m.out_port,
@@ -348,6 +392,44 @@ mod tests {
 
     fn error(text: &str) -> TextError {
         parse_flow_mod(text, FlowModCommand::Add, &ParseContext::default()).unwrap_err()
+    }
+
+    #[test]
+    fn what_would_count_for_nothing_is_refused() {
+        use FlowModCommand as C;
+        let read = |text: &str, command| parse_written_flow_mod(text, command, &ParseContext::default());
+        for (text, command, found) in [
+            // Either would delete everything.
+            ("cookie=5", C::Delete, "cookie=5"),
+            ("cookie=5", C::DeleteStrict, "cookie=5"),
+            ("ip,priority=7", C::Delete, "priority=7"),
+            ("ip,actions=output:1", C::Delete, "actions=output:1"),
+            ("delete ip,idle_timeout=3", C::Add, "idle_timeout=3"),
+            ("send_flow_rem,ip", C::Delete, "send_flow_rem"),
+            ("out_port=1,actions=drop", C::Add, "out_port=1"),
+            ("out_group=1,actions=drop", C::Modify, "out_group=1"),
+            ("cookie=5/-1,actions=drop", C::Add, "cookie=5/-1"),
+        ] {
+            let e = read(text, command).unwrap_err();
+            assert_eq!((e.kind, e.found.as_str()), (TextErrorKind::Syntax, found), "{text}: {e}");
+            // A message may hold it.
+            assert!(parse_flow_mod(text, command, &ParseContext::default()).is_ok(), "{text}");
+        }
+        for (text, command) in [
+            ("cookie=5/-1,out_port=1,out_group=2,table=3,ip", C::Delete),
+            ("cookie=5/0xff,priority=7", C::DeleteStrict),
+            ("cookie=5/-1,priority=7,idle_timeout=3,actions=drop", C::Modify),
+            ("cookie=5,actions=drop", C::Modify),
+            ("cookie=5,duration=3s,n_packets=4,idle_age=3,ip,actions=drop", C::Add),
+        ] {
+            assert_eq!(read(text, command), parse_flow_mod(text, command, &ParseContext::default()), "{text}");
+        }
+        let filter = |text: &str| parse_flow_stats_request(text, &ParseContext::default());
+        for text in ["cookie=5", "priority=7", "ip,actions=drop", "hard_timeout=3", "reset_counts", "flags=1"] {
+            assert_eq!(filter(text).unwrap_err().kind, TextErrorKind::Syntax, "{text}");
+        }
+        let asked = filter("cookie=5/-1,table=2,out_port=1,ip").unwrap();
+        assert_eq!((asked.cookie, asked.cookie_mask, asked.table), (Cookie(5), u64::MAX, TableId(2)));
     }
 
     #[test]

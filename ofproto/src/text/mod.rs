@@ -46,7 +46,8 @@ pub use action::{parse_actions, parse_instructions};
 pub use action_fmt::{ActionsText, InstructionsText};
 pub use describe::describe;
 pub use flow::{
-    FlowModText, FlowText, parse_flow_desc, parse_flow_mod, parse_flow_mods, parse_flow_stats_request, parse_packet_out,
+    FlowModText, FlowText, parse_flow_desc, parse_flow_mod, parse_flow_mods, parse_flow_stats_request,
+    parse_packet_out, parse_written_flow_mod,
 };
 pub use group::{GroupModText, GroupText, parse_group_mod, parse_group_mods};
 pub use matching::{MatchText, canonical_order, parse_match};

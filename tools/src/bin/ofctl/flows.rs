@@ -5,16 +5,18 @@ use crate::arguments::InBundle;
 use crate::cli::Options;
 use crate::connection::Connection;
 use crate::dump::fetch_flows;
-use crate::print;
 use crate::target::Target;
 use crate::text_input::{Given, from_file, given};
+use crate::{Misuse, print};
 use anyhow::bail;
 use ofproto::Version;
 use ofproto::flow::{FlowMod, FlowModCommand, FlowModFlags};
 use ofproto::ids::TableId;
 use ofproto::message::Message;
 use ofproto::stats::{FlowDesc, FlowStatsRequest};
-use ofproto::text::{FlowModText, InstructionsText, MatchText, ParseContext, Printer, parse_flow_desc, parse_flow_mod};
+use ofproto::text::{
+    FlowModText, InstructionsText, MatchText, ParseContext, Printer, parse_flow_desc, parse_written_flow_mod,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -39,7 +41,7 @@ fn send(o: &Options, target: &Target, texts: &[Given], how: Flow, bundle: InBund
         Flow::Delete(false) => (FlowModCommand::Delete, "del-flows"),
         Flow::Delete(true) => (FlowModCommand::DeleteStrict, "del-flows --strict"),
     };
-    apply(o, target, texts, name, bundle, |text, ctx| parse_flow_mod(text, command, ctx).map(Message::FlowMod))
+    apply(o, target, texts, name, bundle, |text, ctx| parse_written_flow_mod(text, command, ctx).map(Message::FlowMod))
 }
 
 /// `add-flow`, `mod-flows`, `del-flows`
@@ -143,10 +145,11 @@ fn of_file(file: &Path, version: Version, o: &Options, mut c: Option<&mut Connec
     let mut entries = Entries::new();
     for line in from_file(file)? {
         let m = read(o, c.as_deref_mut(), version, &mut names, &line, |t, ctx| {
-            parse_flow_mod(t, FlowModCommand::Add, ctx)
+            parse_written_flow_mod(t, FlowModCommand::Add, ctx)
         })?;
         if m.command != FlowModCommand::Add {
-            bail!("{}: a file of flow entries can't hold commands", line.place.unwrap_or_default());
+            let place = line.place.unwrap_or_default();
+            return Err(Misuse(format!("{place}: a file of flow entries can't hold commands")).into());
         }
         let (key, e) = entry(m, version);
         entries.insert(key, e);
@@ -284,7 +287,7 @@ mod tests {
     #[test]
     fn entries_are_compared_as_far_as_the_version_tells() {
         let flow = |text: &str, version| {
-            entry(parse_flow_mod(text, FlowModCommand::Add, &ParseContext::new(version)).expect(text), version)
+            entry(parse_written_flow_mod(text, FlowModCommand::Add, &ParseContext::new(version)).expect(text), version)
         };
         let (k1, a) = flow("priority=5,importance=3,send_flow_rem,ip,actions=output:1", Version::V12);
         let (k2, b) = flow("priority=5,ip,actions=output:1", Version::V12);

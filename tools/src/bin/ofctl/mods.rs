@@ -10,7 +10,7 @@ use ofproto::group::GroupModCommand;
 use ofproto::message::Message;
 use ofproto::meter::MeterModCommand;
 use ofproto::text::{
-    ParseContext, TextError, TextErrorKind, parse_flow_mod, parse_group_mod, parse_meter_mod, parse_packet_out,
+    ParseContext, TextError, TextErrorKind, parse_group_mod, parse_meter_mod, parse_packet_out, parse_written_flow_mod,
 };
 use std::path::Path;
 use std::process::ExitCode;
@@ -73,7 +73,7 @@ fn any(text: &str, ctx: &ParseContext<'_>) -> Result<Message, TextError> {
     let at = start + word.len();
     let rest = text.get(at..).unwrap_or_default();
     let read = match word {
-        "flow" => parse_flow_mod(rest, FlowModCommand::Add, ctx).map(Message::FlowMod),
+        "flow" => parse_written_flow_mod(rest, FlowModCommand::Add, ctx).map(Message::FlowMod),
         "group" => parse_group_mod(rest, GroupModCommand::Add, ctx).map(Message::GroupMod),
         "meter" => parse_meter_mod(rest, MeterModCommand::Add, ctx).map(Message::MeterMod),
         "packet-out" => parse_packet_out(rest, ctx).map(Message::PacketOut),
