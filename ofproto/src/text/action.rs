@@ -363,7 +363,7 @@ fn action(item: &Item<'_>, env: &mut Env<'_>, out: &mut Vec<Action>) -> Result<(
             let ids = item.value.args()?.into_iter().map(Src::u16).collect::<Result<_, _>>()?;
             Action::Nicira(NxAction::DecTtlCntIds(ids))
         }
-        "dec_ttl" if nx => bare(item, Action::Nicira(NxAction::DecTtl))?,
+        "dec_ttl" | "dec_nw_ttl" if nx => bare(item, Action::Nicira(NxAction::DecTtl))?,
         "dec_ttl" | "dec_nw_ttl" => bare(item, Action::DecNwTtl)?,
         // The one name adds a tag where there is none, from 1.1 on; the other is 1.1's action.
         "mod_vlan_vid" | "set_vlan_vid" => {

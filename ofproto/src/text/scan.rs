@@ -237,8 +237,8 @@ fn is_separator(b: u8) -> bool {
 /// Where the item that starts at `start` ends: at the first stop outside parentheses and quotes.
 fn item_end(src: Src<'_>, start: usize, stop: impl Fn(u8) -> bool) -> Result<usize, TextError> {
     let bytes = src.s.as_bytes();
-    let mut depth = 0usize;
-    let mut opened = start;
+    // What closes each that is open, and where it opened.
+    let mut open: Vec<(u8, usize)> = Vec::new();
     let mut i = start;
     while let Some(&b) = bytes.get(i) {
         match b {
@@ -246,26 +246,24 @@ fn item_end(src: Src<'_>, start: usize, stop: impl Fn(u8) -> bool) -> Result<usi
                 i = quote_end(src, i)?;
                 continue;
             }
-            b'(' | b'[' => {
-                if depth == 0 {
-                    opened = i;
+            b'(' => open.push((b')', i)),
+            b'[' => open.push((b']', i)),
+            b')' | b']' => match open.pop() {
+                Some((closing, _)) if closing == b => {}
+                Some((closing, _)) => {
+                    return Err(src.from(i).err(TextErrorKind::Syntax, format!("{} here", char::from(closing))));
                 }
-                depth += 1;
-            }
-            b')' | b']' => {
-                depth = depth
-                    .checked_sub(1)
-                    .ok_or_else(|| src.from(i).err(TextErrorKind::Syntax, "no closing parenthesis here"))?;
-            }
-            _ if depth == 0 && stop(b) => return Ok(i),
+                None => return Err(src.from(i).err(TextErrorKind::Syntax, "no closing parenthesis here")),
+            },
+            _ if open.is_empty() && stop(b) => return Ok(i),
             _ => {}
         }
         i += 1;
     }
-    if depth > 0 {
-        return Err(src.from(opened).err(TextErrorKind::Syntax, "a closing parenthesis"));
+    match open.first() {
+        Some((_, at)) => Err(src.from(*at).err(TextErrorKind::Syntax, "a closing parenthesis")),
+        None => Ok(bytes.len()),
     }
-    Ok(bytes.len())
 }
 
 /// The index after the closing quote of the string that opens at `start`.
@@ -393,7 +391,17 @@ mod tests {
 
     #[test]
     fn unbalanced_text_is_refused_with_its_place() {
-        for (text, at) in [("a(b", 1), ("a)b", 1), ("x=\"abc", 2), ("a(b)c", 4), ("a(b)(c)", 4), ("é(b)c", 5)] {
+        for (text, at) in [
+            ("a(b", 1),
+            ("a)b", 1),
+            ("x=\"abc", 2),
+            ("a(b)c", 4),
+            ("a(b)(c)", 4),
+            ("é(b)c", 5),
+            ("a(b]", 3),
+            ("a[(b])", 4),
+            ("a([b)", 4),
+        ] {
             let e = Src::new(text).items().find_map(Result::err).unwrap();
             assert_eq!((e.offset, e.kind), (at, TextErrorKind::Syntax), "{text}");
         }
