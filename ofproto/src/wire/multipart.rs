@@ -8,6 +8,7 @@ use crate::ids::{ExperimenterId, GroupId, MeterId, PortNo, QueueId};
 use crate::message::{Experimenter, Multipart, MultipartReply, MultipartRequest};
 use crate::version::Version;
 use bytes::Bytes;
+use std::borrow::Cow;
 
 const DESC: u16 = 0;
 const FLOW: u16 = 1;
@@ -41,6 +42,27 @@ fn since(ty: u16) -> Option<Version> {
         TABLE_DESC..=FLOW_MONITOR => Version::V14,
         FLOW_STATS..=BUNDLE_FEATURES => Version::V15,
         _ => return None,
+    })
+}
+
+/// A type's name in the versions that have it.
+fn name(ty: u16) -> Cow<'static, str> {
+    Cow::Borrowed(match ty {
+        GROUP => "OFPMP_GROUP",
+        GROUP_DESC => "OFPMP_GROUP_DESC",
+        GROUP_FEATURES => "OFPMP_GROUP_FEATURES",
+        METER => "OFPMP_METER",
+        METER_CONFIG => "OFPMP_METER_CONFIG",
+        METER_FEATURES => "OFPMP_METER_FEATURES",
+        TABLE_FEATURES => "OFPMP_TABLE_FEATURES",
+        PORT_DESC => "OFPMP_PORT_DESC",
+        TABLE_DESC => "OFPMP_TABLE_DESC",
+        QUEUE_DESC => "OFPMP_QUEUE_DESC",
+        FLOW_MONITOR => "OFPMP_FLOW_MONITOR",
+        FLOW_STATS => "OFPMP_FLOW_STATS",
+        CONTROLLER_STATUS => "OFPMP_CONTROLLER_STATUS",
+        BUNDLE_FEATURES => "OFPMP_BUNDLE_FEATURES",
+        ty => return format!("multipart type {ty}").into(),
     })
 }
 
@@ -341,7 +363,7 @@ fn put_nicira_head(w: &mut Writer, subtype: u32, marks: &mut Marks) {
 /// Patches the type in, unless the version lacks it.
 fn finish(w: &mut Writer, version: Version, at: usize, ty: u16) -> Result<(), EncodeError> {
     if since(ty).is_some_and(|v| v > version) {
-        return Err(unsupported(version, format!("multipart type {ty}")));
+        return Err(unsupported(version, name(ty)));
     }
     w.patch_u16(at, ty);
     Ok(())

@@ -171,6 +171,9 @@ fn what_a_version_cannot_say_is_named() {
     let e = encode(Version::V13, Xid(0), &m).expect_err("1.3 has no importance");
     assert_eq!(e.to_string(), "OpenFlow 1.3 cannot say importance");
     assert!(encode(Version::V14, Xid(0), &m).is_ok());
+    let m = Message::MultipartRequest(Multipart::last(MultipartRequest::TableDesc));
+    let e = encode(Version::V13, Xid(0), &m).expect_err("1.3 has no table descriptions");
+    assert_eq!(e.to_string(), "OpenFlow 1.3 cannot say OFPMP_TABLE_DESC");
     let queue = Message::QueueGetConfigRequest(crate::ids::PortNo(1));
     assert!(matches!(encode(Version::V14, Xid(0), &queue), Err(EncodeError::Unsupported { .. })));
     let mut buf = vec![1, 2, 3];
