@@ -260,7 +260,7 @@ impl Cli {
             workers: self.workers,
             worker_cpus: self.worker_cpus,
             spin: self.spin,
-            management: self.management,
+            management: self.management.map(|v| one(v, "--management")),
             log: self.log.map(|value| Sourced {
                 value,
                 origin: if self.log_by_environment {

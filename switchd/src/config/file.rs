@@ -3,7 +3,7 @@
 //! The file is walked by hand rather than by serde so that each mistake names its key, its line and
 //! what was expected there.
 
-use super::value::{self, CpuList, SocketPath};
+use super::value::{self, CpuList};
 use super::{BridgeOptions, ConfigError, Options, Origin, QueueSpec, Sourced, queue_id};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -91,7 +91,7 @@ pub fn parse(name: &str, text: &str) -> Result<Options, ConfigError> {
                 let n = file.number(value, "spin")?;
                 options.spin = Some(value::spin(n).map_err(|e| file.wrong(value, "spin", e))?);
             }
-            "management" => options.management = Some(file.parsed::<SocketPath>(value, "management")?.value),
+            "management" => options.management = Some(file.parsed(value, "management")?),
             "log" => options.log = Some(file.string(value, "log")?),
             "bridge" => {
                 let DeValue::Array(list) = value.get_ref() else {
@@ -101,7 +101,11 @@ pub fn parse(name: &str, text: &str) -> Result<Options, ConfigError> {
                     return Err(file.wrong(value, "bridge", format!("{MAX_BRIDGES} bridges at most")));
                 }
                 for item in list {
-                    options.bridges.push(file.bridge(item)?);
+                    let bridge = file.bridge(item)?;
+                    if list.len() > 1 && bridge.name.is_none() {
+                        return Err(file.wrong(item, "bridge", "each of several bridges needs a `name`".into()));
+                    }
+                    options.bridges.push(bridge);
                 }
             }
             _ => return Err(file.unknown(key.span().start, name, true)),

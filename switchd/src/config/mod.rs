@@ -150,7 +150,7 @@ pub struct Options {
     /// How long threads look for more to do before they sleep.
     pub spin: Option<Duration>,
     /// Management socket.
-    pub management: Option<SocketPath>,
+    pub management: Option<Sourced<SocketPath>>,
     /// Log filter.
     pub log: Option<Sourced<String>>,
 }
@@ -279,9 +279,8 @@ impl Config {
         let mut seen = Seen::default();
         let mut bridges = bridges.into_iter().map(|b| bridge(b, several, &mut seen)).collect::<Result<Vec<_>, _>>()?;
         let management = match cli.management.or(file.management) {
-            Some(SocketPath::Off) => SocketPlace::Off,
-            Some(SocketPath::At(path)) => {
-                let origin = Origin::CommandLine("--management");
+            Some(Sourced { value: SocketPath::Off, .. }) => SocketPlace::Off,
+            Some(Sourced { value: SocketPath::At(path), origin }) => {
                 unique(&mut seen.sockets, path.display().to_string(), &origin, "socket")?;
                 SocketPlace::At(path)
             }

@@ -192,7 +192,8 @@ fn two_bridges_cannot_share() {
         let e = with_file(&[], &text).unwrap_err();
         assert!(e.contains(expected) && e.starts_with("s.toml, line 6:"), "{e}");
     }
-    assert!(with_file(&[], "[[bridge]]\n[[bridge]]").unwrap_err().contains("needs a `name`"));
+    let e = with_file(&[], "[[bridge]]\nname = \"a\"\n\n[[bridge]]\ndpid = \"1\"\n").unwrap_err();
+    assert_eq!(e, "s.toml, line 4: bridge: each of several bridges needs a `name`");
 }
 
 #[test]
@@ -326,6 +327,8 @@ fn two_sockets_have_two_places() {
         let e = cli(&args).unwrap_err();
         assert!(e.contains("socket `/run/s` is taken already"), "{args:?}: {e}");
     }
+    let e = with_file(&[], "snoop = \"/s\"\nmanagement = \"/s\"\n").unwrap_err();
+    assert_eq!(e, "s.toml, line 2: management: socket `/s` is taken already (s.toml, line 1: snoop)");
     let text = "[[bridge]]\nname = \"a\"\nsnoop = \"/s\"\n[[bridge]]\nname = \"b\"\nsnoop = \"/s\"\n";
     let e = with_file(&[], text).unwrap_err();
     assert_eq!(e, "s.toml, line 6: snoop: socket `/s` is taken already (s.toml, line 3: snoop)");
