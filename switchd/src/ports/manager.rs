@@ -70,7 +70,7 @@ impl Backends {
 /// Makes a port's backend. It is a parameter so that tests need no interface.
 pub type Opener = Box<dyn FnMut(&PortSpec) -> Result<Arc<dyn Port>, PortError> + Send>;
 
-/// Makes real backends for a bridge of about so many ports, which share [`RINGS`].
+/// Makes real backends for a bridge of about so many ports, which share 256 MiB of receive rings.
 pub fn opener(ports: usize) -> Opener {
     let ring_bytes = ring_bytes(ports);
     Box::new(move |spec| {
@@ -237,7 +237,7 @@ impl BridgePorts {
         match (self.open)(&spec) {
             Ok(backend) => self.backends.map().insert(no, backend),
             Err(e) => {
-                self.table.remove(no);
+                self.table.withdraw(no);
                 return Err(e.into());
             }
         };
@@ -255,7 +255,7 @@ impl BridgePorts {
     /// Tells of a port that was opened, if it could be; takes away one that couldn't.
     fn added(&mut self, no: PortNo, opened: Result<(), AddPortError>) -> Result<PortNo, AddPortError> {
         if let Err(e) = opened {
-            self.table.remove(no);
+            self.table.withdraw(no);
             self.backends.map().remove(&no);
             return Err(e);
         }

@@ -1,8 +1,8 @@
 //! Which ports a bridge has, their numbers, and which interface stands behind each now. No system
 //! call is made here: link events go in, [`Change`]s come out.
 //!
-//! Invariants: a port keeps its number as long as it is configured, whatever its interface does; a
-//! number given to a name once is kept for that name as long as the process runs.
+//! Invariants: a port keeps its number as long as it is configured, whatever its interface does; when it is taken
+//! away its number is kept for its name, until a port is given that number by name or no other is left.
 
 use crate::config::value::MAX_PORT_NO;
 use crate::config::{IfName, PortSpec};
@@ -54,7 +54,8 @@ pub enum AddError {
 #[derive(Debug, Default)]
 pub struct PortTable {
     entries: BTreeMap<PortNo, Entry>,
-    /// Numbers given so far, by name.
+    /// Numbers that ports had which are gone, by name. A number stands here once, so that there are no more of them
+    /// than numbers, whatever comes and goes.
     given: HashMap<IfName, PortNo>,
     /// Numbers that must not be given automatically because the configuration names them.
     reserved: Vec<PortNo>,
@@ -81,7 +82,6 @@ impl PortTable {
             },
             None => self.choose(&spec.name).ok_or(AddError::Full)?,
         };
-        self.given.insert(spec.name.clone(), number);
         self.entries.insert(number, Entry { spec, link: None, mac: MacAddr::default(), away: None });
         Ok(number)
     }
@@ -101,9 +101,17 @@ impl PortTable {
         fresh.or_else(|| (1..=MAX_PORT_NO).map(PortNo).find(|n| !self.entries.contains_key(n)))
     }
 
-    /// Removes a port.
+    /// Removes a port, whose number is kept for its name.
     pub fn remove(&mut self, number: PortNo) -> Option<Entry> {
-        self.entries.remove(&number)
+        let entry = self.entries.remove(&number)?;
+        self.given.retain(|_, n| *n != number);
+        self.given.insert(entry.spec.name.clone(), number);
+        Some(entry)
+    }
+
+    /// Removes a port that nobody has been told of: its number is as free as before.
+    pub fn withdraw(&mut self, number: PortNo) {
+        self.entries.remove(&number);
     }
 
     /// The port with this number.
@@ -233,6 +241,22 @@ mod tests {
         assert_eq!(t.add(spec("a")), Ok(PortNo(2)), "the same one does");
         assert_eq!(t.add(spec("a")), Err(AddError::Interface("a".parse().unwrap(), PortNo(2))));
         assert_eq!(t.add(spec("4=e")), Err(AddError::Number(PortNo(4), "d".parse().unwrap())));
+    }
+
+    #[test]
+    fn what_comes_and_goes_leaves_no_more_than_there_are_numbers() {
+        let mut t = PortTable::default();
+        // One that never was takes no number with it.
+        let n = t.add(spec("a")).unwrap();
+        t.withdraw(n);
+        assert_eq!(t.add(spec("b")), Ok(n));
+        t.remove(n);
+        for i in 0..100 {
+            assert_eq!(t.add(spec(&format!("1=x{i}"))), Ok(n));
+            t.remove(n);
+        }
+        assert_eq!(t.given.len(), 1);
+        assert_eq!((t.add(spec("b")), t.add(spec("x99"))), (Ok(PortNo(2)), Ok(n)), "the last one has it");
     }
 
     #[test]
