@@ -94,6 +94,40 @@ def test_refusals_have_names_and_mistakes_a_place(net):
     assert done.returncode == 1 and '1.0' in done.stderr
 
 
+def test_nothing_more_is_done_than_was_meant(net):
+    switch, _ = net
+    ofctl('add-flow', on(switch), 'cookie=5,priority=7,ip,actions=output:2')
+    for words in (['del-flows', 'cookie=5'], ['del-flows', 'priority=7'], ['del-flows', 'ip,actions=drop'],
+                  ['dump-flows', 'cookie=5'], ['monitor', 'watch:cookie=5/-1', '--seconds', '1']):
+        refused = ofctl(words[0], on(switch), *words[1:], check=False)
+        assert refused.returncode == 2 and refused.stdout == '', refused
+    assert len(ofctl('dump-flows', on(switch)).stdout.splitlines()) == 1
+    ofctl('del-flows', on(switch), 'cookie=5/-1')
+    assert ofctl('dump-flows', on(switch)).stdout == ''
+
+
+def test_exit_statuses_are_those_that_help_tells(net, tmp_path):
+    switch, _ = net
+    for words in (['packet-out', on(switch), '00'], ['mod-table', on(switch), 'first', 'evict'],
+                  ['trace', switch.ctl_socket, 'ip'], ['show', 'ssl:127.0.0.1']):
+        assert ofctl(*words, check=False).returncode == 2, words
+    assert ofctl('show', 'unix:/nowhere', check=False).returncode == 1
+    full = sh(['sh', '-c', '"$0" show "$1" >/dev/full', binary('ofctl'), on(switch)], check=False)
+    assert full.returncode == 1 and 'cannot write' in full.stderr, full
+    # More than a pipe holds: the reader is gone before the end.
+    barriers = tmp_path / 'barriers'
+    barriers.write_text('0414000800000001\n' * 20000)
+    gone = sh(['bash', '-c', 'set -o pipefail; "$0" decode "$1" | true', binary('ofctl'), barriers], check=False)
+    assert gone.returncode == 0 and gone.stderr == '', gone
+
+
+def test_options_stand_before_the_command_with_their_values(net):
+    switch, _ = net
+    ofctl('add-flow', on(switch), 'priority=7,ip,actions=drop')
+    lines = ofctl('--count', '1', '--flows', '--json', '--timestamp', 'monitor', on(switch)).stdout.splitlines()
+    assert [set(json.loads(line)) for line in lines] == [{'timestamp', 'xid', 'message'}], lines
+
+
 def test_files_bundles_replace_and_diff(net, tmp_path):
     switch, _ = net
     target = on(switch)
@@ -194,7 +228,7 @@ def test_packet_outs_by_parts(net):
     before = counted()
     ofctl('packet-out', on(switch), 'CONTROLLER', 'output:1', frame, frame)
     wait_for('both frames', lambda: counted() >= before + 2)
-    assert ofctl('packet-out', on(switch), 'CONTROLLER', 'output:1', check=False).returncode == 1
+    assert ofctl('packet-out', on(switch), 'CONTROLLER', 'output:1', check=False).returncode == 2
 
 
 @pytest.mark.parametrize('version', ('1.0', '1.3', '1.4', '1.5'))

@@ -28,18 +28,20 @@ pub fn read<T>(
     parse: impl Fn(&str, &ParseContext<'_>) -> Result<T, TextError>,
 ) -> anyhow::Result<T> {
     let text = given.text.as_str();
-    if names.is_none() {
-        let error = match parse(text, &ParseContext::new(version)) {
-            Ok(done) => return Ok(done),
-            Err(error) => error,
-        };
-        match c.filter(|_| o.reads_names()) {
-            Some(c) => *names = Some(port_names(&c.ports()?)),
-            None => return Err(located(text, given.place.clone())(error)),
+    let known = match names {
+        Some(known) => known,
+        None => {
+            let error = match parse(text, &ParseContext::new(version)) {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            };
+            match c.filter(|_| o.reads_names()) {
+                Some(c) => names.insert(port_names(&c.ports()?)),
+                None => return Err(located(text, given.place.clone())(error)),
+            }
         }
-    }
-    let known = names.as_deref().unwrap_or_default().to_vec();
-    parse(text, &ParseContext { version, ports: &known }).map_err(located(text, given.place.clone()))
+    };
+    parse(text, &ParseContext { version, ports: known }).map_err(located(text, given.place.clone()))
 }
 
 /// Reads texts and has the switch do what they say.

@@ -5,36 +5,58 @@ use ofproto::field::FieldId;
 use ofproto::stats::FlowDesc;
 use ofproto::text::field_by_any_name;
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::str::FromStr;
 
-/// Options that every command takes, and whether a value follows them. Those that begin with one dash are
-/// read here only before the command, where nothing else has their letter.
-const EVERYWHERE: [(&str, bool); 16] = [
-    ("-O", true),
-    ("--protocol", true),
-    ("--protocols", true),
-    ("-t", true),
-    ("--timeout", true),
-    ("-p", true),
-    ("--private-key", true),
-    ("-c", true),
-    ("--certificate", true),
-    ("-C", true),
-    ("--ca-cert", true),
-    ("--json", false),
-    ("--names", false),
-    ("--no-names", false),
-    ("-h", false),
-    ("-V", false),
-];
+/// The options that some command has, as words. Those of one letter are read here only if every command has them, so
+/// that nothing else has their letter.
+fn options(cli: &Command) -> HashMap<String, Kind> {
+    let mut known = HashMap::new();
+    let mut note = |arg: &Arg, everywhere: bool| {
+        let optional = arg.get_num_args().is_some_and(|n| n.min_values() == 0);
+        let value = match arg.get_action().takes_values() {
+            true if arg.is_require_equals_set() => Behind::Nothing,
+            true if optional => Behind::Perhaps,
+            true => Behind::Value,
+            false => Behind::Nothing,
+        };
+        let kind = Kind { everywhere, value };
+        let long = arg.get_long().into_iter().chain(arg.get_all_aliases().unwrap_or_default());
+        known.extend(long.map(|name| (format!("--{name}"), kind)));
+        known.extend(arg.get_short().filter(|_| everywhere).map(|letter| (format!("-{letter}"), kind)));
+    };
+    // What is everywhere comes last, and counts.
+    cli.get_subcommands().flat_map(Command::get_arguments).for_each(|arg| note(arg, false));
+    cli.get_arguments().for_each(|arg| note(arg, true));
+    for name in ["--help", "--version", "-h", "-V"] {
+        known.insert(name.into(), Kind { everywhere: true, value: Behind::Nothing });
+    }
+    known
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Kind {
+    everywhere: bool,
+    value: Behind,
+}
+
+/// What follows an option as a word of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Behind {
+    Nothing,
+    Value,
+    /// A value or not: before the command only behind `=`.
+    Perhaps,
+}
 
 /// The command line with a command's own options behind it: users of ovs-ofctl write `--strict del-flows` as well
 /// as `del-flows --strict`.
-pub fn ordered(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+pub fn ordered(cli: &Command, args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let known = options(cli);
     let mut args = args.into_iter();
     let mut front: Vec<OsString> = args.next().into_iter().collect();
-    let mut own = Vec::new();
+    let (mut own, mut last) = (Vec::new(), Vec::new());
     while let Some(arg) = args.next() {
         let text = arg.to_string_lossy();
         if text == "--" || !text.starts_with('-') || text.len() < 2 {
@@ -49,23 +71,24 @@ pub fn ordered(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
             front.extend(if alone { args.next() } else { None });
             continue;
         }
-        let known = EVERYWHERE.iter().find(|(name, _)| *name == text);
-        let attached = EVERYWHERE.iter().any(|(name, value)| {
-            *value && text.strip_prefix(name).is_some_and(|rest| !name.starts_with("--") || rest.starts_with('='))
-        });
-        match known {
-            Some((_, true)) => {
-                front.push(arg);
-                front.extend(args.next());
-            }
-            Some((_, false)) => front.push(arg),
-            None if attached || text == "--help" || text == "--version" => front.push(arg),
-            None => own.push(arg),
-        }
+        // `--name=value`, `-Xvalue`
+        let name = match text.split_once('=') {
+            Some((name, _)) if text.starts_with("--") => name,
+            None if text.starts_with("--") => &text,
+            _ => text.char_indices().nth(2).and_then(|(end, _)| text.get(..end)).unwrap_or(&text),
+        };
+        let kind = known.get(name).copied().unwrap_or(Kind { everywhere: false, value: Behind::Nothing });
+        let behind = if name == text { kind.value } else { Behind::Nothing };
+        let to = match (kind.everywhere, behind) {
+            (true, _) => &mut front,
+            // It would take the next word for its value.
+            (false, Behind::Perhaps) => &mut last,
+            (false, _) => &mut own,
+        };
+        to.push(arg);
+        to.extend(if behind == Behind::Value { args.next() } else { None });
     }
-    front.extend(own);
-    front.extend(args);
-    front
+    front.into_iter().chain(own).chain(args).chain(last).collect()
 }
 
 /// `--bundle`
@@ -211,12 +234,18 @@ impl Order {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::Cli;
+    use clap::CommandFactory as _;
     use ofproto::Version;
     use ofproto::text::{ParseContext, parse_flow_desc};
 
     fn moved(line: &str) -> String {
         let words = line.split(' ').map(OsString::from);
-        ordered(words).into_iter().map(|w| w.into_string().expect("text")).collect::<Vec<_>>().join(" ")
+        ordered(&Cli::command(), words)
+            .into_iter()
+            .map(|w| w.into_string().expect("text"))
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     #[test]
@@ -229,6 +258,13 @@ mod tests {
             ("ofctl -p k -c c -C a show ssl:h", "ofctl -p k --certificate c -C a show ssl:h"),
             ("ofctl -cfile show ssl:h", "ofctl --certificate=file show ssl:h"),
             ("ofctl ping -c 3 br0", "ofctl ping -c 3 br0"),
+            // Values of their own aren't taken for the command.
+            ("ofctl --seconds 5 --count=2 monitor br0", "ofctl monitor --seconds 5 --count=2 br0"),
+            ("ofctl --port 6653 decode f", "ofctl decode --port 6653 f"),
+            ("ofctl --flows monitor br0", "ofctl monitor br0 --flows"),
+            ("ofctl --flows=ip --json monitor br0", "ofctl --json monitor --flows=ip br0"),
+            ("ofctl --sort dump-flows br0", "ofctl dump-flows --sort br0"),
+            ("ofctl --timeout 3 -h", "ofctl --timeout 3 -h"),
             ("ofctl --help", "ofctl --help"),
             ("ofctl --strict", "ofctl --strict"),
             ("ofctl", "ofctl"),

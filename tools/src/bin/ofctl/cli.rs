@@ -25,8 +25,8 @@ Examples:
   ofctl decode capture.pcap
   ofctl trace br0 'in_port=1,tcp,nw_src=10.0.0.1,nw_dst=10.0.0.2,tp_dst=80'
 
-Options may stand before the command, too. Exit status: 0 when all was done, 1 when the switch refused or
-could not be reached, 2 when the command line or a flow's text is wrong.";
+Options may stand before the command, too. Exit status: 0 when all was done, 1 when the switch
+refused or could not be reached, 2 when the command line or a flow's text is wrong.";
 
 /// Asks and steers OpenFlow switches of versions 1.0 to 1.5, and reads OpenFlow messages
 #[derive(Parser)]
@@ -407,7 +407,7 @@ pub enum Command {
         /// {class=0xffff,type=0,len=4}->tun_metadata0, several with commas
         maps: String,
     },
-    /// Let fields stand for no option; none of them without MAPS
+    /// Let fields stand for no option any more; all of them without MAPS
     DelTlvMap {
         /// The switch
         target: Target,

@@ -1,10 +1,10 @@
 //! `mod-port` and `mod-table`.
 
 use crate::cli::Options;
-use crate::report;
 use crate::target::Target;
 use crate::text_input::{find_port, port_names};
-use anyhow::{Context as _, anyhow, bail};
+use crate::{Misuse, report};
+use anyhow::{Context as _, bail};
 use ofproto::Version;
 use ofproto::ids::TableId;
 use ofproto::message::{Message, MultipartReply, MultipartRequest};
@@ -95,7 +95,10 @@ impl FromStr for TableChange {
 pub fn table(o: &Options, target: &Target, table: &str, change: TableChange) -> anyhow::Result<ExitCode> {
     let id = match table {
         "all" | "ALL" => TableId::ALL,
-        n => TableId(n.parse().map_err(|_| anyhow!("`{n}` is no table: expected 0 to 254, or all"))?),
+        n => match n.parse() {
+            Ok(number) if number != TableId::ALL.0 => TableId(number),
+            _ => return Err(Misuse(format!("`{n}` is no table: expected 0 to 254, or all")).into()),
+        },
     };
     let mut c = o.connect(target)?;
     let version = c.version();

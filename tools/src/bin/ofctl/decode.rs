@@ -12,7 +12,6 @@ use ofproto::text::describe;
 use ofproto::wire::{self, Header};
 use ofproto::{OfError, Version, validate};
 use serde_json::{Value, json};
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tools::capture;
@@ -52,7 +51,7 @@ pub fn run(o: &Options, args: &DecodeArgs) -> anyhow::Result<ExitCode> {
         if args.re_encode {
             let (header, message) = decoded.map_err(|e| anyhow!("a message can't be read: {e}"))?;
             let version = Version::from_wire(header.version).context("a version that isn't known")?;
-            std::io::stdout().write_all(&wire::encode(version, header.xid, &message)?)?;
+            crate::write(&wire::encode(version, header.xid, &message)?);
         } else if o.json {
             print(&to_json(m, &decoded).to_string());
         } else {

@@ -9,6 +9,7 @@ pub use group::{group_features, group_stats, groups, meter_features, meter_stats
 pub use port::{port_desc, port_stats, queue_config, queue_stats};
 pub use table::{table_desc, table_features, tables};
 
+use crate::apply::read;
 use crate::arguments::Order;
 use crate::cli::Options;
 use crate::connection::{Connection, Refused};
@@ -16,14 +17,14 @@ use crate::converse::fragments;
 use crate::flows::{as_entry, as_mod};
 use crate::show::{self, bits, printable};
 use crate::target::Target;
-use crate::text_input::{located, port_names};
+use crate::text_input::{Given, port_names};
 use crate::{print, print_json};
 use anyhow::bail;
 use ofproto::Version;
 use ofproto::json;
 use ofproto::message::{Capabilities, Message, Multipart, MultipartReply, MultipartRequest};
 use ofproto::stats::{FlowDesc, FlowStatsRequest, SwitchDesc};
-use ofproto::text::{ParseContext, Printer, parse_flow_stats_request};
+use ofproto::text::{Printer, parse_flow_stats_request};
 use ofproto::wire::message_name;
 use serde_json::{Value, json};
 use std::io::IsTerminal as _;
@@ -159,11 +160,11 @@ pub fn fetch_flows(c: &mut Connection, request: FlowStatsRequest) -> anyhow::Res
     }
 }
 
-fn filter(o: &Options, c: &mut Connection, text: &str) -> anyhow::Result<FlowStatsRequest> {
-    // Names cost a round trip; numbers need none.
-    let names = if o.reads_names() && text.contains("port=") { port_names(&c.ports()?) } else { Vec::new() };
-    let ctx = ParseContext { version: c.version(), ports: &names };
-    parse_flow_stats_request(text, &ctx).map_err(located(text, None))
+/// What flow entries a command is about.
+pub fn filter(o: &Options, c: &mut Connection, text: &str) -> anyhow::Result<FlowStatsRequest> {
+    let version = c.version();
+    let given = Given { place: None, text: text.to_owned() };
+    read(o, Some(c), version, &mut None, &given, parse_flow_stats_request)
 }
 
 /// `dump-flows`

@@ -25,13 +25,12 @@ mod text_input;
 mod tls;
 mod tlv;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use cli::{Cli, Command};
 use connection::Refused;
 use flows::Flow;
 use mods::Group;
 use ofproto::meter::MeterModCommand;
-use ofproto::nx_message::TlvTableCommand;
 use std::io::Write as _;
 use std::process::ExitCode;
 use text_input::SyntaxError;
@@ -92,11 +91,8 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Bundle { target, file } => mods::bundle(o, target, file),
         Command::ModPort { target, port, change } => configure::port(o, target, port, *change),
         Command::ModTable { target, table, change } => configure::table(o, target, table, *change),
-        Command::AddTlvMap { target, maps } => tlv::change(o, target, maps, TlvTableCommand::Add),
-        Command::DelTlvMap { target, maps } if maps.trim().is_empty() => {
-            tlv::change(o, target, maps, TlvTableCommand::Clear)
-        }
-        Command::DelTlvMap { target, maps } => tlv::change(o, target, maps, TlvTableCommand::Delete),
+        Command::AddTlvMap { target, maps } => tlv::add(o, target, maps),
+        Command::DelTlvMap { target, maps } => tlv::delete(o, target, maps),
         Command::DumpTlvMap { target } => done(tlv::dump(o, target)),
         Command::PacketOut { target, packet, actions, in_port } => {
             packet_out::packet_out(o, target, packet, actions.as_deref(), in_port)
@@ -120,12 +116,35 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Prints to standard output; a reader that has gone (`| head`) ends the program quietly.
-pub fn print(text: &str) {
-    let mut out = std::io::stdout().lock();
-    if out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()).is_err() {
-        std::process::exit(0);
+/// A command line that asks for what can't be, found out after it was read.
+#[derive(Debug)]
+pub struct Misuse(pub String);
+
+impl std::fmt::Display for Misuse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
     }
+}
+
+impl std::error::Error for Misuse {}
+
+/// Writes to standard output; a reader that has gone (`| head`) ends the program quietly.
+pub fn write(bytes: &[u8]) {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Ok(()) => {}
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        // A full disk: nobody may take what is there for the whole.
+        Err(e) => {
+            eprintln!("ofctl: cannot write the output: {e}");
+            std::process::exit(1);
+        }
+    }
+}
+
+/// Prints a text and a line's end.
+pub fn print(text: &str) {
+    write(format!("{text}\n").as_bytes());
 }
 
 /// Prints JSON.
@@ -142,15 +161,11 @@ pub fn report(refused: &[Refused]) -> ExitCode {
 }
 
 fn main() -> ExitCode {
-    match run(&Cli::parse_from(arguments::ordered(std::env::args_os()))) {
+    match run(&Cli::parse_from(arguments::ordered(&Cli::command(), std::env::args_os()))) {
         Ok(code) => code,
         Err(e) => {
-            if let Some(syntax) = e.downcast_ref::<SyntaxError>() {
-                eprintln!("ofctl: {syntax}");
-                return ExitCode::from(2);
-            }
             eprintln!("ofctl: {e:#}");
-            ExitCode::FAILURE
+            if e.is::<SyntaxError>() || e.is::<Misuse>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -158,7 +173,6 @@ fn main() -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn the_command_line_is_sound() {

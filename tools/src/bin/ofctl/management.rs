@@ -2,8 +2,8 @@
 
 use crate::cli::Options;
 use crate::show::{count, printable, table};
-use crate::text_input::{located, read};
-use crate::{print, print_json};
+use crate::text_input::{find_port, located, read};
+use crate::{Misuse, print, print_json};
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use ofproto::field::FieldId;
@@ -31,8 +31,8 @@ pub struct TraceArgs {
     socket: String,
     /// The packet: in flow syntax (in_port=1,tcp,nw_dst=10.0.0.2,…), in hexadecimal, or a capture's name
     packet: String,
-    /// The port it comes in on; in_port=… in flow syntax says it, too
-    #[arg(long, value_name = "PORT")]
+    /// The port it comes in on, by its number or LOCAL; in_port=… in flow syntax says it, too
+    #[arg(long, value_name = "PORT", value_parser = port_number)]
     in_port: Option<u32>,
     /// Which packet of the capture, from 1
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -40,6 +40,10 @@ pub struct TraceArgs {
     /// Which bridge, if the daemon holds several
     #[arg(long, value_name = "NAME")]
     bridge: Option<String>,
+}
+
+fn port_number(text: &str) -> Result<u32, String> {
+    find_port(text, &[]).map(|port| port.0).map_err(|_| "expected a port's number or LOCAL".into())
 }
 
 /// Most bytes of an answer.
@@ -170,14 +174,16 @@ pub fn counters(o: &Options, a: &ManagementArgs) -> anyhow::Result<()> {
 fn flatten(out: &mut Vec<(String, u64)>, name: &str, v: &Value) {
     match v {
         Value::Object(m) => {
-            for (key, v) in m {
+            // Which of a list it is, and no counter.
+            for (key, v) in m.iter().filter(|(key, _)| *key != "id") {
                 let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
                 flatten(out, &name, v);
             }
         }
         Value::Array(list) => {
             for (i, v) in list.iter().enumerate() {
-                flatten(out, &format!("{name}.{i}"), v);
+                let id = v.get("id").and_then(Value::as_u64).unwrap_or(i as u64);
+                flatten(out, &format!("{name}.{id}"), v);
             }
         }
         Value::Number(n) => out.push((name.to_owned(), n.as_u64().unwrap_or(0))),
@@ -219,8 +225,10 @@ fn packet(a: &TraceArgs) -> anyhow::Result<(&'static str, String, Option<u32>)> 
 /// `trace`
 pub fn trace(o: &Options, a: &TraceArgs) -> anyhow::Result<()> {
     let (form, packet, port) = packet(a)?;
-    let in_port =
-        a.in_port.or(port).context("which port does it come in on? Say --in-port or in_port=… in the flow")?;
+    let in_port = a
+        .in_port
+        .or(port)
+        .ok_or_else(|| Misuse("which port does it come in on? Say --in-port or in_port=… in the flow".into()))?;
     let t = call(o, &a.socket, a.bridge.as_deref(), "trace", json!({ "in_port": in_port, form: packet }))?;
     if o.json {
         print_json(&t);
@@ -303,6 +311,9 @@ mod tests {
         let mut out = Vec::new();
         flatten(&mut out, "", &json!({ "drops": { "miss": 3, "ttl": 0 }, "sampled": 1, "name": "x" }));
         assert_eq!(out, [("drops.miss".to_owned(), 3), ("drops.ttl".into(), 0), ("sampled".into(), 1)]);
+        out.clear();
+        flatten(&mut out, "", &json!({ "workers": [{ "id": 4, "frames": 3 }, { "id": 5, "frames": 0 }] }));
+        assert_eq!(out, [("workers.4.frames".to_owned(), 3), ("workers.5.frames".into(), 0)]);
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use crate::cli::Options;
 use crate::connection::{Connection, Refused};
-use crate::print;
+use crate::dump::filter;
 use crate::show::{port_config, port_state, printable, seconds};
 use crate::target::Target;
-use crate::text_input::{located, port_names};
+use crate::{Misuse, print};
 use anyhow::bail;
 use clap::Args;
 use ofproto::async_config::{AsyncConfig, AsyncKind, AsyncProp};
@@ -19,7 +19,7 @@ use ofproto::monitor::{FlowMonitorRequest, FlowUpdate, FlowUpdateEvent, MonitorC
 use ofproto::packet::{PacketIn, PacketInReason};
 use ofproto::port::PortReason;
 use ofproto::role::{Role, RoleMsg};
-use ofproto::text::{InstructionsText, MatchText, ParseContext, describe, parse_flow_stats_request};
+use ofproto::text::{InstructionsText, MatchText, describe};
 use ofproto::wire::Header;
 use ofproto::{ErrorKind, Version};
 use serde_json::json;
@@ -51,7 +51,6 @@ pub struct MonitorArgs {
     #[arg(long, value_name = "SECONDS", value_parser = crate::cli::seconds)]
     seconds: Option<f64>,
     /// Every field of every message, with the packets' bytes
-    #[arg(long)]
     #[arg(short, long, visible_alias = "more")]
     full: bool,
     /// The date and time (UTC) instead of the seconds since the beginning
@@ -139,10 +138,11 @@ pub fn run(o: &Options, args: &MonitorArgs) -> anyhow::Result<()> {
         bail!("OpenFlow {version} has no flow monitors");
     }
     for (id, spec) in (1..).zip(watches) {
-        let (flags, filter) = watched(spec, version);
-        let names = if o.reads_names() && filter.contains("port=") { port_names(&c.ports()?) } else { Vec::new() };
-        let f = parse_flow_stats_request(&filter, &ParseContext { version, ports: &names })
-            .map_err(located(&filter, None))?;
+        let (flags, rest) = watched(spec, version);
+        let f = filter(o, &mut c, &rest)?;
+        if f.cookie_mask != 0 {
+            bail!(Misuse(format!("flow entries can't be watched by their cookies: `{rest}`")));
+        }
         let request = FlowMonitorRequest {
             id: MonitorId(id),
             out_port: f.out_port,
@@ -162,8 +162,8 @@ pub fn run(o: &Options, args: &MonitorArgs) -> anyhow::Result<()> {
     let mut left = args.count;
     while left != Some(0) {
         let Some((header, got, bytes)) = c.next(deadline)? else { break };
-        let seconds = start.elapsed().as_secs_f64();
-        let time = if args.timestamp { now() } else { format!("{seconds:10.3}") };
+        let moment = Moment::since(start, args.timestamp);
+        let time = moment.text();
         match got {
             Ok(Message::BarrierReply) if header.xid == barrier => {
                 if !o.json {
@@ -177,14 +177,14 @@ pub fn run(o: &Options, args: &MonitorArgs) -> anyhow::Result<()> {
             {
                 continue;
             }
-            Ok(m) if o.json => print(&to_json(&header, &m, seconds).to_string()),
+            Ok(m) if o.json => print(&to_json(&header, &m, &moment).to_string()),
             Ok(m) if args.full => print(&format!("{time} {}", describe(&header, &m))),
             Ok(m) => {
                 for line in lines(&header, &m) {
                     print(&format!("{time} {line}"));
                 }
             }
-            Err(e) if o.json => print(&json!({ "seconds": seconds, "unreadable": e.to_string() }).to_string()),
+            Err(e) if o.json => print(&moment.json(json!({ "unreadable": e.to_string() })).to_string()),
             Err(e) => print(&format!(
                 "{time} a message of type {} and {} bytes that can't be read: {e}",
                 header.ty,
@@ -196,10 +196,35 @@ pub fn run(o: &Options, args: &MonitorArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The date and time in UTC, to the millisecond.
-pub fn now() -> String {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    date(since)
+/// When a message came.
+pub struct Moment {
+    /// Seconds since the beginning.
+    seconds: f64,
+    /// The date and time in UTC, to the millisecond, if that is asked for.
+    date: Option<String>,
+}
+
+impl Moment {
+    /// Now.
+    pub fn since(start: Instant, dated: bool) -> Self {
+        let now = || date(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
+        Self { seconds: start.elapsed().as_secs_f64(), date: dated.then(now) }
+    }
+
+    /// As a line begins with it.
+    pub fn text(&self) -> String {
+        self.date.clone().unwrap_or_else(|| format!("{:10.3}", self.seconds))
+    }
+
+    /// Puts it before what is said of the message.
+    pub fn json(&self, said: serde_json::Value) -> serde_json::Value {
+        let (key, value) = match &self.date {
+            Some(date) => ("timestamp", json!(date)),
+            None => ("seconds", json!(self.seconds)),
+        };
+        let said = if let serde_json::Value::Object(said) = said { said } else { serde_json::Map::new() };
+        std::iter::once((key.to_owned(), value)).chain(said).collect()
+    }
 }
 
 /// A time since 1970 as a date of the Gregorian calendar, whose years are counted from March so that a leap day is
@@ -267,8 +292,9 @@ fn choose(c: &mut Connection, wanted: &[(AsyncKind, u32)]) -> anyhow::Result<Opt
     Ok(refused.into_iter().next())
 }
 
-pub fn to_json(header: &Header, m: &Message, time: f64) -> serde_json::Value {
-    let mut value = json!({ "seconds": time, "xid": header.xid.0, "message": json::to_value(m) });
+/// A message and when it came.
+pub fn to_json(header: &Header, m: &Message, moment: &Moment) -> serde_json::Value {
+    let mut value = moment.json(json!({ "xid": header.xid.0, "message": json::to_value(m) }));
     if let (Message::PacketIn(p), Some(object)) = (m, value.as_object_mut()) {
         object.insert("packet".into(), tools::summary::of(&p.data).into());
     }
@@ -406,6 +432,19 @@ mod tests {
         // As Open vSwitch takes it.
         assert_eq!(watched("", Version::V13).0 - all, MonitorFlags::NO_ABBREV);
         assert!(!watched("!own", Version::V13).0.contains(MonitorFlags::NO_ABBREV));
+    }
+
+    #[test]
+    fn a_message_bears_the_seconds_or_the_date() {
+        let header = Header { version: 4, ty: 20, length: 8, xid: Xid(7) };
+        for (date, text, json) in [
+            (None, "     1.500", r#"{"seconds":1.5,"xid":7,"message":{"ofp_barrier_request":null}}"#),
+            (Some("then"), "then", r#"{"timestamp":"then","xid":7,"message":{"ofp_barrier_request":null}}"#),
+        ] {
+            let moment = Moment { seconds: 1.5, date: date.map(str::to_owned) };
+            assert_eq!(moment.text(), text);
+            assert_eq!(to_json(&header, &Message::BarrierRequest, &moment).to_string(), json);
+        }
     }
 
     #[test]

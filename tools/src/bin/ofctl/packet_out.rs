@@ -1,17 +1,18 @@
 //! `packet-out`
 
+use crate::Misuse;
 use crate::apply::apply;
 use crate::arguments::InBundle;
 use crate::cli::Options;
 use crate::target::Target;
 use crate::text_input::Given;
-use anyhow::bail;
 use ofproto::message::Message;
 use ofproto::text::parse_packet_out;
 use std::process::ExitCode;
 
 /// The texts of packet-outs, one a packet: as they are, or put together of their parts.
-fn texts(words: &[String], actions: Option<&str>, in_port: &str) -> anyhow::Result<Vec<String>> {
+fn texts(words: &[String], actions: Option<&str>, in_port: &str) -> Result<Vec<String>, Misuse> {
+    let misuse = |text: &str| Err(Misuse(text.into()));
     let whole = |in_port: &str, actions: &str, packet: &String| {
         let digits: String = packet.chars().filter(|c| !c.is_whitespace() && *c != ':').collect();
         format!("in_port={in_port},packet={digits},actions={actions}")
@@ -19,14 +20,14 @@ fn texts(words: &[String], actions: Option<&str>, in_port: &str) -> anyhow::Resu
     match (words, actions) {
         ([packet], None) if packet.contains('=') => Ok(vec![packet.clone()]),
         ([packet], Some(_)) if packet.contains('=') => {
-            bail!("the packet-out has its actions in it; --actions is for a frame given alone")
+            misuse("the packet-out has its actions in it; --actions is for a frame given alone")
         }
         ([packet], Some(actions)) => Ok(vec![whole(in_port, actions, packet)]),
-        ([_], None) => bail!("a frame given alone needs --actions"),
+        ([_], None) => misuse("a frame given alone needs --actions"),
         ([in_port, actions, packets @ ..], None) if !packets.is_empty() => {
             Ok(packets.iter().map(|packet| whole(in_port, actions, packet)).collect())
         }
-        _ => bail!("expected in_port=…,packet=HEX,actions=…, or IN_PORT ACTIONS HEX…, or HEX with --actions"),
+        _ => misuse("expected in_port=…,packet=HEX,actions=…, or IN_PORT ACTIONS HEX…, or HEX with --actions"),
     }
 }
 

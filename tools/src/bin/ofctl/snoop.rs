@@ -3,7 +3,7 @@
 use crate::channel::Channel;
 use crate::cli::Options;
 use crate::connection::hello;
-use crate::monitor::{now, to_json};
+use crate::monitor::{Moment, to_json};
 use crate::print;
 use crate::target::Target;
 use anyhow::{Context as _, bail};
@@ -49,11 +49,11 @@ pub fn run(o: &Options, args: &SnoopArgs) -> anyhow::Result<()> {
     let mut left = args.count;
     while left != Some(0) {
         let Some(bytes) = channel.next(deadline)? else { break };
-        let seconds = start.elapsed().as_secs_f64();
-        let time = if args.timestamp { now() } else { format!("{seconds:10.3}") };
+        let moment = Moment::since(start, args.timestamp);
+        let time = moment.text();
         match wire::decode(&bytes) {
             Ok((header, m)) if o.json => {
-                let mut value = to_json(&header, &m, seconds);
+                let mut value = to_json(&header, &m, &moment);
                 if let Some(object) = value.as_object_mut() {
                     let version = Version::from_wire(header.version).map(|v| v.to_string());
                     object.insert("version".into(), version.into());
@@ -61,7 +61,7 @@ pub fn run(o: &Options, args: &SnoopArgs) -> anyhow::Result<()> {
                 print(&value.to_string());
             }
             Ok((header, m)) => print(&format!("{time} {}", describe(&header, &m))),
-            Err(e) if o.json => print(&json!({ "seconds": seconds, "unreadable": e.to_string() }).to_string()),
+            Err(e) if o.json => print(&moment.json(json!({ "unreadable": e.to_string() })).to_string()),
             Err(e) => print(&format!("{time} a message of {} bytes that can't be read: {e}", bytes.len())),
         }
         left = left.map(|n| n - 1);

@@ -1,6 +1,7 @@
 //! TLS to a switch (OpenFlow 1.3.5 §6.3.6): both sides show a certificate, and the switch's must come from the
 //! authority, whatever name it bears, as with ovs-ofctl: switches are given by address.
 
+use crate::Misuse;
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -53,7 +54,7 @@ impl TlsFiles {
     pub fn load(&self) -> anyhow::Result<Tls> {
         let (Some(key), Some(certificate), Some(authority)) = (&self.private_key, &self.certificate, &self.ca_cert)
         else {
-            bail!("ssl: needs --private-key, --certificate and --ca-cert");
+            bail!(Misuse("ssl: needs --private-key, --certificate and --ca-cert".into()));
         };
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut roots = RootCertStore::empty();

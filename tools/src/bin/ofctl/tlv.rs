@@ -11,12 +11,30 @@ use ofproto::text::{parse_tlv_maps, tlv_table};
 use ofproto::wire::message_name;
 use std::process::ExitCode;
 
-/// Changes the table.
-pub fn change(o: &Options, target: &Target, maps: &str, command: TlvTableCommand) -> anyhow::Result<ExitCode> {
+/// `add-tlv-map`
+pub fn add(o: &Options, target: &Target, maps: &str) -> anyhow::Result<ExitCode> {
+    change(o, target, maps, TlvTableCommand::Add, format!("add-tlv-map `{maps}`"))
+}
+
+/// `del-tlv-map`
+pub fn delete(o: &Options, target: &Target, maps: &str) -> anyhow::Result<ExitCode> {
+    if maps.trim().is_empty() {
+        return change(o, target, maps, TlvTableCommand::Clear, "del-tlv-map".into());
+    }
+    change(o, target, maps, TlvTableCommand::Delete, format!("del-tlv-map `{maps}`"))
+}
+
+fn change(
+    o: &Options,
+    target: &Target,
+    maps: &str,
+    command: TlvTableCommand,
+    what: String,
+) -> anyhow::Result<ExitCode> {
     let parsed = parse_tlv_maps(maps).map_err(located(maps, None))?;
     let mut c = o.connect(target)?;
     let message = Message::Nicira(NxMessage::TlvTableMod { command, maps: parsed });
-    Ok(report(&c.modify(&[(maps.to_owned(), message)])?))
+    Ok(report(&c.modify(&[(what, message)])?))
 }
 
 /// Prints the table.
