@@ -122,7 +122,8 @@ impl<T: Zeroed> Array<T> {
         self.pieces[piece].store(base.cast(), Ordering::Release);
     }
 
-    /// Zeroes `n` places from `i` on and gives their memory back, as far as it is whole pages. They are in one piece.
+    /// Gives back the memory of `n` places from `i` on, as far as it is whole pages, in which they are zero then. They
+    /// are in one piece.
     pub(crate) fn discard(&self, i: u32, n: usize) {
         let places = self.from(i);
         let places = &places[..n.min(places.len())];

@@ -106,7 +106,8 @@ impl<T: Copy> Ring<T> {
         let (producer, consumer, flags) =
             (offsets.producer as usize, offsets.consumer as usize, offsets.flags as usize);
         let fits = |at: usize| at.is_multiple_of(4) && at + 4 <= entries;
-        if !size.is_power_of_two() || !fits(producer) || !fits(consumer) || !fits(flags) {
+        let aligned = entries.is_multiple_of(align_of::<T>());
+        if !size.is_power_of_two() || !aligned || !fits(producer) || !fits(consumer) || !fits(flags) {
             return Err(io::Error::other("the kernel's ring isn't laid out as known"));
         }
         Ok(Self { map, producer, consumer, flags, entries, size, at: 0, kind: std::marker::PhantomData })
@@ -136,7 +137,7 @@ impl<T: Copy> Ring<T> {
     /// Takes an entry. Only while some wait.
     fn take(&mut self) -> T {
         // SAFETY: it lies between our index and the kernel's (acquired in `waiting`): filled, and left
-        // alone until we move on. Aligned: rings begin at a page, entries at a multiple of 8.
+        // alone until we move on. Aligned: rings begin at a page, entries where `new` checked.
         let value = unsafe { self.entry(self.at).read() };
         self.at = self.at.wrapping_add(1);
         value
