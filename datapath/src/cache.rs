@@ -53,7 +53,7 @@ mod store;
 mod validity;
 mod watch;
 
-pub(crate) use entry::{ENTRY_BYTES, Found, Ids, MOST_SEGMENTS, PACKED, Packing};
+pub(crate) use entry::{ENTRY_BYTES, Found, Ids, MOST_SEGMENTS, PACKED, Packing, is_easy};
 pub(crate) use key::{COMPACT, LONGEST, extract, project};
 pub use key::{FAST, kind};
 pub(crate) use leg::{Leg, Next, Stand};

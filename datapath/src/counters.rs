@@ -54,9 +54,13 @@ struct Cell {
 // SAFETY: atomics and nothing else.
 unsafe impl Zeroed for Cell {}
 
+/// Cells that are found without looking which piece they are in, as a power of two: 2 MiB, of which only what is used is
+/// there.
+const CELLS_BITS: u32 = 16;
+
 /// One worker's counters (or control's own: what is left of workers that have gone).
 pub struct WorkerCounters {
-    cells: Array<Cell>,
+    cells: Array<Cell, CELLS_BITS>,
     tables: Box<[[AtomicU64; 2]]>,
 }
 

@@ -123,6 +123,12 @@ impl Found {
         self.0[0] & (STEPWISE | LISTED) == 0
     }
 
+    /// Whether its segments can be run on every [easy](is_easy) frame.
+    #[inline]
+    pub(crate) const fn runs_on_easy(&self) -> bool {
+        self.0[0] & STEPWISE == 0
+    }
+
     /// Whether its segments can be run on a frame with this offload work and this TTL.
     #[inline]
     pub(crate) fn runs(&self, checksum: Option<PartialChecksum>, ttl: impl FnOnce() -> u8) -> bool {
@@ -132,6 +138,12 @@ impl Found {
             // A packet's SCTP checksum, or what looks like one, is finished at once.
             && checksum.is_none_or(|c| first & COVERED == 0 && c.offset != SCTP_OFFSET)
     }
+}
+
+/// Whether nothing about a frame with this TTL and this offload work keeps segments from being run on it.
+#[inline]
+pub(crate) fn is_easy(ttl: u8, checksum: Option<PartialChecksum>) -> bool {
+    ttl > LIVELY && checksum.is_none()
 }
 
 /// Words of a packed key.

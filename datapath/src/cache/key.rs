@@ -69,28 +69,28 @@ pub(crate) const fn tags(kind: u32) -> Option<u32> {
     if n < 2 { Some(n) } else { None }
 }
 
-/// The compact key of a frame of a [`FAST`] kind: what [`project`] makes of its packet. `false`, with
+/// The compact key of a frame of a [`FAST`] kind: what [`project`] makes of its packet; and the frame's TTL. `None`, with
 /// nothing said, for every other frame.
 #[inline]
-pub(crate) fn extract(bytes: &[u8], in_port: u32, key: &mut [u64; COMPACT]) -> bool {
-    let (Some(dst), Some(src_type)) = (be64(bytes, 0), be64(bytes, 6)) else { return false };
+pub(crate) fn extract(bytes: &[u8], in_port: u32, key: &mut [u64; COMPACT]) -> Option<u8> {
+    let (dst, src_type) = (be64(bytes, 0)?, be64(bytes, 6)?);
     let mut ty = src_type as u16;
     let (mut l3, mut tci, mut tags) = (14, 0, 0);
     if ty == ethertype::VLAN || ty == ethertype::QINQ {
-        let Some(next) = be32(bytes, 14) else { return false };
+        let next = be32(bytes, 14)?;
         tci = (next >> 16) as u16 | VLAN_PRESENT;
         ty = next as u16;
         (l3, tags) = (18, ONE_TAG);
     }
     if ty != ethertype::IPV4 || bytes.len() > LONGEST {
-        return false;
+        return None;
     }
     // The header, and four bytes of the upper layer.
-    let Some(h) = bytes.get(l3..).and_then(<[u8]>::first_chunk::<24>) else { return false };
+    let h = bytes.get(l3..).and_then(<[u8]>::first_chunk::<24>)?;
     let total = usize::from(u16::from_be_bytes([h[2], h[3]]));
     let fragment = u16::from_be_bytes([h[6], h[7]]) & 0x3fff;
     if h[0] != 0x45 || total < 20 || fragment != 0 {
-        return false;
+        return None;
     }
     let carried = total.min(bytes.len() - l3) - 20;
     let head = u32::from_be_bytes([h[20], h[21], h[22], h[23]]);
@@ -98,14 +98,14 @@ pub(crate) fn extract(bytes: &[u8], in_port: u32, key: &mut [u64; COMPACT]) -> b
         protocol::TCP if carried >= 20 => (L4::Tcp, u64::from(head)),
         protocol::UDP if carried >= 8 => (L4::Udp, u64::from(head)),
         protocol::ICMP if carried >= 4 => (L4::Icmpv4, u64::from(head >> 24) << 16 | u64::from(head >> 16 & 0xff)),
-        _ => return false,
+        _ => return None,
     };
     key[word::ETH_DST_TYPE] = dst & !0xffff | u64::from(ethertype::IPV4);
     key[word::ETH_SRC_VLAN] = src_type & !0xffff | u64::from(tci);
     key[word::IP4] = u64::from_be_bytes([h[12], h[13], h[14], h[15], h[16], h[17], h[18], h[19]]);
     key[word::L4] = u64::from(h[9]) << 48 | u64::from(h[1]) << 40 | flag::L4_PRESENT << 32 | ports;
     key[word::IN_PORT] = u64::from(FAST | (l4 as u32) << 8 | tags) << 32 | u64::from(in_port);
-    true
+    Some(h[8])
 }
 
 /// The cache's view of a flow key: the ingress port's word holds the packet's kind.
@@ -124,7 +124,7 @@ mod tests {
         let packet = Packet::with_key(Frame::from_bytes(bytes), TestSwitch::key(7));
         let kind = kind(&packet);
         let mut key = [0; COMPACT];
-        let fast = extract(bytes, 7, &mut key);
+        let fast = extract(bytes, 7, &mut key).is_some();
         assert_eq!(fast, kind & FAST != 0, "{bytes:02x?}");
         if fast {
             let want: Vec<u64> = (0..COMPACT).map(|w| project(&packet.key, kind, w)).collect();
@@ -169,7 +169,7 @@ mod tests {
                     f = frames::tagged(&f, (draw(2) << 13 | draw(3)) as u16);
                 }
                 let mut key = [0; COMPACT];
-                assert!(extract(&f, port, &mut key));
+                assert!(extract(&f, port, &mut key).is_some());
                 let packed = packing.of_port(PortNo(port)).map(|p| p.pack(&key));
                 key.iter_mut().zip(mask).for_each(|(k, m)| *k &= m);
                 (key, packed.expect("a low port"))

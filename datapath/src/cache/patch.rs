@@ -36,8 +36,15 @@ const SUM_AT: [u8; 8] = {
     at
 };
 
+/// Where sums stand in a patch's last word, and how long they are.
+const ADDRESSES_AT: u32 = 16;
+const PORTS_AT: u32 = 40;
+const SUM_BITS: u32 = 24;
+/// A TTL that is decremented adds this to the sum of what covers it: the word before, inverted, and the word after.
+const TTL_SUM: u32 = 0xfffe;
+
 /// Numbers as they stand in memory: the addresses' first eight bytes; their last four and the ports; the IP addresses; what
-/// of all this is set.
+/// of all this is set, and behind it the sums of the words that are set in the IP addresses and in the ports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Patch([u64; 4]);
 
@@ -53,13 +60,14 @@ impl Patch {
         }
         let mut macs = [0; 16];
         let [_, _, mac @ ..] = value.to_be_bytes();
+        let ip = u64::from((value as u32).swap_bytes());
         match part {
             ETH_DST => macs[..6].copy_from_slice(&mac),
             ETH_SRC => macs[6..12].copy_from_slice(&mac),
             TP_SRC => macs[12..14].copy_from_slice(&(value as u16).to_be_bytes()),
             TP_DST => macs[14..].copy_from_slice(&(value as u16).to_be_bytes()),
-            IPV4_SRC => self.0[2] |= u64::from((value as u32).to_be()),
-            IPV4_DST => self.0[2] |= u64::from((value as u32).to_be()) << 32,
+            IPV4_SRC => self.0[2] |= ip,
+            IPV4_DST => self.0[2] |= ip << 32,
             DEC_TTL | POP_VLAN => {}
             _ => return false,
         }
@@ -67,6 +75,11 @@ impl Patch {
         self.0[0] |= macs as u64;
         self.0[1] |= (macs >> 64) as u64;
         self.0[3] |= u64::from(part);
+        if part & IP != 0 {
+            self.0[3] += u64::from(words(ip)) << ADDRESSES_AT;
+        } else if part & TP != 0 {
+            self.0[3] += u64::from((value as u16).swap_bytes()) << PORTS_AT;
+        }
         true
     }
 
@@ -74,6 +87,12 @@ impl Patch {
     #[inline]
     pub(super) const fn parts(&self) -> Parts {
         self.0[3] as Parts
+    }
+
+    /// A sum of words that are set.
+    #[inline]
+    const fn sum(&self, at: u32) -> u32 {
+        (self.0[3] >> at & low_bits(SUM_BITS)) as u32
     }
 
     /// The bytes by which a frame becomes shorter.
@@ -86,22 +105,31 @@ impl Patch {
     #[inline]
     pub(super) const fn and(self, other: Self) -> Self {
         let ([a, b, c, d], [e, f, g, h]) = (self.0, other.0);
-        Self([a | e, b | f, c | g, d | h])
+        // Six words are summed at most.
+        Self([a | e, b | f, c | g, d.wrapping_add(h)])
     }
 
     /// Does it to frames of this kind, a [`FAST`](super::FAST) one.
     #[inline(always)]
     pub(super) fn apply_all(&self, frames: &mut [Frame], kind: u32) {
-        // A copy: read from memory that frames might alias, it would be read anew for each.
-        let patch = *self;
-        if patch.parts() == 0 {
+        if self.parts() == 0 {
             return;
         }
         let (l4, tags) = ((kind >> 8) as u8, tag_bit(kind) as usize);
-        frames.iter_mut().for_each(|f| patch.apply(f, l4, tags));
+        match frames {
+            // Mostly one: without a loop and a call.
+            [one] => self.apply(one, l4, tags),
+            all => self.apply_each(all, l4, tags),
+        }
     }
 
-    /// Does it to a frame of a [`FAST`](super::FAST) kind that has this upper layer and so many tags, one at most.
+    #[inline(never)]
+    fn apply_each(self, frames: &mut [Frame], l4: u8, tags: usize) {
+        frames.iter_mut().for_each(|f| self.apply(f, l4, tags));
+    }
+
+    /// Does it to a frame of a [`FAST`](super::FAST) kind that has this upper layer and so many tags, one at most; its TTL
+    /// isn't 0 if that is decremented.
     #[inline(always)]
     pub(super) fn apply(&self, frame: &mut Frame, l4: u8, tags: usize) {
         let parts = self.parts();
@@ -111,65 +139,65 @@ impl Patch {
         {
             if parts & (IP | TP) == 0 {
                 decrement(ip);
-            } else {
-                self.headers(ip, l4);
+            } else if !self.headers(ip, l4) {
+                self.headers_exactly(ip, l4);
             }
         }
-        if parts & MACS == 0 && parts & POP_VLAN == 0 {
-            return;
-        }
-        let Some(macs) = bytes.first_chunk_mut::<16>() else { return };
-        if parts & (MACS | POP_VLAN) == MACS {
+        if parts & MACS == MACS {
             // Nothing of them stays.
-            macs[..8].copy_from_slice(&self.0[0].to_le_bytes());
-            macs[8..12].copy_from_slice(&(self.0[1] as u32).to_le_bytes());
-            return;
-        }
-        let old = u128::from_le_bytes(*macs);
-        let set = u128::from(self.0[1] & low_bits(32)) << 64 | u128::from(self.0[0]);
-        let new = old & KEPT[usize::from(parts & MACS)] | set;
-        if parts & POP_VLAN != 0 {
+            if let Some(macs) = bytes.get_mut(self.shortens()..).and_then(<[u8]>::first_chunk_mut::<12>) {
+                macs[..8].copy_from_slice(&self.0[0].to_le_bytes());
+                macs[8..].copy_from_slice(&(self.0[1] as u32).to_le_bytes());
+            }
+        } else if parts & (MACS | POP_VLAN) != 0 {
+            let Some(macs) = bytes.first_chunk_mut::<16>() else { return };
+            let old = u128::from_le_bytes(*macs);
+            let set = u128::from(self.0[1] & low_bits(32)) << 64 | u128::from(self.0[0]);
+            let new = old & KEPT[usize::from(parts & MACS)] | set;
             // What comes before is cut off.
-            *macs = (new << 32).to_le_bytes();
+            let shift = 8 * self.shortens();
+            *macs = (new << shift).to_le_bytes();
+        }
+        if parts & POP_VLAN != 0 {
             frame.behead(TAG);
-        } else {
-            *macs = new.to_le_bytes();
         }
     }
 
-    /// What it does to the IP header and to what follows.
-    #[inline]
-    fn headers(&self, ip: &mut [u8], l4: u8) {
+    /// What it does to the IP header and to what follows; `false` and nothing done if a checksum says nothing of what it
+    /// comes to: a sum of all ones stays one only if nothing changes.
+    #[inline(always)]
+    fn headers(&self, ip: &mut [u8], l4: u8) -> bool {
         let parts = self.parts();
-        let Some(h) = ip.first_chunk_mut::<24>() else { return };
-        // Taken out byte by byte, they would be put together so, too.
-        let (old, below, ports) = (u64::from_le_bytes(at(h, 12)), u32::from_le_bytes(at(h, 8)), at(h, 20));
-        // Sums in the machine's order come out in the machine's order (RFC 1071 §2).
-        let all = |bit: Parts, ones: u64| if parts & bit != 0 { ones } else { 0 };
-        let new = old & !(all(IPV4_SRC, low_bits(32)) | all(IPV4_DST, low_bits(32) << 32)) | self.0[2];
-        let addresses = change(half(old), half(new)) + change(half(old >> 32), half(new >> 32));
-        let before = below as u16;
-        let after = before & 0xff00 | before.wrapping_sub(1) & 0xff;
-        let ttl = if parts & DEC_TTL != 0 { u32::from(!before) + u32::from(after) } else { 0 };
-        let after = if parts & DEC_TTL != 0 { after } else { before };
-        let sum = updated((below >> 16) as u16, addresses + ttl);
-        let low = u32::from(sum) << 16 | u32::from(after);
-        h[8..12].copy_from_slice(&low.to_le_bytes());
-        h[12..20].copy_from_slice(&new.to_le_bytes());
-        let mut covered = addresses;
-        if parts & TP != 0 {
-            let old = u32::from_le_bytes(ports);
-            let kept = !(all(TP_SRC, 0xffff) | all(TP_DST, 0xffff_0000)) as u32;
-            let new = old & kept | (self.0[1] >> 32) as u32;
-            h[20..24].copy_from_slice(&new.to_le_bytes());
-            covered += change(old as u16, new as u16) + change((old >> 16) as u16, (new >> 16) as u16);
-        }
         let at = usize::from(SUM_AT[usize::from(l4 & 7)]);
-        if at != 0
+        let covers = match ip.get(at..).and_then(<[u8]>::first_chunk) {
+            Some(sum) if at != 0 => Some(u16::from_le_bytes(*sum)),
+            _ => None,
+        };
+        let Some(h) = ip.first_chunk_mut::<24>() else { return true };
+        let below = u32::from_le_bytes(part(h, 8));
+        let own = (below >> 16) as u16;
+        if own == u16::MAX || covers == Some(u16::MAX) {
+            return false;
+        }
+        // Sums in the machine's order come out in the machine's order (RFC 1071 §2).
+        let old = u64::from_le_bytes(part(h, 12));
+        let set = SET[usize::from(parts / IPV4_SRC & 3)];
+        let mut change = words(!old & set) + self.sum(ADDRESSES_AT);
+        let ttl = u32::from(parts / DEC_TTL & 1);
+        let low = u32::from(updated(own, change + TTL_SUM * ttl)) << 16 | below.wrapping_sub(ttl) & 0xffff;
+        h[8..12].copy_from_slice(&low.to_le_bytes());
+        h[12..20].copy_from_slice(&(old & !set | self.0[2]).to_le_bytes());
+        if parts & TP != 0 {
+            let old = u32::from_le_bytes(part(h, 20));
+            let set = SET[usize::from(parts / TP_SRC & 3)];
+            let set = (set as u16 as u32) | (set >> 32) as u32 & 0xffff_0000;
+            h[20..24].copy_from_slice(&(old & !set | (self.0[1] >> 32) as u32).to_le_bytes());
+            change += words(u64::from(!old & set)) + self.sum(PORTS_AT);
+        }
+        if let Some(sum) = covers
             && let Some(place) = ip.get_mut(at..).and_then(<[u8]>::first_chunk_mut)
         {
-            let sum = u16::from_le_bytes(*place);
-            let mut new = updated(sum, covered);
+            let mut new = updated(sum, change);
             if l4 == L4::Udp as u8 {
                 new = if sum == 0 {
                     0
@@ -181,11 +209,52 @@ impl Patch {
             }
             *place = new.to_le_bytes();
         }
+        true
+    }
+
+    /// The same field by field.
+    #[cold]
+    #[inline(never)]
+    fn headers_exactly(&self, ip: &mut [u8], l4: u8) {
+        let parts = self.parts();
+        let Some(h) = ip.first_chunk_mut::<24>() else { return };
+        let (old, below, ports) = (u64::from_le_bytes(part(h, 12)), u32::from_le_bytes(part(h, 8)), part(h, 20));
+        let set = SET[usize::from(parts / IPV4_SRC & 3)];
+        let new = old & !set | self.0[2];
+        let addresses = change(half(old), half(new)) + change(half(old >> 32), half(new >> 32));
+        let ttl = u32::from(parts / DEC_TTL & 1);
+        let low = u32::from(updated((below >> 16) as u16, addresses + TTL_SUM * ttl)) << 16
+            | below.wrapping_sub(ttl) & 0xffff;
+        h[8..12].copy_from_slice(&low.to_le_bytes());
+        h[12..20].copy_from_slice(&new.to_le_bytes());
+        let mut covered = addresses;
+        if parts & TP != 0 {
+            let all = |bit: Parts, ones: u32| if parts & bit != 0 { ones } else { 0 };
+            let old = u32::from_le_bytes(ports);
+            let kept = !(all(TP_SRC, 0xffff) | all(TP_DST, 0xffff_0000));
+            let new = old & kept | (self.0[1] >> 32) as u32;
+            h[20..24].copy_from_slice(&new.to_le_bytes());
+            covered += change(old as u16, new as u16) + change((old >> 16) as u16, (new >> 16) as u16);
+        }
+        let at = usize::from(SUM_AT[usize::from(l4 & 7)]);
+        if at != 0
+            && let Some(place) = ip.get_mut(at..).and_then(<[u8]>::first_chunk_mut)
+        {
+            let sum = u16::from_le_bytes(*place);
+            let new = updated(sum, covered);
+            let udp = l4 == L4::Udp as u8;
+            let new = match (udp, sum, new) {
+                (true, 0, _) => 0,
+                (true, _, 0) => 0xffff,
+                _ => new,
+            };
+            *place = new.to_le_bytes();
+        }
     }
 }
 
 #[inline]
-fn at<const N: usize>(h: &[u8; 24], i: usize) -> [u8; N] {
+fn part<const N: usize>(h: &[u8; 24], i: usize) -> [u8; N] {
     h.get(i..).and_then(<[u8]>::first_chunk).copied().unwrap_or([0; N])
 }
 
@@ -194,10 +263,8 @@ fn at<const N: usize>(h: &[u8; 24], i: usize) -> [u8; N] {
 fn decrement(ip: &mut [u8]) {
     let Some(place) = ip.get_mut(8..).and_then(<[u8]>::first_chunk_mut::<4>) else { return };
     let old = u32::from_le_bytes(*place);
-    let before = old as u16;
-    let after = before & 0xff00 | before.wrapping_sub(1) & 0xff;
-    let sum = updated((old >> 16) as u16, u32::from(!before) + u32::from(after));
-    *place = (u32::from(sum) << 16 | u32::from(after)).to_le_bytes();
+    let sum = updated((old >> 16) as u16, TTL_SUM);
+    *place = (u32::from(sum) << 16 | old.wrapping_sub(1) & 0xffff).to_le_bytes();
 }
 
 /// By what is set of the two addresses, the bits that stay.
@@ -205,6 +272,17 @@ const KEPT: [u128; 4] = {
     let (dst, src) = ((1 << 48) - 1, ((1 << 48) - 1) << 48);
     [!0, !dst, !src, !(dst | src)]
 };
+
+/// By what is set of the two IP addresses, the bits that don't stay.
+const SET: [u64; 4] = [0, low_bits(32), low_bits(32) << 32, u64::MAX];
+
+/// The sum of a number's four words.
+#[inline]
+const fn words(v: u64) -> u32 {
+    const EVERY_SECOND: u64 = 0x0000_ffff_0000_ffff;
+    let v = (v & EVERY_SECOND) + (v >> 16 & EVERY_SECOND);
+    (v + (v >> 32)) as u32
+}
 
 /// The sum of a number's halves, folded.
 #[inline]

@@ -229,6 +229,7 @@ impl Segments {
         self.users.clear();
         (self.passing, self.dead) = (0, 0);
         self.merged.next_epoch();
+        self.tables.forget_ways();
         let traits = Traits::none(None);
         for _ in 0..=PASSING {
             self.hot.push(Hot::of(&[], None).0);

@@ -44,6 +44,8 @@ pub(crate) struct FastPath {
     pub(super) probing: bool,
     /// Bit by bit whether a packet has the key of the one before it.
     pub(super) twins: u32,
+    /// Bit by bit whether a packet is known to be one that any segments can be run on.
+    pub(super) easy: u32,
     /// What is to become of the frames that were decided on, and how many those are.
     pub(super) fates: [Fate; BURST],
     pub(super) decided: usize,
@@ -115,6 +117,7 @@ impl FastPath {
             walks: Walks::new(),
             probing: true,
             twins: 0,
+            easy: 0,
             fates: [LEAVE; BURST],
             decided: 0,
             settled: 0,
@@ -194,7 +197,7 @@ impl FastPath {
             self.probing = shortcuts == Shortcuts::All && self.cache.pays(n);
             self.cache.make_room(n * MOST_SEGMENTS);
             (self.decided, self.settled) = (0, 0);
-            self.twins = 0;
+            (self.twins, self.easy) = (0, 0);
             if let Some(packing) = self.cache.packing(around.in_port) {
                 self.packed_keys(packing, &mut frames[..n], around.in_port);
                 self.chunk::<PACKED, V, S>(around, &mut frames[..n]);
@@ -371,8 +374,8 @@ impl FastPath {
         let kind = self.kinds[i];
         // Shifted in two steps, as by 32 it isn't.
         let n = 1 + (self.twins >> i >> 1).trailing_ones() as usize;
-        let runs = |f: &Frame| found.runs(f.offload.checksum, || ttl(f, kind));
-        let n = frames[i..].iter().take(n).take_while(|f| runs(f)).count();
+        let easy = found.runs_on_easy() && (self.easy >> i).trailing_ones() as usize >= n;
+        let n = if easy { n } else { runnable(&found, &frames[i..i + n], kind) };
         if n > 0 {
             #[cfg(test)]
             {
@@ -489,6 +492,12 @@ fn carry_out<S: Sink>(fate: Fate, frame: Frame, sink: &mut S) {
             sink.transmit(port, queue, frame);
         }
     }
+}
+
+/// On how many of the frames, from the first on, the segments of a walk can be run.
+#[inline(never)]
+fn runnable(found: &Found, frames: &[Frame], kind: u32) -> usize {
+    frames.iter().take_while(|f| found.runs(f.offload.checksum, || ttl(f, kind))).count()
 }
 
 #[inline]

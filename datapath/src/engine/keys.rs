@@ -1,7 +1,7 @@
 //! The keys of a burst's packets, made before any is looked for, and what the cache is asked by them.
 
 use super::burst::{BURST, FastPath, port_key};
-use crate::cache::{COMPACT, Found, LONGEST, PACKED, Packing, Recorded, Validity, extract, kind, project};
+use crate::cache::{COMPACT, Found, LONGEST, PACKED, Packing, Recorded, Validity, extract, is_easy, kind, project};
 use crate::classifier::prefetch;
 use crate::frame::Frame;
 use crate::key::word;
@@ -53,12 +53,13 @@ impl FastPath {
         let (mut last, mut comparable, mut place) = ([0; PACKED], false, 0);
         for (i, frame) in frames.iter_mut().enumerate().take(BURST) {
             let mut whole = [0; COMPACT];
-            if !extract(frame.bytes(), in_port.0, &mut whole) {
+            let Some(ttl) = extract(frame.bytes(), in_port.0, &mut whole) else {
                 self.compact_key(i, frame, in_port);
                 self.keys.loose |= 1 << i;
                 comparable = false;
                 continue;
-            }
+            };
+            self.easy |= u32::from(is_easy(ttl, frame.offload.checksum)) << i;
             let key = packing.pack(&whole);
             self.kinds[i] = (whole[word::IN_PORT] >> 32) as u32;
             if comparable && key == last {
@@ -88,7 +89,7 @@ impl FastPath {
     fn compact_key(&mut self, i: usize, frame: &mut Frame, in_port: PortNo) {
         let mask = self.cache.compact().unwrap_or_default();
         let mut key = [0; COMPACT];
-        if extract(frame.bytes(), in_port.0, &mut key) {
+        if extract(frame.bytes(), in_port.0, &mut key).is_some() {
             self.kinds[i] = (key[word::IN_PORT] >> 32) as u32;
         } else {
             let kind = self.parse(frame, in_port);

@@ -30,7 +30,7 @@ impl FastPath {
     fn rehearse<'v, V: View<'v> + Validity>(&mut self, view: V, in_port: PortNo, frames: &mut [Frame], far: Rehearsal) {
         self.cache.adopt(&view, || cache_mask(view));
         for frames in frames.chunks_mut(BURST) {
-            self.twins = 0;
+            (self.twins, self.easy) = (0, 0);
             if let Some(packing) = self.cache.packing(in_port) {
                 self.packed_keys(packing, frames, in_port);
                 self.ask::<PACKED, V>(view, frames.len(), far);

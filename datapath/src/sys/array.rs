@@ -11,10 +11,8 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-/// Places of the first piece, as a power of two.
+/// Places of the first piece, as a power of two, unless the array says more.
 const FIRST_BITS: u32 = 10;
-/// Places of the first piece.
-const FIRST: usize = 1 << FIRST_BITS;
 /// Pieces at most: places have 32-bit numbers.
 const PIECES: usize = 33 - FIRST_BITS as usize;
 
@@ -31,21 +29,25 @@ pub(crate) unsafe trait Zeroed: Sync {}
 // SAFETY: an atomic word.
 unsafe impl Zeroed for std::sync::atomic::AtomicU64 {}
 
-/// Places by number, all zero at first.
-pub(crate) struct Array<T: Zeroed> {
+/// Places by number, all zero at first; the first piece has two to the power of `BITS` of them.
+pub(crate) struct Array<T: Zeroed, const BITS: u32 = FIRST_BITS> {
     pieces: [AtomicPtr<T>; PIECES],
     _owns: PhantomData<T>,
 }
 
 // SAFETY: the pieces belong to the array, and `T` is `Sync`.
-unsafe impl<T: Zeroed + Send> Send for Array<T> {}
+unsafe impl<T: Zeroed + Send, const BITS: u32> Send for Array<T, BITS> {}
 
 /// The piece that a place is in, and where in it.
 #[inline]
-const fn locate(i: u32) -> (usize, usize) {
-    let biased = i as u64 + FIRST as u64;
+const fn locate<const BITS: u32>(i: u32) -> (usize, usize) {
+    // Processors that aren't asked for more than they all have find the highest bit slowly.
+    if BITS > FIRST_BITS && i < 1 << BITS {
+        return (0, i as usize);
+    }
+    let biased = i as u64 + (1 << BITS);
     let top = 63 - biased.leading_zeros();
-    ((top - FIRST_BITS) as usize, (biased - (1 << top)) as usize)
+    ((top - BITS) as usize, (biased - (1 << top)) as usize)
 }
 
 /// New memory, all zero; a large piece is aligned so that huge pages fit.
@@ -86,7 +88,7 @@ fn map(bytes: usize) -> *mut libc::c_void {
     }
 }
 
-impl<T: Zeroed> Array<T> {
+impl<T: Zeroed, const BITS: u32> Array<T, BITS> {
     pub(crate) const fn new() -> Self {
         Self { pieces: [const { AtomicPtr::new(std::ptr::null_mut()) }; PIECES], _owns: PhantomData }
     }
@@ -94,9 +96,9 @@ impl<T: Zeroed> Array<T> {
     /// The place, if it has been [grown](Self::grow) to.
     #[inline]
     pub(crate) fn get(&self, i: u32) -> Option<&T> {
-        let (piece, at) = locate(i);
+        let (piece, at) = locate::<BITS>(i);
         let base = NonNull::new(self.pieces[piece].load(Ordering::Acquire))?;
-        // SAFETY: a piece has `FIRST << piece` places and `at` is below that; it stays mapped as long as `self` lives,
+        // SAFETY: a piece has `1 << BITS << piece` places and `at` is below that; it stays mapped as long as `self` lives,
         // and any bytes there are a `T`: zero, or what was written as one.
         Some(unsafe { base.add(at).as_ref() })
     }
@@ -104,21 +106,21 @@ impl<T: Zeroed> Array<T> {
     /// The places from `i` to the end of the piece that it is in; none if that isn't there.
     #[inline]
     pub(crate) fn from(&self, i: u32) -> &[T] {
-        let (piece, at) = locate(i);
+        let (piece, at) = locate::<BITS>(i);
         match NonNull::new(self.pieces[piece].load(Ordering::Acquire)) {
             // SAFETY: as in `get`, for all places from `at` on.
-            Some(base) => unsafe { std::slice::from_raw_parts(base.add(at).as_ptr(), (FIRST << piece) - at) },
+            Some(base) => unsafe { std::slice::from_raw_parts(base.add(at).as_ptr(), (1 << BITS << piece) - at) },
             None => &[],
         }
     }
 
     /// Sees to it that place `i` is there.
     pub(crate) fn grow(&self, i: u32) {
-        let (piece, _) = locate(i);
+        let (piece, _) = locate::<BITS>(i);
         if !self.pieces[piece].load(Ordering::Acquire).is_null() {
             return;
         }
-        let base = map(size_of::<T>() << (FIRST_BITS as usize + piece));
+        let base = map(size_of::<T>() << (BITS as usize + piece));
         self.pieces[piece].store(base.cast(), Ordering::Release);
     }
 
@@ -141,13 +143,13 @@ impl<T: Zeroed> Array<T> {
     }
 }
 
-impl<T: Zeroed> Drop for Array<T> {
+impl<T: Zeroed, const BITS: u32> Drop for Array<T, BITS> {
     fn drop(&mut self) {
         for (i, piece) in self.pieces.iter_mut().enumerate() {
             let base = *piece.get_mut();
             if !base.is_null() {
                 // SAFETY: mapped with this length by `grow`; nobody borrows the array any more.
-                unsafe { libc::munmap(base.cast(), size_of::<T>() << (FIRST_BITS as usize + i)) };
+                unsafe { libc::munmap(base.cast(), size_of::<T>() << (BITS as usize + i)) };
             }
         }
     }
@@ -185,7 +187,7 @@ mod tests {
     fn large_pieces_are_aligned_and_given_back_in_parts() {
         let array = Array::<AtomicU64>::new();
         // The piece from place 2^20 - 1024 on has 2^20 places.
-        let first = (1 << 20) - FIRST as u32;
+        let first = (1 << 20) - (1 << FIRST_BITS);
         array.grow(first);
         let all = array.from(first);
         assert_eq!((all.len(), all.as_ptr().addr() % HUGE), (1 << 20, 0));
@@ -196,10 +198,24 @@ mod tests {
     }
 
     #[test]
+    fn a_longer_first_piece_is_followed_by_twice_as_long_ones() {
+        let at = [0, 65_535, 65_536, 196_607, 196_608, u32::MAX].map(locate::<16>);
+        assert_eq!(at[..5], [(0, 0), (0, 65_535), (1, 0), (1, 131_071), (2, 0)]);
+        assert!(at[5].0 < PIECES);
+        let array = Array::<AtomicU64, 16>::new();
+        for i in [65_535, 65_536] {
+            assert!(array.get(i).is_none());
+            array.grow(i);
+            array.get(i).expect("there").store(u64::from(i), Ordering::Relaxed);
+        }
+        assert_eq!([65_535, 65_536].map(|i| array.from(i)[0].load(Ordering::Relaxed)), [65_535, 65_536]);
+    }
+
+    #[test]
     fn a_place_is_in_one_piece() {
-        assert_eq!(locate(0), (0, 0));
-        assert_eq!(locate(1023), (0, 1023));
-        assert_eq!(locate(1024), (1, 0));
-        assert_eq!(locate(u32::MAX).0, PIECES - 1);
+        assert_eq!(locate::<FIRST_BITS>(0), (0, 0));
+        assert_eq!(locate::<FIRST_BITS>(1023), (0, 1023));
+        assert_eq!(locate::<FIRST_BITS>(1024), (1, 0));
+        assert_eq!(locate::<FIRST_BITS>(u32::MAX).0, PIECES - 1);
     }
 }

@@ -5,6 +5,7 @@
 //! place for as many walks as there may be flows; where more walks come than there are records, it is left alone for
 //! a while, and the segments are what is run.
 
+use super::tally::Way;
 use super::{Fate, Found, Hot, LEAVE, NO_STATS, NO_TABLE, On, Segments, is_passing, length};
 use crate::cache::patch::Patch;
 use crate::frame::Frame;
@@ -25,11 +26,8 @@ const SELDOM: u32 = 16;
 #[derive(Clone, Copy)]
 struct Part {
     stats: u32,
-    table: u8,
-    /// Whether a flow entry was met.
-    met: u8,
     /// By how many bytes a frame became shorter before.
-    cut: u16,
+    cut: u32,
 }
 
 /// What a hit touches: two lines, of which the second says where to count.
@@ -42,7 +40,9 @@ struct Walk {
     patch: Patch,
     /// The segment that drops, or 0.
     drops: u32,
-    n: u32,
+    /// Its parts, and which tables it asks, by number.
+    n: u16,
+    way: u16,
     parts: [Part; MOST_PARTS],
 }
 
@@ -55,7 +55,8 @@ impl Walk {
         patch: Patch::NONE,
         drops: 0,
         n: 0,
-        parts: [Part { stats: NO_STATS, table: 0, met: 0, cut: 0 }; MOST_PARTS],
+        way: 0,
+        parts: [Part { stats: NO_STATS, cut: 0 }; MOST_PARTS],
     };
 }
 
@@ -150,7 +151,7 @@ impl Segments {
     pub(crate) fn ask_counters<'v>(&self, at: u32, found: &Found, view: impl View<'v>, counters: bool) -> bool {
         let Some(walk) = self.merged.get(at, found) else { return false };
         if counters {
-            for part in walk.parts.iter().take(walk.n as usize).filter(|p| p.met != 0) {
+            for part in walk.parts.iter().take(usize::from(walk.n)) {
                 view.prefetch_count(part.stats);
             }
         }
@@ -176,12 +177,9 @@ impl Segments {
         let walk = self.merged.walks.get(at as usize).filter(|w| w.name == name)?;
         let packets = frames.len() as u64;
         let bytes = length(frames);
-        for part in walk.parts.iter().take(walk.n as usize) {
-            let met = u64::from(part.met);
-            self.tables.add(part.table, packets, packets * met);
-            if met != 0 {
-                on.view.count(part.stats, packets, bytes - packets * u64::from(part.cut), *on.now);
-            }
+        self.tables.add_way(walk.way, packets);
+        for part in walk.parts.iter().take(usize::from(walk.n)) {
+            on.view.count(part.stats, packets, bytes - packets * u64::from(part.cut), *on.now);
         }
         self.drops.note(walk.drops != 0, walk.drops, packets as u32);
         walk.patch.apply_all(frames, on.kind);
@@ -192,7 +190,7 @@ impl Segments {
     #[cold]
     #[inline(never)]
     pub(crate) fn merge(&mut self, at: u32, found: &Found) {
-        let Self { merged, hot, .. } = self;
+        let Self { merged, hot, tables, .. } = self;
         let name = merged.name(found);
         let epoch = merged.epoch;
         let Some(place) = merged.walks.get_mut(at as usize) else { return };
@@ -207,7 +205,7 @@ impl Segments {
             }
         }
         let mut walk = Walk { name, ..Walk::NONE };
-        let mut cut = 0;
+        let (mut cut, mut way) = (0, Way::new());
         for first in ids.into_iter().take_while(|id| *id != 0) {
             let mut id = first;
             while id != 0 {
@@ -215,26 +213,28 @@ impl Segments {
                 if hot.dead || !walk.add(hot, id, &mut cut) {
                     return;
                 }
+                if hot.table != NO_TABLE {
+                    way.push((hot.table, hot.stats != NO_STATS));
+                }
                 id = hot.next;
             }
         }
-        *place = walk;
+        let Some(way) = tables.way(way) else { return };
+        *place = Walk { way, ..walk };
     }
 }
 
 impl Walk {
     /// Goes on with a segment, if there is room.
-    fn add(&mut self, hot: &Hot, id: u32, cut: &mut u16) -> bool {
+    fn add(&mut self, hot: &Hot, id: u32, cut: &mut u32) -> bool {
         let super::Edits::Patch(patch) = hot.edits else { return false };
-        if hot.table != NO_TABLE {
-            let Some(part) = self.parts.get_mut(self.n as usize) else { return false };
-            *part = Part { stats: hot.stats, table: hot.table.0, met: u8::from(hot.stats != NO_STATS), cut: *cut };
+        if hot.stats != NO_STATS {
+            let Some(part) = self.parts.get_mut(usize::from(self.n)) else { return false };
+            *part = Part { stats: hot.stats, cut: *cut };
             self.n += 1;
-        } else if hot.stats != NO_STATS {
-            return false;
         }
         self.patch = self.patch.and(patch);
-        *cut += patch.shortens() as u16;
+        *cut += patch.shortens() as u32;
         self.fate = self.fate.min(hot.fate);
         if hot.drop.is_some() {
             if self.drops != 0 {
