@@ -181,15 +181,15 @@ impl Patch {
         }
         // Sums in the machine's order come out in the machine's order (RFC 1071 §2).
         let old = u64::from_le_bytes(part(h, 12));
-        let set = SET[usize::from(parts / IPV4_SRC & 3)];
+        let set = SET[usize::from(parts >> IPV4_SRC.trailing_zeros() & 3)];
         let mut change = words(!old & set) + self.sum(ADDRESSES_AT);
-        let ttl = u32::from(parts / DEC_TTL & 1);
+        let ttl = u32::from(parts >> DEC_TTL.trailing_zeros() & 1);
         let low = u32::from(updated(own, change + TTL_SUM * ttl)) << 16 | below.wrapping_sub(ttl) & 0xffff;
         h[8..12].copy_from_slice(&low.to_le_bytes());
         h[12..20].copy_from_slice(&(old & !set | self.0[2]).to_le_bytes());
         if parts & TP != 0 {
             let old = u32::from_le_bytes(part(h, 20));
-            let set = SET[usize::from(parts / TP_SRC & 3)];
+            let set = SET[usize::from(parts >> TP_SRC.trailing_zeros() & 3)];
             let set = (set as u16 as u32) | (set >> 32) as u32 & 0xffff_0000;
             h[20..24].copy_from_slice(&(old & !set | (self.0[1] >> 32) as u32).to_le_bytes());
             change += words(u64::from(!old & set)) + self.sum(PORTS_AT);
@@ -219,10 +219,10 @@ impl Patch {
         let parts = self.parts();
         let Some(h) = ip.first_chunk_mut::<24>() else { return };
         let (old, below, ports) = (u64::from_le_bytes(part(h, 12)), u32::from_le_bytes(part(h, 8)), part(h, 20));
-        let set = SET[usize::from(parts / IPV4_SRC & 3)];
+        let set = SET[usize::from(parts >> IPV4_SRC.trailing_zeros() & 3)];
         let new = old & !set | self.0[2];
         let addresses = change(half(old), half(new)) + change(half(old >> 32), half(new >> 32));
-        let ttl = u32::from(parts / DEC_TTL & 1);
+        let ttl = u32::from(parts >> DEC_TTL.trailing_zeros() & 1);
         let low = u32::from(updated((below >> 16) as u16, addresses + TTL_SUM * ttl)) << 16
             | below.wrapping_sub(ttl) & 0xffff;
         h[8..12].copy_from_slice(&low.to_le_bytes());
