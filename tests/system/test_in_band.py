@@ -93,3 +93,49 @@ def test_a_switch_behind_another(lab, family):
     first.ofctl('add-flow', 'priority=65535,actions=drop')
     before = probes(second)[0]
     wait_for('answered probes', lambda: (probes(second) or [0])[0] >= before + 3, 60)
+
+
+class Routed:
+    """A controller's network behind a router, which `near` meets at its port s1."""
+
+    def __init__(self, lab, near, family):
+        self.four = family.four
+        behind, router = lab.ns('ctl'), lab.ns('router')
+        lab.link(behind, 'eth0', router, 'r0')
+        lab.link(near, 's1', router, 'r1')
+        there, here = ('10.9.0.%d/24', '10.0.0.%d/24') if self.four else ('fd09::%d/64', 'fd00::%d/64')
+        self.address, self.gateway = here, here.split('/')[0] % 254
+        for ns, interface, address in ((behind, 'eth0', there % 1), (router, 'r0', there % 254), (router, 'r1', here % 254)):
+            sh(['ip', '-n', ns, 'addr', 'add', address, 'dev', interface])
+        sh(['ip', '-n', behind, 'route', 'add', 'default', 'via', there.split('/')[0] % 254])
+        sh(['ip', 'netns', 'exec', router, 'sysctl', '-qw', 'net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1'])
+        host = there.split('/')[0] % 1
+        osken(lab, behind, APP, args=['--ofp-listen-host', host])
+        self.controller = ['--controller', 'tcp:%s:6653' % (host if self.four else '[%s]' % host)]
+
+    def join(self, switch, n):
+        """The switch gets an address, and a route over the router."""
+        sh(['ip', '-n', switch.ns, 'addr', 'add', self.address % n, 'dev', 'br0'])
+        sh(['ip', '-n', switch.ns, 'link', 'set', 'br0', 'up'])
+        sh(['ip', '-n', switch.ns, 'route', 'add', 'default', 'via', self.gateway, 'dev', 'br0'])
+
+
+def test_a_controller_behind_a_router(lab, family):
+    """Two switches in a row: the router has to be found through both, whatever their tables say."""
+    near, far = lab.ns('near'), lab.ns('far')
+    routed = Routed(lab, near, family)
+    lab.link(near, 's2', far, 's1')
+    first = Switch(lab, near, *IN_BAND, *routed.controller, ports=['1=s1', '2=s2'])
+    second = Switch(lab, far, *IN_BAND, *routed.controller, ports=['1=s1'])
+    routed.join(first, 101)
+    wait_for('the session of the first', lambda: connected(first), 90)
+    # Nothing but its own rules leads anything anywhere.
+    first.ofctl('add-flow', 'priority=65535,actions=drop')
+    routed.join(second, 102)
+    wait_for('the session of the second', lambda: connected(second), 90)
+    second.ofctl('add-flow', 'priority=65535,actions=drop')
+    for switch in (first, second):
+        # What both ends knew of each other's Ethernet addresses has to be found out again.
+        sh(['ip', '-n', switch.ns, 'neigh', 'flush', 'dev', 'br0'])
+        before = probes(switch)[0]
+        wait_for('answered probes', lambda: (probes(switch) or [0])[0] >= before + 3, 60)

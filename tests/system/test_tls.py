@@ -2,14 +2,16 @@
 
 import contextlib
 import os
+import re
 import resource
 import shutil
+import signal
 import socket
 import ssl
 import time
 
 import pytest
-from lab import Switch, binary, inside, osken, sh, wait_for
+from lab import Switch, binary, inside, osken, sh, stop, wait_for
 from raw import BARRIER_REPLY, BARRIER_REQUEST, ECHO_REQUEST, Controller, prompt
 
 DPID = '00000000000000d1'
@@ -269,20 +271,31 @@ def test_a_wrong_own_certificate_is_said_at_the_start(lab, pki, key, cert, args,
     assert reason in switch.output() and pair[1] in switch.output(), switch.output()
 
 
-def test_renewed_files_need_no_restart(lab, pki):
-    own = [os.path.join(lab.dir, f) for f in ('own.key', 'own.pem', 'own-ca.pem')]
+class Installed:
+    """A switch's own files, renewed as they should be: each at one stroke."""
 
-    def install(pair, authority):
-        for source, target in zip((*pair, authority.cert), own):
+    def __init__(self, lab, pki):
+        self.own = [os.path.join(lab.dir, f) for f in ('own.key', 'own.pem', 'own-ca.pem')]
+        self.renew(pki.switch, pki.good)
+        self.options = ['--listen', 'ptls:6654:127.0.0.1', '--tls-key', self.own[0], '--tls-cert', self.own[1], '--tls-ca',
+                        self.own[2]]
+
+    def renew(self, pair, authority):
+        for source, target in zip((*pair, authority.cert), self.own):
             shutil.copy(source, target + '.new')
             os.rename(target + '.new', target)
-    install(pki.switch, pki.good)
-    ns = lab.ns('sw')
-    switch = Switch(lab, ns, '--local-port', '--listen', 'ptls:6654:127.0.0.1', '--tls-key', own[0], '--tls-cert',
-                    own[1], '--tls-ca', own[2])
+
+
+def serial(controller):
+    return controller.certificate['serialNumber']
+
+
+def test_renewed_files_need_no_restart(lab, pki):
+    files = Installed(lab, pki)
+    own, install = files.own, files.renew
+    switch = Switch(lab, lab.ns('sw'), '--local-port', *files.options)
     first = visit(switch, pki.context(pki.controller))
     assert first.ask(BARRIER_REQUEST)[0] == BARRIER_REPLY
-    serial = lambda c: c.certificate['serialNumber']  # noqa: E731
     before = serial(first)
     # Half of it: the old ones stay.
     shutil.copy(pki.stranger[0], own[0])
@@ -300,6 +313,46 @@ def test_renewed_files_need_no_restart(lab, pki):
         visit(switch, refused_by_new).ask(ECHO_REQUEST, timeout=3)
     # Who was there stays.
     assert first.ask(BARRIER_REQUEST)[0] == BARRIER_REPLY
+
+
+@pytest.mark.timeout(300)
+def test_renewed_files_while_everything_runs(lab, pki):
+    """Certificates change time and again: who is connected stays, who comes sees the new one, and packets go on."""
+    installed = Installed(lab, pki)
+    sw, hosts = lab.star(2)
+    with inside(sw):
+        listener = socket.socket()
+    listener.bind(('127.0.0.1', 6653))
+    listener.listen(5)
+    listener.settimeout(30)
+    switch = Switch(lab, sw, '--fail-mode', 'secure', '--controller', 'tls:127.0.0.1', *installed.options,
+                    ports=['1=s1', '2=s2'])
+    context, own = pki.context(pki.controller), pki.context(pki.controller, server=True)
+    accept = lambda: Controller(own.wrap_socket(listener.accept()[0], server_side=True))  # noqa: E731
+    dialled, visitor = accept(), visit(switch, context)
+    switch.ofctl('add-flow', 'actions=normal')
+    first = serial(visitor)
+    assert serial(dialled) == first
+    traffic = lab.spawn(hosts[0].ns, ['ping', '-q', '-i', '0.01', '-W', '5', hosts[1].ip], log=lab.dir + '/ping.log')
+    seen = {first}
+    for n in range(5):
+        installed.renew(pki.good.issue('renewed%d' % n), pki.good)
+        shown = wait_for('a new certificate', lambda: {serial(visit(switch, context))} - seen).pop()
+        seen.add(shown)
+        for controller in (dialled, visitor):
+            assert controller.ask(BARRIER_REQUEST)[0] == BARRIER_REPLY and serial(controller) == first
+        assert hosts[1].ping(hosts[0], 3, 5) == 3
+    # Whoever is dialled anew sees it, too.
+    dialled.close()
+    again = accept()
+    assert serial(again) == shown and again.ask(BARRIER_REQUEST)[0] == BARRIER_REPLY
+    assert switch.output().count('TLS files read again') >= 5, switch.output()
+    stop(traffic, signal.SIGINT)
+    with open(lab.dir + '/ping.log') as f:
+        sent, answered = map(int, re.search(r'(\d+) packets transmitted, (\d+) received', f.read()).groups())
+    # Those under way at the end aside.
+    assert sent and answered >= .9 * sent - 5, (sent, answered)
+    listener.close()
 
 
 def try_visit(switch, context):

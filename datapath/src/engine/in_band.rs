@@ -6,7 +6,7 @@
 //!
 //! | rule | lets through |
 //! |---|---|
-//! | ARP | from or to LOCAL's Ethernet address; requests for LOCAL's own address; whatever names a controller, so that switches behind this one find it, too |
+//! | ARP | from or to LOCAL's Ethernet address; requests for LOCAL's own address; whatever names a controller or the router that leads to it, so that switches behind this one find it, too |
 //! | neighbour discovery | the same for IPv6: solicitations and advertisements; router solicitations of LOCAL, and what is sent to its Ethernet address |
 //! | MLD | LOCAL's reports, without which snooping switches keep its solicitations' answers away |
 //! | DHCP, DHCPv6 | requests of LOCAL, and what is sent back to its Ethernet address |
@@ -17,9 +17,9 @@
 //!
 //! Later fragments and everything else go through the tables.
 //!
-//! Open vSwitch 3 has IPv4's rules only. Beside these it passes ARP of the next hop's Ethernet address where a
-//! router leads to the controller; here the tables of a switch have to do that for the switches behind it, while
-//! its own channel needs no more than LOCAL's rules. Requests *for* a controller's address pass here alone.
+//! Open vSwitch 3 has IPv4's rules only. It knows a router by its Ethernet address and passes its requests and what
+//! answers them; here it is known by the address that the kernel's routes give, for which others' requests pass,
+//! too. So do requests *for* a controller's address, which pass here alone.
 
 use super::sink::TxSink;
 use crate::frame::Frame;
@@ -65,6 +65,8 @@ pub struct InBand {
     pub own: Vec<IpAddr>,
     /// The controllers.
     pub controllers: Vec<SocketAddr>,
+    /// The routers over which they are reached, as far as they are on no link of ours.
+    pub routers: Vec<IpAddr>,
 }
 
 /// Where a packet goes.
@@ -97,9 +99,11 @@ impl Seen<'_> {
         self.key.get(field)
     }
 
-    fn is_controller(&self, field: FieldId, v6: bool) -> bool {
+    /// Whether it is a controller's address, or of a router on the way to one.
+    fn is_on_the_way(&self, field: FieldId, v6: bool) -> bool {
         let address = self.get(field);
-        self.rules.controllers.iter().any(|c| c.is_ipv6() == v6 && bits(c.ip()) == address)
+        let mut all = self.rules.controllers.iter().map(SocketAddr::ip).chain(self.rules.routers.iter().copied());
+        all.any(|ip| ip.is_ipv6() == v6 && bits(ip) == address)
     }
 
     fn is_own(&self, field: FieldId, v6: bool) -> bool {
@@ -113,8 +117,8 @@ impl Seen<'_> {
         Way::beside_if(
             self.from_local
                 || self.to_local
-                || self.is_controller(F::ArpSpa, false)
-                || self.is_controller(F::ArpTpa, false)
+                || self.is_on_the_way(F::ArpSpa, false)
+                || self.is_on_the_way(F::ArpTpa, false)
                 || asks && self.is_own(F::ArpTpa, false),
         )
     }
@@ -156,7 +160,7 @@ impl Seen<'_> {
         match self.get(F::Icmpv6Type) {
             SOLICITATION if self.is_own(F::Ipv6NdTarget, true) => Way::Beside,
             SOLICITATION | ADVERTISEMENT => {
-                let named = [F::Ipv6NdTarget, F::Ipv6Src, F::Ipv6Dst].iter().any(|f| self.is_controller(*f, true));
+                let named = [F::Ipv6NdTarget, F::Ipv6Src, F::Ipv6Dst].iter().any(|f| self.is_on_the_way(*f, true));
                 Way::beside_if(self.from_local || self.to_local || named)
             }
             ROUTER_SOLICITATION | MLD_REPORT | MLD_DONE | MLD2_REPORT => Way::beside_if(self.is_local_s()),
@@ -247,6 +251,7 @@ mod tests {
             local: Some(LOCAL),
             own: vec!["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()],
             controllers: vec!["10.0.0.9:6653".parse().unwrap(), "[fd00::9]:6653".parse().unwrap()],
+            routers: vec!["10.0.0.254".parse().unwrap(), "fe80::fe".parse().unwrap()],
         }
     }
 
@@ -286,6 +291,7 @@ mod tests {
     const ME: [u8; 4] = [10, 0, 0, 1];
     const CONTROLLER: [u8; 4] = [10, 0, 0, 9];
     const STRANGER: [u8; 4] = [10, 0, 0, 7];
+    const ROUTER: [u8; 4] = [10, 0, 0, 254];
     const ALL: [u8; 6] = [0xff; 6];
     const P1: PortNo = PortNo(1);
 
@@ -300,6 +306,10 @@ mod tests {
             (true, arp(ALL, OTHER, 1, STRANGER, CONTROLLER), "another switch looks for the controller"),
             (true, arp(OTHER, OTHER, 2, CONTROLLER, STRANGER), "and is answered"),
             (true, arp(ALL, OTHER, 1, CONTROLLER, STRANGER), "the controller looks for another switch"),
+            (true, arp(ALL, OTHER, 1, STRANGER, ROUTER), "another switch looks for the router"),
+            (true, arp(OTHER, OTHER, 2, ROUTER, STRANGER), "and is answered"),
+            (true, arp(ALL, OTHER, 1, ROUTER, STRANGER), "the router looks for another switch"),
+            (true, arp(OTHER, OTHER, 2, STRANGER, ROUTER), "and is answered"),
             (false, arp(ALL, OTHER, 1, STRANGER, [10, 0, 0, 8]), "hosts among themselves"),
             (false, arp(OTHER, OTHER, 2, [10, 0, 0, 8], STRANGER), "hosts among themselves"),
         ];
@@ -319,6 +329,7 @@ mod tests {
         for (frame, what) in [
             (ip(macs, 0, 6, there(CONTROLLER, 80)), "another port"),
             (ip(macs, 0, 6, there(STRANGER, 6653)), "another host"),
+            (ip(macs, 0, 6, there(ROUTER, 6653)), "the router itself"),
             (ip(macs, 0, 17, there(CONTROLLER, 6653)), "no TCP"),
             (ip(macs, 1, 6, there(CONTROLLER, 6653)), "a later fragment"),
             (ip(macs, 0, 6, [(CONTROLLER, 80), (STRANGER, 6653)]), "address and port of different ends"),
@@ -346,6 +357,7 @@ mod tests {
     const ME6: &str = "fd00::1";
     const CONTROLLER6: &str = "fd00::9";
     const STRANGER6: &str = "fd00::7";
+    const ROUTER6: &str = "fe80::fe";
     const NODES: [u8; 6] = [0x33, 0x33, 0, 0, 0, 1];
 
     fn v6(address: &str) -> [u8; 16] {
@@ -386,6 +398,10 @@ mod tests {
             (true, nd(hosts, 136, [CONTROLLER6, STRANGER6], CONTROLLER6), "and is answered"),
             (true, nd(hosts, 135, [CONTROLLER6, group], STRANGER6), "the controller looks for another switch"),
             (true, nd(hosts, 136, [STRANGER6, CONTROLLER6], STRANGER6), "and is answered"),
+            (true, nd(hosts, 135, [STRANGER6, group], ROUTER6), "another switch looks for the router"),
+            (true, nd(hosts, 136, [ROUTER6, STRANGER6], ROUTER6), "and is answered"),
+            (true, nd(hosts, 135, [ROUTER6, group], STRANGER6), "the router looks for another switch"),
+            (true, nd(hosts, 136, [STRANGER6, ROUTER6], STRANGER6), "and is answered"),
             (false, nd(hosts, 135, [STRANGER6, group], "fd00::8"), "hosts among themselves"),
             (false, nd(hosts, 136, ["fd00::8", STRANGER6], "fd00::8"), "hosts among themselves"),
             (false, nd(hosts, 136, ["fd00::8", STRANGER6], ME6), "somebody else claims LOCAL's address"),

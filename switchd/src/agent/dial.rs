@@ -5,8 +5,9 @@ use super::identity::explain;
 use super::plain::Socket;
 use super::tls::{TlsFiles, server_name};
 use super::{DIAL, DialStatus, Introduction, Line, Standing, note, serve, without_tls};
-use crate::bridge::{Event, Handle};
+use crate::bridge::{Event, Handle, Route};
 use crate::config::{ControllerSpec, Target};
+use crate::netlink;
 use crate::repeats::Repeats;
 use crate::session::Purpose;
 use std::io;
@@ -49,8 +50,10 @@ pub(super) async fn keep(
         note(&status, |s| s.attempts += 1);
         let began = Instant::now();
         if let Some((controller, own)) = spec.in_band().filter(|_| in_band).and_then(|c| Some((c, own_address(c)?))) {
+            // Where the kernel doesn't say, it is as with a controller on the link.
+            let router = netlink::gateway(controller.ip()).await.unwrap_or_default();
             // A bridge that has stopped is met below, too.
-            let _ = bridge.send(Event::Way(controller, own)).await;
+            let _ = bridge.send(Event::Way(controller, Route { own, router })).await;
         }
         let ended = match dial(&spec, tls.as_deref(), None).await {
             Err(e) => explain(&e),

@@ -53,6 +53,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc;
 
+/// How a controller is reached through the bridge's own ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// From which address.
+    pub own: IpAddr,
+    /// Over which router, where one is between.
+    pub router: Option<IpAddr>,
+}
+
 /// What the rest of the daemon tells a bridge.
 #[derive(Debug)]
 pub enum Event {
@@ -64,8 +73,8 @@ pub enum Event {
     Call(management::Call),
     /// The controllers that are dialled, for management to show.
     Dials(Vec<Arc<Mutex<DialStatus>>>),
-    /// A controller is dialled through the bridge's own ports, from this address.
-    Way(SocketAddr, IpAddr),
+    /// A controller is dialled through the bridge's own ports, this way.
+    Way(SocketAddr, Route),
     /// Somebody watches the controllers' messages.
     Watcher(Watcher),
     /// The end.
@@ -146,7 +155,7 @@ pub trait Instance: Backend {
     /// Something happened to a port.
     fn port_event(&mut self, now: Time, event: PortEvent);
     /// A controller is dialled through the switch's own ports, from the address `own`.
-    fn way(&mut self, now: Time, controller: SocketAddr, own: IpAddr);
+    fn way(&mut self, now: Time, controller: SocketAddr, route: Route);
     /// The end: what is to outlast it is kept.
     fn ending(&mut self, now: Time);
     /// Writes what is to outlast the process, and answers when it is safe.

@@ -254,7 +254,7 @@ impl<S: Instance> Runner<S> {
                 self.hub.switch.port_event(now, event);
                 self.hub.spread(None);
             }
-            Event::Way(controller, own) => self.hub.switch.way(now, controller, own),
+            Event::Way(controller, route) => self.hub.switch.way(now, controller, route),
             Event::Call(management::Call { request, reply }) => {
                 let answer = match request {
                     // Answered when it is on disk; until then everybody else is served.

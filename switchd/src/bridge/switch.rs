@@ -35,7 +35,7 @@ use ofproto::stats::{FlowDesc, FlowStats};
 use out::WISHES_PER_ROUND;
 pub use out::{OutPacket, Packets, Way};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -93,7 +93,7 @@ pub struct Switch<P> {
     /// Lists of flows that management asks for.
     pub(super) listings: Listings,
     /// From which address each controller is dialled.
-    ways: BTreeMap<SocketAddr, IpAddr>,
+    ways: BTreeMap<SocketAddr, super::Route>,
 }
 
 /// How soon to look again while something waits for workers.
@@ -276,8 +276,8 @@ impl<P: Packets> Instance for Switch<P> {
         self.port_happened(now, event);
     }
 
-    fn way(&mut self, now: Time, controller: SocketAddr, own: IpAddr) {
-        self.ways.insert(controller, own);
+    fn way(&mut self, now: Time, controller: SocketAddr, route: super::Route) {
+        self.ways.insert(controller, route);
         self.note_in_band(now);
     }
 

@@ -6,9 +6,11 @@
 //! events of the differences, so a missed change is late but never lost.
 
 pub mod htb;
+mod route;
 mod speed;
 mod watch;
 
+pub use route::gateway;
 pub use speed::{Speed, speed_of};
 pub use watch::{Links, watch};
 

@@ -10,7 +10,7 @@ use datapath::port::PortCounters;
 use ofproto::ids::{PortNo, QueueId};
 use ofproto::port::{EthernetStats, PortConfig, PortStats, PortStatsProp};
 use ofproto::{ErrorKind, OfError, Version};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -36,12 +36,12 @@ impl<P: Packets> Switch<P> {
         if self.config.in_band.is_empty() {
             return;
         }
-        let mut own: Vec<IpAddr> = self.ways.values().copied().collect();
-        own.sort_unstable();
-        own.dedup();
+        let once = |all: &mut dyn Iterator<Item = IpAddr>| all.collect::<BTreeSet<_>>().into_iter().collect();
+        let own = once(&mut self.ways.values().map(|way| way.own));
+        let routers = once(&mut self.ways.values().filter_map(|way| way.router));
         let local = self.control.ports().get(PortNo::LOCAL).map(|p| p.desc.hw_addr.0);
         let controllers = self.config.in_band.clone();
-        self.control.set_in_band(now, Some(InBand { local, own, controllers }));
+        self.control.set_in_band(now, Some(InBand { local, own, controllers, routers }));
     }
 
     /// A port's counters: its frames' mover's, and what its configuration kept from passing.
