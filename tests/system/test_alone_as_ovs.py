@@ -4,7 +4,7 @@ import re
 
 from beside_ovs import MARKER_FLOW, NEEDS, PATIENCE
 from ethernet import arp, ping, tcp
-from lab import wait_for
+from lab import binary, sh, wait_for
 
 pytestmark = NEEDS
 
@@ -58,3 +58,28 @@ def test_step_by_step(pair):
     assert pair.same(VERSION, 1, a_to_b) == {} and pair.same(VERSION, 2, b_to_a) == {}
     both(pair, 'add-flow', 'priority=0,actions=NORMAL')
     assert set(pair.same(VERSION, 1, a_to_b)) == {2}
+
+
+def controllers(pair, *targets):
+    """Both dial these now, and nobody answers."""
+    sh([binary('ofctl'), 'set-controller' if targets else 'del-controller', pair.ours.switch.ctl_socket, *targets])
+    command = []
+    for n, target in enumerate(targets):
+        # After three silent probes Open vSwitch deletes its flows: on a busy machine too soon for this test.
+        command += ['--id=@c%d' % n, 'create', 'controller', 'target="%s"' % target, 'inactivity_probe=120000', '--']
+    command += ['set', 'bridge', 'br0', 'controller=[%s]' % ','.join('@c%d' % n for n in range(len(targets)))]
+    sh(['ovs-vsctl', '--timeout=30', '--db=unix:%s/db.sock' % pair.ovs.dir, *command], env=pair.ovs.env)
+
+
+def test_what_is_left_of_flows_when_controllers_come_and_go(pair):
+    both(pair, 'del-flows')
+    both(pair, 'add-flow', 'in_port=1,actions=drop')
+    controllers(pair, 'tcp:127.0.0.1:6661')
+    assert same_flows(pair) == []
+    both(pair, 'add-flow', 'in_port=2,actions=drop')
+    controllers(pair, 'tcp:127.0.0.1:6662', 'tcp:127.0.0.1:6661')
+    assert same_flows(pair) == ['in_port=2 actions=drop']
+    controllers(pair, 'tcp:127.0.0.1:6662')
+    assert same_flows(pair) == ['in_port=2 actions=drop']
+    controllers(pair)
+    assert same_flows(pair) == ['priority=0 actions=NORMAL']

@@ -14,6 +14,7 @@
 pub mod backoff;
 mod connection;
 mod dial;
+mod dialler;
 mod frames;
 mod identity;
 mod listen;
@@ -23,10 +24,11 @@ pub mod plain;
 pub mod snoop;
 mod tls;
 
+pub use dialler::{Dialler, MOST_CONTROLLERS};
 pub use places::MAX_ACCEPTED;
 
 use crate::bridge::{Event, Handle};
-use crate::config::{ControllerSpec, Listen, SocketPlace, Target, Tls};
+use crate::config::{ControllerSpec, Listen, SocketPlace, Tls};
 use crate::session::{ConnId, Purpose, Received, Session};
 use ofproto::ids::Dpid;
 use outbox::Outbox;
@@ -125,7 +127,8 @@ pub struct AgentConfig {
 #[derive(Debug)]
 pub struct Agent {
     tasks: JoinSet<()>,
-    dials: Vec<Arc<Mutex<DialStatus>>>,
+    /// Who dials the controllers.
+    pub dialler: Dialler,
     /// Where the listeners listen; with port 0 the system chose.
     pub listening: Vec<String>,
     /// Where watchers come to.
@@ -139,7 +142,6 @@ impl Agent {
     /// A listener's address can't be bound, or a transport needs what isn't configured.
     pub async fn start(config: &AgentConfig, bridge: &Handle) -> io::Result<Self> {
         let mut tasks = JoinSet::new();
-        let mut dials = Vec::new();
         let mut listening = Vec::new();
         let tls = config.tls.clone().map(|files| TlsFiles::new(files, config.dpid)).transpose()?.map(Arc::new);
         for listen in &config.listen {
@@ -149,30 +151,15 @@ impl Agent {
             listening.push(place);
         }
         let watched = snoop::start(&mut tasks, &config.snoop, bridge)?;
-        for spec in &config.controllers {
-            if matches!(spec.target, Target::Tls(_)) && tls.is_none() {
-                return Err(without_tls(&spec.target));
-            }
-            let status = Arc::new(Mutex::new(DialStatus {
-                target: spec.target.to_string(),
-                connected: false,
-                attempts: 0,
-                last_error: None,
-            }));
-            dials.push(Arc::clone(&status));
-            tasks.spawn(dial::keep(spec.clone(), config.in_band, bridge.clone(), tls.clone(), status));
-        }
-        Ok(Self { tasks, dials, listening, watched })
+        let dialler = Dialler::new(bridge.clone(), tls, config.in_band);
+        dialler.begin(&config.controllers).await?;
+        Ok(Self { tasks, dialler, listening, watched })
     }
 
     /// Ends all of them; returns when they have, and their sockets' files are gone.
     pub async fn stop(mut self) {
+        self.dialler.stop().await;
         self.tasks.shutdown().await;
-    }
-
-    /// Every configured controller's standing.
-    pub fn dials(&self) -> Vec<Arc<Mutex<DialStatus>>> {
-        self.dials.clone()
     }
 }
 

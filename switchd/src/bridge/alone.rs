@@ -187,14 +187,17 @@ mod tests {
         assert!(!b.hub.switch.leaves_flows_aside());
         assert_eq!(flows(&mut b).len(), 2);
         // The first controller begins with empty tables, the second changes nothing.
-        b.hub.set_configured(b.now, vec!["tcp:a".into()]);
+        b.hub.set_configured(b.now, vec!["tcp:test".into()]);
         assert!(b.hub.switch.leaves_flows_aside());
         assert_eq!(flows(&mut b), []);
         let c = b.connect(Version::V13);
         assert!(!b.hub.switch.leaves_flows_aside());
         b.say(c, Version::V13, 1, &Message::FlowMod(add(1, FlowModFlags::empty())));
-        b.hub.set_configured(b.now, vec!["tcp:a".into(), "tcp:b".into()]);
-        b.hub.session_mut(c).unwrap().end(false, "test");
+        b.hub.set_configured(b.now, vec!["tcp:test".into(), "tcp:b".into()]);
+        b.hub.undialled(&["tcp:b".into()]);
+        assert!(b.hub.session(c).unwrap().ending().is_none());
+        b.hub.undialled(&["tcp:test".into()]);
+        assert!(b.hub.session(c).unwrap().ending().is_some());
         b.hub.closed(b.now, c);
         assert!(b.hub.switch.leaves_flows_aside());
         assert_eq!(only(&flows(&mut b)).priority, 0x8000);

@@ -50,6 +50,7 @@ pub fn answer<P: Packets>(s: &mut Switch<P>, now: Time, request: &Request) -> An
         | Request::DelPort(_)
         | Request::AddQueue(_)
         | Request::DelQueue { .. }
+        | Request::SetControllers(_)
         | Request::SetLog(_)
         | Request::Stop => Err(CallError::Failed("this is not the bridge's to answer".into())),
         #[expect(unreachable_patterns, reason = "management may learn further questions")]

@@ -120,6 +120,15 @@ impl<B: Backend> Hub<B> {
         }
     }
 
+    /// These aren't dialled any more: their connections end.
+    pub fn undialled(&mut self, targets: &[String]) {
+        for session in self.sessions.values_mut().filter(|s| s.is_dialled()) {
+            if targets.iter().any(|t| t == session.peer()) {
+                session.end(true, "it is no controller of this switch any more");
+            }
+        }
+    }
+
     /// The controllers that are dialled, whether they are connected or not.
     pub fn set_configured(&mut self, now: Time, targets: Vec<String>) {
         self.switch.set_dials(now, !targets.is_empty());

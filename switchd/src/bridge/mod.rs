@@ -73,6 +73,8 @@ pub enum Event {
     Call(management::Call),
     /// The controllers that are dialled, for management to show.
     Dials(Vec<Arc<Mutex<DialStatus>>>),
+    /// These, by their targets, aren't dialled any more.
+    Undialled(Vec<String>),
     /// A controller is dialled through the bridge's own ports, this way.
     Way(SocketAddr, Route),
     /// Somebody watches the controllers' messages.

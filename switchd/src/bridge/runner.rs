@@ -275,6 +275,7 @@ impl<S: Instance> Runner<S> {
                 self.hub.set_configured(now, dials.iter().map(target).collect());
                 self.dials = dials;
             }
+            Event::Undialled(targets) => self.hub.undialled(&targets),
             Event::Watcher(watcher) => self.watchers.add(watcher),
             Event::Stop => {}
         }

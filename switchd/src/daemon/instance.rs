@@ -3,7 +3,7 @@
 use super::Shared;
 use super::packets::{Crew, WorkerPackets, start_workers};
 use super::router::ToBridge;
-use crate::agent::{Agent, AgentConfig};
+use crate::agent::{Agent, AgentConfig, Dialler};
 use crate::bridge::hub::Hub;
 use crate::bridge::switch::{Switch, SwitchConfig};
 use crate::bridge::{self, Event, Handle, Runner};
@@ -140,7 +140,6 @@ impl Instance {
         if let Some(path) = &agent.watched {
             info!(bridge = instance.name, path, "who watches the controllers' messages comes here");
         }
-        let _ = instance.handle.send(Event::Dials(agent.dials())).await;
         instance.agent = Some(agent);
         Ok(instance)
     }
@@ -213,6 +212,11 @@ impl Instance {
     /// The ports and queues that management added.
     pub(super) fn kept(&self) -> Kept {
         self.kept.clone()
+    }
+
+    /// Who dials its controllers; `None` once it is stopping.
+    pub(super) fn dialler(&self) -> Option<Dialler> {
+        self.agent.as_ref().map(|a| a.dialler.clone())
     }
 
     pub(super) fn name(&self) -> &str {

@@ -114,6 +114,7 @@ pub async fn run(config: Config, log: LogControl) -> Result<()> {
             bridges: bridges.iter().map(|b| (b.name().to_owned(), b.to_bridge())).collect(),
             ports: control,
             kept: bridges.iter().map(|b| (b.name().to_owned(), b.kept())).collect(),
+            diallers: bridges.iter().filter_map(|b| Some((b.name().to_owned(), b.dialler()?))).collect(),
             log,
             stop,
         };

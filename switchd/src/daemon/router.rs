@@ -1,6 +1,7 @@
 //! Management calls to their owners: bridges, ports, log, the daemon itself.
 
-use crate::config::{PortSpec, QueueSpec};
+use crate::agent::Dialler;
+use crate::config::{ControllerSpec, PortSpec, QueueSpec};
 use crate::management::{Answer, Call, CallError, Request, Router};
 use crate::metrics::Metrics;
 use crate::ports::PortControl;
@@ -25,6 +26,8 @@ pub struct DaemonRouter {
     pub ports: PortControl,
     /// Where each bridge keeps what is added to it.
     pub kept: HashMap<String, Kept>,
+    /// Who dials each bridge's controllers.
+    pub diallers: HashMap<String, Dialler>,
     /// Log filter.
     pub log: LogControl,
     /// Where a wish to stop goes.
@@ -92,6 +95,18 @@ impl Router for DaemonRouter {
                 self.ports.remove_queue(name, &port, QueueId(queue), move |outcome| match outcome {
                     Ok(no) => note.answer(reply, Change::NoQueue(no, QueueId(queue)), no),
                     Err(e) => drop(reply.send(Err(queue_error(&e)))),
+                });
+            }
+            Request::SetControllers(list) => {
+                let (name, _) = self.bridge(bridge)?;
+                let specs = list.iter().map(|text| text.parse()).collect::<Result<Vec<ControllerSpec>, _>>();
+                let specs = specs.map_err(|e| CallError::BadParams(format!("`controllers`: {e}")))?;
+                let dialler = self.diallers.get(name).cloned();
+                let dialler = dialler.ok_or_else(|| CallError::Failed("the bridge is stopping".into()))?;
+                tokio::spawn(async move {
+                    let done = dialler.replace(&specs).await.map_err(|e| CallError::Failed(e.to_string()));
+                    let shown = || json!({"controllers": specs.iter().map(ToString::to_string).collect::<Vec<_>>()});
+                    let _ = reply.send(done.map(|()| shown()));
                 });
             }
             Request::SetLog(filter) => {
@@ -201,7 +216,7 @@ mod tests {
         let (stop, mut stopped) = mpsc::channel(1);
         let log = LogControl::detached();
         let mut router =
-            DaemonRouter { bridges: vec![bridge("a")], ports: ports.control(), kept: HashMap::new(), log, stop };
+            DaemonRouter { bridges: vec![bridge("a")], ports: ports.control(), kept: HashMap::new(), diallers: HashMap::new(), log, stop };
         assert_eq!(ask(&router, None, Request::Status).await.unwrap()["name"], "a");
         router.bridges.push(bridge("b"));
         assert_eq!(ask(&router, Some("b"), Request::Status).await.unwrap()["name"], "b");

@@ -55,6 +55,8 @@ pub enum Request {
     AddPort(String),
     /// `del-port` (the daemon's): closes a port given by name or number.
     DelPort(String),
+    /// `set-controllers` (the daemon's): whom to dial from now on, in the syntax of `--controller`.
+    SetControllers(Vec<String>),
     /// `queues`: every queue of every port with its rates and counters.
     Queues,
     /// `add-queue` (the daemon's): makes a queue, in the syntax of `--queue`.

@@ -25,6 +25,7 @@ pub const METHODS: &[(&str, &str, &str)] = &[
     ("queues", "", "ports' queues with their rates and counters"),
     ("add-queue", "queue", "makes a queue given as in --queue"),
     ("del-queue", "port, id", "takes a port's queue away"),
+    ("set-controllers", "controllers", "dials these instead, a list of targets as in --controller, until the daemon ends"),
     ("set-log", "filter", "replaces the log filter"),
     ("metrics", "", "all counters as Prometheus text"),
     ("bridges", "", "the bridges' names"),
@@ -184,6 +185,19 @@ impl Params {
         self.string(key)?.ok_or_else(|| bad(format!("`{key}` is missing")))
     }
 
+    fn strings(&mut self, key: &str) -> Result<Vec<String>, RpcError> {
+        let list = match self.0.remove(key) {
+            Some(Value::Array(list)) => list,
+            Some(other) => return Err(bad(format!("`{key}` is {}; expected a list of strings", kind(&other)))),
+            None => return Err(bad(format!("`{key}` is missing"))),
+        };
+        let text = |v: Value| match v {
+            Value::String(s) => Ok(s),
+            other => Err(bad(format!("`{key}` holds {}; expected strings", kind(&other)))),
+        };
+        list.into_iter().map(text).collect()
+    }
+
     fn name_or_number(&mut self, key: &str) -> Result<String, RpcError> {
         match self.0.get(key) {
             Some(Value::Number(n)) => {
@@ -250,6 +264,7 @@ fn wanted(method: &str, params: Map<String, Value>) -> Result<Wanted, RpcError> 
             let queue = p.number("id", u64::from(u32::MAX))?.ok_or_else(|| bad("`id` is missing".into()))?;
             Request::DelQueue { port, queue: queue as u32 }
         }
+        "set-controllers" => Request::SetControllers(p.strings("controllers")?),
         "set-log" => Request::SetLog(p.required("filter")?),
         "save-state" => Request::SaveState,
         "stop" => Request::Stop,

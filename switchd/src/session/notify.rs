@@ -307,6 +307,11 @@ impl Session {
         true
     }
 
+    /// Whether it is the main connection to a controller that the switch dialled.
+    pub fn is_dialled(&self) -> bool {
+        self.purpose == Purpose::Controller && !self.visitor
+    }
+
     /// Whether this connection is a controller's: a standalone bridge goes by its tables then.
     pub fn controls(&self) -> bool {
         self.up() && self.purpose == Purpose::Controller && !(self.visitor && self.channel.role == Role::Slave)

@@ -6,7 +6,7 @@ use crate::connection::Connection;
 use crate::converse::{FragmentMode, RoleName};
 use crate::flows::Source;
 use crate::target::{Target, TlsFiles};
-use crate::{decode, management, monitor, snoop};
+use crate::{decode, management, monitor, orders, snoop};
 use clap::{Args, Parser, Subcommand};
 use ofproto::Version;
 use std::io::IsTerminal as _;
@@ -505,4 +505,24 @@ pub enum Command {
     Learned(management::ManagementArgs),
     /// Let a bridge learn all addresses anew
     ForgetLearned(management::ManagementArgs),
+    /// Open a port of a bridge that runs
+    AddPort(orders::AddPort),
+    /// Close a port of a bridge that runs
+    DelPort(orders::DelPort),
+    /// Make a queue of a port
+    AddQueue(orders::AddQueue),
+    /// Take a port's queue away
+    DelQueue(orders::DelQueue),
+    /// Dial these controllers instead of those before, until the switch ends
+    ///
+    /// Who is named again keeps its connection. All flows go when the first controller comes.
+    SetController(orders::SetController),
+    /// Dial no controller any more
+    ///
+    /// All flows go; a switch in standalone fail mode begins again with priority=0,actions=NORMAL.
+    DelController(orders::At),
+    /// Write what `switchd --state` keeps, now
+    SaveState(orders::At),
+    /// Log more or less from now on
+    SetLog(orders::SetLog),
 }

@@ -17,6 +17,7 @@ mod flows;
 mod management;
 mod mods;
 mod monitor;
+mod orders;
 mod packet_out;
 mod show;
 mod snoop;
@@ -113,6 +114,14 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Counters(args) => done(management::counters(o, args)),
         Command::Learned(args) => done(management::list(o, args, "learned")),
         Command::ForgetLearned(args) => done(management::order(o, args, "forget-learned")),
+        Command::AddPort(args) => done(orders::add_port(o, args)),
+        Command::DelPort(args) => done(orders::del_port(o, args)),
+        Command::AddQueue(args) => done(orders::add_queue(o, args)),
+        Command::DelQueue(args) => done(orders::del_queue(o, args)),
+        Command::SetController(args) => done(orders::set_controller(o, args)),
+        Command::DelController(at) => done(orders::del_controller(o, at)),
+        Command::SaveState(at) => done(orders::save_state(o, at)),
+        Command::SetLog(args) => done(orders::set_log(o, args)),
     }
 }
 

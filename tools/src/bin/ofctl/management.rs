@@ -49,15 +49,37 @@ fn port_number(text: &str) -> Result<u32, String> {
 /// Most bytes of an answer.
 const MOST_ANSWER: u64 = 1 << 30;
 
+/// Where daemons listen unless told otherwise, by the name of their first bridge.
+const PLACES: &str = "/run/switchd";
+
 fn socket_path(text: &str) -> PathBuf {
     let text = text.strip_prefix("unix:").unwrap_or(text);
-    if text.contains('/') { text.into() } else { Path::new("/run/switchd").join(format!("{text}.sock")) }
+    if text.contains('/') { text.into() } else { Path::new(PLACES).join(format!("{text}.sock")) }
 }
 
-/// Asks for one thing.
-fn call(o: &Options, socket: &str, bridge: Option<&str>, method: &str, mut params: Value) -> anyhow::Result<Value> {
+/// Asks for one thing. A bridge that goes by its name is found whichever daemon has it.
+pub fn call(o: &Options, socket: &str, bridge: Option<&str>, method: &str, params: Value) -> anyhow::Result<Value> {
     let path = socket_path(socket);
-    let stream = UnixStream::connect(&path).with_context(|| format!("cannot connect to {}", path.display()))?;
+    if socket.contains('/') || bridge.is_some() {
+        return ask(o, &path, bridge, method, params);
+    }
+    if path.exists() {
+        return ask(o, &path, Some(socket), method, params);
+    }
+    let places = std::fs::read_dir(PLACES).into_iter().flatten().flatten().map(|e| e.path());
+    let has = |path: &PathBuf| {
+        path.extension().is_some_and(|e| e == "sock")
+            && ask(o, path, None, "bridges", json!({}))
+                .is_ok_and(|names| names.as_array().is_some_and(|n| n.iter().any(|n| n == socket)))
+    };
+    match places.filter(|p| p != &path).find(has) {
+        Some(found) => ask(o, &found, Some(socket), method, params),
+        None => ask(o, &path, Some(socket), method, params),
+    }
+}
+
+fn ask(o: &Options, path: &Path, bridge: Option<&str>, method: &str, mut params: Value) -> anyhow::Result<Value> {
+    let stream = UnixStream::connect(path).with_context(|| format!("cannot connect to {}", path.display()))?;
     stream.set_read_timeout(Some(o.wait()))?;
     stream.set_write_timeout(Some(o.wait()))?;
     if let (Some(bridge), Some(map)) = (bridge, params.as_object_mut()) {
