@@ -32,7 +32,17 @@ impl LogControl {
     }
 }
 
+/// Levels, and what log filters may name without one.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+const CRATES: [&str; 3] = ["switchd", "datapath", "ofproto"];
+
 fn parse_filter(text: &str) -> Result<EnvFilter, String> {
+    // A word that is no level would be taken for a module, and silence all others.
+    let is_word = |d: &&str| !d.is_empty() && d.bytes().all(|b| b.is_ascii_alphabetic());
+    let known = |d: &&str| LEVELS.contains(&d.to_lowercase().as_str()) || CRATES.contains(d);
+    if let Some(word) = text.split(',').map(str::trim).filter(is_word).find(|d| !known(d)) {
+        return Err(format!("`{word}` is no log level; expected error, warn, info, debug, trace or TARGET=LEVEL,…"));
+    }
     EnvFilter::builder().with_default_directive(LevelFilter::ERROR.into()).parse(text).map_err(|e| {
         format!("`{text}` is no log filter ({e}); expected a level (error, warn, info, debug, trace) or TARGET=LEVEL,…")
     })
@@ -213,6 +223,7 @@ mod tests {
         for good in ["info", "warn,switchd::agent=debug", "off"] {
             assert!(parse_filter(good).is_ok(), "{good}");
         }
+        assert!(parse_filter("loud").unwrap_err().contains("`loud` is no log level"));
         let e = parse_filter("switchd=loud").unwrap_err();
         assert!(e.contains("`switchd=loud` is no log filter"), "{e}");
     }

@@ -78,6 +78,8 @@ def test_ports_and_queues(lab):
     assert switch.manage('queues') == []
     ofctl(switch, 'save-state')
     ofctl(switch, 'set-log', 'debug')
+    refused = ofctl(switch, 'set-log', 'loud', check=False)
+    assert refused.returncode == 1 and 'is no log level' in refused.stderr
     ofctl(switch, 'del-port', 's2')
     assert hosts[0].ping(hosts[1], 1, 1) == 0
     gone = ofctl(switch, 'del-port', 's2', check=False)
@@ -97,3 +99,9 @@ def test_each_bridge_of_a_daemon_goes_by_its_name(lab, tmp_path):
     missing = sh([binary('ofctl'), 'status', lab.id + 'c'], check=False)
     assert missing.returncode == 1 and 'cannot connect' in missing.stderr
     assert stop(process) == 0
+
+
+def test_the_wrong_socket_is_told_at_once(lab):
+    switch = Switch(lab, lab.ns('sw'))
+    wrong = sh([binary('ofctl'), 'status', 'unix:' + switch.of_socket], check=False)
+    assert wrong.returncode == 1 and 'is an OpenFlow socket' in wrong.stderr, wrong.stderr

@@ -35,3 +35,12 @@ def test_topologies_with_a_remote_controller(topology):
     before = '%s %s os_ken.app.simple_switch_13 >/tmp/osken-mn.$$ 2>&1 & sleep 4;' % (python, launcher)
     out = mn('--controller', 'remote', '--topo', topology, '--wait', '--test', 'pingall', before=before)
     assert '0% dropped' in out, out
+
+
+def test_flows_by_hand_at_the_prompt():
+    commands = ['h1 ping -c1 -W2 h2', 'dpctl add-flow priority=9,icmp,actions=drop', 'h1 ping -c1 -W1 h2', 'dpctl dump-flows',
+                'dpctl status', 'dpctl trace in_port=s1-eth1,icmp', 'exit']
+    out = mn('--controller', 'none', '--topo', 'single,2', before="printf '%s\\n' |" % '\\n'.join(commands))
+    assert ' 0% packet loss' in out and '100% packet loss' in out, out
+    assert 'priority=0 actions=NORMAL' in out and 'no controller is configured' in out, out
+    assert 'matched: priority=9,icmp drop' in out, out

@@ -397,7 +397,7 @@ def test_role_ping_management(net):
     assert done.returncode == 1 and 'OFPRRFC_STALE' in done.stderr
     assert ofctl('ping', target, '-c', '3').stdout.count(' ms') == 3
     ofctl('add-flow', target, 'in_port=1,tcp,tp_dst=80,actions=output:2')
-    assert '1 flows' in ofctl('status', switch.ctl_socket).stdout
+    assert 'flows: 1,' in ofctl('status', switch.ctl_socket).stdout
     ofctl('connections', switch.ctl_socket)
     json.loads(ofctl('--json', 'counters', switch.ctl_socket).stdout)
     out = ofctl('trace', switch.ctl_socket, 'in_port=1,tcp,nw_src=10.0.0.1,nw_dst=10.0.0.2,tp_dst=80').stdout

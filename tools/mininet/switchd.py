@@ -51,6 +51,10 @@ class Switchd(Switch):
     args:      further command-line options, a string or a list.
     """
 
+    # Commands of ofctl that speak to the management socket instead of OpenFlow.
+    MANAGEMENT = ('status', 'connections', 'counters', 'learned', 'forget-learned', 'trace', 'add-port', 'del-port',
+                  'add-queue', 'del-queue', 'set-controller', 'del-controller', 'save-state', 'set-log')
+
     def __init__(self, name, protocols=None, failMode=None, args=None, **kwargs):
         Switch.__init__(self, name, **kwargs)
         self.protocols = protocols
@@ -68,7 +72,12 @@ class Switchd(Switch):
     def dpctl(self, *args):
         """`dpctl COMMAND` of the Mininet prompt, by ofctl beside switchd."""
         ofctl = os.path.join(os.path.dirname(find_switchd()), 'ofctl')
-        return self.cmd(ofctl, args[0], 'unix:%s' % self.of_socket, *args[1:])
+        where = self.management_socket if args[0] in self.MANAGEMENT else 'unix:' + self.of_socket
+        return self.cmd(ofctl, args[0], where, *args[1:])
+
+    @property
+    def management_socket(self):
+        return os.path.join(self.run_dir or '/nonexistent', 'ctl.sock')
 
     @property
     def of_socket(self):
@@ -88,7 +97,7 @@ class Switchd(Switch):
         try:
             with socket.socket(socket.AF_UNIX) as s:
                 s.settimeout(2)
-                s.connect(os.path.join(self.run_dir, 'ctl.sock'))
+                s.connect(self.management_socket)
                 s.sendall(b'{"jsonrpc":"2.0","id":1,"method":"connections"}\n')
                 reply = json.loads(s.makefile().readline())
         except (OSError, ValueError):
@@ -101,7 +110,7 @@ class Switchd(Switch):
         self.run_dir = tempfile.mkdtemp(prefix='switchd-%s-' % self.name)
         cmd = [find_switchd(), '--name', self.name, '--dpid', self.dpid,
                '--listen', 'punix:' + self.of_socket,
-               '--management', os.path.join(self.run_dir, 'ctl.sock')]
+               '--management', self.management_socket]
         for intf in self.intfList():
             if intf.name == 'lo':
                 continue

@@ -89,7 +89,8 @@ impl List {
                 return Err(without_tls(&spec.target));
             }
         }
-        let (stay, leave): (Vec<_>, Vec<_>) = std::mem::take(&mut self.dials).into_iter().partition(|d| specs.contains(&d.spec));
+        let (stay, leave): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.dials).into_iter().partition(|d| specs.contains(&d.spec));
         self.dials = stay;
         let mut left = Vec::new();
         for mut dial in leave {
@@ -115,7 +116,8 @@ impl List {
         let target = spec.target.to_string();
         let status = DialStatus { target, connected: false, attempts: 0, last_error: None };
         let status = Arc::new(StdMutex::new(status));
-        let dialling = dial::keep(spec.clone(), self.in_band, self.bridge.clone(), self.tls.clone(), Arc::clone(&status));
+        let dialling =
+            dial::keep(spec.clone(), self.in_band, self.bridge.clone(), self.tls.clone(), Arc::clone(&status));
         let mut task = JoinSet::new();
         task.spawn(dialling);
         Dial { spec, status, task }

@@ -84,15 +84,14 @@ fn prioritised(priority: u16, m: &Match) -> String {
 
 /// A mismatch in words.
 pub fn because(m: &Mismatch) -> String {
-    let shown = |value: u128| {
-        let m = Match::new(vec![MatchField::exact(m.field, value)]);
-        MatchText(&m).to_string()
-    };
-    if m.mask == m.field.info().all_ones() {
-        format!("wants {}, has {}", shown(m.wanted), shown(m.found))
+    let shown = |field: MatchField| MatchText(&Match::new(vec![field])).to_string();
+    let found = shown(MatchField::exact(m.field, m.found));
+    let wanted = if m.mask == m.field.info().all_ones() {
+        shown(MatchField::exact(m.field, m.wanted))
     } else {
-        format!("wants {} = {:#x} under the mask {:#x}, has {}", m.field.info().name, m.wanted, m.mask, shown(m.found))
-    }
+        shown(MatchField::masked(m.field, m.wanted, m.mask))
+    };
+    format!("wants {wanted}, has {found}")
 }
 
 /// Why an entry that wants a conjunction wasn't it, in words and as JSON. Clauses count from 1, as in
@@ -373,7 +372,7 @@ mod tests {
         for line in [
             "  matched: priority=5,tcp",
             "  not priority=9,tcp,tp_dst=443: wants tcp_dst=443, has tcp_dst=80",
-            "  not priority=8,dl_dst=01:00:00:00:00:00/01:00:00:00:00:00: wants eth_dst = 0x10000000000 under the mask",
+            "  not priority=8,dl_dst=01:00:00:00:00:00/01:00:00:00:00:00: wants dl_dst=01:00:00:00:00:00/01:00:00:00:00:00, has dl_dst=",
             "  dropped: no_output",
             "Result: dropped: no_output",
         ] {

@@ -215,8 +215,14 @@ mod tests {
         let ports = crate::ports::start().unwrap();
         let (stop, mut stopped) = mpsc::channel(1);
         let log = LogControl::detached();
-        let mut router =
-            DaemonRouter { bridges: vec![bridge("a")], ports: ports.control(), kept: HashMap::new(), diallers: HashMap::new(), log, stop };
+        let mut router = DaemonRouter {
+            bridges: vec![bridge("a")],
+            ports: ports.control(),
+            kept: HashMap::new(),
+            diallers: HashMap::new(),
+            log,
+            stop,
+        };
         assert_eq!(ask(&router, None, Request::Status).await.unwrap()["name"], "a");
         router.bridges.push(bridge("b"));
         assert_eq!(ask(&router, Some("b"), Request::Status).await.unwrap()["name"], "b");

@@ -34,7 +34,7 @@ pub enum Request {
     Groups,
     /// `meters`: meters with their bands and counters.
     Meters,
-    /// `connections`: controllers and listeners, with state, version and role.
+    /// `connections`: controllers, also those that are waited for, and tools, with state, version and role.
     Connections,
     /// `save-state`: writes flows, groups and meters where `--state` says.
     SaveState,

@@ -497,7 +497,7 @@ pub enum Command {
     Trace(management::TraceArgs),
     /// A bridge in short
     Status(management::ManagementArgs),
-    /// A bridge's controllers and listeners
+    /// A bridge's connections: controllers, also those that it waits for, and tools
     Connections(management::ManagementArgs),
     /// A bridge's counters, drops by reason among them
     Counters(management::ManagementArgs),

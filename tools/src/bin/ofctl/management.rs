@@ -31,9 +31,9 @@ pub struct TraceArgs {
     socket: String,
     /// The packet: in flow syntax (in_port=1,tcp,nw_dst=10.0.0.2,…), in hexadecimal, or a capture's name
     packet: String,
-    /// The port it comes in on, by its number or LOCAL; in_port=… in flow syntax says it, too
-    #[arg(long, value_name = "PORT", value_parser = port_number)]
-    in_port: Option<u32>,
+    /// The port it comes in on, by number, name or LOCAL; in_port=… in flow syntax says it, too
+    #[arg(long, value_name = "PORT")]
+    in_port: Option<String>,
     /// Which packet of the capture, from 1
     #[arg(long, value_name = "N", default_value_t = 1)]
     frame: usize,
@@ -89,6 +89,10 @@ fn ask(o: &Options, path: &Path, bridge: Option<&str>, method: &str, mut params:
     (&stream).write_all(format!("{request}\n").as_bytes())?;
     let mut line = String::new();
     let mut reader = BufReader::new(std::io::Read::take(&stream, MOST_ANSWER));
+    // Whoever speaks OpenFlow says hello first, and would never end a line.
+    if reader.fill_buf().is_ok_and(|b| b.first().is_some_and(|version| (1..=6).contains(version))) {
+        bail!("{} is an OpenFlow socket; this asks the management socket of switchd, NAME.sock", path.display());
+    }
     reader.read_line(&mut line).with_context(|| format!("no answer to {method}"))?;
     let mut answer: Value =
         serde_json::from_str(&line).with_context(|| format!("the answer to {method} is no JSON"))?;
@@ -129,7 +133,7 @@ fn standing(s: &Value) -> String {
         (false, false) => ("no controller is configured", ": it goes by its flows"),
     };
     format!(
-        " {} datapath {}: {who}, fail mode {}{then}\n {} flows in {} tables, {} ports",
+        " {} datapath {}: {who}, fail mode {}{then}\n flows: {}, tables: {}, ports: {}",
         word(s.get("name")),
         word(s.get("datapath_id")),
         word(s.get("fail_mode")),
@@ -223,13 +227,12 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
 }
 
 /// The packet that `trace` is about as the call's parameters, and the port it came in on.
-fn packet(a: &TraceArgs) -> anyhow::Result<(&'static str, String, Option<u32>)> {
-    let text = a.packet.trim();
+fn packet(text: &str, frame: usize) -> anyhow::Result<(&'static str, String, Option<u32>)> {
     let path = Path::new(text);
     if path.is_file() {
         let file = read(path)?;
         let packets = capture::read(&file).map_err(|e| anyhow!("{text}: {e}"))?;
-        let packet = a.frame.checked_sub(1).and_then(|i| packets.get(i));
+        let packet = frame.checked_sub(1).and_then(|i| packets.get(i));
         let packet = packet.with_context(|| format!("{text} has {} packets", packets.len()))?;
         if packet.link != Link::Ethernet {
             bail!("{text} has no Ethernet frames");
@@ -244,11 +247,32 @@ fn packet(a: &TraceArgs) -> anyhow::Result<(&'static str, String, Option<u32>)> 
     Ok(("flow", text.to_owned(), m.get(FieldId::InPort).and_then(|f| u32::try_from(f.value).ok())))
 }
 
+/// The number of a port that may be given by its name, which the bridge is asked for then. What is no port's name stays as
+/// it is.
+fn numbered(o: &Options, a: &TraceArgs, port: &str) -> anyhow::Result<String> {
+    if port.is_empty() || port.bytes().all(|b| b.is_ascii_digit()) {
+        return Ok(port.to_owned());
+    }
+    let ports = call(o, &a.socket, a.bridge.as_deref(), "ports", json!({}))?;
+    let of_name = |p: &&Value| p.get("name").and_then(Value::as_str) == Some(port);
+    let number = ports.as_array().and_then(|l| l.iter().find(of_name)).and_then(|p| p.get("port_no"));
+    Ok(number.map_or_else(|| port.to_owned(), ToString::to_string))
+}
+
+/// The flow with its in_port as a number.
+fn with_number(o: &Options, a: &TraceArgs) -> anyhow::Result<String> {
+    let text = a.packet.trim();
+    let Some((before, rest)) = text.split_once("in_port=") else { return Ok(text.to_owned()) };
+    let (port, after) = rest.split_at(rest.find([',', ' ']).unwrap_or(rest.len()));
+    Ok(format!("{before}in_port={}{after}", numbered(o, a, port.trim_matches('"'))?))
+}
+
 /// `trace`
 pub fn trace(o: &Options, a: &TraceArgs) -> anyhow::Result<()> {
-    let (form, packet, port) = packet(a)?;
-    let in_port = a
-        .in_port
+    let (form, packet, port) = packet(&with_number(o, a)?, a.frame)?;
+    let named = a.in_port.as_deref().map(|port| numbered(o, a, port)).transpose()?;
+    let named = named.map(|p| port_number(&p).map_err(|why| Misuse(format!("--in-port: {why}")))).transpose()?;
+    let in_port = named
         .or(port)
         .ok_or_else(|| Misuse("which port does it come in on? Say --in-port or in_port=… in the flow".into()))?;
     let t = call(o, &a.socket, a.bridge.as_deref(), "trace", json!({ "in_port": in_port, form: packet }))?;
