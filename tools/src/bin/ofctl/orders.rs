@@ -20,7 +20,7 @@ pub struct At {
 pub struct AddPort {
     #[command(flatten)]
     at: At,
-    /// As in `switchd --port`: [NO=]IFNAME[,type=…][,workers=N]
+    /// As in `switchd --port`: `[NO=]IFNAME[,type=…][,workers=N]`
     port: String,
 }
 
@@ -36,7 +36,7 @@ pub struct DelPort {
 pub struct AddQueue {
     #[command(flatten)]
     at: At,
-    /// As in `switchd --queue`: PORT:ID,min-rate=RATE,max-rate=RATE
+    /// As in `switchd --queue`: `PORT:ID,min-rate=RATE,max-rate=RATE`
     queue: String,
 }
 
@@ -54,7 +54,7 @@ pub struct DelQueue {
 pub struct SetController {
     #[command(flatten)]
     at: At,
-    /// As in `switchd --controller`: tcp:HOST[:PORT], tls:HOST[:PORT] or unix:PATH
+    /// As in `switchd --controller`: `tcp:HOST[:PORT]`, `tls:HOST[:PORT]` or `unix:PATH`
     #[arg(required = true)]
     controllers: Vec<String>,
 }
