@@ -50,10 +50,10 @@ const fn locate<const BITS: u32>(i: u32) -> (usize, usize) {
     ((top - BITS) as usize, (biased - (1 << top)) as usize)
 }
 
-/// New memory, all zero; a large piece is aligned so that huge pages fit.
+/// New memory, all zero; a piece of whole huge pages is aligned so that they fit, and gets them if it is large.
 fn map(bytes: usize) -> *mut libc::c_void {
-    let large = bytes >= 2 * HUGE;
-    let more = if large { HUGE } else { 0 };
+    let fits = bytes.is_multiple_of(HUGE);
+    let more = if fits { HUGE } else { 0 };
     // SAFETY: a new private mapping of memory, of no interest to anyone else.
     let base = unsafe {
         libc::mmap(
@@ -69,7 +69,7 @@ fn map(bytes: usize) -> *mut libc::c_void {
         // As every other allocation here.
         std::alloc::handle_alloc_error(std::alloc::Layout::new::<u64>());
     }
-    if !large {
+    if !fits {
         return base;
     }
     let skip = base.addr().next_multiple_of(HUGE) - base.addr();
@@ -83,7 +83,9 @@ fn map(bytes: usize) -> *mut libc::c_void {
         if skip < HUGE {
             libc::munmap(start.byte_add(bytes), HUGE - skip);
         }
-        libc::madvise(start, bytes, libc::MADV_HUGEPAGE);
+        if bytes > HUGE {
+            libc::madvise(start, bytes, libc::MADV_HUGEPAGE);
+        }
         start
     }
 }
@@ -117,11 +119,28 @@ impl<T: Zeroed, const BITS: u32> Array<T, BITS> {
     /// Sees to it that place `i` is there.
     pub(crate) fn grow(&self, i: u32) {
         let (piece, _) = locate::<BITS>(i);
-        if !self.pieces[piece].load(Ordering::Acquire).is_null() {
-            return;
+        if self.pieces[piece].load(Ordering::Acquire).is_null() {
+            let base = map(size_of::<T>() << (BITS as usize + piece));
+            self.pieces[piece].store(base.cast(), Ordering::Release);
         }
-        let base = map(size_of::<T>() << (BITS as usize + piece));
-        self.pieces[piece].store(base.cast(), Ordering::Release);
+        if BITS > FIRST_BITS && i == 1 << FIRST_BITS {
+            self.use_huge_pages();
+        }
+    }
+
+    /// Puts the first piece on huge pages, which it has no use for until it is used beyond some pages.
+    #[cold]
+    fn use_huge_pages(&self) {
+        let places = self.from(0);
+        let (start, bytes) = (places.as_ptr().cast_mut().cast(), size_of_val(places));
+        if bytes.is_multiple_of(HUGE) {
+            // SAFETY: a whole mapping of ours, of which neither changes what is read or written. Without huge pages it is
+            // refused, and nothing lost; the second, which moves what is there already, needs Linux 6.1.
+            unsafe {
+                libc::madvise(start, bytes, libc::MADV_HUGEPAGE);
+                libc::madvise(start, bytes, libc::MADV_COLLAPSE);
+            }
+        }
     }
 
     /// Gives back the memory of `n` places from `i` on, as far as it is whole pages, in which they are zero then. They
@@ -209,6 +228,22 @@ mod tests {
             array.get(i).expect("there").store(u64::from(i), Ordering::Relaxed);
         }
         assert_eq!([65_535, 65_536].map(|i| array.from(i)[0].load(Ordering::Relaxed)), [65_535, 65_536]);
+    }
+
+    #[test]
+    fn a_long_first_piece_keeps_what_is_in_it_when_it_gets_huge_pages() {
+        // 2^18 words are one huge page.
+        let array = Array::<AtomicU64, 18>::new();
+        array.grow(0);
+        let all = array.from(0);
+        assert_eq!((size_of_val(all), all.as_ptr().addr() % HUGE), (HUGE, 0));
+        let places = || [0, 1, 511, 512, 1023].map(|i| &all[i]);
+        places().into_iter().zip(7..).for_each(|(p, n)| p.store(n, Ordering::Relaxed));
+        array.grow(1024);
+        assert_eq!(places().map(|p| p.load(Ordering::Relaxed)), [7, 8, 9, 10, 11]);
+        assert!(all[1024..].iter().all(|p| p.load(Ordering::Relaxed) == 0));
+        array.discard(0, 1024);
+        assert!(all[..1024].iter().all(|p| p.load(Ordering::Relaxed) == 0));
     }
 
     #[test]
