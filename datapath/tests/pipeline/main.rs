@@ -1,100 +1,28 @@
 //! A whole datapath in memory: control changes the tables, an engine moves frames between ports.
 
+mod caches;
+mod rig;
+
 use datapath::clock::Time;
-use datapath::control::{Control, ControlConfig, Event};
-use datapath::engine::{CACHE_ENTRIES, FailMode, PipelineEngine, Shared, SharedConfig, Shortcuts};
+use datapath::control::Event;
+use datapath::engine::FailMode;
 use datapath::frame::Frame;
 use datapath::key::FlowKey;
 use datapath::pipeline::{DropReason, Request};
-use datapath::port::memory::Memory;
-use datapath::port::{FramePool, Port as _, PortRx};
 use datapath::program::{Place, compile_packet_out};
-use datapath::publish::Reader;
-use datapath::worker::TxQueues;
 use ofproto::Version;
 use ofproto::action::Action;
 use ofproto::field::FieldId as F;
 use ofproto::flow::{FlowMod, FlowModCommand, FlowModFlags};
 use ofproto::group::{Bucket, GroupMod, GroupModCommand, GroupType};
-use ofproto::ids::{BucketId, GroupId, MacAddr, MeterId, PortNo, TableId};
+use ofproto::ids::{BucketId, GroupId, MeterId, PortNo, TableId};
 use ofproto::instruction::Instruction as I;
 use ofproto::matching::{Match, MatchField};
 use ofproto::meter::{Band, BandAction, MeterFlags, MeterMod, MeterModCommand};
 use ofproto::packet::PacketInReason;
-use ofproto::port::{Port, PortState};
+use ofproto::port::PortState;
 use ofproto::stats::FlowStatsRequest;
-use std::sync::Arc;
-
-const V: Version = Version::V13;
-
-struct Switch {
-    control: Control,
-    engine: PipelineEngine<Reader>,
-    shared: Arc<Shared>,
-    tx: TxQueues,
-    ends: Vec<Box<dyn PortRx>>,
-    _ports: Vec<(Memory, Memory)>,
-    now: Time,
-}
-
-impl Switch {
-    fn new() -> Self {
-        let mut control = Control::new(ControlConfig { n_tables: 8, ..ControlConfig::default() });
-        let mut tx = TxQueues::new();
-        let mut ends = Vec::new();
-        let mut ports = Vec::new();
-        for n in 1..=4u32 {
-            let (a, b) = Memory::pair("a", "b", 4096).unwrap();
-            tx.add_port(PortNo(n), a.open_tx().unwrap());
-            ends.push(b.open_rx().unwrap());
-            ports.push((a, b));
-            control.add_port(port(n), n, Time::ZERO).unwrap();
-        }
-        let shared = Arc::new(Shared::new(SharedConfig::default()));
-        let engine = PipelineEngine::new(control.attach_worker().unwrap(), Arc::clone(&shared), CACHE_ENTRIES);
-        Self { control, engine, shared, tx, ends, _ports: ports, now: Time::ZERO }
-    }
-
-    fn add(&mut self, table: u8, priority: u16, m: Match, i: Vec<I>) {
-        let f = FlowMod { table: TableId(table), priority, matching: m, instructions: i, ..FlowMod::default() };
-        self.control.flow_mod(V, &f, self.now).unwrap();
-    }
-
-    fn send(&mut self, port: u32, frames: &[&[u8]]) {
-        let mut burst: Vec<Frame> = frames.iter().map(|f| Frame::from_bytes(f)).collect();
-        self.engine.burst(PortNo(port), &mut burst, &mut self.tx, self.now);
-        self.tx.flush();
-    }
-
-    fn received(&mut self, port: u32) -> Vec<Vec<u8>> {
-        let mut got = Vec::new();
-        let mut pool = FramePool::default();
-        self.ends[port as usize - 1].receive(&mut got, 4096, &mut pool).unwrap();
-        got.iter().map(|f| f.bytes().to_vec()).collect()
-    }
-
-    fn counts(&mut self) -> Vec<(u64, u64)> {
-        let dump = self.control.flow_stats(&FlowStatsRequest::default(), V).unwrap();
-        let (flows, _) = self.control.next_flows(dump, 1000, self.now);
-        self.control.end_dump(dump);
-        flows.iter().map(|f| (f.stats.packet_count, f.stats.byte_count)).collect()
-    }
-}
-
-fn port(n: u32) -> Port {
-    Port::new(PortNo(n), MacAddr([2, 0, 0, 0, 1, n as u8]), format!("p{n}"))
-}
-
-fn out(n: u32) -> Action {
-    Action::output(PortNo(n))
-}
-
-fn frame(dst: u8, src: u8) -> Vec<u8> {
-    let mut f = vec![2, 0, 0, 0, 0, dst, 2, 0, 0, 0, 0, src, 0x08, 0x06];
-    // An ARP request.
-    f.extend([0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, src, 10, 0, 0, src, 0, 0, 0, 0, 0, 0, 10, 0, 0, dst]);
-    f
-}
+use rig::{Switch, V, frame, out};
 
 #[test]
 fn flow_mods_take_effect_at_the_next_burst_and_count_exactly() {
@@ -401,225 +329,4 @@ fn super_frames_reach_the_controllers_as_frames() {
     s.engine.burst(PortNo(1), &mut burst, &mut s.tx, s.now);
     let lens: Vec<usize> = std::iter::from_fn(|| s.shared.punts().pop()).map(|p| p.frame.len()).collect();
     assert_eq!(lens, [1054; 3]);
-}
-
-/// The tests' own generator of numbers.
-struct Draw(u64);
-
-impl Draw {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        (z ^ z >> 27) % n
-    }
-}
-
-fn ipv4(proto: u8, src: u8, dst: u8, port: u8, vlan: Option<u8>) -> Vec<u8> {
-    let mut f = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1];
-    if let Some(vlan) = vlan {
-        f.extend([0x81, 0, 0x20, vlan]);
-    }
-    f.extend([8, 0, 0x45, 0, 0, 46, 0, 0, 0, 0, 64, proto, 0, 0, 10, 0, 0, src, 10, 0, 0, dst, 0, 9, 0, port]);
-    f.extend([0; 22]);
-    f
-}
-
-fn random_match(r: &mut Draw, table: u8) -> Match {
-    let mut m = Match::any();
-    if r.below(6) == 0 {
-        m = m.with(F::InPort, u128::from(1 + r.below(4)));
-    }
-    if r.below(8) == 0 {
-        m = m.with(F::VlanVid, if r.below(2) == 0 { 0 } else { 0x1000 | u128::from(r.below(3)) });
-    }
-    if r.below(10) == 0 {
-        m = m.with(F::EthDst, u128::from(r.below(4)));
-    }
-    if table > 0 && r.below(4) == 0 {
-        m = m.with_mask(F::Metadata, u128::from(r.below(2)), 1);
-    }
-    match r.below(8) {
-        0 => return m,
-        1 => return m.with(F::EthType, 0x0806).with(F::ArpSpa, 0x0a00_0000 + u128::from(r.below(4))),
-        _ => m = m.with(F::EthType, 0x0800),
-    }
-    if r.below(2) == 0 {
-        // Any bits of those that don't differ, too: more masks than are told apart.
-        let many = if r.below(3) == 0 { u128::from(r.below(64)) << 10 } else { 0 };
-        let mask = [0xffff_ffff, 0xffff_fffe, 0xffff_fffd, 0xffff_fffc][r.below(4) as usize] & !many;
-        m = m.with_mask(F::Ipv4Dst, (0x0a00_0000 + u128::from(r.below(4))) & mask, mask);
-    }
-    if r.below(3) == 0 {
-        let mask = [0xffff_ffff, 0xffff_fffe][r.below(2) as usize];
-        m = m.with_mask(F::Ipv4Src, (0x0a00_0000 + u128::from(r.below(4))) & mask, mask);
-    }
-    match r.below(4) {
-        0 => m.with(F::IpProto, 17).with(F::UdpDst, u128::from(r.below(3))),
-        1 => m.with(F::IpProto, 6).with(F::TcpDst, u128::from(r.below(3))),
-        2 => m.with(F::IpProto, [6, 17, 1][r.below(3) as usize]),
-        _ => m,
-    }
-}
-
-fn random_change(r: &mut Draw) -> FlowMod {
-    let table = r.below(3) as u8;
-    let command = match r.below(8) {
-        0..5 => FlowModCommand::Add,
-        5 => FlowModCommand::DeleteStrict,
-        6 => FlowModCommand::ModifyStrict,
-        _ if r.below(20) == 0 => FlowModCommand::Delete,
-        _ => FlowModCommand::DeleteStrict,
-    };
-    let mut list = Vec::new();
-    if r.below(3) == 0 {
-        list.push(Action::SetField(MatchField::exact(F::EthDst, u128::from(r.below(4)))));
-    }
-    if r.below(6) == 0 {
-        let field = [F::VlanVid, F::EthSrc][r.below(2) as usize];
-        list.push(if field == F::VlanVid { Action::PopVlan } else { Action::SetField(MatchField::exact(field, 7)) });
-    }
-    if r.below(6) == 0 {
-        let set = match r.below(4) {
-            0 => MatchField::exact(F::Ipv4Src, 0x0a00_0000 + u128::from(r.below(4))),
-            1 | 2 => MatchField::exact(F::Ipv4Dst, 0x0a00_0000 + u128::from(r.below(4))),
-            _ => MatchField::exact(F::UdpDst, u128::from(r.below(3))),
-        };
-        list.push(Action::SetField(set));
-    }
-    let mut instructions = Vec::new();
-    if table < 2 && r.below(2) == 0 {
-        instructions.push(I::WriteMetadata { metadata: r.below(2), mask: 1 });
-        instructions.push(I::GotoTable(TableId(table + 1 + r.below(2 - u64::from(table)) as u8)));
-    } else {
-        list.push(out(1 + r.below(4) as u32));
-    }
-    instructions.push(I::ApplyActions(list));
-    let priority = r.below(6) as u16;
-    FlowMod {
-        command,
-        table: TableId(table),
-        priority,
-        matching: random_match(r, table),
-        instructions,
-        ..FlowMod::default()
-    }
-}
-
-/// Three switches get the same changes and the same packets: one walks all of them by the interpreter, one doesn't cache.
-#[test]
-fn a_cache_sees_every_change_that_matters() {
-    let (mut hits, mut stale) = (0, 0);
-    for seed in 0..6 {
-        let mut r = Draw(seed);
-        let (mut plain, mut bare, mut cached) = (Switch::new(), Switch::new(), Switch::new());
-        plain.engine.shortcuts = Shortcuts::None;
-        bare.engine.shortcuts = Shortcuts::Legs;
-        let flows: Vec<(u32, Vec<u8>)> = (0..40)
-            .map(|_| {
-                let (src, dst, port) = (r.below(4) as u8, r.below(4) as u8, r.below(3) as u8);
-                let vlan = [None, None, Some(r.below(3) as u8)][r.below(3) as usize];
-                let f = if r.below(8) == 0 {
-                    frame(dst, src)
-                } else {
-                    ipv4([6, 17, 1][r.below(3) as usize], src, dst, port, vlan)
-                };
-                (1 + r.below(4) as u32, f)
-            })
-            .collect();
-        for round in 0..1500 {
-            let now = Time(round * 1_000_000);
-            [&mut plain, &mut bare, &mut cached].into_iter().for_each(|s| s.now = now);
-            if seed < 2 && round % 500 == 499 {
-                // More changes than the cache can hear of one by one.
-                for i in 0..40_000 {
-                    let command = if i % 2 == 0 { FlowModCommand::Add } else { FlowModCommand::DeleteStrict };
-                    let matching = Match::any().with(F::EthType, 0x0800).with(F::Ipv4Dst, 0x0b00_0000 + i / 2);
-                    let m = FlowMod { command, priority: 1, matching, ..FlowMod::default() };
-                    for s in [&mut plain, &mut bare, &mut cached] {
-                        s.control.flow_mod(V, &m, now).unwrap();
-                    }
-                }
-            }
-            for _ in 0..r.below(3) {
-                let m = random_change(&mut r);
-                let done = [&mut plain, &mut bare, &mut cached].map(|s| s.control.flow_mod(V, &m, now).is_ok());
-                assert!(done[0] == done[1] && done[0] == done[2]);
-            }
-            if r.below(4) == 0 {
-                [&mut plain, &mut bare, &mut cached].into_iter().for_each(|s| {
-                    s.control.tick(now);
-                });
-            }
-            for _ in 0..2 {
-                let port = 1 + r.below(4) as u32;
-                let burst: Vec<&[u8]> = (0..12)
-                    .map(|_| &flows[r.below(40) as usize])
-                    .filter(|(p, _)| *p == port)
-                    .map(|(_, f)| &f[..])
-                    .collect();
-                [&mut plain, &mut bare, &mut cached].into_iter().for_each(|s| s.send(port, &burst));
-                for out in 1..=4 {
-                    let want = plain.received(out);
-                    assert_eq!(bare.received(out), want, "without a cache, seed {seed} round {round}");
-                    assert_eq!(cached.received(out), want, "seed {seed} round {round}");
-                }
-            }
-        }
-        for s in [&mut bare, &mut cached] {
-            assert_eq!(s.counts(), plain.counts(), "seed {seed}");
-            assert_eq!(s.shared.drops(), plain.shared.drops(), "seed {seed}");
-        }
-        let stats = cached.engine.cache_stats();
-        (hits, stale) = (hits + stats.hits, stale + stats.stale);
-    }
-    assert!(hits > 20_000 && stale > 500, "{hits} {stale}");
-}
-
-#[test]
-fn flows_that_do_not_match_a_packet_leave_what_the_cache_knows_of_it() {
-    let mut s = Switch::new();
-    let route = |dst: u32| Match::any().with(F::EthType, 0x0800).with(F::Ipv4Dst, u128::from(0x0a00_0000 + dst));
-    s.add(0, 1, route(1), vec![I::ApplyActions(vec![out(2)])]);
-    let f = ipv4(17, 1, 1, 1, None);
-    s.send(1, &[&f, &f]);
-    for i in 0..200 {
-        s.add(0, 2, route(100 + i), vec![I::ApplyActions(vec![out(3)])]);
-        s.send(1, &[&f]);
-    }
-    // Nor those under many masks, in tables behind edits, nor what ends.
-    let through = vec![
-        I::WriteMetadata { metadata: 5, mask: 7 },
-        I::ApplyActions(vec![Action::SetField(MatchField::exact(F::Ipv4Dst, 0x0a00_0009))]),
-        I::GotoTable(TableId(3)),
-    ];
-    s.add(0, 3, route(1), through);
-    s.add(3, 3, route(9), vec![I::ApplyActions(vec![out(2)])]);
-    s.send(1, &[&f, &f]);
-    for i in 0..200u128 {
-        let mask = 0xffff_ffff << (i % 24) & 0xffff_ffff;
-        let m = Match::any().with(F::EthType, 0x0800).with_mask(F::Ipv4Dst, 0x0b00_0000 & mask, mask);
-        // The packet has 5.
-        let m = if i % 3 == 1 { route(9).with_mask(F::Metadata, 1 + i, 0xff) } else { m };
-        s.add(3, 4 + (i % 2) as u16, m.clone(), vec![I::ApplyActions(vec![out(3)])]);
-        s.send(1, &[&f]);
-        let command = FlowModCommand::DeleteStrict;
-        let end =
-            FlowMod { command, table: TableId(3), priority: 4 + (i % 2) as u16, matching: m, ..FlowMod::default() };
-        s.control.flow_mod(V, &end, s.now).unwrap();
-        s.control.tick(s.now);
-        s.send(1, &[&f]);
-    }
-    assert_eq!(s.received(3).len(), 1, "metadata 5 is matched once");
-    s.add(3, 9, route(9).with_mask(F::Metadata, 5, 7), vec![I::ApplyActions(vec![out(4)])]);
-    s.send(1, &[&f]);
-    assert_eq!(s.received(4).len(), 1);
-    let end = FlowMod { command: FlowModCommand::Delete, table: TableId(0), priority: 3, ..FlowMod::default() };
-    s.control.flow_mod(V, &end, s.now).unwrap();
-    s.add(0, 1, route(1), vec![I::ApplyActions(vec![out(2)])]);
-    s.send(1, &[&f]);
-    let before = s.engine.cache_stats();
-    assert!(before.hits >= 195 + 370, "{before:?}");
-    s.add(0, 2, route(1), vec![I::ApplyActions(vec![out(4)])]);
-    s.send(1, &[&f]);
-    assert_eq!((s.received(4).len(), s.engine.cache_stats().stale), (1, before.stale + 1));
 }
