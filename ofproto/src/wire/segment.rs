@@ -97,6 +97,10 @@ pub trait Segment: Sized {
     fn same_type(&self, next: &Self) -> bool;
     /// Appends a segment of the same type; `false` where the type has no list to append to and isn't empty, either.
     fn append(&mut self, next: Self) -> bool;
+    /// Takes the second half out of a list of at least two.
+    fn halve(&mut self) -> Option<Self>;
+    /// The same type without entries, if this is a list that has some.
+    fn emptied(&self) -> Option<Self>;
 }
 
 /// What a body that has no list makes of the next segment. One that is nothing but its type (or a selection) may be
@@ -161,6 +165,20 @@ macro_rules! segments_of {
                     (body, next) => return $take(body, next),
                 }
                 true
+            }
+
+            fn halve(&mut self) -> Option<Self> {
+                match self {
+                    $(Self::$list(list) if list.len() > 1 => Some(Self::$list(list.split_off(list.len() / 2))),)*
+                    _ => None,
+                }
+            }
+
+            fn emptied(&self) -> Option<Self> {
+                match self {
+                    $(Self::$list(list) if !list.is_empty() => Some(Self::$list(Vec::new())),)*
+                    _ => None,
+                }
             }
         }
     };
@@ -369,6 +387,22 @@ mod tests {
                 (_, other) => panic!("{other:?}"),
             })
             .collect()
+    }
+
+    #[test]
+    fn every_list_can_be_halved_and_emptied() {
+        use crate::stats::FlowDesc;
+        let flows = || vec![FlowDesc::added(Default::default(), Default::default()); 3];
+        for mut reply in [MultipartReply::Flow(flows()), MultipartReply::NxFlow(flows())] {
+            let empty = reply.emptied().expect("it has entries");
+            assert_eq!(std::mem::discriminant(&empty), std::mem::discriminant(&reply));
+            assert_eq!(empty.emptied(), None);
+            let whole = reply.clone();
+            let second = reply.halve().expect("two halves");
+            assert_eq!(reply.clone().halve(), None, "one entry can't be cut");
+            assert!(reply.append(second) && reply == whole);
+        }
+        assert_eq!(MultipartReply::Desc(Default::default()).halve(), None);
     }
 
     #[test]

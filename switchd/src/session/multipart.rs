@@ -8,6 +8,7 @@ use datapath::clock::Time;
 use ofproto::ids::Xid;
 use ofproto::message::{Message, Multipart, MultipartReply, MultipartRequest};
 use ofproto::stats::{FlowDesc, FlowStatsEntry};
+use ofproto::wire::segment::Segment as _;
 use ofproto::{ErrorKind, OfError};
 use ofproto::{Version, validate, wire};
 use std::collections::VecDeque;
@@ -116,16 +117,17 @@ impl Session {
                 Some(body)
             }
             Err(e) => {
-                let Message::MultipartReply(Multipart { body, .. }) = message else { return None };
-                match halve(body) {
-                    Ok((first, second)) => {
-                        self.send_reply(xid, first, false);
+                let Message::MultipartReply(Multipart { mut body, .. }) = message else { return None };
+                match body.halve() {
+                    Some(second) => {
+                        self.send_reply(xid, body, false);
                         self.send_reply(xid, second, last);
                     }
-                    Err(body) => {
+                    None => {
                         warn!(conn = %self.id, version = %self.version, error = %e, "can't write a multipart reply");
                         self.last_error = Some(format!("can't write a multipart reply: {e}"));
-                        if last && let Some(empty) = emptied(&body) {
+                        // A dump whose last entry can't be said would never end.
+                        if last && let Some(empty) = body.emptied() {
                             self.send_reply(xid, empty, true);
                         }
                     }
@@ -159,81 +161,6 @@ impl DumpKind {
                 monitors.len().saturating_sub(left),
                 &flows,
             )),
-        }
-    }
-}
-
-/// The replies that are arrays.
-macro_rules! arrays {
-    ($of:ident) => {
-        $of!(
-            Flow,
-            NxFlow,
-            Table,
-            PortStats,
-            Queue,
-            Group,
-            GroupDesc,
-            Meter,
-            MeterConfig,
-            TableFeatures,
-            PortDesc,
-            TableDesc,
-            QueueDesc,
-            FlowMonitor,
-            FlowStats,
-            ControllerStatus
-        )
-    };
-}
-
-/// Cuts a reply into two replies, or gives it back when it can't be cut.
-fn halve(body: MultipartReply) -> Result<(MultipartReply, MultipartReply), MultipartReply> {
-    macro_rules! cut {
-        ($($variant:ident),*) => {
-            match body {
-                $(MultipartReply::$variant(mut v) if v.len() > 1 => {
-                    let second = v.split_off(v.len() / 2);
-                    Ok((MultipartReply::$variant(v), MultipartReply::$variant(second)))
-                })*
-                other => Err(other),
-            }
-        };
-    }
-    arrays!(cut)
-}
-
-/// The empty reply of the same type, for an array whose one element can't be written.
-fn emptied(body: &MultipartReply) -> Option<MultipartReply> {
-    macro_rules! empty {
-        ($($variant:ident),*) => {
-            match body {
-                $(MultipartReply::$variant(v) if !v.is_empty() => Some(MultipartReply::$variant(Vec::new())),)*
-                _ => None,
-            }
-        };
-    }
-    arrays!(empty)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use ofproto::flow::FlowMod;
-    use ofproto::stats::FlowStats;
-
-    #[test]
-    fn every_array_can_be_halved_and_emptied() {
-        let flow = || FlowDesc::added(FlowMod::default(), FlowStats::default());
-        let flows = || vec![flow(), flow()];
-        for reply in [MultipartReply::Flow(flows()), MultipartReply::NxFlow(flows())] {
-            // A dump whose last entry can't be said ends with an empty reply; it would never end without.
-            let empty = emptied(&reply).expect("an empty reply of the same type");
-            assert_eq!(std::mem::discriminant(&empty), std::mem::discriminant(&reply));
-            assert_eq!(emptied(&empty), None);
-            let (first, second) = halve(reply).expect("two halves");
-            assert_eq!(first, second);
-            assert!(halve(first).is_err(), "one entry can't be cut");
         }
     }
 }
