@@ -220,12 +220,14 @@ mod tests {
 
     #[test]
     fn filters() {
-        for good in ["info", "warn,switchd::agent=debug", "off"] {
+        for good in ["info", "WARN", "warn,switchd::agent=debug", "off", "", "switchd[{conn=3}]=trace"] {
             assert!(parse_filter(good).is_ok(), "{good}");
         }
         assert!(parse_filter("loud").unwrap_err().contains("`loud` is no log level"));
         let e = parse_filter("switchd=loud").unwrap_err();
         assert!(e.contains("`switchd=loud` is no log filter"), "{e}");
+        let e = parse_filter("switchd=debug,inof").unwrap_err();
+        assert!(e.contains("`inof` is no log level"), "{e}");
     }
 
     #[test]

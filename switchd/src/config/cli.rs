@@ -81,8 +81,8 @@ pub struct Cli {
     /// Keep flows, groups, meters and configurations in this directory over a restart
     ///
     /// They are written when the switch stops and when management says `save-state`, and read at the
-    /// start: flows, groups, meters, what controllers have made of tables, the configuration of ports.
-    /// Counters and timeouts begin anew.
+    /// start: flows, groups, meters, what controllers have made of tables, the configuration of ports. So are
+    /// ports and queues that management added, which are written at once. Counters and timeouts begin anew.
     #[arg(long, value_name = "DIR", help_heading = "Bridge")]
     state: Option<PathBuf>,
 
@@ -157,7 +157,7 @@ pub struct Cli {
     #[arg(long, help_heading = "OpenFlow channel")]
     tls_bind_dpid: bool,
 
-    /// Packet worker threads; by default one per processor, 4 at most
+    /// Packet worker threads of each bridge; by default one per processor, 4 at most
     #[arg(long, value_name = "N", value_parser = parse_workers, help_heading = "Process")]
     workers: Option<usize>,
 
