@@ -91,7 +91,7 @@ class Ovs:
 class Ours:
     """This switch, with the far ends of its ports."""
 
-    def __init__(self, lab, fail_mode='secure'):
+    def __init__(self, lab, fail_mode='secure', options=()):
         sw, far = lab.ns('sw'), lab.ns('far')
         for ns in (sw, far):
             sh(['ip', 'netns', 'exec', ns, 'sysctl', '-qw', 'net.ipv6.conf.all.disable_ipv6=1',
@@ -106,7 +106,7 @@ class Ours:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
             s.bind(('f%d' % n, 3))
             self.sockets[n] = s
-        self.switch = Switch(lab, sw, '--fail-mode', fail_mode, ports=['%d=s%d' % (n, n) for n in PORTS])
+        self.switch = Switch(lab, sw, '--fail-mode', fail_mode, *options, ports=['%d=s%d' % (n, n) for n in PORTS])
         self.target = 'unix:' + self.switch.of_socket
 
     def send(self, port, frame):
@@ -131,8 +131,8 @@ class Ours:
 class Pair:
     """Both. Open vSwitch looks at so many VLAN tags of a frame."""
 
-    def __init__(self, lab, vlan_limit, fail_mode='secure'):
-        self.ours, self.ovs = Ours(lab, fail_mode), Ovs(lab, vlan_limit, fail_mode)
+    def __init__(self, lab, vlan_limit, fail_mode='secure', options=()):
+        self.ours, self.ovs = Ours(lab, fail_mode, options), Ovs(lab, vlan_limit, fail_mode)
         self.both = (self.ours, self.ovs)
         self.serial = 0
 

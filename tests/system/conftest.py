@@ -43,6 +43,7 @@ def pair(request):
     from beside_ovs import Pair
     made = _lab.Lab()
     try:
-        yield Pair(made, request.module.VLAN_LIMIT, getattr(request.module, 'FAIL_MODE', 'secure'))
+        yield Pair(made, request.module.VLAN_LIMIT, getattr(request.module, 'FAIL_MODE', 'secure'),
+                   getattr(request.module, 'OPTIONS', ()))
     finally:
         made.close()

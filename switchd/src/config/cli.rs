@@ -78,6 +78,13 @@ pub struct Cli {
     #[arg(long, help_heading = "OpenFlow channel")]
     in_band: bool,
 
+    /// Flows that each table takes; by default, and at most, 1000000
+    ///
+    /// What comes on top is refused, or takes the place of what a table's configuration says (OpenFlow 1.4 and later:
+    /// eviction). Of this size are the per cents of vacancy events.
+    #[arg(long, value_name = "N", value_parser = parse_table_size, help_heading = "Bridge")]
+    table_size: Option<u32>,
+
     /// Keep flows, groups, meters and configurations in this directory over a restart
     ///
     /// They are written when the switch stops and when management says `save-state`, and read at the
@@ -208,6 +215,10 @@ fn parse_packet_in_rate(s: &str) -> Result<u32, String> {
     value::packet_in_rate(s.parse().map_err(|_| format!("`{s}` is no number"))?)
 }
 
+fn parse_table_size(s: &str) -> Result<u32, String> {
+    value::table_size(s.parse().map_err(|_| format!("`{s}` is no number"))?)
+}
+
 fn parse_packet_in_burst(s: &str) -> Result<u32, String> {
     value::packet_in_burst(s.parse().map_err(|_| format!("`{s}` is no number"))?)
 }
@@ -250,6 +261,7 @@ impl Cli {
                 inactivity_probe: self.inactivity_probe.map(|v| one(v, "--inactivity-probe")),
                 packet_in_rate: self.packet_in_rate.map(|v| one(v, "--packet-in-rate")),
                 packet_in_burst: self.packet_in_burst.map(|v| one(v, "--packet-in-burst")),
+                table_size: self.table_size.map(|v| one(v, "--table-size")),
                 state: self.state.map(|v| one(v, "--state")),
                 tls_key: self.tls_key.map(|v| one(v, "--tls-key")),
                 tls_cert: self.tls_cert.map(|v| one(v, "--tls-cert")),

@@ -18,7 +18,7 @@ const MAX_FILE: u64 = 1 << 20;
 pub const MAX_BRIDGES: usize = 64;
 
 /// What [`File::bridge_key`] takes.
-const BRIDGE_KEYS: [&str; 20] = [
+const BRIDGE_KEYS: [&str; 21] = [
     "name",
     "dpid",
     "port",
@@ -33,6 +33,7 @@ const BRIDGE_KEYS: [&str; 20] = [
     "inactivity-probe",
     "packet-in-rate",
     "packet-in-burst",
+    "table-size",
     "state",
     "tls-key",
     "tls-cert",
@@ -196,6 +197,10 @@ impl File<'_> {
                 let n = self.number(value, key)?;
                 let n = value::packet_in_rate(n).map_err(|e| self.wrong(value, key, e))?;
                 b.packet_in_rate = Some(Sourced { value: n, origin: self.at(value.span().start, key) });
+            }
+            "table-size" => {
+                let n = value::table_size(self.number(value, key)?).map_err(|e| self.wrong(value, key, e))?;
+                b.table_size = Some(Sourced { value: n, origin: self.at(value.span().start, key) });
             }
             "packet-in-burst" => {
                 let n = self.number(value, key)?;

@@ -102,6 +102,7 @@ pub struct BridgeOptions {
     pub inactivity_probe: Option<Sourced<u32>>,
     pub packet_in_rate: Option<Sourced<u32>>,
     pub packet_in_burst: Option<Sourced<u32>>,
+    pub table_size: Option<Sourced<u32>>,
     pub state: Option<Sourced<PathBuf>>,
     pub tls_key: Option<Sourced<PathBuf>>,
     pub tls_cert: Option<Sourced<PathBuf>>,
@@ -128,6 +129,7 @@ impl BridgeOptions {
             inactivity_probe: self.inactivity_probe.or(other.inactivity_probe),
             packet_in_rate: self.packet_in_rate.or(other.packet_in_rate),
             packet_in_burst: self.packet_in_burst.or(other.packet_in_burst),
+            table_size: self.table_size.or(other.table_size),
             state: self.state.or(other.state),
             tls_key: self.tls_key.or(other.tls_key),
             tls_cert: self.tls_cert.or(other.tls_cert),
@@ -203,6 +205,8 @@ pub struct BridgeConfig {
     pub packet_in_rate: u32,
     /// How many of them at once.
     pub packet_in_burst: u32,
+    /// Flows that each table takes.
+    pub table_size: u32,
     /// Directory where flows, groups and meters are kept over a restart.
     pub state: Option<PathBuf>,
     /// TLS, when given; always there when a target or listener needs it.
@@ -445,6 +449,7 @@ fn bridge(b: BridgeOptions, several: bool, seen: &mut Seen) -> Result<BridgeConf
         },
         packet_in_rate: b.packet_in_rate.map_or(datapath::punt::DEFAULT_RATE, |r| r.value),
         packet_in_burst: b.packet_in_burst.map_or(datapath::punt::DEFAULT_BURST, |r| r.value),
+        table_size: b.table_size.map_or(value::MAX_TABLE_SIZE, |n| n.value),
         state: b.state.map(|s| s.value),
         tls,
     })

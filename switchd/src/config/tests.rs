@@ -45,6 +45,7 @@ fn every_long_option_of_a_bridge_is_a_key() {
         inactivity-probe = 7
         packet-in-rate = 70
         packet-in-burst = 9
+        table-size = 500
         state = "/s"
         tls-key = "k"
         tls-cert = "c"
@@ -80,6 +81,8 @@ fn every_long_option_of_a_bridge_is_a_key() {
         "70",
         "--packet-in-burst",
         "9",
+        "--table-size",
+        "500",
         "--state",
         "/s",
         "--tls-key",
@@ -146,6 +149,7 @@ fn mistakes_in_a_file_name_line_key_and_expectation() {
         ("spin = 10001", "s.toml, line 1: spin: 10001 microseconds can't be; expected 0 to 10000"),
         ("workers = 0", "s.toml, line 1: workers: 0 workers can't be; expected 1 to 64"),
         ("packet-in-rate = -1", "s.toml, line 1: packet-in-rate: -1 a second can't be; expected 0 (any number)"),
+        ("table-size = 0", "s.toml, line 1: table-size: a table of 0 flows can't be; expected 1 to 1000000"),
         ("packet-in-burst = 0", "s.toml, line 1: packet-in-burst: 0 packets can't be; expected 1 to"),
         ("inactivity-probe = -1", "s.toml, line 1: inactivity-probe: -1 seconds can't be; expected 0 (never) to 86400"),
         ("workers = \"2\"", "s.toml, line 1: workers: found a string, expected a number"),

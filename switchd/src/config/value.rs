@@ -288,12 +288,22 @@ pub fn probe(n: i64) -> Result<u32, String> {
         .ok_or_else(|| format!("{n} seconds can't be; expected 0 (never) to {MAX_PROBE}"))
 }
 
+/// Most flows of a table: as many as it was measured with.
+pub const MAX_TABLE_SIZE: u32 = 1_000_000;
 /// Packets for controllers per second; 0 is any number.
 pub fn packet_in_rate(n: i64) -> Result<u32, String> {
     u32::try_from(n)
         .ok()
         .filter(|n| *n <= MAX_PACKET_INS)
         .ok_or_else(|| format!("{n} a second can't be; expected 0 (any number) to {MAX_PACKET_INS}"))
+}
+
+/// Flows of a table.
+pub fn table_size(n: i64) -> Result<u32, String> {
+    u32::try_from(n)
+        .ok()
+        .filter(|n| (1..=MAX_TABLE_SIZE).contains(n))
+        .ok_or_else(|| format!("a table of {n} flows can't be; expected 1 to {MAX_TABLE_SIZE}"))
 }
 
 /// Packets for controllers at once.

@@ -57,8 +57,12 @@ impl Instance {
         }
         let (handle, inbox) = bridge::channel().context("can't make the bridge's bell")?;
         let backends = Backends::default();
-        let mut control =
-            Control::new(ControlConfig { seed: random(), max_workers: shared.workers, ..ControlConfig::default() });
+        let mut control = Control::new(ControlConfig {
+            seed: random(),
+            max_workers: shared.workers,
+            max_entries: config.table_size,
+            ..ControlConfig::default()
+        });
         // One writer of counters for control, one for each worker.
         let parts = SharedConfig {
             seed: random(),
