@@ -179,7 +179,7 @@ def test_ofctl_speaks_tls_as_ovs_ofctl_does(lab, pki):
     assert wrong.returncode == 1 and 'UnknownIssuer' in wrong.stderr, wrong.stderr
     assert of(pki.stranger, pki.good, 'show').returncode == 1
     unsaid = sh([binary('ofctl'), 'show', 'ssl:127.0.0.1:6654'], check=False)
-    assert unsaid.returncode == 1 and '--private-key, --certificate and --ca-cert' in unsaid.stderr
+    assert unsaid.returncode == 2 and '--private-key, --certificate and --ca-cert' in unsaid.stderr
     missing = sh([binary('ofctl'), '-p', '/nonexistent', '-c', pki.switch[1], '-C', pki.good.cert, 'show', 'ssl:h'],
                  check=False)
     assert missing.returncode == 1 and '/nonexistent' in missing.stderr
