@@ -298,7 +298,9 @@ impl Control {
                 break;
             }
         }
-        self.events.extend(self.staged.drain(..));
+        if !self.staged.is_empty() {
+            self.events.extend(self.staged.drain(..));
+        }
     }
 
     fn no_table(kind: ErrorKind, table: TableId, n: u8) -> OfError {

@@ -96,7 +96,19 @@ impl TableBook {
         rank: u32,
         guard: Guard<'_>,
     ) -> Option<u32> {
-        let hash = identity(value, shape, rank);
+        self.find_hashed(table, identity(value, shape, rank), value, shape, rank, guard)
+    }
+
+    /// As [`find`](Self::find); `hash` is the match's and rank's [`identity`].
+    pub(super) fn find_hashed(
+        &self,
+        table: &FlowTable,
+        hash: u32,
+        value: &FlowKey,
+        shape: &Shape,
+        rank: u32,
+        guard: Guard<'_>,
+    ) -> Option<u32> {
         self.identity
             .find(spread(hash), |(h, i)| {
                 *h == hash

@@ -3,7 +3,7 @@
 
 use super::{Cause, Control, Event, FlowChange, FlowChangeKind, Op};
 use crate::clock::Time;
-use crate::table::compile::Compiled;
+use crate::table::compile::Form;
 use crate::table::{Behaviour, FlowBody, NEVER, NIL, Values};
 use ofproto::Version;
 use ofproto::error::{ErrorKind, OfError};
@@ -49,12 +49,12 @@ impl Control {
     }
 
     /// The one copy of the match's shape; the union mask covers it from the next version on.
-    pub(super) fn share_shape(&mut self, compiled: &Compiled) -> Arc<crate::classifier::Shape> {
-        let shape = if compiled.shared {
-            Arc::clone(&compiled.shape)
+    pub(super) fn share_shape(&mut self, form: &Form) -> Arc<crate::classifier::Shape> {
+        let shape = if form.shared {
+            Arc::clone(&form.shape)
         } else {
-            let shape = self.shapes.share(&compiled.shape);
-            self.compiler.share(compiled, &shape);
+            let shape = self.shapes.share(&form.shape);
+            self.compiler.share(form, &shape);
             shape
         };
         // Even a shape known before may not be covered: a request that failed brought it in.

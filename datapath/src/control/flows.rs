@@ -8,7 +8,7 @@ use crate::clock::Time;
 use crate::key::FlowKey;
 use crate::program::{Context, Place, QueueSet, Queues};
 use crate::publish::Published;
-use crate::table::compile::Compiled;
+use crate::table::compile::Form;
 use crate::table::{Behaviour, FlowBody, FlowRef, FlowTable, NEVER, Values};
 use ofproto::Version;
 use ofproto::error::{ErrorKind, OfError};
@@ -20,6 +20,7 @@ use ofproto::matching::Match;
 use smallvec::SmallVec;
 use std::cell::LazyCell;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// What a flow-mod did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,12 +89,13 @@ impl Control {
     /// # Errors
     /// The match means nothing in this version.
     pub fn would_replace(&mut self, version: Version, m: &FlowMod) -> Result<bool, OfError> {
-        let compiled = self.compiler.compile(&m.matching, version)?;
-        let rank = if compiled.exact10 { 0x1_0000 } else { u32::from(m.priority) };
-        let shape = self.share_shape(&compiled);
+        let mut value = FlowKey::default();
+        let form = self.compiler.compile(&mut value, &m.matching, version)?;
+        let rank = if form.exact10 { 0x1_0000 } else { u32::from(m.priority) };
+        let shape = self.share_shape(&form);
         let found = self.shared(m.table).and_then(|s| {
             let table = self.tables.get(usize::from(m.table.0))?;
-            table.find(s, &compiled.value, &shape, rank, self.writer.guard())
+            table.find(s, &value, &shape, rank, self.writer.guard())
         });
         Ok(found.is_some())
     }
@@ -185,19 +187,22 @@ impl Control {
     }
 
     fn add(&mut self, version: Version, m: &FlowMod, now: Time) -> Result<FlowModOutcome, OfError> {
-        let compiled = self.compiler.compile(&m.matching, version)?;
+        let mut value = FlowKey::default();
+        let form = self.compiler.compile(&mut value, &m.matching, version)?;
         self.check_features(m.table, m)?;
-        let value = compiled.value;
-        let exact10 = compiled.exact10;
+        let exact10 = form.exact10;
         let priority = if exact10 { u16::MAX } else { m.priority };
-        let shape = self.share_shape(&compiled);
+        let shape = self.share_shape(&form);
         let behaviour =
             self.behaviour(version, m.table, &m.matching, Arc::as_ptr(&shape) as usize, priority, &m.instructions)?;
         let rank = if exact10 { 0x1_0000 } else { u32::from(priority) };
         let t = usize::from(m.table.0);
-        let old = self.shared(m.table).and_then(|s| self.tables[t].find(s, &value, &shape, rank, self.writer.guard()));
+        let hash = super::book::identity(&value, &shape, rank);
+        let old = self
+            .shared(m.table)
+            .and_then(|s| self.tables[t].find_hashed(s, hash, &value, &shape, rank, self.writer.guard()));
         if m.flags.contains(FlowModFlags::CHECK_OVERLAP) {
-            self.check_overlap(m.table, &value, &compiled.mask(), rank, old)?;
+            self.check_overlap(m.table, &value, &shape.mask.key(), rank, old)?;
         }
         let mut outcome = FlowModOutcome { added: 1, ..FlowModOutcome::default() };
         if old.is_none() && self.tables[t].live >= self.tables[t].configuration.max_entries {
@@ -230,7 +235,6 @@ impl Control {
             table_miss: m.priority == 0 && shape.fields.is_empty() && version >= Version::V13,
             shape: Arc::clone(&shape),
         };
-        let hash = super::book::identity(&value, &body.shape, rank);
         let index = self.begin(m.table, body, hash, None, fresh);
         if old.is_none()
             && let Some(s) = Arc::clone(self.writer.domain()).table(m.table)
@@ -243,16 +247,17 @@ impl Control {
     }
 
     fn modify_flows(&mut self, version: Version, m: &FlowMod, now: Time) -> Result<FlowModOutcome, OfError> {
-        let compiled = self.compiler.compile(&m.matching, version)?;
+        let mut asked_value = FlowKey::default();
+        let form = self.compiler.compile(&mut asked_value, &m.matching, version)?;
         // Where nothing matches, it is an add, and the table for the switch to choose (1.0).
         let home = if m.table == TableId::ALL { TableId(0) } else { m.table };
         // Refused even if no entry matches.
         self.check_features(home, m)?;
-        let asked = self.share_shape(&compiled);
+        let asked = self.share_shape(&form);
         let first =
             self.behaviour(version, home, &m.matching, Arc::as_ptr(&asked) as usize, m.priority, &m.instructions)?;
         let strict = m.command == FlowModCommand::ModifyStrict;
-        let mut found = self.select(version, m, &compiled, strict);
+        let mut found = self.select(version, m, &asked_value, &form, strict);
         found.retain(|(t, i)| {
             version == Version::V10 || self.body(*t, *i).is_some_and(|b| (b.cookie.0 ^ m.cookie.0) & m.cookie_mask == 0)
         });
@@ -272,7 +277,7 @@ impl Control {
             let Some(old) = self.body(table, index) else { continue };
             let (priority, shape) = (old.priority, Arc::clone(&old.shape));
             let value = old.value();
-            let named = Arc::ptr_eq(&shape, &asked) && priority == m.priority && value == compiled.value;
+            let named = Arc::ptr_eq(&shape, &asked) && priority == m.priority && value == asked_value;
             let behaviour = if named && table == home {
                 // The very entry that the request names: checked already.
                 Arc::clone(&first)
@@ -288,7 +293,7 @@ impl Control {
             }
             let before = Some(Arc::clone(&old.behaviour));
             let body = FlowBody { cookie, behaviour, values: Values::new(&shape, &value), shape, ..copy_plain(old) };
-            let rank = body.rank();
+            let hash = self.identity(table, index);
             let body = if reset {
                 let used = self.counters.sum(body.stats, &self.writer).used;
                 let stats = self.counters.allocate(used, &self.writer);
@@ -297,7 +302,6 @@ impl Control {
                 body
             };
             self.end(table, index, Cause::Modified, reset);
-            let hash = super::book::identity(&value, &body.shape, rank);
             let new = self.begin(table, body, hash, Some(index), reset);
             self.tell_change(table, new, FlowChangeKind::Modified, before);
         }
@@ -305,14 +309,15 @@ impl Control {
     }
 
     fn delete(&mut self, version: Version, m: &FlowMod, _now: Time) -> Result<FlowModOutcome, OfError> {
-        let compiled = self.compiler.compile(&m.matching, version)?;
+        let mut value = FlowKey::default();
+        let form = self.compiler.compile(&mut value, &m.matching, version)?;
         let terms = Terms {
             cookie: (m.cookie, if version == Version::V10 { 0 } else { m.cookie_mask }),
             out_port: m.out_port,
             out_group: if version == Version::V10 { GroupId::ANY } else { m.out_group },
         };
         let strict = m.command == FlowModCommand::DeleteStrict;
-        let mut found = self.select(version, m, &compiled, strict);
+        let mut found = self.select(version, m, &value, &form, strict);
         found.retain(|(t, i)| self.body(*t, *i).is_some_and(|b| terms.admits(b)));
         let removed = found.len();
         for of_table in found.chunk_by(|a, b| a.0 == b.0) {
@@ -330,21 +335,21 @@ impl Control {
     }
 
     /// Entries that the match of a modify or delete means, in table and slot order.
-    fn select(&self, version: Version, m: &FlowMod, c: &Compiled, strict: bool) -> Found {
+    fn select(&self, version: Version, m: &FlowMod, value: &FlowKey, form: &Form, strict: bool) -> Found {
         let tables = if m.table == TableId::ALL { 0..self.n_tables() } else { m.table.0..m.table.0 + 1 };
-        let exact10 = version == Version::V10 && c.exact10;
+        let exact10 = version == Version::V10 && form.exact10;
         let rank = if exact10 { 0x1_0000 } else { u32::from(m.priority) };
         let mut found = Found::new();
-        let mask = LazyCell::new(|| plain_key(&c.mask(), c.shape.hidden));
+        let mask = LazyCell::new(|| plain_key(&form.shape.mask.key(), form.shape.hidden));
         for table in tables.map(TableId) {
             let book = &self.tables[usize::from(table.0)];
             let Some(shared) = self.shared(table) else { continue };
             let guard = self.writer.guard();
             if strict {
-                found.extend(book.find(shared, &c.value, &c.shape, rank, guard).map(|i| (table, i)));
+                found.extend(book.find(shared, value, &form.shape, rank, guard).map(|i| (table, i)));
             } else if book.kinds.values().any(|(_, shape)| shape_is_within(shape, &mask)) {
                 found.extend(
-                    book.current(shared, guard).filter(|(_, b)| is_within(b, &c.value, &mask)).map(|(i, _)| (table, i)),
+                    book.current(shared, guard).filter(|(_, b)| is_within(b, value, &mask)).map(|(i, _)| (table, i)),
                 );
             }
         }
@@ -369,7 +374,7 @@ impl Control {
         let plain = copy_plain(old);
         let body =
             FlowBody { values: Values::new(&shape, &value), shape, idle_timeout: idle, hard_timeout: hard, ..plain };
-        let hash = super::book::identity(&value, &body.shape, body.rank());
+        let hash = self.identity(entry.table, entry.index);
         self.end(entry.table, entry.index, Cause::Modified, false);
         self.begin(entry.table, body, hash, Some(entry.index), false);
         self.finish(now);
@@ -377,6 +382,12 @@ impl Control {
             self.arm(at, created);
         }
         true
+    }
+
+    /// The hash of an entry's match and rank, which one that continues it has as well.
+    fn identity(&self, table: TableId, index: u32) -> u32 {
+        let slot = self.shared(table).and_then(|s| s.slab.slot(index, self.writer.guard()));
+        slot.map_or(0, |s| s.identity.load(Ordering::Relaxed))
     }
 
     /// Every current entry of a table.

@@ -8,11 +8,11 @@ use crate::table::FlowBody;
 use crate::table::compile::compile;
 use ofproto::Version;
 use ofproto::error::{ErrorKind, OfError};
+use ofproto::flow::FlowMod;
 use ofproto::ids::{GroupId, MeterId, TableId};
 use ofproto::matching::Match;
 use ofproto::stats::{AggregateStats, FlowDesc, FlowStats, FlowStatsRequest};
 use ofproto::table::TableStats;
-use std::mem::take;
 
 /// A dump in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,37 +36,30 @@ struct Refilled<'a> {
 
 impl Refilled<'_> {
     fn put(&mut self, table: TableId, b: &FlowBody, stats: FlowStats) {
-        let (mut matching, mut instructions) = match self.flows.get_mut(self.filled) {
-            Some(old) => (take(&mut old.matching), take(&mut old.instructions)),
-            None => (Match::any(), Vec::new()),
-        };
-        let Match { fields, unknown, fixed } = &mut matching;
+        if self.filled == self.flows.len() {
+            self.flows.push(FlowDesc::added(FlowMod::default(), FlowStats::default()));
+        }
+        let Some(flow) = self.flows.get_mut(self.filled) else { return };
+        self.filled += 1;
+        let Match { fields, unknown, fixed } = &mut flow.matching;
         unknown.clear();
         *fixed = None;
         fields.clear();
         fields.extend(b.shape.match_fields(&b.value()));
         // Flows often come in rows that do the same.
-        if *instructions != *b.behaviour.instructions {
-            instructions.clear();
-            instructions.extend_from_slice(&b.behaviour.instructions);
+        if *flow.instructions != *b.behaviour.instructions {
+            flow.instructions.clear();
+            flow.instructions.extend_from_slice(&b.behaviour.instructions);
         }
-        let flow = FlowDesc {
-            table,
-            priority: b.priority,
-            idle_timeout: b.idle_timeout,
-            hard_timeout: b.hard_timeout,
-            flags: b.flags,
-            importance: b.importance,
-            cookie: b.cookie,
-            stats,
-            matching,
-            instructions,
-        };
-        match self.flows.get_mut(self.filled) {
-            Some(place) => *place = flow,
-            None => self.flows.push(flow),
-        }
-        self.filled += 1;
+        // Field by field, where it stays.
+        flow.table = table;
+        flow.priority = b.priority;
+        flow.idle_timeout = b.idle_timeout;
+        flow.hard_timeout = b.hard_timeout;
+        flow.flags = b.flags;
+        flow.importance = b.importance;
+        flow.cookie = b.cookie;
+        flow.stats = stats;
     }
 }
 

@@ -22,6 +22,14 @@ pub(crate) struct Compiled {
     pub(crate) shape: Arc<Shape>,
     /// 1.0's match without wildcards.
     pub(crate) exact10: bool,
+}
+
+/// What a checked match is besides its value.
+#[derive(Clone, Debug)]
+pub(crate) struct Form {
+    pub(crate) shape: Arc<Shape>,
+    /// 1.0's match without wildcards.
+    pub(crate) exact10: bool,
     /// The shape is the one copy of it (see [`Compiler::share`]).
     pub(crate) shared: bool,
 }
@@ -93,21 +101,21 @@ impl Template {
         Some(Self { version, places, added, shape: Arc::clone(shape), shared: false })
     }
 
-    /// The value of a match that has just these fields.
-    fn value(&self, m: &Match, version: Version) -> Option<FlowKey> {
+    /// Writes the value of a match that has just these fields into one that is zero yet; false for another match,
+    /// of which a part may have been written.
+    fn fill(&self, value: &mut FlowKey, m: &Match, version: Version) -> bool {
         if version != self.version || m.fields.len() != self.places.len() || !m.unknown.is_empty() {
-            return None;
+            return false;
         }
-        let mut value = FlowKey::default();
         for (f, p) in m.fields.iter().zip(&self.places) {
             let same = f.id == p.id && f.mask == p.mask && f.code == p.code;
             if !same || p.fixed.is_some_and(|v| v != f.value) || f.value & !p.bits != 0 {
-                return None;
+                return false;
             }
             value.write(p.slot, f.value & p.seen);
         }
         value.0[crate::key::word::L4] |= self.added;
-        Some(value)
+        true
     }
 }
 
@@ -139,32 +147,34 @@ impl Compiler {
         self.known.get(at)?.as_deref()
     }
 
-    /// As [`compile`].
-    pub(crate) fn compile(&mut self, m: &Match, version: Version) -> Result<Compiled, OfError> {
-        let with = |t: &Template| {
-            let value = t.value(m, version)?;
-            Some(Compiled { value, shape: Arc::clone(&t.shape), exact10: false, shared: t.shared })
+    /// As [`compile`], with the value written to `value`, where it stays: it is too large to be handed from result to
+    /// result.
+    pub(crate) fn compile(&mut self, value: &mut FlowKey, m: &Match, version: Version) -> Result<Form, OfError> {
+        let mut with = |t: &Template| {
+            *value = FlowKey::default();
+            t.fill(value, m, version).then(|| Form { shape: Arc::clone(&t.shape), exact10: false, shared: t.shared })
         };
-        if let Some(compiled) = self.template(self.last).and_then(with) {
-            return Ok(compiled);
+        if let Some(form) = self.template(self.last).and_then(&mut with) {
+            return Ok(form);
         }
         let at = place_of(m, version);
         self.last = at;
-        if let Some(compiled) = self.template(at).and_then(with) {
-            return Ok(compiled);
+        if let Some(form) = self.template(at).and_then(&mut with) {
+            return Ok(form);
         }
         let compiled = compile(m, version)?;
+        *value = compiled.value;
         if self.known.is_empty() {
             self.known.resize_with(TEMPLATES, || None);
         }
         self.known[at] = Template::of(m, version, &compiled.shape).map(Box::new);
-        Ok(compiled)
+        Ok(Form { shape: compiled.shape, exact10: compiled.exact10, shared: false })
     }
 
     /// The one copy of the last match's shape is `shared`. That must remain the one until [`forget`](Self::forget).
-    pub(crate) fn share(&mut self, compiled: &Compiled, shared: &Arc<Shape>) {
+    pub(crate) fn share(&mut self, form: &Form, shared: &Arc<Shape>) {
         if let Some(Some(last)) = self.known.get_mut(self.last)
-            && Arc::ptr_eq(&last.shape, &compiled.shape)
+            && Arc::ptr_eq(&last.shape, &form.shape)
         {
             last.shape = Arc::clone(shared);
             last.shared = true;
@@ -332,7 +342,7 @@ pub(crate) fn compile(m: &Match, version: Version) -> Result<Compiled, OfError> 
     let asked = m.get(FieldId::IpFrag).map_or(0, |f| (f.effective_mask() & 3) as u64) << 32;
     let hidden = mask.0[crate::key::word::L4] & ((flag::L4_PRESENT | 1) << 32) & !asked;
     let shape = Arc::new(Shape { fields: fields.into(), mask: Mask::of(&mask), hidden });
-    Ok(Compiled { value, shape, exact10, shared: false })
+    Ok(Compiled { value, shape, exact10 })
 }
 
 /// Whether a 1.0 match has no wildcards that mean anything (OpenFlow 1.0.0 §3.4).
@@ -488,11 +498,13 @@ mod tests {
                 }
                 for (version, compiler) in &mut compilers {
                     let known = compiler.template(place_of(&m, *version));
-                    resembling += usize::from(known.is_some_and(|t| t.value(&m, *version).is_some()));
-                    let (got, want) = (compiler.compile(&m, *version), compile(&m, *version));
+                    resembling += usize::from(known.is_some_and(|t| t.fill(&mut FlowKey::default(), &m, *version)));
+                    // What stood there before must not show.
+                    let mut value = FlowKey([u64::MAX; crate::key::WORDS]);
+                    let (got, want) = (compiler.compile(&mut value, &m, *version), compile(&m, *version));
                     match (got, want) {
                         (Ok(a), Ok(b)) => {
-                            assert_eq!((a.value, &a.shape, a.exact10), (b.value, &b.shape, b.exact10), "{m:?}");
+                            assert_eq!((value, &a.shape, a.exact10), (b.value, &b.shape, b.exact10), "{m:?}");
                             taken += 1;
                         }
                         (Err(a), Err(b)) => assert_eq!(a, b, "{m:?}"),

@@ -44,21 +44,21 @@ fn since(ty: u16) -> Option<Version> {
 /// Reads actions to the end of `r`.
 #[inline]
 pub(super) fn decode_list(r: &mut Reader<'_>, version: Version) -> Result<Vec<Action>, OfError> {
-    let mut list = Vec::new();
-    list_into(&mut list, r, version)?;
-    Ok(list)
+    list_over(Vec::new(), r, version)
 }
 
-/// As [`decode_list`], into a list that is empty yet.
-fn list_into(list: &mut Vec<Action>, r: &mut Reader<'_>, version: Version) -> Result<(), OfError> {
+/// As [`decode_list`], in the memory of an earlier list.
+#[inline]
+pub(super) fn list_over(mut list: Vec<Action>, r: &mut Reader<'_>, version: Version) -> Result<Vec<Action>, OfError> {
+    list.clear();
     // Lists of more than eight are rare; capacity follows the bytes at hand, never a length field.
-    *list = Vec::with_capacity((r.remaining() / 8).min(8));
+    list.reserve_exact((r.remaining() / 8).min(8));
     while !r.is_empty() {
-        if !decode_output(list, r, version) {
+        if !decode_output(&mut list, r, version) {
             list.push(decode(r, version)?);
         }
     }
-    Ok(())
+    Ok(list)
 }
 
 /// The short way for the most frequent action; `false`, with nothing read, for all else.

@@ -1,10 +1,10 @@
 //! Bundles and request-forward (OpenFlow 1.4.1 §7.3.9, §7.4.6; 1.5.1 §7.3.9, §7.4.6). 1.3's extension EXT-230 has
 //! the same bodies inside ONF experimenter messages.
 
-use super::{EncodeError, HEADER_LEN, Header, Reader, Writer, codes, message, property, require};
+use super::{EncodeError, HEADER_LEN, Header, Reader, Writer, codes, message, over, property, require};
 use crate::bundle::{BundleAdd, BundleCtrl, BundleFeatures, BundleFeaturesProp, BundleFlags, BundleProp, OfTime};
 use crate::error::{ErrorKind, OfError};
-use crate::ids::BundleId;
+use crate::ids::{BundleId, Xid};
 use crate::message::{Message, RequestForward};
 use crate::version::Version;
 
@@ -94,18 +94,19 @@ fn cut_inner<'a>(r: &mut Reader<'a>, version: Version, bad_len: ErrorKind) -> Re
     Ok((header, inner))
 }
 
-/// Reads the body of a message inside another one, which holds no message itself.
-fn decode_inner(
+/// Reads the body of a message inside another one, which holds no message itself, over an earlier message.
+fn inner_over(
+    message: &mut Message,
     header: &Header,
     mut body: Reader<'_>,
     version: Version,
     bad_len: ErrorKind,
-) -> Result<Box<Message>, OfError> {
-    let message = message::decode(version, header.ty, &mut body, message::Nesting::Inner)?;
+) -> Result<(), OfError> {
+    over::body(message, version, header.ty, &mut body, message::Nesting::Inner)?;
     if !body.is_empty() {
         return Err(body.error(bad_len, "inner length", "longer than the message"));
     }
-    Ok(Box::new(message))
+    Ok(())
 }
 
 /// The message inside a whole `OFPT_BUNDLE_ADD_MESSAGE` as it came, and where it begins; `None` of another message.
@@ -119,25 +120,38 @@ pub fn bundled(message: &[u8]) -> Option<(usize, &[u8])> {
 
 /// Reads the body of `OFPT_BUNDLE_ADD_MESSAGE`.
 pub(super) fn decode_add(r: &mut Reader<'_>, version: Version) -> Result<BundleAdd, OfError> {
-    let bundle = BundleId(r.u32("bundle_id")?);
+    let mut add = BundleAdd {
+        bundle: BundleId(0),
+        flags: BundleFlags::empty(),
+        message: Box::new(Message::BarrierReply),
+        inner_xid: Xid(0),
+        properties: Vec::new(),
+    };
+    add_over(&mut add, r, version)?;
+    Ok(add)
+}
+
+/// As [`decode_add`], over an earlier one, whose memory is used again.
+pub(super) fn add_over(m: &mut BundleAdd, r: &mut Reader<'_>, version: Version) -> Result<(), OfError> {
+    m.bundle = BundleId(r.u32("bundle_id")?);
     r.skip(2)?;
-    let flags = BundleFlags::from_bits_retain(r.u16("flags")?);
+    m.flags = BundleFlags::from_bits_retain(r.u16("flags")?);
     let start = r.offset();
     let bad_len = ErrorKind::BundleFailedMsgBadLen;
     let (header, body) = cut_inner(r, version, bad_len)?;
     // What no bundle takes is unsupported there however broken it is, and so is what nobody knows (1.4.1 §7.3.9.7).
-    let message = decode_inner(&header, body, version, bad_len).map_err(|e| {
+    inner_over(&mut m.message, &header, body, version, bad_len).map_err(|e| {
         let known = message::is_modification(version, header.ty);
         if known { e } else { OfError { kind: ErrorKind::BundleFailedMsgUnsup, ..e } }
     })?;
-    let inner_xid = header.xid;
-    let mut properties = Vec::new();
+    m.inner_xid = header.xid;
+    m.properties = Vec::new();
     if !r.is_empty() {
         let used = r.offset() - start;
         r.skip((used.next_multiple_of(8) - used).min(r.remaining()))?;
-        properties = decode_props(r, version)?;
+        m.properties = decode_props(r, version)?;
     }
-    Ok(BundleAdd { bundle, flags, message, inner_xid, properties })
+    Ok(())
 }
 
 /// Writes it. Padding follows the inner message only where properties do.
@@ -156,7 +170,8 @@ pub(super) fn encode_add(w: &mut Writer, version: Version, m: &BundleAdd) -> Res
 /// Reads the body of `OFPT_REQUESTFORWARD`.
 pub(super) fn decode_request_forward(r: &mut Reader<'_>, version: Version) -> Result<RequestForward, OfError> {
     let (header, body) = cut_inner(r, version, ErrorKind::BadRequestBadLen)?;
-    let request = decode_inner(&header, body, version, ErrorKind::BadRequestBadLen)?;
+    let mut request = Box::new(Message::BarrierReply);
+    inner_over(&mut request, &header, body, version, ErrorKind::BadRequestBadLen)?;
     let xid = header.xid;
     Ok(RequestForward { xid, request })
 }

@@ -12,28 +12,36 @@ use crate::version::Version;
 /// Reads the body of `OFPT_FLOW_MOD` (1.1+).
 #[inline]
 pub(super) fn decode_flow_mod(r: &mut Reader<'_>, version: Version) -> Result<FlowMod, OfError> {
-    if version == Version::V10 {
-        return v10::decode_flow_mod(r);
-    }
-    let mut m = FlowMod {
-        cookie: Cookie(r.u64("cookie")?),
-        cookie_mask: r.u64("cookie_mask")?,
-        table: TableId(r.u8("table_id")?),
-        command: codes::flow_mod_command(u16::from(r.u8("command")?)),
-        idle_timeout: r.u16("idle_timeout")?,
-        hard_timeout: r.u16("hard_timeout")?,
-        priority: r.u16("priority")?,
-        buffer_id: BufferId(r.u32("buffer_id")?),
-        out_port: PortNo(r.u32("out_port")?),
-        out_group: GroupId(r.u32("out_group")?),
-        flags: FlowModFlags::from_bits_retain(r.u16("flags")?),
-        importance: decode_importance(r, version)?,
-        matching: Match::any(),
-        instructions: Vec::new(),
-    };
-    oxm::match_into(&mut m.matching, r, version)?;
-    instruction::list_into(&mut m.instructions, r, version)?;
+    let mut m = FlowMod::default();
+    flow_mod_over(&mut m, r, version)?;
     Ok(m)
+}
+
+/// As [`decode_flow_mod`], over an earlier one, whose memory is used again.
+#[inline]
+pub(super) fn flow_mod_over(m: &mut FlowMod, r: &mut Reader<'_>, version: Version) -> Result<(), OfError> {
+    if version == Version::V10 {
+        *m = v10::decode_flow_mod(r)?;
+        return Ok(());
+    }
+    m.cookie = Cookie(r.u64("cookie")?);
+    m.cookie_mask = r.u64("cookie_mask")?;
+    m.table = TableId(r.u8("table_id")?);
+    m.command = codes::flow_mod_command(u16::from(r.u8("command")?));
+    m.idle_timeout = r.u16("idle_timeout")?;
+    m.hard_timeout = r.u16("hard_timeout")?;
+    m.priority = r.u16("priority")?;
+    m.buffer_id = BufferId(r.u32("buffer_id")?);
+    m.out_port = PortNo(r.u32("out_port")?);
+    m.out_group = GroupId(r.u32("out_group")?);
+    m.flags = FlowModFlags::from_bits_retain(r.u16("flags")?);
+    m.importance = decode_importance(r, version)?;
+    let Match { fields, unknown, fixed } = &mut m.matching;
+    fields.clear();
+    unknown.clear();
+    *fixed = None;
+    oxm::match_into(&mut m.matching, r, version)?;
+    instruction::list_over(&mut m.instructions, r, version)
 }
 
 /// Padding before 1.4.

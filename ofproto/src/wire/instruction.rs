@@ -2,6 +2,7 @@
 
 use super::fixed::Say;
 use super::{EncodeError, Reader, Writer, action, oxs, unsupported, v10};
+use crate::action::Action;
 use crate::error::{ErrorKind, OfError};
 use crate::ids::{ExperimenterId, MeterId, TableId};
 use crate::instruction::Instruction;
@@ -31,24 +32,36 @@ fn defined(ty: u16, version: Version) -> bool {
 #[inline]
 pub(super) fn decode_list(r: &mut Reader<'_>, version: Version) -> Result<Vec<Instruction>, OfError> {
     let mut list = Vec::new();
-    list_into(&mut list, r, version)?;
+    list_over(&mut list, r, version)?;
     Ok(list)
 }
 
-/// As [`decode_list`], into a list that is empty yet.
-pub(super) fn list_into(list: &mut Vec<Instruction>, r: &mut Reader<'_>, version: Version) -> Result<(), OfError> {
+/// As [`decode_list`], over an earlier list, whose memory is used again.
+pub(super) fn list_over(list: &mut Vec<Instruction>, r: &mut Reader<'_>, version: Version) -> Result<(), OfError> {
     if version == Version::V10 {
         *list = v10::decode_instructions(r)?;
         return Ok(());
     }
-    *list = Vec::with_capacity((r.remaining() / 8).min(2));
+    let mut spare = Vec::new();
+    for earlier in list.drain(..) {
+        if let Instruction::ApplyActions(actions) | Instruction::WriteActions(actions) = earlier {
+            spare = actions;
+        }
+    }
+    list.reserve_exact((r.remaining() / 8).min(2));
     while !r.is_empty() {
-        decode(list, r, version)?;
+        decode(list, r, version, &mut spare)?;
     }
     Ok(())
 }
 
-fn decode(list: &mut Vec<Instruction>, r: &mut Reader<'_>, version: Version) -> Result<(), OfError> {
+/// Reads one instruction; a list of actions takes the memory of `spare`.
+fn decode(
+    list: &mut Vec<Instruction>,
+    r: &mut Reader<'_>,
+    version: Version,
+    spare: &mut Vec<Action>,
+) -> Result<(), OfError> {
     let at = r.offset();
     let outer = r.set_short(ErrorKind::BadInstructionBadLen);
     let ty = r.u16("instruction type")?;
@@ -63,7 +76,7 @@ fn decode(list: &mut Vec<Instruction>, r: &mut Reader<'_>, version: Version) -> 
     }
     let mut body = r.sub(length - 4, "instruction len")?;
     list.push(if defined(ty, version) {
-        decode_body(ty, &mut body, version)?
+        decode_body(ty, &mut body, version, spare)?
     } else {
         Instruction::Unknown { ty, data: Bytes::copy_from_slice(body.take_rest()) }
     });
@@ -79,7 +92,12 @@ fn decode(list: &mut Vec<Instruction>, r: &mut Reader<'_>, version: Version) -> 
     Ok(())
 }
 
-fn decode_body(ty: u16, body: &mut Reader<'_>, version: Version) -> Result<Instruction, OfError> {
+fn decode_body(
+    ty: u16,
+    body: &mut Reader<'_>,
+    version: Version,
+    spare: &mut Vec<Action>,
+) -> Result<Instruction, OfError> {
     Ok(match ty {
         GOTO_TABLE => {
             let table = TableId(body.u8("table_id")?);
@@ -92,11 +110,11 @@ fn decode_body(ty: u16, body: &mut Reader<'_>, version: Version) -> Result<Instr
         }
         WRITE_ACTIONS => {
             body.skip(4)?;
-            Instruction::WriteActions(action::decode_list(body, version)?)
+            Instruction::WriteActions(action::list_over(std::mem::take(spare), body, version)?)
         }
         APPLY_ACTIONS => {
             body.skip(4)?;
-            Instruction::ApplyActions(action::decode_list(body, version)?)
+            Instruction::ApplyActions(action::list_over(std::mem::take(spare), body, version)?)
         }
         CLEAR_ACTIONS => {
             body.skip(4)?;

@@ -15,7 +15,7 @@ const HELLO: u8 = 0;
 const ERROR: u8 = 1;
 pub(super) const ECHO_REQUEST: u8 = 2;
 const ECHO_REPLY: u8 = 3;
-const EXPERIMENTER: u8 = 4;
+pub(super) const EXPERIMENTER: u8 = 4;
 const FEATURES_REQUEST: u8 = 5;
 const FEATURES_REPLY: u8 = 6;
 const GET_CONFIG_REQUEST: u8 = 7;
@@ -25,7 +25,7 @@ const PACKET_IN: u8 = 10;
 const FLOW_REMOVED: u8 = 11;
 const PORT_STATUS: u8 = 12;
 const PACKET_OUT: u8 = 13;
-const FLOW_MOD: u8 = 14;
+pub(super) const FLOW_MOD: u8 = 14;
 const GROUP_MOD: u8 = 15;
 const PORT_MOD: u8 = 16;
 const TABLE_MOD: u8 = 17;
@@ -45,7 +45,7 @@ const ROLE_STATUS: u8 = 30;
 const TABLE_STATUS: u8 = 31;
 const REQUESTFORWARD: u8 = 32;
 const BUNDLE_CONTROL: u8 = 33;
-const BUNDLE_ADD_MESSAGE: u8 = 34;
+pub(super) const BUNDLE_ADD_MESSAGE: u8 = 34;
 const CONTROLLER_STATUS: u8 = 35;
 
 /// Whether `version` defines a message type of 1.1's numbering: from which version on, and until which where it was dropped.

@@ -33,6 +33,7 @@ mod nicira_learn;
 mod nicira_message;
 mod nicira_tlv;
 mod onf;
+mod over;
 mod oxm;
 mod oxs;
 mod packet;
@@ -49,6 +50,7 @@ pub use bundle::bundled;
 pub use continuation::{decode_continuation, encode_continuation};
 pub use cursor::{Reader, Writer};
 pub use message::message_name;
+pub use over::decode_over;
 
 use crate::error::{ErrorKind, OfError};
 use crate::field::{Code, FieldId};
@@ -171,6 +173,15 @@ fn put_text(w: &mut Writer, text: &str, n: usize, what: &'static str) -> Result<
 /// Errors carry the code of OpenFlow 1.3.5 §7.4.4, the offset from the first byte of the header and
 /// the field's name.
 pub fn decode(bytes: &[u8]) -> Result<(Header, Message), OfError> {
+    let (header, version, mut r) = open(bytes)?;
+    let message = message::decode(version, header.ty, &mut r, message::Nesting::Outer)?;
+    all_read(&r)?;
+    Ok((header, message))
+}
+
+/// The header of a whole message, its version, and the reader of its body.
+#[inline]
+fn open(bytes: &[u8]) -> Result<(Header, Version, Reader<'_>), OfError> {
     let header = Header::decode(bytes)?;
     let Some(version) = Version::from_wire(header.version) else {
         return Err(OfError::at(
@@ -190,15 +201,16 @@ pub fn decode(bytes: &[u8]) -> Result<(Header, Message), OfError> {
     }
     let mut r = Reader::new(bytes);
     r.skip(HEADER_LEN)?;
-    let message = message::decode(version, header.ty, &mut r, message::Nesting::Outer)?;
-    if !r.is_empty() {
-        return Err(r.error(
-            ErrorKind::BadRequestBadLen,
-            "length",
-            format!("{} bytes more than the message has", r.remaining()),
-        ));
+    Ok((header, version, r))
+}
+
+#[inline]
+fn all_read(r: &Reader<'_>) -> Result<(), OfError> {
+    if r.is_empty() {
+        return Ok(());
     }
-    Ok((header, message))
+    let reason = format!("{} bytes more than the message has", r.remaining());
+    Err(r.error(ErrorKind::BadRequestBadLen, "length", reason))
 }
 
 /// Reads a hello of whatever version, so that negotiation can answer a peer of an unknown one.

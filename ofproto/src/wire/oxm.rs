@@ -259,11 +259,11 @@ pub(super) fn decode_fields(r: &mut Reader<'_>, version: Version) -> Result<Matc
     Ok(matching)
 }
 
-/// As [`decode_fields`], into a match that is empty yet. What is written where it stays needn't be moved through
+/// As [`decode_fields`], into a match that is empty. What is written where it stays needn't be moved through
 /// each caller's result.
 fn fields_into(matching: &mut Match, r: &mut Reader<'_>, version: Version) -> Result<(), OfError> {
-    // Eight bytes are the usual size of a TLV; a match of more, smaller ones grows once.
-    matching.fields = Vec::with_capacity(r.remaining() / 8);
+    // Few TLVs have less than six bytes; a match of many that do grows once.
+    matching.fields.reserve_exact(r.remaining().div_ceil(6));
     while !r.is_empty() {
         if let Some(field) = decode_basic(r, version) {
             matching.fields.push(field);
@@ -285,7 +285,7 @@ pub(super) fn decode_match(r: &mut Reader<'_>, version: Version) -> Result<Match
     Ok(matching)
 }
 
-/// As [`decode_match`], into a match that is empty yet.
+/// As [`decode_match`], into a match that is empty.
 pub(super) fn match_into(matching: &mut Match, r: &mut Reader<'_>, version: Version) -> Result<(), OfError> {
     if version <= Version::V11 {
         *matching = fixed::decode(r, version)?;

@@ -47,29 +47,41 @@ impl Staged {
         self.messages
     }
 
-    /// The messages inside, each with its own xid, in order.
-    pub fn messages(&self) -> impl Iterator<Item = (Xid, Result<Message, OfError>)> {
-        self.pieces.iter().flat_map(|piece| {
-            let mut rest = piece.as_slice();
-            std::iter::from_fn(move || {
-                let header = Header::decode(rest).ok()?;
-                let (one, after) = rest.split_at_checked(header.length.into())?;
-                rest = after;
-                Some((header.xid, inner(one)))
-            })
-        })
+    /// The messages inside, in order.
+    pub fn messages(&self) -> Reading<'_> {
+        Reading { pieces: self.pieces.iter(), rest: &[], message: Message::BarrierReply }
     }
 }
 
-/// The message inside one that was judged when it came; its xid is the outer one's.
-fn inner(bytes: &[u8]) -> Result<Message, OfError> {
-    match wire::decode(bytes)?.1 {
-        Message::BundleAdd(add) => Ok(*add.message),
-        other => Err(refuse(
-            ErrorKind::BundleFailedMsgUnsup,
-            "message",
-            format!("{} was staged", super::message_name(&other)),
-        )),
+/// Hands out what was staged.
+#[derive(Debug)]
+pub struct Reading<'a> {
+    pieces: std::slice::Iter<'a, Vec<u8>>,
+    rest: &'a [u8],
+    /// The last one, over which the next is read.
+    message: Message,
+}
+
+impl Reading<'_> {
+    /// The next message, and its xid, which is the outer one's as well. It was judged when it came.
+    pub fn read_next(&mut self) -> Option<(Xid, Result<&mut Message, OfError>)> {
+        if self.rest.is_empty() {
+            self.rest = self.pieces.next()?;
+        }
+        let header = Header::decode(self.rest).ok()?;
+        let (one, after) = self.rest.split_at_checked(header.length.into())?;
+        self.rest = after;
+        let read = wire::decode_over(&mut self.message, one);
+        let inner = match (&mut self.message, read) {
+            (_, Err(e)) => Err(e),
+            (Message::BundleAdd(add), Ok(_)) => Ok(&mut *add.message),
+            (other, Ok(_)) => Err(refuse(
+                ErrorKind::BundleFailedMsgUnsup,
+                "message",
+                format!("{} was staged", super::message_name(other)),
+            )),
+        };
+        Some((header.xid, inner))
     }
 }
 
@@ -307,6 +319,11 @@ mod tests {
         b.add(Time::ZERO, Xid(xid), &add, &bytes)
     }
 
+    fn all(staged: &Staged) -> Vec<(Xid, Message)> {
+        let mut reading = staged.messages();
+        std::iter::from_fn(|| reading.read_next().map(|(xid, m)| (xid, m.unwrap().clone()))).collect()
+    }
+
     fn kind<T: std::fmt::Debug>(r: Result<T, OfError>) -> ErrorKind {
         r.unwrap_err().kind
     }
@@ -319,7 +336,7 @@ mod tests {
         put(&mut b, 2, add(2, ORDERED)).unwrap();
         b.close(Time::ZERO, ID, ORDERED).unwrap();
         let xids: Vec<_> =
-            b.commit(ID, ORDERED | BundleFlags::TIME).unwrap().messages().map(|(xid, _)| xid.0).collect();
+            all(&b.commit(ID, ORDERED | BundleFlags::TIME).unwrap()).iter().map(|(xid, _)| xid.0).collect();
         assert_eq!(xids, [1, 2]);
         assert_eq!(kind(b.commit(ID, ORDERED)), ErrorKind::BundleFailedBadId);
         assert_eq!(b.bytes, 0);
@@ -402,7 +419,6 @@ mod tests {
         let staged = b.commit(ID, ORDERED).unwrap();
         assert_eq!(staged.count(), all.len());
         assert!(staged.pieces.len() > 10 && staged.pieces.iter().all(|p| p.capacity() <= PIECE.1));
-        let out: Vec<_> = staged.messages().map(|(xid, m)| (xid, m.unwrap())).collect();
-        assert!(out == all);
+        assert!(super::tests::all(&staged) == all);
     }
 }

@@ -80,8 +80,11 @@ pub enum Effect {
     },
 }
 
-/// The messages of a bundle, one at a time, each with its own xid.
-pub type Staged<'a> = &'a mut dyn Iterator<Item = Result<(Xid, Message), OfError>>;
+/// The messages of a bundle, each with its own xid.
+pub trait Staged {
+    /// The next one, or why it can't be carried out. It takes the place of the one before.
+    fn next(&mut self) -> Option<Result<(Xid, &mut Message), OfError>>;
+}
 
 /// The switch, as sessions see it.
 pub trait Host {
@@ -120,8 +123,13 @@ pub trait Host {
     fn check(&self, version: Version, message: &Message) -> Result<(), OfError>;
     /// Carries out all messages as one change, or none: then which one failed, by its place, and why. A message that
     /// is an error fails, too.
-    fn commit(&mut self, now: Time, version: Version, by: ConnId, messages: Staged<'_>)
-    -> Result<(), (usize, OfError)>;
+    fn commit(
+        &mut self,
+        now: Time,
+        version: Version,
+        by: ConnId,
+        messages: &mut dyn Staged,
+    ) -> Result<(), (usize, OfError)>;
     /// Answers a multipart request that only reads, or sets table features.
     fn multipart(&mut self, now: Time, version: Version, request: &MultipartRequest) -> Result<Answer, OfError>;
     /// The next flows of a dump, at most `most`, perhaps none although more follow; `cursor.ended` says

@@ -121,6 +121,9 @@ impl Default for Settings {
 /// `miss_send_len` of a new connection (OpenFlow 1.3.5 §7.3.2).
 const DEFAULT_MISS_SEND_LEN: u16 = 128;
 
+/// The longest message whose memory is kept for the next one.
+const SPARE: usize = 1024;
+
 /// A received message: small, because it lies in queues. What it means is best read just before it is carried out,
 /// while its bytes and the memory of the last one are in the processor's cache.
 #[derive(Clone, Debug)]
@@ -269,6 +272,8 @@ pub struct Session {
     segments: Reassembler<MultipartRequest>,
     waiting: Waiting,
 
+    /// The last message, over which the next is read.
+    spare: Option<Box<Message>>,
     out: Vec<u8>,
     /// Bytes handed out and not yet written, as the owner last said.
     queued: usize,
@@ -305,6 +310,7 @@ impl Session {
             abbreviated: None,
             segments: Reassembler::new(limits::SEGMENTS),
             waiting: Waiting::Nothing,
+            spare: None,
             out: Vec::new(),
             queued: 0,
             counters: Counters::default(),
@@ -477,16 +483,22 @@ impl Session {
             return;
         }
         let Received { header, bytes, meaning } = received;
-        let mut message = meaning.map_or_else(|| wire::decode(&bytes), |m| *m);
         if matches!(self.state, State::Hello { .. }) {
+            let message = meaning.map_or_else(|| wire::decode(&bytes), |m| *m);
             self.greet(&header, &message, &bytes);
             return;
         }
-        let message = message.as_mut().map(|(_, message)| message).map_err(|e| e.clone());
-        if let Err(e) = self.dispatch(now, &header, message, &bytes, host) {
+        let mut message = self.spare.take().unwrap_or_else(|| Box::new(Message::BarrierReply));
+        let read = match meaning.map(|m| *m) {
+            None => wire::decode_over(&mut message, &bytes).map(|_| ()),
+            Some(read) => read.map(|(_, m)| *message = m),
+        };
+        if let Err(e) = self.dispatch(now, &header, read.map(|()| &mut *message), &bytes, host) {
             self.segments.refuse(now.0, &bytes);
             self.refuse(&header, &bytes, &e);
         }
+        // What a large one took goes back.
+        self.spare = (bytes.len() <= SPARE).then_some(message);
         self.advance(now, host);
     }
 

@@ -80,8 +80,10 @@ impl Session {
             validate::message(message, self.version)?;
         }
         // What comes most often stays where it was read.
-        if let Message::FlowMod(fm) = message {
-            return self.flow_mod(now, fm, host);
+        match message {
+            Message::FlowMod(fm) => return self.flow_mod(now, fm, host),
+            Message::BundleAdd(add) => return self.bundle_add(now, xid, add, bytes, host),
+            _ => {}
         }
         match std::mem::replace(message, Message::BarrierReply) {
             Message::EchoRequest(data) => self.send(xid, &Message::EchoReply(data)),

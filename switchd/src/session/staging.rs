@@ -1,7 +1,7 @@
 //! The requests of bundles; their rules one by one are in [`super::bundle`].
 
-use super::bundle::Bundles;
-use super::host::Host;
+use super::bundle::{Bundles, Reading};
+use super::host::{Host, Staged};
 use super::requests::{check_frame, check_pipeline, err};
 use super::schedule::Due;
 use super::{Session, State};
@@ -22,6 +22,40 @@ enum Left {
     Release(BufferId),
     /// Other controllers are told.
     Forward(Message),
+}
+
+/// The messages of a bundle while it is carried out.
+struct Committed<'a> {
+    session: &'a Session,
+    now: Time,
+    reading: Reading<'a>,
+    /// Kept packets that some message sends.
+    used: HashSet<BufferId>,
+    /// What is left to do when all of it is in force.
+    left: Vec<(Xid, Left)>,
+    flow_mods: u64,
+    packet_outs: u64,
+}
+
+impl Staged for Committed<'_> {
+    fn next(&mut self) -> Option<Result<(Xid, &mut Message), OfError>> {
+        let (xid, message) = self.reading.read_next()?;
+        Some(message.and_then(|message| {
+            self.session.resolve_buffer(self.now, message, &mut self.used)?;
+            match message {
+                Message::FlowMod(fm) => {
+                    self.flow_mods += 1;
+                    if self.session.releases(fm) {
+                        self.left.push((xid, Left::Release(fm.buffer_id)));
+                    }
+                }
+                Message::GroupMod(_) | Message::MeterMod(_) => self.left.push((xid, Left::Forward(message.clone()))),
+                Message::PacketOut(_) => self.packet_outs += 1,
+                _ => {}
+            }
+            Ok((xid, message))
+        }))
+    }
 }
 
 impl Session {
@@ -145,29 +179,22 @@ impl Session {
 
     fn bundle_commit(&mut self, now: Time, control: &BundleCtrl, host: &mut dyn Host) -> Result<(), OfError> {
         let staged = self.bundles.commit(control.bundle, control.flags)?;
-        let mut used = HashSet::new();
-        // What is left to do when all of it is in force.
-        let mut left = Vec::new();
-        let (mut flow_mods, mut packet_outs) = (0, 0);
-        let mut messages = staged.messages().map(|(xid, message)| {
-            let mut message = message?;
-            self.resolve_buffer(now, &mut message, &mut used)?;
-            match &message {
-                Message::FlowMod(fm) => {
-                    flow_mods += 1;
-                    if self.releases(fm) {
-                        left.push((xid, Left::Release(fm.buffer_id)));
-                    }
-                }
-                Message::GroupMod(_) | Message::MeterMod(_) => left.push((xid, Left::Forward(message.clone()))),
-                Message::PacketOut(_) => packet_outs += 1,
-                _ => {}
-            }
-            Ok((xid, message))
-        });
-        if let Err((i, e)) = host.commit(now, self.version, self.governing(), &mut messages) {
-            if let Some((xid, Ok(message))) = staged.messages().nth(i) {
-                let inner = wire::encode(self.version, xid, &message).unwrap_or_default();
+        let mut messages = Committed {
+            session: self,
+            now,
+            reading: staged.messages(),
+            used: HashSet::new(),
+            left: Vec::new(),
+            flow_mods: 0,
+            packet_outs: 0,
+        };
+        let done = host.commit(now, self.version, self.governing(), &mut messages);
+        let Committed { used, left, flow_mods, packet_outs, .. } = messages;
+        if let Err((i, e)) = done {
+            let mut again = staged.messages();
+            (0..i).for_each(|_| drop(again.read_next()));
+            if let Some((xid, Ok(message))) = again.read_next() {
+                let inner = wire::encode(self.version, xid, message).unwrap_or_default();
                 self.refuse_with(xid, &inner, &e);
             }
             return Err(err(

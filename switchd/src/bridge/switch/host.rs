@@ -155,7 +155,7 @@ impl<P: Packets> Host for Switch<P> {
         now: Time,
         version: Version,
         by: ConnId,
-        messages: Staged<'_>,
+        messages: &mut dyn Staged,
     ) -> Result<(), (usize, OfError)> {
         self.changed(now);
         self.by = Some(by);
@@ -163,14 +163,17 @@ impl<P: Packets> Host for Switch<P> {
         // Only who watches flows is told which message did what.
         let (watched, mut bundled) = (self.control.watches_flows(), vec![(self.control.told(), None)]);
         self.control.transaction(now, |control| {
-            for (i, message) in messages.enumerate() {
+            let mut next = 0;
+            while let Some(message) = messages.next() {
+                let i = next;
+                next += 1;
                 let (xid, message) = message.map_err(|e| (i, e))?;
-                match (carry_out(control, version, &message, now), message) {
+                match (carry_out(control, version, message, now), message) {
                     (Some(done), _) => done.map_err(|e| (i, e))?,
                     (None, Message::PacketOut(po)) => {
                         let context = control.context(version, Place::PacketOut);
                         let program = compile_packet_out(&po.actions, &context).map_err(|e| (i, e))?;
-                        outs.push((program, po));
+                        outs.push((program, po.clone()));
                     }
                     _ => {
                         let e = OfError::new(ErrorKind::BundleFailedMsgUnsup, "message", "it can't be bundled");

@@ -148,9 +148,9 @@ impl Host for Fake {
             None => Ok(()),
         }
     }
-    fn commit(&mut self, _: Time, _: Version, _: ConnId, messages: Staged<'_>) -> Result<(), (usize, OfError)> {
+    fn commit(&mut self, _: Time, _: Version, _: ConnId, messages: &mut dyn Staged) -> Result<(), (usize, OfError)> {
         let mut n = 0;
-        for message in messages {
+        while let Some(message) = messages.next() {
             message.map_err(|e| (n, e))?;
             n += 1;
         }
