@@ -2,6 +2,7 @@
 //! connection's, and what ends with what.
 
 use super::Instance;
+use super::scheduled::{updates, watch};
 use super::tests::{Bench, add};
 use crate::ports::PortEvent;
 use crate::session::notify::Punted;
@@ -14,6 +15,7 @@ use ofproto::flow::FlowModFlags;
 use ofproto::ids::{BufferId, Cookie, PortNo, TableId, Xid};
 use ofproto::matching::Match;
 use ofproto::message::{HelloElement, Message, SwitchConfig};
+use ofproto::monitor::{FlowUpdate, MonitorFlags};
 use ofproto::packet::{PacketInReason, PacketOut};
 use ofproto::role::{Role, RoleMsg};
 use ofproto::{ErrorKind, Version};
@@ -242,4 +244,22 @@ fn a_silent_auxiliary_connection_is_probed_and_ends_alone() {
     }
     assert!(b.hub.session(aux[0]).unwrap().ending().unwrap().reason.contains("probe"));
     assert!(b.hub.session(main).unwrap().ending().is_none());
+}
+
+/// A flow monitor takes what any connection of its channel changes for the controller's own (1.4.1 §7.3.5.17).
+#[test]
+fn what_it_changes_is_its_controller_s_own() {
+    let mut b = Bench::new();
+    let (main, aux) = channel(&mut b, Version::V15, 1);
+    let other = b.connect(Version::V15);
+    for id in [main, other] {
+        b.hear(id);
+        watch(&mut b, id, MonitorFlags::ADD);
+    }
+    // Each connection counts its own xids.
+    for (id, n) in [(aux[0], 1), (main, 2)] {
+        b.say(id, Version::V15, 9, &Message::FlowMod(add(n, FlowModFlags::empty())));
+    }
+    assert_eq!(updates(&mut b, main), [FlowUpdate::Abbrev(Xid(9)), FlowUpdate::Abbrev(Xid(9))]);
+    assert!(updates(&mut b, other).iter().all(|u| matches!(u, FlowUpdate::Full { .. })));
 }

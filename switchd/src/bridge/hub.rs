@@ -355,6 +355,7 @@ impl<B: Backend> Hub<B> {
             for event in &events {
                 self.tell(event, cause);
             }
+            self.sessions.values_mut().for_each(Session::forget_cause);
             for (by, effect) in effects {
                 self.effect(by, effect);
             }
@@ -362,11 +363,13 @@ impl<B: Backend> Hub<B> {
     }
 
     fn tell(&mut self, event: &Happened, cause: Option<(ConnId, Xid)>) {
+        // A controller's own changes are those of its channel, whichever of its connections asked (1.4.1 §7.3.5.17).
+        let cause = cause.map(|(id, xid)| (self.sessions.get(&id).map_or(id, Session::governing), xid));
         for session in self.sessions.values_mut() {
             match event {
                 Happened::FlowRemoved(removed) => session.flow_removed(removed),
                 Happened::Flow(change) => {
-                    let own = cause.filter(|(id, _)| *id == session.id()).map(|(_, xid)| xid);
+                    let own = cause.filter(|(id, _)| *id == session.governing()).map(|(_, xid)| xid);
                     session.flow_event(change, own);
                 }
                 Happened::Port { reason, port, by } => {

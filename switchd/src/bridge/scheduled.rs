@@ -15,7 +15,7 @@ use std::time::Duration;
 
 const V15: Version = Version::V15;
 
-fn watch(b: &mut Bench, id: ConnId, flags: MonitorFlags) {
+pub(super) fn watch(b: &mut Bench, id: ConnId, flags: MonitorFlags) {
     let monitor = FlowMonitorRequest {
         id: MonitorId(1),
         out_port: PortNo::ANY,
@@ -29,7 +29,7 @@ fn watch(b: &mut Bench, id: ConnId, flags: MonitorFlags) {
     b.ask(id, V15, &Message::MultipartRequest(Multipart::last(MultipartRequest::FlowMonitor(vec![monitor]))));
 }
 
-fn updates(b: &mut Bench, id: ConnId) -> Vec<FlowUpdate> {
+pub(super) fn updates(b: &mut Bench, id: ConnId) -> Vec<FlowUpdate> {
     let heard = b.hear(id).into_iter();
     let of = |(_, m)| match m {
         Message::MultipartReply(Multipart { body: MultipartReply::FlowMonitor(u), .. }) => u,

@@ -369,6 +369,11 @@ impl Session {
         self.update(update);
     }
 
+    /// What comes next has another cause, whatever xid that bears on whichever of the channel's connections.
+    pub fn forget_cause(&mut self) {
+        self.abbreviated = None;
+    }
+
     fn update(&mut self, update: FlowUpdate) {
         self.send_reply(Xid(0), MultipartReply::FlowMonitor(vec![update]), true);
     }
