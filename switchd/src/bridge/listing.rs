@@ -157,7 +157,7 @@ mod tests {
     fn many_flows_are_listed_in_pieces_as_of_one_moment() {
         let mut b = filled();
         let mut first = ask(&mut b, None, None);
-        let mut second = ask(&mut b, Some(0), Some("priority=7"));
+        let mut second = ask(&mut b, Some(0), Some("cookie=7/-1"));
         b.hub.switch.tick(b.now);
         assert!(first.try_recv().is_err(), "not whole yet");
         // What changes meanwhile isn't seen by the one that has begun.
