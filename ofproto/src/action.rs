@@ -5,8 +5,6 @@ use crate::matching::{MatchField, OxmId, UnknownField};
 use crate::nicira::NxAction;
 use bytes::Bytes;
 
-/// `OFPCML_MAX`: the greatest number that asks for so many bytes (OpenFlow 1.3.5 §7.2.5).
-pub const MAX_LEN_MOST: u16 = 0xffe5;
 /// `OFPCML_NO_BUFFER`: send the whole packet, don't buffer (OpenFlow 1.3.5 §7.2.5, 1.5.1 §7.2.6.1).
 pub const MAX_LEN_NO_BUFFER: u16 = 0xffff;
 

@@ -1,7 +1,6 @@
 //! Requests that change the switch.
 
 use super::{Known, Place, actions, instructions, matching};
-use crate::action::{MAX_LEN_MOST, MAX_LEN_NO_BUFFER};
 use crate::async_config::{AsyncConfig, AsyncKind, AsyncProp};
 use crate::continuation::Continuation;
 use crate::error::{ErrorKind, OfError};
@@ -311,12 +310,6 @@ pub(super) fn set_config(m: &SwitchConfig, version: Version) -> Result<(), OfErr
     }
     if m.flags & 3 == 3 {
         return Err(fault(ErrorKind::SwitchConfigFailedBadFlags, "flags", "3 is no way to treat fragments"));
-    }
-    // 1.2 brought `ofp_controller_max_len`, which leaves nothing between its two values.
-    if version >= Version::V12 && (MAX_LEN_MOST + 1..MAX_LEN_NO_BUFFER).contains(&m.miss_send_len) {
-        let reason =
-            format!("{:#x} is neither a length up to {MAX_LEN_MOST:#x} nor {MAX_LEN_NO_BUFFER:#x}", m.miss_send_len);
-        return Err(fault(ErrorKind::SwitchConfigFailedBadLen, "miss_send_len", reason));
     }
     Ok(())
 }
