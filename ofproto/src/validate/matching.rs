@@ -112,9 +112,10 @@ fn fields(m: &Match, strict: bool) -> Result<Known, OfError> {
             }
             *word |= bit;
         }
-        if field.id == FieldId::PacketType && i > 0 {
-            // 1.5.1 §7.2.3.11. What stands before it took the packet for an Ethernet frame.
-            return Err(fault(ErrorKind::BadMatchBadPrereq, field, "must be the first field"));
+        if field.id == FieldId::PacketType && m.fields.iter().take(i).any(|f| !f.id.is_pipeline()) {
+            // 1.5.1 §7.2.3.11. What stands before it took the packet for an Ethernet frame, unless it is no header's:
+            // clients that sort fields by their numbers write in_port first.
+            return Err(fault(ErrorKind::BadMatchBadPrereq, field, "must stand before the fields of headers"));
         }
         one(field, &mut known, strict)?;
     }
@@ -229,14 +230,16 @@ mod tests {
     }
 
     #[test]
-    fn the_packet_type_comes_first() {
+    fn the_packet_type_comes_before_headers() {
         let check = |m: &Match| matching(m, Version::V15).map(|_| ()).map_err(|e| e.kind);
         let ip = Match::any().with(FieldId::PacketType, 0x1_0800).with(FieldId::IpProto, 6);
         assert_eq!(check(&ip), Ok(()));
-        for first in [(FieldId::InPort, 1), (FieldId::EthType, 0x800), (FieldId::Metadata, 5)] {
-            let late = Match::any().with(first.0, first.1).with(FieldId::PacketType, 0);
-            assert_eq!(check(&late), Err(ErrorKind::BadMatchBadPrereq), "{first:?}");
-        }
+        let behind = |first, value| check(&Match::any().with(first, value).with(FieldId::PacketType, 0));
+        assert_eq!(behind(FieldId::EthType, 0x800), Err(ErrorKind::BadMatchBadPrereq));
+        assert_eq!(behind(FieldId::EthDst, 1), Err(ErrorKind::BadMatchBadPrereq));
+        // os-ken sorts fields by number.
+        assert_eq!(behind(FieldId::InPort, 1), Ok(()));
+        assert_eq!(behind(FieldId::Metadata, 5), Ok(()));
         let twice = Match::any().with(FieldId::PacketType, 0).with(FieldId::PacketType, 0);
         assert_eq!(check(&twice), Err(ErrorKind::BadMatchDupField));
     }
