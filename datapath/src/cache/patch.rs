@@ -101,7 +101,7 @@ impl Patch {
         if self.parts() & POP_VLAN != 0 { TAG } else { 0 }
     }
 
-    /// Both; they may have nothing in common.
+    /// Both; they must have nothing in common.
     #[inline]
     pub(super) const fn and(self, other: Self) -> Self {
         let ([a, b, c, d], [e, f, g, h]) = (self.0, other.0);
@@ -197,17 +197,7 @@ impl Patch {
         if let Some(sum) = covers
             && let Some(place) = ip.get_mut(at..).and_then(<[u8]>::first_chunk_mut)
         {
-            let mut new = updated(sum, change);
-            if l4 == L4::Udp as u8 {
-                new = if sum == 0 {
-                    0
-                } else if new == 0 {
-                    0xffff
-                } else {
-                    new
-                };
-            }
-            *place = new.to_le_bytes();
+            *place = covering(sum, change, l4).to_le_bytes();
         }
         true
     }
@@ -241,15 +231,19 @@ impl Patch {
             && let Some(place) = ip.get_mut(at..).and_then(<[u8]>::first_chunk_mut)
         {
             let sum = u16::from_le_bytes(*place);
-            let new = updated(sum, covered);
-            let udp = l4 == L4::Udp as u8;
-            let new = match (udp, sum, new) {
-                (true, 0, _) => 0,
-                (true, _, 0) => 0xffff,
-                _ => new,
-            };
-            *place = new.to_le_bytes();
+            *place = covering(sum, covered, l4).to_le_bytes();
         }
+    }
+}
+
+/// An upper layer's checksum when what it covers has changed: UDP's 0 means none, and is written as all ones.
+#[inline]
+fn covering(sum: u16, change: u32, l4: u8) -> u16 {
+    let new = updated(sum, change);
+    match (l4 == L4::Udp as u8, sum, new) {
+        (true, 0, _) => 0,
+        (true, _, 0) => 0xffff,
+        _ => new,
     }
 }
 
