@@ -13,6 +13,7 @@ pub mod agent;
 pub mod bridge;
 pub mod config;
 pub mod daemon;
+pub mod kept;
 pub mod management;
 pub mod metrics;
 pub mod netlink;

@@ -71,6 +71,51 @@ def controllers(pair, *targets):
     sh(['ovs-vsctl', '--timeout=30', '--db=unix:%s/db.sock' % pair.ovs.dir, *command], env=pair.ovs.env)
 
 
+def fail_mode(pair, mode):
+    sh([binary('ofctl'), 'set-fail-mode', pair.ours.switch.ctl_socket, mode])
+    sh(['ovs-vsctl', '--timeout=30', '--db=unix:%s/db.sock' % pair.ovs.dir, 'set-fail-mode', 'br0', mode], env=pair.ovs.env)
+    assert sh([binary('ofctl'), 'get-fail-mode', pair.ours.switch.ctl_socket]).stdout.strip() == mode
+
+
+def test_another_fail_mode_at_once(pair):
+    """What is left of flows, and where packets go, when the fail mode changes: without controllers, and with some that are
+    away."""
+    a_to_b = tcp(s=1, d=2)
+    both(pair, 'del-flows')
+    both(pair, 'add-flow', MARKER_FLOW)
+    both(pair, 'add-flow', 'in_port=1,actions=output:3')
+    fail_mode(pair, 'standalone')
+    assert same_flows(pair) != [], 'it is that already'
+    assert set(pair.same(VERSION, 1, a_to_b)) == {3}
+    fail_mode(pair, 'secure')
+    assert same_flows(pair) == []
+    both(pair, 'add-flow', MARKER_FLOW)
+    assert pair.same(VERSION, 1, a_to_b) == {}
+    both(pair, 'add-flow', 'in_port=1,actions=output:3')
+    fail_mode(pair, 'standalone')
+    assert same_flows(pair) == ['priority=0 actions=NORMAL']
+    both(pair, 'add-flow', MARKER_FLOW)
+    assert set(pair.same(VERSION, 1, tcp(s=1, d=9))) == {2, 3, 4}
+    # With a controller, which is away, flows stay.
+    controllers(pair, 'tcp:127.0.0.1:6661')
+    both(pair, 'add-flow', MARKER_FLOW)
+    both(pair, 'add-flow', 'in_port=1,actions=output:4')
+    left = same_flows(pair)
+    fail_mode(pair, 'secure')
+    assert same_flows(pair) == left
+    assert set(pair.same(VERSION, 1, a_to_b)) == {4}
+    both(pair, 'add-flow', 'in_port=2,actions=drop')
+    left = same_flows(pair)
+    fail_mode(pair, 'standalone')
+    assert same_flows(pair) == left
+    fail_mode(pair, 'secure')
+    # The last controller goes: what somebody made goes, and in this mode nothing comes.
+    controllers(pair)
+    assert same_flows(pair) == []
+    fail_mode(pair, 'standalone')
+    assert same_flows(pair) == ['priority=0 actions=NORMAL']
+
+
 def test_what_is_left_of_flows_when_controllers_come_and_go(pair):
     both(pair, 'del-flows')
     both(pair, 'add-flow', 'in_port=1,actions=drop')

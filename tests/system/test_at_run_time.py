@@ -67,6 +67,69 @@ def test_controllers_that_cannot_be(lab, targets, words):
     assert flows(switch) == NORMAL and active(switch) == []
 
 
+def who(switch):
+    """Whom it dials, and its fail mode."""
+    return ofctl(switch, 'get-controller').stdout.split('\n')[:-1], ofctl(switch, 'get-fail-mode').stdout.strip()
+
+
+def test_what_was_set_outlasts_a_restart_until_the_configuration_changes(lab):
+    sw, state = lab.ns('sw'), os.path.join(lab.dir, 'state')
+    configured, other, set_ = ('tcp:127.0.0.1:%d' % n for n in (6661, 6662, 6653))
+
+    def begin(*args):
+        return Switch(lab, sw, '--state', state, *args)
+
+    def kill(switch):
+        switch.process.kill()
+        switch.process.wait(10)
+    osken(lab, sw, 'os_ken.app.simple_switch_13')
+    switch = begin('--controller', configured)
+    assert who(switch) == ([configured], 'secure')
+    ofctl(switch, 'set-controller', set_, 'unix:/run/nobody,auxiliary=1')
+    ofctl(switch, 'set-fail-mode', 'standalone')
+    before = [set_, 'unix:/run/nobody,auxiliary=1'], 'standalone'
+    assert who(switch) == before
+    kill(switch)
+    switch = begin('--controller', configured)
+    assert who(switch) == before
+    assert 'the controllers are those that were set while it ran' in switch.output()
+    wait_for('the controller', lambda: active(switch) == [set_], 30)
+    # Other controllers are configured, and the same mode.
+    assert switch.stop() == 0
+    switch = begin('--controller', other)
+    assert who(switch) == ([other], 'standalone')
+    assert 'the configuration names other controllers' in switch.output()
+    ofctl(switch, 'del-controller')
+    ofctl(switch, 'set-fail-mode', 'secure')
+    assert switch.stop() == 0
+    switch = begin('--controller', other)
+    assert who(switch) == ([], 'secure') and flows(switch) == []
+    # As configured: nothing is kept any more.
+    ofctl(switch, 'set-controller', other)
+    assert switch.stop() == 0
+    with open(os.path.join(state, 'br0.changes')) as f:
+        assert json.load(f) == {'ports': [], 'queues': []}
+
+
+def test_what_was_set_and_cannot_be_any_more_keeps_nothing_from_starting(lab):
+    sw, state = lab.ns('sw'), os.path.join(lab.dir, 'state')
+    os.makedirs(state)
+    with open(os.path.join(state, 'br0.changes'), 'w') as f:
+        json.dump({'ports': [], 'queues': [],
+                   'controllers': {'set': ['tls:127.0.0.1:6661', 'tcp:127.0.0.1:6662'], 'configured': []}}, f)
+    switch = Switch(lab, sw, '--state', state)
+    assert who(switch)[0] == ['tcp:127.0.0.1:6662']
+    assert "a controller that was set isn't dialled" in switch.output()
+
+
+def test_a_fail_mode_that_cannot_be(lab):
+    switch = Switch(lab, lab.ns('sw'))
+    assert ofctl(switch, 'set-fail-mode', 'alone', check=False).returncode == 2
+    with pytest.raises(Exception, match='expected `secure` or `standalone`'):
+        switch.manage('set-fail-mode', {'mode': 'alone'})
+    assert who(switch) == ([], 'standalone')
+
+
 def test_ports_and_queues(lab):
     sw, hosts = lab.star(2)
     switch = Switch(lab, sw, '--state', os.path.join(lab.dir, 'state'), ports=['1=s1'])

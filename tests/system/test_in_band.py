@@ -1,10 +1,11 @@
 """In-band control: a controller that only the switch's own ports lead to."""
 
 import os
+import socket
 
 import pytest
 from clients import connected
-from lab import Switch, osken, ping_all, sh, stop, wait_for
+from lab import Switch, binary, inside, osken, ping_all, sh, stop, wait_for
 
 # The waits below may take longer together than a test has otherwise.
 pytestmark = pytest.mark.timeout(400)
@@ -63,6 +64,41 @@ def test_a_controller_behind_a_data_port(lab, family):
     wait_for('the loss', lambda: not connected(switch), 60)
     osken(lab, hosts[0].ns, APP, args=family.listen, log=os.path.join(lab.dir, 'again.log'))
     wait_for('the session to come back', lambda: connected(switch), 90)
+
+
+def test_controllers_set_at_run_time(lab, family):
+    """Its rules are for those that are dialled now, and for no others."""
+    sw, hosts = lab.star(2)
+    osken(lab, hosts[0].ns, APP, args=family.listen)
+    here, elsewhere = family.controller[1], 'tcp:10.0.0.2:6653' if family.four else 'tcp:[fd00::2]:6653'
+    switch = Switch(lab, sw, *IN_BAND, '--controller', elsewhere, ports=['1=s1', '2=s2'])
+    family.address(switch, 100)
+    ofctl = lambda *args, **kw: sh([binary('ofctl'), args[0], switch.ctl_socket, *args[1:]], **kw)  # noqa: E731
+    refused = ofctl('set-controller', 'tcp:controller.example', check=False)
+    assert refused.returncode == 1 and 'address, not its name' in refused.stderr
+    ofctl('set-controller', here)
+    wait_for('the session', lambda: connected(switch), 90)
+    switch.ofctl('del-flows')
+    switch.ofctl('add-flow', 'priority=65535,actions=drop')
+    before = probes(switch)[0]
+    wait_for('answered probes', lambda: (probes(switch) or [0])[0] >= before + 3, 60)
+    # Both: who stays is not cut off while others come and go.
+    ofctl('set-controller', elsewhere, here)
+    before = probes(switch)[0]
+    wait_for('answered probes', lambda: (probes(switch) or [0])[0] >= before + 3, 60)
+    ofctl('set-controller', elsewhere)
+    wait_for('its end', lambda: not connected(switch), 60)
+    # Nothing leads there any more: its frames meet the tables, which were left as they were.
+    with inside(sw):
+        s = socket.socket(socket.AF_INET if family.four else socket.AF_INET6)
+    s.settimeout(2)
+    with pytest.raises(OSError):
+        s.connect(('10.0.0.1' if family.four else 'fd00::1', 6653))
+    s.close()
+    ofctl('set-controller', here)
+    wait_for('the session again', lambda: connected(switch), 90)
+    ofctl('del-controller')
+    assert ofctl('get-controller').stdout == ''
 
 
 def test_without_it_an_empty_table_leads_nowhere(lab, family):

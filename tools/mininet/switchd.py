@@ -53,7 +53,8 @@ class Switchd(Switch):
 
     # Commands of ofctl that speak to the management socket instead of OpenFlow.
     MANAGEMENT = ('status', 'connections', 'counters', 'learned', 'forget-learned', 'trace', 'add-port', 'del-port',
-                  'add-queue', 'del-queue', 'set-controller', 'del-controller', 'save-state', 'set-log')
+                  'add-queue', 'del-queue', 'set-controller', 'del-controller',
+                  'get-controller', 'set-fail-mode', 'get-fail-mode', 'save-state', 'set-log')
 
     def __init__(self, name, protocols=None, failMode=None, args=None, **kwargs):
         Switch.__init__(self, name, **kwargs)

@@ -1,11 +1,11 @@
 //! The controllers that are dialled, which may be others at any time.
 //!
 //! Invariants: one task for each; whoever stays in the list keeps its connection; the bridge hears of a new list after
-//! the tasks of those that left have ended, so that nothing new comes of them. Shared by clones; lists
-//! are taken one after the other.
+//! the tasks of those that left have ended, so that nothing new comes of them, and before new ones begin, so that it is
+//! ready for whom they meet. Shared by clones; lists are taken one after the other.
 
 use super::tls::TlsFiles;
-use super::{DialStatus, dial, without_tls};
+use super::{DialStatus, dial, standing_of, without_tls};
 use crate::bridge::{Event, Handle};
 use crate::config::{ControllerSpec, Target};
 use std::io;
@@ -46,20 +46,11 @@ impl Dialler {
         Self { list: Arc::new(Mutex::new(list)) }
     }
 
-    /// The controllers are others from now on; call within a runtime.
+    /// The controllers are these from now on; call within a runtime.
     ///
     /// # Errors
     /// One can't be dialled as things are configured; everything is then as it was.
     pub async fn replace(&self, specs: &[ControllerSpec]) -> io::Result<()> {
-        let mut list = self.list.lock().await;
-        if list.in_band {
-            return Err(io::Error::other("in-band control needs the controllers that it began with"));
-        }
-        list.take(specs).await
-    }
-
-    /// The first ones.
-    pub(super) async fn begin(&self, specs: &[ControllerSpec]) -> io::Result<()> {
         self.list.lock().await.take(specs).await
     }
 
@@ -85,9 +76,7 @@ impl List {
             if specs[..i].iter().any(|other| other.target == spec.target) {
                 return Err(io::Error::other(format!("{} is named twice", spec.target)));
             }
-            if matches!(spec.target, Target::Tls(_)) && self.tls.is_none() {
-                return Err(without_tls(&spec.target));
-            }
+            can_be_dialled(spec, self.tls.is_some(), self.in_band)?;
         }
         let (stay, leave): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.dials).into_iter().partition(|d| specs.contains(&d.spec));
@@ -100,26 +89,41 @@ impl List {
         // Before others are dialled: one that comes again with other options is another one. A bridge that has
         // stopped needs to hear nothing.
         let _ = self.bridge.send(Event::Undialled(left)).await;
+        let stayed = self.dials.len();
         for spec in specs {
             if !self.dials.iter().any(|d| d.spec == *spec) {
-                let dial = self.dial(spec.clone());
-                self.dials.push(dial);
+                self.dials.push(Dial::new(spec.clone()));
             }
         }
-        self.dials.sort_by_key(|d| specs.iter().position(|s| *s == d.spec));
-        let dials = self.dials.iter().map(|d| Arc::clone(&d.status)).collect();
-        let _ = self.bridge.send(Event::Dials(dials)).await;
+        let mut dials: Vec<_> = self.dials.iter().map(|d| Arc::clone(&d.status)).collect();
+        dials.sort_by_key(|d| specs.iter().position(|s| *s == standing_of(d).controller));
+        let in_band =
+            if self.in_band { specs.iter().filter_map(ControllerSpec::in_band).collect() } else { Vec::new() };
+        let _ = self.bridge.send(Event::Dials { dials, in_band }).await;
+        let (bridge, tls) = (&self.bridge, &self.tls);
+        for dial in self.dials.iter_mut().skip(stayed) {
+            let status = Arc::clone(&dial.status);
+            dial.task.spawn(dial::keep(dial.spec.clone(), self.in_band, bridge.clone(), tls.clone(), status));
+        }
         Ok(())
     }
+}
 
-    fn dial(&self, spec: ControllerSpec) -> Dial {
-        let target = spec.target.to_string();
-        let status = DialStatus { target, connected: false, attempts: 0, last_error: None };
-        let status = Arc::new(StdMutex::new(status));
-        let dialling =
-            dial::keep(spec.clone(), self.in_band, self.bridge.clone(), self.tls.clone(), Arc::clone(&status));
-        let mut task = JoinSet::new();
-        task.spawn(dialling);
-        Dial { spec, status, task }
+impl Dial {
+    /// One that doesn't dial yet.
+    fn new(spec: ControllerSpec) -> Self {
+        let status = DialStatus { controller: spec.clone(), connected: false, attempts: 0, last_error: None };
+        Self { spec, status: Arc::new(StdMutex::new(status)), task: JoinSet::new() }
     }
+}
+
+/// Whether a controller can be dialled at all, by what a bridge has for it.
+///
+/// # Errors
+/// What it lacks.
+pub fn can_be_dialled(spec: &ControllerSpec, tls: bool, in_band: bool) -> io::Result<()> {
+    if matches!(spec.target, Target::Tls(_)) && !tls {
+        return Err(without_tls(&spec.target));
+    }
+    if in_band { spec.check_in_band().map_err(io::Error::other) } else { Ok(()) }
 }

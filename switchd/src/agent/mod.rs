@@ -24,7 +24,7 @@ pub mod plain;
 pub mod snoop;
 mod tls;
 
-pub use dialler::{Dialler, MOST_CONTROLLERS};
+pub use dialler::{Dialler, MOST_CONTROLLERS, can_be_dialled};
 pub use places::MAX_ACCEPTED;
 
 use crate::bridge::{Event, Handle};
@@ -35,7 +35,7 @@ use outbox::Outbox;
 use plain::{Reader, Socket, Writer};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tls::TlsFiles;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -95,7 +95,7 @@ pub struct Opened {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DialStatus {
     /// Whom.
-    pub target: String,
+    pub controller: ControllerSpec,
     /// Whether a connection exists now (its session has more to say).
     pub connected: bool,
     /// Attempts since the last connection.
@@ -152,7 +152,7 @@ impl Agent {
         }
         let watched = snoop::start(&mut tasks, &config.snoop, bridge)?;
         let dialler = Dialler::new(bridge.clone(), tls, config.in_band);
-        dialler.begin(&config.controllers).await?;
+        dialler.replace(&config.controllers).await?;
         Ok(Self { tasks, dialler, listening, watched })
     }
 
@@ -167,8 +167,13 @@ fn without_tls(what: &impl std::fmt::Display) -> io::Error {
     io::Error::other(format!("{what} needs a key, a certificate and an authority"))
 }
 
+/// How a controller stands now.
+pub fn standing_of(status: &Mutex<DialStatus>) -> MutexGuard<'_, DialStatus> {
+    status.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn note(status: &Mutex<DialStatus>, change: impl FnOnce(&mut DialStatus)) {
-    change(&mut status.lock().unwrap_or_else(PoisonError::into_inner));
+    change(&mut standing_of(status));
 }
 
 /// Who a connection is with, for the bridge.

@@ -82,6 +82,26 @@ impl<P: Packets> Switch<P> {
         }
         self.config.dials = dials;
         self.set_mode();
+        self.begin_anew(now);
+    }
+
+    /// Another fail mode from now on. As in Open vSwitch all entries go where no controller is configured, and stay where
+    /// one is.
+    pub(super) fn set_fail_mode(&mut self, now: Time, mode: FailMode) {
+        if mode == self.config.fail_mode {
+            return;
+        }
+        let before = std::mem::replace(&mut self.config.fail_mode, mode);
+        self.set_mode();
+        if !self.config.dials {
+            self.begin_anew(now);
+        }
+        let (before, mode, flows_aside) = (before.name(), mode.name(), self.leaves_flows_aside());
+        tracing::info!(bridge = self.config.name, before, mode, flows_aside, "fail mode changed");
+    }
+
+    /// Deletes all entries and puts the own one there, if there is to be one.
+    fn begin_anew(&mut self, now: Time) {
         let all = FlowMod { table: TableId::ALL, command: FlowModCommand::Delete, ..FlowMod::default() };
         self.changed(now);
         if let Err(e) = self.control.flow_mod(TERMS, &all, now) {
@@ -175,6 +195,34 @@ mod tests {
         let own = FlowMod { cookie: ofproto::ids::Cookie(7), ..entry() };
         b.say(tool, Version::V13, 2, &Message::FlowMod(own));
         assert_eq!(save(&mut b.hub.switch, b.now, &path).unwrap(), 2);
+    }
+
+    #[test]
+    fn another_fail_mode_counts_at_once() {
+        let mut b = alone();
+        let tool = b.connect(Version::V13);
+        let own = |b: &mut Bench| b.say(tool, Version::V13, 1, &Message::FlowMod(add(1, FlowModFlags::empty())));
+        own(&mut b);
+        b.hub.switch.set_fail_mode(b.now, FailMode::Standalone);
+        assert_eq!(flows(&mut b).len(), 2, "it is that already");
+        // Nobody is configured: all begins anew.
+        b.hub.switch.set_fail_mode(b.now, FailMode::Secure);
+        assert_eq!(flows(&mut b), []);
+        own(&mut b);
+        b.hub.switch.set_fail_mode(b.now, FailMode::Standalone);
+        assert!(is_own(only(&flows(&mut b))));
+        // Somebody is: flows stay, and count or don't.
+        b.hub.set_configured(b.now, vec!["tcp:test".into()]);
+        own(&mut b);
+        b.hub.session_mut(tool).unwrap().end(false, "test");
+        b.hub.closed(b.now, tool);
+        assert!(b.hub.switch.leaves_flows_aside());
+        b.hub.switch.set_fail_mode(b.now, FailMode::Secure);
+        assert!(!b.hub.switch.leaves_flows_aside());
+        assert_eq!(only(&flows(&mut b)).priority, 0x8000);
+        b.hub.switch.set_fail_mode(b.now, FailMode::Standalone);
+        assert!(b.hub.switch.leaves_flows_aside());
+        assert_eq!(only(&flows(&mut b)).priority, 0x8000);
     }
 
     #[test]

@@ -29,6 +29,10 @@ pub(super) const MOST_FLOWS: usize = 100_000;
 /// Answers one request.
 pub fn answer<P: Packets>(s: &mut Switch<P>, now: Time, request: &Request) -> Answer {
     match request {
+        Request::SetFailMode(mode) => {
+            s.set_fail_mode(now, *mode);
+            Ok(json!({ "fail_mode": mode.name() }))
+        }
         Request::Status => Ok(status(s)),
         Request::Ports => Ok(ports(s, now)),
         Request::Queues => Ok(queues(s)),
@@ -43,6 +47,7 @@ pub fn answer<P: Packets>(s: &mut Switch<P>, now: Time, request: &Request) -> An
         }
         Request::Trace { in_port, packet } => trace(s, now, *in_port, packet),
         Request::Connections
+        | Request::Controllers
         | Request::Flows { .. }
         | Request::Metrics
         | Request::SaveState

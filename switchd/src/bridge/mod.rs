@@ -71,8 +71,13 @@ pub enum Event {
     Port(PortEvent),
     /// Management asks.
     Call(management::Call),
-    /// The controllers that are dialled, for management to show.
-    Dials(Vec<Arc<Mutex<DialStatus>>>),
+    /// The controllers are these from now on.
+    Dials {
+        /// Whom is dialled, for management to show.
+        dials: Vec<Arc<Mutex<DialStatus>>>,
+        /// Those of them that are reached through the bridge's own ports.
+        in_band: Vec<SocketAddr>,
+    },
     /// These, by their targets, aren't dialled any more.
     Undialled(Vec<String>),
     /// A controller is dialled through the bridge's own ports, this way.
@@ -156,7 +161,9 @@ pub fn channel() -> io::Result<(Handle, Inbox)> {
 pub trait Instance: Backend {
     /// Something happened to a port.
     fn port_event(&mut self, now: Time, event: PortEvent);
-    /// A controller is dialled through the switch's own ports, from the address `own`.
+    /// These controllers, and no others, are reached through the switch's own ports.
+    fn set_in_band(&mut self, now: Time, controllers: Vec<SocketAddr>);
+    /// One of them is dialled this way.
     fn way(&mut self, now: Time, controller: SocketAddr, route: Route);
     /// The end: what is to outlast it is kept.
     fn ending(&mut self, now: Time);

@@ -6,7 +6,7 @@ use super::{Event, Inbox, Instance};
 use crate::agent::outbox::{Close, Outbox};
 use crate::agent::plain::{READ, Taken};
 use crate::agent::snoop::Watchers;
-use crate::agent::{DialStatus, Inbound, Opened, Standing};
+use crate::agent::{DialStatus, Inbound, Opened, Standing, standing_of};
 use crate::management;
 use crate::session::{ConnId, Purpose, Received, Session, limits};
 use datapath::clock::Time;
@@ -263,16 +263,16 @@ impl<S: Instance> Runner<S> {
                         return self.hub.switch.list_flows(table, filter.as_deref(), reply);
                     }
                     management::Request::Connections => Ok(self.connections(now)),
+                    management::Request::Controllers => Ok(self.controllers()),
                     request => self.hub.switch.answer(now, &request),
                 };
                 // A client that went away needs no answer.
                 let _ = reply.send(answer);
             }
-            Event::Dials(dials) => {
-                let target = |d: &Arc<Mutex<DialStatus>>| {
-                    d.lock().unwrap_or_else(std::sync::PoisonError::into_inner).target.clone()
-                };
-                self.hub.set_configured(now, dials.iter().map(target).collect());
+            Event::Dials { dials, in_band } => {
+                self.hub.switch.set_in_band(now, in_band);
+                self.hub
+                    .set_configured(now, dials.iter().map(|d| standing_of(d).controller.target.to_string()).collect());
                 self.dials = dials;
             }
             Event::Undialled(targets) => self.hub.undialled(&targets),
@@ -367,15 +367,20 @@ impl<S: Instance> Runner<S> {
         // Every session, and every controller that is dialled without one.
         let sessions = self.hub.sessions().map(|s| describe(s, now));
         let waiting = self.dials.iter().filter_map(|d| {
-            let d = d.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let d = standing_of(d);
             (!d.connected).then(|| {
                 serde_json::json!({
-                    "peer": d.target, "purpose": "controller", "state": "waiting",
+                    "peer": d.controller.target.to_string(), "purpose": "controller", "state": "waiting",
                     "attempts": d.attempts, "last_error": d.last_error,
                 })
             })
         });
         sessions.chain(waiting).collect()
+    }
+
+    /// Whom is dialled, as it can be said again.
+    fn controllers(&self) -> serde_json::Value {
+        self.dials.iter().map(|d| standing_of(d).controller.to_string()).collect()
     }
 }
 

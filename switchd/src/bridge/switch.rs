@@ -276,9 +276,18 @@ impl<P: Packets> Instance for Switch<P> {
         self.port_happened(now, event);
     }
 
-    fn way(&mut self, now: Time, controller: SocketAddr, route: super::Route) {
-        self.ways.insert(controller, route);
+    fn set_in_band(&mut self, now: Time, controllers: Vec<SocketAddr>) {
+        self.ways.retain(|controller, _| controllers.contains(controller));
+        self.config.in_band = controllers;
         self.note_in_band(now);
+    }
+
+    fn way(&mut self, now: Time, controller: SocketAddr, route: super::Route) {
+        // What was sent before others were named may come after.
+        if self.config.in_band.contains(&controller) {
+            self.ways.insert(controller, route);
+            self.note_in_band(now);
+        }
     }
 
     fn ending(&mut self, now: Time) {

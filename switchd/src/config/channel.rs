@@ -127,6 +127,17 @@ impl ControllerSpec {
             Target::Unix(_) => None,
         }
     }
+
+    /// Whether in-band control leads to it, or it is on this machine: a name can't be looked up before there is a way.
+    ///
+    /// # Errors
+    /// It is given by name.
+    pub fn check_in_band(&self) -> Result<(), String> {
+        if matches!(self.target, Target::Unix(_)) || self.in_band().is_some() {
+            return Ok(());
+        }
+        Err(format!("`in-band` needs a controller's address, not its name: `{}`", self.target))
+    }
 }
 
 impl fmt::Display for ControllerSpec {

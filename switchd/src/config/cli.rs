@@ -88,8 +88,9 @@ pub struct Cli {
     /// Keep flows, groups, meters and configurations in this directory over a restart
     ///
     /// They are written when the switch stops and when management says `save-state`, and read at the
-    /// start: flows, groups, meters, what controllers have made of tables, the configuration of ports. So are
-    /// ports and queues that management added, which are written at once. Counters and timeouts begin anew.
+    /// start: flows, groups, meters, what controllers have made of tables, the configuration of ports. So are ports
+    /// and queues that management added, and the controllers and the fail mode that it set, which are written at once; the
+    /// latter hold until the configuration says something else than it said then. Counters and timeouts begin anew.
     #[arg(long, value_name = "DIR", help_heading = "Bridge")]
     state: Option<PathBuf>,
 

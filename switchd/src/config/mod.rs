@@ -455,8 +455,7 @@ fn bridge(b: BridgeOptions, several: bool, seen: &mut Seen) -> Result<BridgeConf
     })
 }
 
-/// In-band control needs LOCAL, through which the switch itself talks, and controllers' addresses: a name can't be
-/// looked up before there is a way.
+/// In-band control needs LOCAL, through which the switch itself talks, and controllers' addresses.
 fn check_in_band(
     in_band: Option<&Sourced<bool>>,
     local_port: bool,
@@ -466,14 +465,10 @@ fn check_in_band(
     if !local_port {
         return Err(in_band.wrong("needs `local-port`, the interface through which the switch itself talks".into()));
     }
-    let mut remote = controllers.iter().filter(|c| !matches!(c.value.target, Target::Unix(_))).peekable();
-    if remote.peek().is_none() {
+    if controllers.iter().all(|c| matches!(c.value.target, Target::Unix(_))) {
         return Err(in_band.wrong("needs a `controller` at a `tcp:` or `tls:` address".into()));
     }
-    match remote.find(|c| c.value.in_band().is_none()) {
-        Some(c) => Err(c.wrong(format!("`in-band` needs a controller's address, not its name: `{}`", c.value.target))),
-        None => Ok(()),
-    }
+    controllers.iter().try_for_each(|c| c.value.check_in_band().map_err(|why| c.wrong(why)))
 }
 
 /// A datapath id for a bridge that was given none: the same at every start, another one on another

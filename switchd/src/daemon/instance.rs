@@ -3,14 +3,14 @@
 use super::Shared;
 use super::packets::{Crew, WorkerPackets, start_workers};
 use super::router::ToBridge;
-use crate::agent::{Agent, AgentConfig, Dialler};
+use crate::agent::{self, Agent, AgentConfig, Dialler};
 use crate::bridge::hub::Hub;
 use crate::bridge::switch::{Switch, SwitchConfig};
 use crate::bridge::{self, Event, Handle, Runner};
 use crate::config::{BridgeConfig, ControllerSpec, IfName, PortKind, PortSpec, QueueSpec};
+use crate::kept::{Configured, Kept};
 use crate::ports::PortControl;
 use crate::ports::claims::Claims;
-use crate::ports::kept::Kept;
 use crate::ports::manager::{AddPortError, Backends, BridgePorts, opener};
 use crate::queues::KernelShaper;
 use crate::service;
@@ -55,6 +55,13 @@ impl Instance {
             state_dir(dir)
                 .map_err(|e| anyhow!("--state: nothing can be kept in {}: {e}{}", dir.display(), state_advice(&e)))?;
         }
+        let configured = Configured::from(config);
+        let kept = match &config.state {
+            Some(dir) => Kept::open(dir.join(format!("{}.changes", config.name)), configured),
+            None => Kept::nowhere(configured),
+        };
+        info!(bridge = %config.name, dpid = %dpid, fail_mode = kept.fail_mode().name(), "starting");
+        let controllers = controllers(config, &kept);
         let (handle, inbox) = bridge::channel().context("can't make the bridge's bell")?;
         let backends = Backends::default();
         let mut control = Control::new(ControlConfig {
@@ -89,11 +96,11 @@ impl Instance {
         let switch_config = SwitchConfig {
             name: config.name.to_string(),
             dpid,
-            fail_mode: config.fail_mode,
-            dials: !config.controllers.is_empty(),
+            fail_mode: kept.fail_mode(),
+            dials: !controllers.is_empty(),
             state: config.state.as_ref().map(|dir| dir.join(format!("{}.state", config.name))),
             in_band: if config.in_band {
-                config.controllers.iter().filter_map(ControllerSpec::in_band).collect()
+                controllers.iter().filter_map(ControllerSpec::in_band).collect()
             } else {
                 Vec::new()
             },
@@ -120,13 +127,11 @@ impl Instance {
                 note.forget();
             })
             .context("can't start the bridge's thread")?;
-        let kept = config.state.as_ref().map(|dir| Kept::open(dir.join(format!("{}.ports", config.name))));
-        let kept = kept.unwrap_or_default();
         let mut instance = Self { name: config.name.to_string(), handle, agent: None, thread: Some(thread), kept };
 
         instance.start_ports(config, shared, workers, backends)?;
         let agent_config = AgentConfig {
-            controllers: config.controllers.clone(),
+            controllers,
             listen: config.listen.clone(),
             tls: config.tls.clone(),
             dpid,
@@ -213,7 +218,7 @@ impl Instance {
         })
     }
 
-    /// The ports and queues that management added.
+    /// What management changed.
     pub(super) fn kept(&self) -> Kept {
         self.kept.clone()
     }
@@ -253,6 +258,24 @@ impl Instance {
             agent.stop().await;
         }
     }
+}
+
+/// Whom to dial: those who were set while it ran, as far as they can be, or those of the configuration.
+fn controllers(config: &BridgeConfig, kept: &Kept) -> Vec<ControllerSpec> {
+    let mut controllers = kept.controllers();
+    // What was set by hand can't keep the switch from starting; what is configured was checked.
+    controllers.retain(|spec| match agent::can_be_dialled(spec, config.tls.is_some(), config.in_band) {
+        Ok(()) => true,
+        Err(e) => {
+            tracing::warn!(bridge = %config.name, controller = %spec, error = %e, "a controller that was set isn't dialled");
+            false
+        }
+    });
+    if controllers != config.controllers {
+        let list = controllers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        info!(bridge = %config.name, controllers = list, "the controllers are those that were set while it ran");
+    }
+    controllers
 }
 
 /// Makes the directory where the state is kept, if need be: at the end it would be too late to hear that it can't

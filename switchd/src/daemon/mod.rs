@@ -221,7 +221,6 @@ fn check_cpus(cpus: &[usize]) -> Result<()> {
 
 async fn start_bridge(config: &BridgeConfig, shared: &Shared) -> Result<Instance> {
     let dpid = config.dpid.unwrap_or_else(|| crate::config::derived_dpid(&machine_id(), config));
-    info!(bridge = %config.name, dpid = %dpid, fail_mode = config.fail_mode.name(), "starting");
     Instance::start(config, dpid, shared).await
 }
 

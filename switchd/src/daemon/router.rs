@@ -1,11 +1,11 @@
 //! Management calls to their owners: bridges, ports, log, the daemon itself.
 
 use crate::agent::Dialler;
-use crate::config::{ControllerSpec, PortSpec, QueueSpec};
+use crate::config::{ControllerSpec, FailMode, PortSpec, QueueSpec};
+use crate::kept::{Change, Kept};
 use crate::management::{Answer, Call, CallError, Request, Router};
 use crate::metrics::Metrics;
 use crate::ports::PortControl;
-use crate::ports::kept::{Change, Kept};
 use crate::queues::QueueError;
 use crate::service::LogControl;
 use ofproto::ids::{PortNo, QueueId};
@@ -50,8 +50,34 @@ impl DaemonRouter {
 
 impl DaemonRouter {
     fn note(&self, bridge: &str) -> Note {
-        Note { kept: self.kept.get(bridge).cloned().unwrap_or_default(), runtime: Handle::current() }
+        Note { kept: self.kept.get(bridge).cloned(), runtime: Handle::current() }
     }
+}
+
+async fn set_controllers(dialler: Dialler, specs: Vec<ControllerSpec>, note: Note, reply: oneshot::Sender<Answer>) {
+    let _turn = note.turn().await;
+    let shown = json!({"controllers": specs.iter().map(ToString::to_string).collect::<Vec<_>>()});
+    match dialler.replace(&specs).await {
+        Ok(()) => note.answer(reply, Change::Controllers(specs), shown),
+        Err(e) => drop(reply.send(Err(CallError::Failed(e.to_string())))),
+    }
+}
+
+async fn set_fail_mode(bridge: ToBridge, mode: FailMode, note: Note, reply: oneshot::Sender<Answer>) {
+    let _turn = note.turn().await;
+    let (tell, told) = oneshot::channel();
+    bridge(Call { request: Request::SetFailMode(mode), reply: tell });
+    match told.await {
+        Ok(Ok(done)) => note.answer(reply, Change::FailMode(mode), done),
+        Ok(Err(e)) => drop(reply.send(Err(e))),
+        // The bridge has ended: so does the call.
+        Err(_) => {}
+    }
+}
+
+/// The number of the port that was changed.
+fn of_port(no: PortNo) -> Value {
+    json!({ "port_no": no.0 })
 }
 
 impl Router for DaemonRouter {
@@ -67,7 +93,7 @@ impl Router for DaemonRouter {
                 let spec: PortSpec = text.parse().map_err(|e| CallError::BadParams(format!("`port`: {e}")))?;
                 let note = self.note(name);
                 self.ports.add(name, spec.clone(), move |outcome| match outcome {
-                    Ok(no) => note.answer(reply, Change::Port(spec, no), no),
+                    Ok(no) => note.answer(reply, Change::Port(spec, no), of_port(no)),
                     Err(e) => drop(reply.send(Err(CallError::Failed(e.to_string())))),
                 });
             }
@@ -76,7 +102,7 @@ impl Router for DaemonRouter {
                 let shown = which.clone();
                 let note = self.note(name);
                 self.ports.remove(name, &which, move |outcome| match outcome {
-                    Some(no) => note.answer(reply, Change::NoPort(no), no),
+                    Some(no) => note.answer(reply, Change::NoPort(no), of_port(no)),
                     None => drop(reply.send(Err(CallError::NotFound(format!("no port `{shown}`"))))),
                 });
             }
@@ -85,7 +111,7 @@ impl Router for DaemonRouter {
                 let spec: QueueSpec = text.parse().map_err(|e| CallError::BadParams(format!("`queue`: {e}")))?;
                 let note = self.note(name);
                 self.ports.add_queue(name, spec.clone(), move |outcome| match outcome {
-                    Ok(no) => note.answer(reply, Change::Queue(spec, no), no),
+                    Ok(no) => note.answer(reply, Change::Queue(spec, no), of_port(no)),
                     Err(e) => drop(reply.send(Err(queue_error(&e)))),
                 });
             }
@@ -93,7 +119,7 @@ impl Router for DaemonRouter {
                 let (name, _) = self.bridge(bridge)?;
                 let note = self.note(name);
                 self.ports.remove_queue(name, &port, QueueId(queue), move |outcome| match outcome {
-                    Ok(no) => note.answer(reply, Change::NoQueue(no, QueueId(queue)), no),
+                    Ok(no) => note.answer(reply, Change::NoQueue(no, QueueId(queue)), of_port(no)),
                     Err(e) => drop(reply.send(Err(queue_error(&e)))),
                 });
             }
@@ -103,11 +129,11 @@ impl Router for DaemonRouter {
                 let specs = specs.map_err(|e| CallError::BadParams(format!("`controllers`: {e}")))?;
                 let dialler = self.diallers.get(name).cloned();
                 let dialler = dialler.ok_or_else(|| CallError::Failed("the bridge is stopping".into()))?;
-                tokio::spawn(async move {
-                    let done = dialler.replace(&specs).await.map_err(|e| CallError::Failed(e.to_string()));
-                    let shown = || json!({"controllers": specs.iter().map(ToString::to_string).collect::<Vec<_>>()});
-                    let _ = reply.send(done.map(|()| shown()));
-                });
+                tokio::spawn(set_controllers(dialler, specs, self.note(name), reply));
+            }
+            Request::SetFailMode(mode) => {
+                let (name, bridge) = self.bridge(bridge)?;
+                tokio::spawn(set_fail_mode(bridge.clone(), mode, self.note(name), reply));
             }
             Request::SetLog(filter) => {
                 let answer = self.log.set(&filter).map(|()| json!({"filter": filter}));
@@ -140,20 +166,30 @@ fn queue_error(e: &QueueError) -> CallError {
     }
 }
 
-/// Keeps a change of ports before it is answered.
+/// Keeps a change before it is answered.
 struct Note {
-    kept: Kept,
+    kept: Option<Kept>,
     runtime: Handle,
 }
 
 impl Note {
-    /// Notes what happened to port `no` and answers when that is on disk, without keeping the ports' thread.
-    fn answer(self, reply: oneshot::Sender<Answer>, change: Change, no: PortNo) {
+    /// Waits for changes before this one, of those that are awaited.
+    async fn turn(&self) -> Option<tokio::sync::OwnedMutexGuard<()>> {
+        match &self.kept {
+            Some(kept) => Some(kept.turn().await),
+            None => None,
+        }
+    }
+
+    /// Notes what happened and answers when that is on disk, without keeping whoever it happened to.
+    fn answer(self, reply: oneshot::Sender<Answer>, change: Change, done: Value) {
         let Self { kept, runtime } = self;
-        kept.note(change);
+        if let Some(kept) = &kept {
+            kept.note(change);
+        }
         runtime.spawn_blocking(move || {
-            let answer = match kept.save() {
-                Ok(()) => Ok(json!({"port_no": no.0})),
+            let answer = match kept.map_or(Ok(()), |kept| kept.save()) {
+                Ok(()) => Ok(done),
                 Err(e) => Err(CallError::Failed(format!("it is done and won't outlast a restart: {e}"))),
             };
             // A client that went away needs no answer.

@@ -11,6 +11,7 @@ pub mod socket;
 
 pub use server::{Router, serve};
 
+use crate::config::FailMode;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
@@ -55,8 +56,12 @@ pub enum Request {
     AddPort(String),
     /// `del-port` (the daemon's): closes a port given by name or number.
     DelPort(String),
+    /// `controllers`: whom the bridge dials, in the syntax of `--controller`.
+    Controllers,
     /// `set-controllers` (the daemon's): whom to dial from now on, in the syntax of `--controller`.
     SetControllers(Vec<String>),
+    /// `set-fail-mode`: what the bridge does from now on while no controller is connected.
+    SetFailMode(FailMode),
     /// `queues`: every queue of every port with its rates and counters.
     Queues,
     /// `add-queue` (the daemon's): makes a queue, in the syntax of `--queue`.

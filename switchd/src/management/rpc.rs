@@ -25,11 +25,9 @@ pub const METHODS: &[(&str, &str, &str)] = &[
     ("queues", "", "ports' queues with their rates and counters"),
     ("add-queue", "queue", "makes a queue given as in --queue"),
     ("del-queue", "port, id", "takes a port's queue away"),
-    (
-        "set-controllers",
-        "controllers",
-        "dials these instead, a list of targets as in --controller, until the daemon ends",
-    ),
+    ("controllers", "", "whom the bridge dials, as in --controller"),
+    ("set-controllers", "controllers", "dials these instead, a list of targets as in --controller"),
+    ("set-fail-mode", "mode", "what to do without a connected controller, as in --fail-mode"),
     ("set-log", "filter", "replaces the log filter"),
     ("metrics", "", "all counters as Prometheus text"),
     ("bridges", "", "the bridges' names"),
@@ -268,7 +266,9 @@ fn wanted(method: &str, params: Map<String, Value>) -> Result<Wanted, RpcError> 
             let queue = p.number("id", u64::from(u32::MAX))?.ok_or_else(|| bad("`id` is missing".into()))?;
             Request::DelQueue { port, queue: queue as u32 }
         }
+        "controllers" => Request::Controllers,
         "set-controllers" => Request::SetControllers(p.strings("controllers")?),
+        "set-fail-mode" => Request::SetFailMode(p.required("mode")?.parse().map_err(|e| bad(format!("`mode`: {e}")))?),
         "set-log" => Request::SetLog(p.required("filter")?),
         "save-state" => Request::SaveState,
         "stop" => Request::Stop,

@@ -4,7 +4,6 @@
 //! from management, opens and closes the datapath's ports, and tells each bridge what changed.
 
 pub mod claims;
-pub mod kept;
 pub mod manager;
 mod opening;
 pub mod table;

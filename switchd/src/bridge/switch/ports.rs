@@ -34,7 +34,7 @@ impl<P: Packets> Switch<P> {
     /// Lets pass what reaching the controllers takes, as far as it is known.
     pub(super) fn note_in_band(&mut self, now: Time) {
         if self.config.in_band.is_empty() {
-            return;
+            return self.control.set_in_band(now, None);
         }
         let once = |all: &mut dyn Iterator<Item = IpAddr>| all.collect::<BTreeSet<_>>().into_iter().collect();
         let own = once(&mut self.ways.values().map(|way| way.own));

@@ -513,14 +513,24 @@ pub enum Command {
     AddQueue(orders::AddQueue),
     /// Take a port's queue away
     DelQueue(orders::DelQueue),
-    /// Dial these controllers instead of those before, until the switch ends
+    /// Dial these controllers instead of those before
     ///
-    /// Who is named again keeps its connection. All flows go when the first controller comes.
+    /// Who is named again keeps its connection. All flows go when the first controller comes. With `switchd --state` they
+    /// are kept over a restart, as long as the configuration names the controllers that it named then.
     SetController(orders::SetController),
     /// Dial no controller any more
     ///
     /// All flows go; a switch in standalone fail mode begins again with priority=0,actions=NORMAL.
     DelController(orders::At),
+    /// Whom a bridge dials
+    GetController(orders::At),
+    /// What a bridge does while no controller is connected, from now on
+    ///
+    /// Where no controller is configured all flows go; standalone begins again with priority=0,actions=NORMAL. With
+    /// `switchd --state` it is kept over a restart, as long as the configuration has the mode that it had then.
+    SetFailMode(orders::SetFailMode),
+    /// What a bridge does while no controller is connected
+    GetFailMode(orders::At),
     /// Write what `switchd --state` keeps, now
     SaveState(orders::At),
     /// Log more or less from now on

@@ -120,6 +120,9 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::DelQueue(args) => done(orders::del_queue(o, args)),
         Command::SetController(args) => done(orders::set_controller(o, args)),
         Command::DelController(at) => done(orders::del_controller(o, at)),
+        Command::GetController(at) => done(orders::get_controller(o, at)),
+        Command::SetFailMode(args) => done(orders::set_fail_mode(o, args)),
+        Command::GetFailMode(at) => done(orders::get_fail_mode(o, at)),
         Command::SaveState(at) => done(orders::save_state(o, at)),
         Command::SetLog(args) => done(orders::set_log(o, args)),
     }

@@ -102,7 +102,8 @@ fn ask(o: &Options, path: &Path, bridge: Option<&str>, method: &str, mut params:
     Ok(answer.get_mut("result").map(Value::take).unwrap_or(Value::Null))
 }
 
-fn word(v: Option<&Value>) -> String {
+/// A value for people; `-` for none.
+pub fn word(v: Option<&Value>) -> String {
     match v {
         None | Some(Value::Null) => "-".into(),
         Some(Value::String(s)) => printable(s),

@@ -1,9 +1,9 @@
-//! Commands that change a bridge of switchd while it runs: ports, queues, controllers, its log.
+//! Commands that change a bridge of switchd while it runs: ports, queues, controllers, its fail mode, its log.
 
 use crate::cli::Options;
-use crate::management::call;
+use crate::management::{call, word};
 use crate::print_json;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 /// Whose bridge.
@@ -60,6 +60,23 @@ pub struct SetController {
 }
 
 #[derive(Args)]
+pub struct SetFailMode {
+    #[command(flatten)]
+    at: At,
+    /// What to do while no controller is connected
+    mode: FailMode,
+}
+
+/// As `switchd --fail-mode` takes them.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum FailMode {
+    /// Go on by the flows
+    Secure,
+    /// Be a learning switch that leaves its flows aside
+    Standalone,
+}
+
+#[derive(Args)]
 pub struct SetLog {
     #[command(flatten)]
     at: At,
@@ -109,6 +126,40 @@ pub fn set_controller(o: &Options, a: &SetController) -> anyhow::Result<()> {
 /// `del-controller`
 pub fn del_controller(o: &Options, at: &At) -> anyhow::Result<()> {
     order(o, at, "set-controllers", json!({ "controllers": [] }))
+}
+
+/// `get-controller`: one a line, as `set-controller` takes them.
+pub fn get_controller(o: &Options, at: &At) -> anyhow::Result<()> {
+    let answer = call(o, &at.socket, at.bridge.as_deref(), "controllers", json!({}))?;
+    if o.json {
+        print_json(&answer);
+        return Ok(());
+    }
+    for controller in answer.as_array().into_iter().flatten() {
+        crate::print(&word(Some(controller)));
+    }
+    Ok(())
+}
+
+/// `set-fail-mode`
+pub fn set_fail_mode(o: &Options, a: &SetFailMode) -> anyhow::Result<()> {
+    let mode = match a.mode {
+        FailMode::Secure => "secure",
+        FailMode::Standalone => "standalone",
+    };
+    order(o, &a.at, "set-fail-mode", json!({ "mode": mode }))
+}
+
+/// `get-fail-mode`
+pub fn get_fail_mode(o: &Options, at: &At) -> anyhow::Result<()> {
+    let status = call(o, &at.socket, at.bridge.as_deref(), "status", json!({}))?;
+    let mode = status.get("fail_mode");
+    if o.json {
+        print_json(mode.unwrap_or(&Value::Null))
+    } else {
+        crate::print(&word(mode))
+    }
+    Ok(())
 }
 
 /// `save-state`
