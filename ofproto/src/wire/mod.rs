@@ -89,6 +89,11 @@ impl Header {
         self.ty == message::ECHO_REQUEST
     }
 
+    /// Whether the message asks for a barrier in `version`, by its type.
+    pub fn is_barrier_request(&self, version: Version) -> bool {
+        self.ty == if version == Version::V10 { 18 } else { message::BARRIER_REQUEST }
+    }
+
     /// Whether only switches send messages of this type in `version`.
     pub fn is_from_switch(&self, version: Version) -> bool {
         message::is_from_switch(version, self.ty)

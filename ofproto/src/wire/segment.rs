@@ -214,7 +214,7 @@ pub struct Limits {
     pub sequences: usize,
     /// Segments of one sequence.
     pub segments: usize,
-    /// Bytes of one sequence, as received.
+    /// Bytes of all open sequences together, as received.
     pub bytes: usize,
     /// Nanoseconds from one segment to the next (the specification: more than 100 ms).
     pub timeout: u64,
@@ -323,8 +323,9 @@ impl<B: Segment> Reassembler<B> {
         }
         open.segments += 1;
         open.bytes = open.bytes.saturating_add(len);
-        if open.segments > self.limits.segments || open.bytes > self.limits.bytes {
-            let reason = format!("{} segments, {} bytes", open.segments, open.bytes);
+        let held = self.held().saturating_add(open.bytes);
+        if open.segments > self.limits.segments || held > self.limits.bytes {
+            let reason = format!("{} segments, {held} bytes with those of other sequences", open.segments);
             return Err(OfError::new(ErrorKind::BadRequestMultipartBufferOverflow, "body", reason));
         }
         if !open.body.append(segment.body) {
@@ -342,13 +343,18 @@ impl<B: Segment> Reassembler<B> {
         if !segment.more {
             return Ok(Some(segment.body));
         }
-        if self.open.len() >= self.limits.sequences || len > self.limits.bytes {
+        if self.open.len() >= self.limits.sequences || self.held().saturating_add(len) > self.limits.bytes {
             let reason = format!("{} sequences are open", self.open.len());
             return Err(OfError::new(ErrorKind::BadRequestMultipartBufferOverflow, "body", reason));
         }
         let deadline = now.saturating_add(self.limits.timeout);
         self.open.push_back(Open { xid, body: segment.body, segments: 1, bytes: len, deadline });
         Ok(None)
+    }
+
+    /// Bytes of the open sequences.
+    fn held(&self) -> usize {
+        self.open.iter().map(|o| o.bytes).sum()
     }
 
     /// The next moment at which [`expire`](Self::expire) has something to do.
@@ -458,6 +464,25 @@ mod tests {
         assert_eq!(r.expire(14), None);
         assert_eq!(r.expire(15), Some(Xid(4)));
         assert_eq!(r.expire(15), None);
+    }
+
+    #[test]
+    fn sequences_interleave_and_share_the_bytes() {
+        let mut r = Reassembler::new(Limits { sequences: 2, segments: 9, bytes: 100, timeout: 10 });
+        let kind = |r: Result<Option<MultipartReply>, OfError>| match r {
+            Ok(Some(MultipartReply::Table(t))) => Ok(t.len()),
+            Ok(_) => Ok(0),
+            Err(e) => Err(e.kind),
+        };
+        for xid in [1, 2] {
+            assert_eq!(kind(r.push(0, Xid(xid), table(0, true), 30)), Ok(0));
+        }
+        let overflow = Err(ErrorKind::BadRequestMultipartBufferOverflow);
+        assert_eq!(kind(r.push(0, Xid(1), table(1, true), 41)), overflow, "71 bytes, and the other one's 30");
+        assert_eq!(kind(r.push(0, Xid(3), table(0, true), 71)), overflow);
+        assert_eq!(kind(r.push(0, Xid(4), table(0, true), 70)), Ok(0));
+        assert_eq!(kind(r.push(0, Xid(4), table(1, false), 0)), Ok(2));
+        assert_eq!(kind(r.push(0, Xid(2), table(1, false), 30)), Ok(2));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use ofproto::port::{Port, PortReason};
 use ofproto::role::{ControllerStatus, ControllerStatusProp, Role};
 use ofproto::stats::FlowStatsEntry;
 use ofproto::table::TableStatus;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use tracing::error;
 
@@ -84,6 +84,8 @@ pub trait Backend: Host {
 /// `OFPCSR_*`
 const REASON_REQUEST: u8 = 0;
 const REASON_CHANNEL: u8 = 1;
+const REASON_ADDED: u8 = 3;
+const REASON_REMOVED: u8 = 4;
 /// `OFPCT_STATUS_*`
 const CHANNEL_UP: u8 = 0;
 const CHANNEL_DOWN: u8 = 1;
@@ -101,6 +103,8 @@ pub struct Hub<B> {
     demand: Demand,
     /// Controllers that are dialled, connected or not, as URIs.
     configured: Vec<String>,
+    /// Connections to those that aren't dialled any more.
+    leaving: BTreeSet<ConnId>,
     /// Packets for controllers that no connection took.
     unclaimed: u64,
 }
@@ -116,6 +120,7 @@ impl<B: Backend> Hub<B> {
             auxiliaries: BTreeMap::new(),
             demand: Demand::default(),
             configured: Vec::new(),
+            leaving: BTreeSet::new(),
             unclaimed: 0,
         }
     }
@@ -124,6 +129,7 @@ impl<B: Backend> Hub<B> {
     pub fn undialled(&mut self, targets: &[String]) {
         for session in self.sessions.values_mut().filter(|s| s.is_dialled()) {
             if targets.iter().any(|t| t == session.peer()) {
+                self.leaving.insert(session.id());
                 session.end(true, "it is no controller of this switch any more");
             }
         }
@@ -132,9 +138,19 @@ impl<B: Backend> Hub<B> {
     /// The controllers that are dialled, whether they are connected or not.
     pub fn set_configured(&mut self, now: Time, targets: Vec<String>) {
         self.switch.set_dials(now, !targets.is_empty());
-        self.configured = targets;
+        let before = std::mem::replace(&mut self.configured, targets);
         self.spread(None);
+        let changed: Vec<ControllerStatus> = (before.iter().filter(|t| !self.configured.contains(t)))
+            .map(|t| absent(t, REASON_REMOVED))
+            .chain(self.configured.iter().filter(|t| !before.contains(t)).map(|t| absent(t, REASON_ADDED)))
+            .collect();
+        changed.iter().for_each(|status| self.status(status));
         self.refresh(now);
+    }
+
+    /// Tells every controller of one (OpenFlow 1.5.1 §7.4.7), which is among them if it is connected.
+    fn status(&mut self, status: &ControllerStatus) {
+        self.sessions.values_mut().for_each(|s| s.controller_status(status));
     }
 
     /// A connection was made.
@@ -177,11 +193,10 @@ impl<B: Backend> Hub<B> {
                 session.end(false, "the main connection ended");
             }
         }
-        if session.established() && session.purpose() == Purpose::Controller {
-            let status = status_of(&session, REASON_CHANNEL, CHANNEL_DOWN);
-            for other in self.sessions.values_mut() {
-                other.controller_status(&status);
-            }
+        // Of one that is no controller any more, that was told.
+        let removed = self.leaving.remove(&id) && !self.configured.iter().any(|t| t == session.peer());
+        if session.established() && session.purpose() == Purpose::Controller && !removed {
+            self.status(&status_of(&session, REASON_CHANNEL, CHANNEL_DOWN));
         }
         self.refresh(now);
     }
@@ -250,7 +265,9 @@ impl<B: Backend> Hub<B> {
         self.spread(Some((id, xid)));
         if came_up && let Some(session) = self.sessions.get(&id) {
             let status = status_of(session, REASON_CHANNEL, CHANNEL_UP);
-            for other in self.sessions.values_mut().filter(|s| s.id() != id) {
+            // Whoever came by itself is no configured controller, and may be a tool that knows no such message.
+            let itself = session.is_dialled();
+            for other in self.sessions.values_mut().filter(|s| itself || s.id() != id) {
                 other.controller_status(&status);
             }
         }
@@ -402,9 +419,7 @@ impl<B: Backend> Hub<B> {
             Effect::ControllerStatus { reason } => {
                 if let Some(session) = self.sessions.get(&by) {
                     let status = status_of(session, reason, CHANNEL_UP);
-                    for other in self.sessions.values_mut().filter(|s| s.id() != by) {
-                        other.controller_status(&status);
-                    }
+                    self.status(&status);
                 }
             }
             Effect::Forward { xid, request } => {
@@ -427,15 +442,9 @@ impl<B: Backend> Hub<B> {
             self.demand = demand;
             self.switch.set_demand(now, demand);
         }
-        let absent = self.configured.iter().filter(|t| !controlling().any(|s| s.peer() == t.as_str()));
-        let absent = absent.map(|target| ControllerStatus {
-            short_id: 0,
-            role: Role::Equal,
-            reason: REASON_REQUEST,
-            channel_status: CHANNEL_DOWN,
-            properties: vec![ControllerStatusProp::Uri(target.clone())],
-        });
-        let controllers = controlling().map(|s| status_of(s, REASON_REQUEST, CHANNEL_UP)).chain(absent).collect();
+        let away = self.configured.iter().filter(|t| !controlling().any(|s| s.peer() == t.as_str()));
+        let away = away.map(|target| absent(target, REASON_REQUEST));
+        let controllers = controlling().map(|s| status_of(s, REASON_REQUEST, CHANNEL_UP)).chain(away).collect();
         self.switch.set_controllers(controllers);
     }
 }
@@ -443,6 +452,17 @@ impl<B: Backend> Hub<B> {
 /// What of a session the switch is told: asked before and after every message, so it has to be cheap.
 fn standing(s: &Session) -> (bool, bool, Role, u16) {
     (s.controls(), s.monitors_flows(), s.role(), s.short_id())
+}
+
+/// The status of a controller that isn't connected.
+fn absent(target: &str, reason: u8) -> ControllerStatus {
+    ControllerStatus {
+        short_id: 0,
+        role: Role::Equal,
+        reason,
+        channel_status: CHANNEL_DOWN,
+        properties: vec![ControllerStatusProp::Uri(target.to_owned())],
+    }
 }
 
 fn status_of(session: &Session, reason: u8, channel_status: u8) -> ControllerStatus {

@@ -416,7 +416,11 @@ fn overtake<S: Instance>(
             link.held.extend(batch);
             continue;
         };
-        if !hub.session(link.id).is_some_and(|s| s.may_overtake(received)) {
+        let Some(session) = hub.session(link.id) else { break };
+        if !session.may_overtake(received) {
+            if session.awaits_barrier() || !session.may_be_passed(received) {
+                break;
+            }
             link.looked += 1;
         } else if let Some(received) = link.held.remove(link.looked) {
             any = true;

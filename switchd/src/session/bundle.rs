@@ -149,17 +149,14 @@ impl Bundles {
         Ok(())
     }
 
-    /// Adds the message that `bytes` are and that `xid` brought; opens the bundle if there is none.
-    ///
-    /// The caller has judged the message itself ([`Bundles::allowed`] and the host's check).
-    pub fn add(&mut self, now: Time, xid: Xid, add: &BundleAdd, bytes: &[u8]) -> Result<(), OfError> {
-        let id = add.bundle;
-        if !self.open.contains_key(&id) {
-            self.open(now, id, add.flags)?;
-        }
-        let total = self.bytes;
-        let Some(bundle) = self.open.get_mut(&id) else { return Ok(()) };
-        bundle.touched = now;
+    /// Whether a bundle is there.
+    pub fn contains(&self, id: BundleId) -> bool {
+        self.open.contains_key(&id)
+    }
+
+    /// Whether a bundle, if it is there, takes messages with these flags; one that doesn't is discarded.
+    pub fn takes(&mut self, id: BundleId, flags: BundleFlags) -> Result<(), OfError> {
+        let Some(bundle) = self.open.get(&id) else { return Ok(()) };
         if bundle.closed {
             self.drop(id);
             return Err(refuse(
@@ -168,11 +165,33 @@ impl Bundles {
                 format!("bundle {id} was closed; it is discarded"),
             ));
         }
-        if compared(add.flags) != compared(bundle.flags) {
-            let reason = flags_differ(id, bundle.flags, add.flags);
+        if compared(flags) != compared(bundle.flags) {
+            let reason = flags_differ(id, bundle.flags, flags);
             self.drop(id);
             return Err(refuse(ErrorKind::BundleFailedBadFlags, "flags", reason));
         }
+        Ok(())
+    }
+
+    /// Nothing more is added to a bundle: its commit waits.
+    pub fn shut(&mut self, id: BundleId) {
+        if let Some(bundle) = self.open.get_mut(&id) {
+            bundle.closed = true;
+        }
+    }
+
+    /// Adds the message that `bytes` are and that `xid` brought; opens the bundle if there is none.
+    ///
+    /// The caller has judged the bundle ([`Bundles::takes`]) and the message itself ([`Bundles::allowed`] and the
+    /// host's check).
+    pub fn add(&mut self, now: Time, xid: Xid, add: &BundleAdd, bytes: &[u8]) -> Result<(), OfError> {
+        let id = add.bundle;
+        if !self.open.contains_key(&id) {
+            self.open(now, id, add.flags)?;
+        }
+        let total = self.bytes;
+        let Some(bundle) = self.open.get_mut(&id) else { return Ok(()) };
+        bundle.touched = now;
         if add.inner_xid != xid {
             return Err(refuse(
                 ErrorKind::BundleFailedMsgBadXid,
@@ -316,6 +335,7 @@ mod tests {
     /// Adds a message as it would come.
     fn put(b: &mut Bundles, xid: u32, add: BundleAdd) -> Result<(), OfError> {
         let bytes = wire::encode(Version::V14, Xid(xid), &Message::BundleAdd(add.clone())).unwrap();
+        b.takes(add.bundle, add.flags)?;
         b.add(Time::ZERO, Xid(xid), &add, &bytes)
     }
 

@@ -119,11 +119,10 @@ impl Filter {
         self.masks[place][usize::from(!master)] = mask & defined(self.version, kind);
     }
 
-    /// `OFPC_INVALID_TTL_TO_CONTROLLER` of 1.1 and 1.2's switch configuration.
+    /// `OFPC_INVALID_TTL_TO_CONTROLLER` of 1.1 and 1.2's switch configuration. A slave gets no packets all the same.
     pub fn set_invalid_ttl(&mut self, on: bool) {
-        for mask in &mut self.masks[0] {
-            if on { *mask |= 1 << 2 } else { *mask &= !(1 << 2) }
-        }
+        let mask = &mut self.masks[0][0];
+        if on { *mask |= 1 << 2 } else { *mask &= !(1 << 2) }
     }
 
     /// Whether packets with an invalid TTL are sent to the master.
@@ -237,6 +236,15 @@ mod tests {
         let unknown = OtherProp::Unknown(UnknownProp { ty: 99, data: bytes::Bytes::new() });
         let e = f.apply(&AsyncConfig { props: vec![AsyncProp::Other(unknown)] }).unwrap_err();
         assert_eq!(e.kind, ErrorKind::BadPropertyBadType);
+    }
+
+    #[test]
+    fn invalid_ttls_of_1_2_are_for_others_than_slaves() {
+        let mut f = Filter::defaults(Version::V12);
+        f.set_invalid_ttl(true);
+        assert!(f.wants(AsyncKind::PacketIn, 2, false) && !f.wants(AsyncKind::PacketIn, 2, true));
+        f.set_invalid_ttl(false);
+        assert!(!f.wants(AsyncKind::PacketIn, 2, false) && f.wants(AsyncKind::PacketIn, 0, false));
     }
 
     #[test]

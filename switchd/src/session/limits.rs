@@ -25,9 +25,10 @@ pub const FLOWS_PER_STEP: usize = 128;
 /// How long an unfinished multipart request waits for its next segment.
 pub const MULTIPART_WAIT: Duration = Duration::from_secs(5);
 
-/// One connection's unfinished multipart requests: one at a time, of so many bytes as they came over the wire.
+/// One connection's unfinished multipart requests, which may come interleaved: so many bytes together, as they came
+/// over the wire.
 pub const SEGMENTS: segment::Limits =
-    segment::Limits { sequences: 1, segments: 1 << 16, bytes: 1 << 20, timeout: MULTIPART_WAIT.as_nanos() as u64 };
+    segment::Limits { sequences: 8, segments: 1 << 16, bytes: 1 << 20, timeout: MULTIPART_WAIT.as_nanos() as u64 };
 
 /// Open bundles of one connection.
 pub const BUNDLES: usize = 32;

@@ -431,10 +431,17 @@ impl Session {
         matches!(self.waiting, Waiting::Nothing) && self.state != State::Ending && self.unsent() < limits::REPLY_QUEUE
     }
 
+    /// Whether messages that stand behind `received`, which is held back, may go before it: nothing passes a barrier
+    /// (OpenFlow 1.3.5 §6.2).
+    pub fn may_be_passed(&self, received: &Received) -> bool {
+        !received.header.is_barrier_request(self.version)
+    }
+
     /// Whether a message may go before those that are held back: an echo request, which asks whether
-    /// anybody is there and changes nothing, of a peer that reads.
+    /// anybody is there and changes nothing, of a peer that reads. Not before a barrier's reply.
     pub fn may_overtake(&self, received: &Received) -> bool {
         self.state == State::Up
+            && !self.awaits_barrier()
             && self.unsent() < limits::REPLY_QUEUE
             && received.header.version == self.version.wire()
             && received.header.is_echo_request()

@@ -118,7 +118,10 @@ impl Session {
                 self.send(xid, &Message::QueueGetConfigReply { port, queues });
             }
             Message::RoleRequest(request) => self.role_request(xid, &request, host)?,
-            Message::GetAsyncRequest(_) => {
+            Message::GetAsyncRequest(asked) => {
+                if !asked.props.is_empty() {
+                    return Err(err(ErrorKind::BadRequestBadLen, "length", "a get-async request has no body"));
+                }
                 let config = self.channel.filter.config();
                 self.send(xid, &Message::GetAsyncReply(config));
             }
@@ -322,7 +325,9 @@ impl Session {
             self.settle();
         }
         self.take_role(role, host);
-        if short_id != 0 && short_id != self.channel.short_id {
+        // 0 gives it back, but in a query, which changes nothing.
+        let query = request.role == Role::NoChange && short_id == 0;
+        if short_id != self.channel.short_id && !query {
             self.channel.short_id = short_id;
             host.take_short_id(self.governing(), short_id);
             host.effect(self.governing(), Effect::ControllerStatus { reason: STATUS_SHORT_ID });

@@ -7,6 +7,7 @@
 use super::requests::err;
 use datapath::clock::Time;
 use ofproto::bundle::{BundleCtrl, BundleFeatures, BundleFeaturesProp, BundleProp, OfTime};
+use ofproto::group::OtherProp;
 use ofproto::ids::{BundleId, Xid};
 use ofproto::{ErrorKind, OfError};
 use std::collections::BTreeMap;
@@ -19,7 +20,7 @@ const MOST: Duration = Duration::from_secs(24 * 60 * 60);
 /// How late a commit may be on a machine that has time for it.
 const ACCURACY: Duration = Duration::from_millis(1);
 
-/// `OFPBF_TIMESTAMP`
+/// `OFPBF_TIMESTAMP`: the request bears the controller's time, of which this switch makes nothing.
 const TIMESTAMP: u32 = 1;
 /// `OFPBF_TIME_SET_SCHED`
 const SET_SCHED: u32 = 2;
@@ -121,6 +122,7 @@ impl Schedule {
 
     /// Answers a bundle-features request.
     pub(super) fn features(&mut self, wall: Duration, request: &BundleFeatures) -> Result<BundleFeatures, OfError> {
+        check(request)?;
         if request.flags & SET_SCHED != 0 {
             let set = request.properties.iter().find_map(|p| match p {
                 BundleFeaturesProp::Time { max_future, max_past, .. } => Some((*max_future, *max_past)),
@@ -135,15 +137,47 @@ impl Schedule {
                 _ => return Err(bad(format!("tolerances can be up to {MOST:?}"))),
             }
         }
-        let timestamp = if request.flags & TIMESTAMP != 0 { of_time(wall) } else { OfTime::default() };
         Ok(BundleFeatures {
             flags: CAPABILITIES,
             properties: vec![BundleFeaturesProp::Time {
                 accuracy: of_time(ACCURACY),
                 max_future: of_time(self.max_future),
                 max_past: of_time(self.max_past),
-                timestamp,
+                // In every reply (OpenFlow 1.5.1 §7.3.5.20.4).
+                timestamp: of_time(wall),
             }],
         })
+    }
+}
+
+/// Reserved flags and properties (OpenFlow 1.5.1 §7.1.3); no code says so of the flags.
+fn check(request: &BundleFeatures) -> Result<(), OfError> {
+    let unknown = request.flags & !(TIMESTAMP | SET_SCHED);
+    if unknown != 0 {
+        let reason = format!("bits {unknown:#x} are not defined");
+        return Err(err(ErrorKind::BadRequestUnknown, "feature_request_flags", reason));
+    }
+    let mut times = 0;
+    for p in &request.properties {
+        match p {
+            BundleFeaturesProp::Time { .. } => times += 1,
+            BundleFeaturesProp::Other(other) => return Err(unknown_property(other)),
+        }
+    }
+    if times > 1 {
+        return Err(err(ErrorKind::BadPropertyDupType, "property type", "two of one type"));
+    }
+    Ok(())
+}
+
+/// A property that nobody here knows.
+pub(super) fn unknown_property(prop: &OtherProp) -> OfError {
+    match prop {
+        OtherProp::Experimenter(p) => {
+            err(ErrorKind::BadPropertyBadExperimenter, "experimenter", format!("{} is not known", p.experimenter))
+        }
+        OtherProp::Unknown(p) => {
+            err(ErrorKind::BadPropertyBadType, "property type", format!("{} is not defined", p.ty))
+        }
     }
 }

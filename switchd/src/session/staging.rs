@@ -3,17 +3,17 @@
 use super::bundle::{Bundles, Reading};
 use super::host::{Host, Staged};
 use super::requests::{check_frame, check_pipeline, err};
-use super::schedule::Due;
+use super::schedule::{Due, unknown_property};
 use super::{Session, State};
 use datapath::clock::Time;
 use ofproto::bundle::{BundleAdd, BundleCtrl, BundleCtrlType, BundleFlags, BundleProp};
-use ofproto::group::OtherProp;
 use ofproto::ids::{BufferId, BundleId, Xid};
 use ofproto::message::Message;
 use ofproto::validate;
 use ofproto::wire;
 use ofproto::{ErrorKind, OfError, Version};
 use std::collections::HashSet;
+use std::time::Duration;
 use tracing::warn;
 
 /// What a message of a bundle asks for once the bundle is carried out.
@@ -68,19 +68,34 @@ impl Session {
         host: &mut dyn Host,
     ) -> Result<(), OfError> {
         self.check_bundle_flags(add.bundle, add.flags)?;
+        // One that is closed is gone by this, whatever is inside.
+        let taken = self.bundles.takes(add.bundle, add.flags);
+        self.forget_discarded(add.bundle);
+        taken?;
         check_bundle_props(&add.properties)?;
         Bundles::allowed(&add.message)?;
-        if let Message::PacketOut(po) = &*add.message {
-            check_pipeline(self.version, &po.matching, host)?;
-        }
-        let sound = validate::message(&add.message, self.version).and_then(|()| host.check(self.version, &add.message));
-        if let Err(e) = sound {
+        if let Err(e) = self.check_bundled(&add.message, host) {
             let inner = wire::bundled(bytes).map_or(bytes, |(_, inner)| inner);
             self.refuse_with(add.inner_xid, inner, &e);
             return Ok(());
         }
-        self.schedule.refuse_waiting(add.bundle)?;
         self.bundles.add(now, xid, add, bytes)
+    }
+
+    /// Judges a message before it is staged.
+    fn check_bundled(&self, message: &Message, host: &dyn Host) -> Result<(), OfError> {
+        validate::message(message, self.version)?;
+        if let Message::PacketOut(po) = message {
+            check_pipeline(self.version, &po.matching, host)?;
+        }
+        host.check(self.version, message)
+    }
+
+    /// The commit of a bundle that was discarded waits no longer.
+    fn forget_discarded(&mut self, id: BundleId) {
+        if !self.bundles.contains(id) {
+            self.schedule.cancel(id);
+        }
     }
 
     pub(super) fn bundle_control(
@@ -90,9 +105,14 @@ impl Session {
         control: &BundleCtrl,
         host: &mut dyn Host,
     ) -> Result<(), OfError> {
+        let done = self.bundle_step(now, xid, control, host);
+        self.forget_discarded(control.bundle);
+        done
+    }
+
+    fn bundle_step(&mut self, now: Time, xid: Xid, control: &BundleCtrl, host: &mut dyn Host) -> Result<(), OfError> {
         let (id, flags) = (control.bundle, control.flags);
         if !matches!(control.ty, BundleCtrlType::DiscardRequest) {
-            self.schedule.refuse_waiting(id)?;
             self.check_bundle_flags(id, flags)?;
         }
         let ty = match control.ty {
@@ -107,17 +127,14 @@ impl Session {
             }
             BundleCtrlType::DiscardRequest => {
                 self.bundles.discard(id)?;
-                self.schedule.cancel(id);
                 BundleCtrlType::DiscardReply
             }
             BundleCtrlType::CommitRequest => {
                 check_bundle_props(&control.properties)?;
-                if flags.contains(BundleFlags::TIME) {
-                    self.bundles.committable(id, flags)?;
-                    if let Some(at) = self.schedule.time(now, host.wall(), control)? {
-                        self.schedule.add(Due { at, xid, control: control.clone() });
-                        return Ok(());
-                    }
+                self.bundles.committable(id, flags)?;
+                self.schedule.refuse_waiting(id)?;
+                if flags.contains(BundleFlags::TIME) && self.commit_later(now, xid, control, host.wall())? {
+                    return Ok(());
                 }
                 self.bundle_commit(now, control, host)?;
                 BundleCtrlType::CommitReply
@@ -133,6 +150,21 @@ impl Session {
         let reply = BundleCtrl { bundle: id, ty, flags, properties: Vec::new() };
         self.send(xid, &Message::BundleControl(reply));
         Ok(())
+    }
+
+    /// Puts a commit off to its time, if that is still to come. After a commit there is no bundle, failed or not
+    /// (OpenFlow 1.5.1 §7.3.9.9), and one that waits takes no more messages.
+    fn commit_later(&mut self, now: Time, xid: Xid, control: &BundleCtrl, wall: Duration) -> Result<bool, OfError> {
+        let id = control.bundle;
+        let at = self.schedule.time(now, wall, control).inspect_err(|_| {
+            // It is there.
+            let _ = self.bundles.discard(id);
+        })?;
+        if let Some(at) = at {
+            self.bundles.shut(id);
+            self.schedule.add(Due { at, xid, control: control.clone() });
+        }
+        Ok(at.is_some())
     }
 
     /// Refuses flags of a later version, as any that a bundle wasn't opened with: it is discarded.
@@ -246,11 +278,6 @@ impl Session {
 fn check_bundle_props(properties: &[BundleProp]) -> Result<(), OfError> {
     properties.iter().try_for_each(|p| match p {
         BundleProp::Time(_) => Ok(()),
-        BundleProp::Other(OtherProp::Experimenter(p)) => {
-            Err(err(ErrorKind::BadPropertyBadExperimenter, "experimenter", format!("{} is not known", p.experimenter)))
-        }
-        BundleProp::Other(OtherProp::Unknown(p)) => {
-            Err(err(ErrorKind::BadPropertyBadType, "type", format!("property {} is not defined", p.ty)))
-        }
+        BundleProp::Other(other) => Err(unknown_property(other)),
     })
 }

@@ -3,14 +3,14 @@
 use super::{Bench, add, group};
 use crate::bridge::Instance;
 use crate::ports::PortEvent;
-use crate::session::Purpose;
 use crate::session::tests::fake::port;
+use crate::session::{ConnId, Purpose};
 use ofproto::async_config::{AsyncConfig, AsyncKind, AsyncProp};
 use ofproto::flow::FlowModFlags;
 use ofproto::ids::{PortNo, Xid};
-use ofproto::message::{Message, Multipart, MultipartReply, MultipartRequest};
+use ofproto::message::{Message, Multipart, MultipartReply, MultipartRequest, SwitchConfig};
 use ofproto::port::{PortConfig, PortMod, PortReason};
-use ofproto::role::{Role, RoleMsg};
+use ofproto::role::{ControllerStatusProp, Role, RoleMsg};
 use ofproto::{ErrorKind, Version};
 
 const V13: Version = Version::V13;
@@ -126,6 +126,87 @@ fn controller_status_lists_those_that_are_away_too() {
     };
     let list: Vec<_> = list.iter().map(|s| (uri(s), s.channel_status, s.reason)).collect();
     assert_eq!(list, [("tcp:test".to_owned(), 0, 0), ("tcp:away".to_owned(), 1, 0)]);
+}
+
+/// What a connection hears of controllers: reason, channel status, role, short id, URI.
+fn statuses(b: &mut Bench, id: ConnId) -> Vec<(u8, u8, Role, u16, String)> {
+    let heard = b.hear(id).into_iter().filter_map(|(h, m)| match m {
+        Message::ControllerStatus(s) => {
+            assert_eq!(h.xid, Xid(0));
+            let ControllerStatusProp::Uri(uri) = s.properties[0].clone() else { panic!() };
+            Some((s.reason, s.channel_status, s.role, s.short_id, uri))
+        }
+        _ => None,
+    });
+    heard.collect()
+}
+
+/// 1.5.1 §6.3.5, §7.4.7: every connected controller is told of each, itself included.
+#[test]
+fn controllers_are_told_of_each_other_and_themselves() {
+    let mut b = Bench::new();
+    let dialled = |b: &mut Bench, uri: &str| {
+        let id = b.hub.opened(b.now, uri.into(), Purpose::Controller);
+        b.say(id, Version::V15, 1, &Message::Hello(Vec::new()));
+        id
+    };
+    let one = dialled(&mut b, "tcp:one");
+    let told = |reason, down, role, short_id, uri: &str| (reason, down, role, short_id, uri.to_owned());
+    assert_eq!(statuses(&mut b, one), [told(1, 0, Role::Equal, 0, "tcp:one")]);
+    let two = dialled(&mut b, "tcp:two");
+    for id in [one, two] {
+        assert_eq!(statuses(&mut b, id), [told(1, 0, Role::Equal, 0, "tcp:two")]);
+    }
+    let role = |role, short_id, generation_id| Message::RoleRequest(RoleMsg { role, short_id, generation_id });
+    b.say(one, Version::V15, 2, &role(Role::Master, 7, 1));
+    for id in [one, two] {
+        let heard = statuses(&mut b, id);
+        assert_eq!(heard, [2, 5].map(|reason| told(reason, 0, Role::Master, 7, "tcp:one")));
+    }
+    // Two change at once: a message for each.
+    b.say(two, Version::V15, 2, &role(Role::Master, 0, 2));
+    for id in [one, two] {
+        let mut heard = statuses(&mut b, id);
+        heard.sort_by(|a, b| a.4.cmp(&b.4));
+        let expected = [told(2, 0, Role::Slave, 7, "tcp:one"), told(2, 0, Role::Master, 0, "tcp:two")];
+        assert_eq!(heard, expected);
+    }
+    // A query changes nothing.
+    b.say(two, Version::V15, 2, &role(Role::NoChange, 0, 0));
+    assert_eq!(statuses(&mut b, one), []);
+    b.hub.session_mut(two).unwrap().end(false, "test");
+    b.hub.closed(b.now, two);
+    assert_eq!(statuses(&mut b, one), [told(1, 1, Role::Master, 0, "tcp:two")]);
+}
+
+#[test]
+fn controllers_are_told_who_is_added_and_removed() {
+    let mut b = Bench::new();
+    b.hub.set_configured(b.now, vec!["tcp:test".into()]);
+    let c = b.connect(Version::V15);
+    let told = |reason, uri: &str| vec![(reason, 1, Role::Equal, 0, uri.to_owned())];
+    b.hub.set_configured(b.now, vec!["tcp:test".into(), "tcp:late".into()]);
+    assert_eq!(statuses(&mut b, c), told(3, "tcp:late"));
+    let late = b.hub.opened(b.now, "tcp:late".into(), Purpose::Controller);
+    b.say(late, Version::V15, 1, &Message::Hello(Vec::new()));
+    b.hear(late);
+    assert_eq!(statuses(&mut b, c).len(), 1);
+    // It is told nothing, and that it goes is told once.
+    b.hub.undialled(&["tcp:late".into()]);
+    b.hub.set_configured(b.now, vec!["tcp:test".into()]);
+    assert_eq!(statuses(&mut b, c), told(4, "tcp:late"));
+    assert_eq!(b.hear(late), []);
+    b.hub.closed(b.now, late);
+    assert_eq!(b.hear(c), []);
+    // With other options it is the same one, connected anew.
+    b.hub.undialled(&["tcp:test".into()]);
+    let other = b.hub.opened(b.now, "tcp:listener".into(), Purpose::Visitor);
+    b.say(other, Version::V15, 1, &Message::Hello(Vec::new()));
+    b.say(other, Version::V15, 2, &Message::SetConfig(SwitchConfig { flags: 0, miss_send_len: 9 }));
+    assert!(b.hear(other).iter().all(|(_, m)| !matches!(m, Message::ControllerStatus(_))), "who came isn't configured");
+    b.hub.set_configured(b.now, vec!["tcp:test".into()]);
+    b.hub.closed(b.now, c);
+    assert_eq!(statuses(&mut b, other), [(1, 1, Role::Equal, 0, "tcp:test".to_owned())]);
 }
 
 #[test]

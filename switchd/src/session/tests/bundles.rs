@@ -9,6 +9,7 @@ use ofproto::bundle::{
     BundleAdd, BundleCtrl, BundleCtrlType, BundleFeatures, BundleFeaturesProp, BundleFlags, BundleProp, OfTime,
 };
 use ofproto::flow::FlowMod;
+use ofproto::group::{OtherProp, UnknownProp};
 use ofproto::ids::{BundleId, PortNo, Xid};
 use ofproto::message::{Message, Multipart, MultipartReply, MultipartRequest};
 use ofproto::packet::PacketIn;
@@ -122,8 +123,7 @@ fn a_commit_waits_for_its_time() {
     let mut b = staged();
     assert_eq!(b.ask(3, &commit_at(10, 900_000_000)), []);
     assert_eq!(b.session.deadline(), Some(Time::from_millis(5900)));
-    // Nobody touches it meanwhile, and requests go on.
-    assert_eq!(b.refused(4, &add(4, flow_mod())), ErrorKind::BundleFailedBundleInProgress);
+    // It isn't committed twice, and requests go on.
     assert_eq!(b.refused(5, &control(BundleCtrlType::CommitRequest)), ErrorKind::BundleFailedBundleInProgress);
     assert!(matches!(b.reply(6, &Message::EchoRequest(bytes::Bytes::new())), Message::EchoReply(_)));
     assert_eq!(b.at(Time::from_millis(5899)), []);
@@ -137,12 +137,82 @@ fn a_commit_waits_for_its_time() {
 
 #[test]
 fn a_commit_that_is_late_is_carried_out_at_once_within_the_tolerance() {
+    for (at, kind) in [
+        (commit_at(8, 999_999_999), ErrorKind::BundleFailedSchedPast),
+        (commit_at(11, 1), ErrorKind::BundleFailedSchedFuture),
+    ] {
+        let mut b = staged();
+        assert_eq!(b.refused(3, &at), kind);
+        assert_eq!(b.refused(4, &commit_at(9, 0)), ErrorKind::BundleFailedBadId, "a commit ends it, failed or not");
+        assert_eq!(b.host.did, []);
+    }
     let mut b = staged();
-    assert_eq!(b.refused(3, &commit_at(8, 999_999_999)), ErrorKind::BundleFailedSchedPast);
-    assert_eq!(b.refused(4, &commit_at(11, 1)), ErrorKind::BundleFailedSchedFuture);
-    assert_eq!(b.host.did, []);
-    assert!(matches!(b.reply(5, &commit_at(9, 0)), Message::BundleControl(_)), "the bundle was left as it was");
+    assert!(matches!(b.reply(5, &commit_at(9, 0)), Message::BundleControl(_)));
     assert_eq!(b.host.did, [Did::Commit(1)]);
+}
+
+/// A commit closes its bundle (1.5.1 §7.3.9.9), and what one does to a closed bundle discards it, its commit included.
+#[test]
+fn a_bundle_whose_commit_waits_is_closed() {
+    let other_flags = |ty| {
+        let flags = BundleFlags::ATOMIC;
+        Message::BundleControl(BundleCtrl { bundle: BundleId(1), ty, flags, properties: Vec::new() })
+    };
+    for (message, kind) in [
+        (add(4, flow_mod()), ErrorKind::BundleFailedBundleClosed),
+        (control(BundleCtrlType::CloseRequest), ErrorKind::BundleFailedBundleClosed),
+        (control(BundleCtrlType::OpenRequest), ErrorKind::BundleFailedBadId),
+        (other_flags(BundleCtrlType::CommitRequest), ErrorKind::BundleFailedBadFlags),
+    ] {
+        let mut b = staged();
+        assert_eq!(b.ask(3, &commit_at(10, 900_000_000)), []);
+        assert_eq!(b.refused(4, &message), kind);
+        assert_eq!(b.at(Time::from_secs(7)), [], "{kind:?}");
+        assert_eq!(b.host.did, []);
+        assert_eq!(b.refused(5, &control(BundleCtrlType::DiscardRequest)), ErrorKind::BundleFailedBadId);
+    }
+}
+
+/// 1.5.1 §7.3.9.3: the flag is the commit's, and ignored anywhere else; the property makes no difference without it.
+#[test]
+fn the_time_flag_means_something_to_commits_only() {
+    let mut b = Bench::up(Version::V15);
+    let flags = BundleFlags::ORDERED | BundleFlags::ATOMIC;
+    let timed = |ty| {
+        let flags = flags | BundleFlags::TIME;
+        Message::BundleControl(BundleCtrl { bundle: BundleId(1), ty, flags, properties: Vec::new() })
+    };
+    assert!(matches!(b.reply(1, &timed(BundleCtrlType::OpenRequest)), Message::BundleControl(_)));
+    assert_eq!(b.ask(2, &add(2, flow_mod())), []);
+    assert!(matches!(b.reply(3, &timed(BundleCtrlType::CloseRequest)), Message::BundleControl(_)));
+    let properties = vec![BundleProp::Time(OfTime { seconds: 99, nanoseconds: 0 })];
+    let ty = BundleCtrlType::CommitRequest;
+    let commit = Message::BundleControl(BundleCtrl { bundle: BundleId(1), ty, flags, properties });
+    assert!(matches!(b.reply(4, &commit), Message::BundleControl(_)), "at once");
+    assert_eq!(b.host.did, [Did::Commit(1)]);
+}
+
+/// A message that doesn't fit its bundle any more discards it, whatever is wrong with the message besides.
+#[test]
+fn a_closed_bundle_is_discarded_by_a_bad_message_too() {
+    let mut b = Bench::up(Version::V14);
+    b.ask(1, &control(BundleCtrlType::OpenRequest));
+    b.ask(2, &control(BundleCtrlType::CloseRequest));
+    b.host.refuse = Some(ErrorKind::FlowModFailedBadTableId);
+    assert_eq!(b.refused(3, &add(3, flow_mod())), ErrorKind::BundleFailedBundleClosed);
+    assert_eq!(b.refused(4, &control(BundleCtrlType::DiscardRequest)), ErrorKind::BundleFailedBadId);
+}
+
+/// The error of a message that doesn't pass is about that message, not the one around it (1.4.1 §7.3.9.7).
+#[test]
+fn a_bundled_packet_out_s_error_bears_its_own_bytes() {
+    let mut b = Bench::up(Version::V15);
+    b.ask(1, &control(BundleCtrlType::OpenRequest));
+    let po = Message::PacketOut(packet_out(PortNo(77), ofproto::ids::BufferId::NONE, &[7; 60]));
+    let inner = ofproto::wire::encode(Version::V15, Xid(9), &po).unwrap();
+    let [(header, Message::Error(e))] = &b.ask(9, &add(9, po))[..] else { panic!() };
+    assert_eq!((header.xid, e.kind(Version::V15)), (Xid(9), Some(ErrorKind::BadRequestBadPort)));
+    assert_eq!(e.data[..], inner[..64]);
 }
 
 #[test]
@@ -247,10 +317,20 @@ fn tolerances_are_set_and_told() {
     let f = told(b.reply(3, &ask(1, 60)));
     let BundleFeaturesProp::Time { max_future, timestamp, .. } = f.properties[0].clone() else { panic!() };
     assert_eq!((f.flags, max_future, timestamp), (7, second(1), second(10)));
+    let BundleFeaturesProp::Time { timestamp, .. } = told(b.reply(3, &ask(0, 60))).properties[0].clone() else {
+        panic!()
+    };
+    assert_eq!(timestamp, second(10), "asked for or not");
+    assert_eq!(b.refused(3, &ask(4, 60)), ErrorKind::BadRequestUnknown, "a reserved flag");
     let f = told(b.reply(4, &ask(2, 60)));
     let BundleFeaturesProp::Time { max_future, max_past, .. } = f.properties[0].clone() else { panic!() };
     assert_eq!((max_future, max_past), (second(60), second(3)));
     assert_eq!(b.refused(5, &ask(2, 1 << 40)), ErrorKind::BadRequestMultipartBadSched);
+    let properties =
+        vec![BundleFeaturesProp::Other(OtherProp::Unknown(UnknownProp { ty: 9, data: vec![0; 4].into() }))];
+    let request = MultipartRequest::BundleFeatures(BundleFeatures { flags: 0, properties });
+    let unknown = Message::MultipartRequest(Multipart::last(request));
+    assert_eq!(b.refused(5, &unknown), ErrorKind::BadPropertyBadType);
     // Longer than a bundle may lie idle.
     assert_eq!(b.ask(6, &commit_at(50, 0)), []);
     assert_eq!(b.at(Time::from_secs(19)).len(), 0);

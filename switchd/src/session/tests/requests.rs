@@ -131,6 +131,15 @@ fn short_ids_are_unique() {
     let Message::RoleReply(r) = b.reply(2, &ask(4)) else { panic!() };
     assert_eq!(r.short_id, 4);
     assert_eq!(b.session.short_id(), 4);
+    let Message::RoleReply(r) = b.reply(3, &role(Role::NoChange, 0)) else { panic!() };
+    assert_eq!(r.short_id, 4, "a query changes nothing");
+    let Message::RoleReply(r) = b.reply(4, &ask(0)) else { panic!() };
+    assert_eq!((r.short_id, b.session.short_id(), b.host.taken_short_id), (0, 0, 0), "it is given back");
+    // The whole request is refused.
+    b.host.taken_short_id = 3;
+    let slave = Message::RoleRequest(RoleMsg { role: Role::Slave, short_id: 3, generation_id: 8 });
+    assert_eq!(b.refused(5, &slave), ErrorKind::RoleRequestFailedIdInUse);
+    assert_eq!((b.session.role(), b.host.election.generation()), (Role::Equal, u64::MAX));
 }
 
 #[test]
@@ -399,6 +408,16 @@ fn segments_of_a_request_are_put_together_within_bounds() {
     let Message::MultipartReply(m) = b.reply(1, &segment(1, false)) else { panic!() };
     let MultipartReply::TableFeatures(v) = m.body else { panic!() };
     assert_eq!(v.iter().map(|t| t.table.0).collect::<Vec<_>>(), [0, 1]);
+
+    // Sequences interleave, with each other and with whatever else.
+    b.ask(5, &segment(0, true));
+    b.ask(6, &segment(2, true));
+    assert_eq!(b.reply(7, &Message::BarrierRequest), Message::BarrierReply);
+    for (xid, table) in [(6, 3), (5, 1)] {
+        let Message::MultipartReply(m) = b.reply(xid, &segment(table, false)) else { panic!() };
+        let MultipartReply::TableFeatures(v) = m.body else { panic!() };
+        assert_eq!(v.iter().map(|t| t.table.0).collect::<Vec<_>>(), [table - 1, table]);
+    }
 
     b.ask(2, &segment(0, true));
     assert_eq!(b.refused(2, &ask(MultipartRequest::Desc)), ErrorKind::BadRequestBadMultipart);

@@ -124,7 +124,8 @@ pub fn find_port(text: &str, names: &[(String, PortNo)]) -> anyhow::Result<PortN
         return Ok(no);
     }
     if let Ok(n) = text.parse() {
-        return Ok(PortNo(n));
+        // Reserved ports as 1.0 numbers them, which ovs-ofctl's users write whatever the version.
+        return Ok(PortNo(if (0xfff8..=0xffff).contains(&n) { n | 0xffff_0000 } else { n }));
     }
     let known: Vec<&str> = names.iter().map(|(n, _)| n.as_str()).collect();
     anyhow::bail!(
@@ -175,7 +176,13 @@ mod tests {
     #[test]
     fn ports_by_name_and_number() {
         let names = vec![("eth1".to_owned(), PortNo(3)), ("7".to_owned(), PortNo(9))];
-        for (text, no) in [("eth1", PortNo(3)), ("12", PortNo(12)), ("local", PortNo::LOCAL), ("7", PortNo(9))] {
+        for (text, no) in [
+            ("eth1", PortNo(3)),
+            ("12", PortNo(12)),
+            ("local", PortNo::LOCAL),
+            ("65534", PortNo::LOCAL),
+            ("7", PortNo(9)),
+        ] {
             assert_eq!(find_port(text, &names).expect(text), no);
         }
         assert!(find_port("eth2", &names).expect_err("unknown").to_string().contains("eth1, 7"));
