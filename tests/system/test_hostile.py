@@ -5,7 +5,6 @@ Figures are bounds that hold on a busy machine, not measurements.
 
 import contextlib
 import os
-import random
 import socket
 import struct
 import subprocess
@@ -109,10 +108,7 @@ def test_a_controller_that_reads_nothing_hurts_itself_only(net):
         match = struct.pack('!HHIIxxxx', 1, 12, 0x80000004, n + 10)
         good.flow_mod(match, 5, struct.pack('!HHIH6x', 0, 16, 2, 0))
     assert good.ask(BARRIER_REQUEST)[0] == BARRIER_REPLY
-    resident = lambda: int(next(line.split()[1] for line in open('/proc/%d/status' % pid)  # noqa: E731
-                                if line.startswith('VmRSS')))
-    pid = int(sh(['pgrep', '-f', switch.of_socket]).stdout.split()[-1])
-    before = resident()
+    before = switch.memory('VmRSS')
     bad.socket.settimeout(0.2)
     request = struct.pack('!HH4xB3xII4xQQ', 1, 0, 255, 0xffffffff, 0xffffffff, 0, 0) + b'\x00\x01\x00\x04\x00\x00\x00\x00'
     with contextlib.suppress(OSError):
@@ -120,7 +116,7 @@ def test_a_controller_that_reads_nothing_hurts_itself_only(net):
             bad.send(MULTIPART_REQUEST, request)
     prompt(echoes(good, 20), 'echoes')
     assert good.ask(BARRIER_REQUEST)[0] == BARRIER_REPLY
-    assert resident() - before < 100_000, 'kB more'
+    assert switch.memory('VmRSS') - before < 100_000, 'kB more'
 
 
 def test_flow_mods_without_end_keep_the_others_waiting_for_nothing(net):
@@ -277,154 +273,6 @@ def test_a_vanished_port_hands_over_to_the_next_bucket(net):
         return again.numbers()
     wait_for('packets by way of port 2 again', back, 20, 0.2)
     assert switch.process.poll() is None
-
-
-class Grammar:
-    """Messages with the shape of messages: what has a length says now and then another."""
-
-    def __init__(self, seed):
-        self.random = random.Random(seed)
-
-    def word(self, bits):
-        r = self.random
-        return r.choice([r.getrandbits(bits), r.getrandbits(3), 0, (1 << bits) - 1, (1 << bits) - r.randrange(1, 9)]) \
-            % (1 << bits)
-
-    def length(self, true):
-        r = self.random
-        said = true if r.random() < 0.9 else r.choice([0, 1, 4, 7, true - 1, true + 1, true + 8, 0xffff, true // 2])
-        return said & 0xffff
-
-    def pad(self, data):
-        return data + bytes(-len(data) % 8)
-
-    def match(self):
-        r, fields = self.random, b''
-        for _ in range(r.choice([0, 1, 1, 2, 3, 40])):
-            kind, masked = r.randrange(46), r.random() < 0.3
-            size = [4, 4, 8, 6, 6, 2, 2, 1, 1, 1, 1, 4, 4, 2, 2, 2, 2, 2, 2, 1, 1, 2, 4, 4, 6, 6, 16, 16, 4, 1, 1, 16,
-                    6, 6, 4, 1, 1, 3, 8, 2, 1, 1, 4, 4, 2, 4][kind]
-            value = r.randbytes(size * (2 if masked else 1)) if r.random() < 0.9 else r.randbytes(r.randrange(70))
-            fields += struct.pack('!HBB', r.choice([0x8000] * 9 + [1, 0xffff]), kind << 1 | masked, len(value)) + value
-        return self.pad(struct.pack('!HH', r.choice([1] * 9 + [0, 2]), self.length(4 + len(fields))) + fields)
-
-    def actions(self, depth=0):
-        r, out = self.random, b''
-        for _ in range(r.choice([0, 1, 1, 2, 5, 200]) if depth < 3 else 0):
-            kind = r.choice([0, 0, 11, 12, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 25, 26, 27, 28, 29, 0xffff,
-                             r.getrandbits(16)])
-            if kind == 0:
-                body = struct.pack('!IH6x', r.choice([1, 2, 3, self.word(32)]), self.word(16))
-            elif kind == 25:
-                body = self.match()[4:]
-            elif kind == 0xffff:
-                body = struct.pack('!IH', r.choice([0x2320, 0x2320, self.word(32)]), r.choice([42, 35, 16, r.randrange(60)]))
-                body += r.randbytes(r.choice([6, 14, 30])) + self.actions(depth + 1)
-            else:
-                body = r.randbytes(4)
-            body = self.pad(struct.pack('!HH', kind, 0) + body)[4:]
-            out += struct.pack('!HH', kind, self.length(4 + len(body))) + body
-        return out
-
-    def instructions(self):
-        r, out = self.random, b''
-        for _ in range(r.randrange(4)):
-            kind = r.choice([1, 2, 3, 4, 4, 5, 6, 7, 0xffff, r.getrandbits(16)])
-            body = {1: r.randbytes(4), 2: r.randbytes(20)}.get(kind) or bytes(4) + (self.actions() if kind in (3, 4, 5) else b'')
-            out += struct.pack('!HH', kind, self.length(4 + len(body))) + body
-        return out
-
-    def buckets(self):
-        r, out = self.random, b''
-        for _ in range(r.choice([0, 1, 2, 50])):
-            body = struct.pack('!HII4x', self.word(16), self.word(32), self.word(32)) + self.actions()
-            out += struct.pack('!H', self.length(2 + len(body))) + body
-        return out
-
-    def properties(self):
-        r, out = self.random, b''
-        for _ in range(r.choice([0, 1, 2, 9])):
-            body = r.randbytes(r.choice([0, 4, 8, 12, 28]))
-            out += self.pad(struct.pack('!HH', r.choice([0, 1, 2, 3, 0xffff, self.word(16)]), self.length(4 + len(body))) + body)
-        return out
-
-    def body(self, version, kind, depth=0):
-        r = self.random
-        if kind == 14:
-            return struct.pack('!QQBBHHHIIIHH', self.word(64), self.word(64), self.word(8), r.randrange(6), self.word(16),
-                               self.word(16), self.word(16), self.word(32), self.word(32), self.word(32), self.word(16),
-                               self.word(16)) + self.match() + self.instructions()
-        if kind == 15:
-            return struct.pack('!HBBI', r.randrange(7), r.randrange(5), 0, self.word(32)) + self.buckets()
-        if kind == 13:
-            actions = self.actions()
-            return struct.pack('!IIH6x', self.word(32), self.word(32), self.length(len(actions))) + actions + r.randbytes(r.randrange(200))
-        if kind == 18:
-            ask = r.choice([*range(20), 0xffff, self.word(16)])
-            rest = r.choice([b'', self.match(), self.properties(), struct.pack('!B3xII4xQQ', self.word(8), self.word(32),
-                             self.word(32), self.word(64), self.word(64)) + self.match()])
-            return struct.pack('!HH4x', ask, r.choice([0, 0, 0, 1])) + rest
-        if kind == 29:
-            bands = b''.join(struct.pack('!HHII4x', r.choice([1, 2, 0xffff]), self.length(16), self.word(32), self.word(32))
-                             for _ in range(r.randrange(4)))
-            return struct.pack('!HHI', r.randrange(4), self.word(16), self.word(32)) + bands
-        if kind == 33:
-            return struct.pack('!IHH', r.randrange(4), r.randrange(9), r.randrange(4)) + self.properties()
-        if kind == 34 and depth < 2:
-            inner = self.message(version, depth + 1)
-            return struct.pack('!I2xH', r.randrange(4), r.randrange(4)) + inner + self.properties()
-        if kind == 4:
-            return struct.pack('!II', r.choice([0x2320, 0x4f4e4600, self.word(32)]), r.randrange(40)) + r.randbytes(r.randrange(60))
-        return r.choice([b'', r.randbytes(r.randrange(64)), self.properties(), r.randbytes(16)])
-
-    def message(self, version, depth=0):
-        r = self.random
-        kind = r.choice([*range(36), 14, 14, 15, 18, 13, 33, 34, 34, r.getrandbits(8)])
-        body = self.body(version, kind, depth)
-        if depth == 0 and r.random() < 0.02:
-            body += r.randbytes(65_527)
-        body = body[:65_527]
-        version = version if r.random() < 0.98 else r.getrandbits(8)
-        return struct.pack('!BBHI', version, kind, 8 + len(body), self.word(32)) + body
-
-
-@pytest.mark.parametrize('seconds', [0, pytest.param(600, marks=pytest.mark.long)])
-@pytest.mark.timeout(900)
-def test_random_messages_of_every_type_hurt_nobody(net, seconds):
-    """M14: a grammar's messages over live connections of every version; the same ones each time without
-    --long. SWITCHD_FUZZ_SECONDS says how long --long searches, from a new seed."""
-    _, switch, _ = net
-    seconds = seconds and int(os.environ.get('SWITCHD_FUZZ_SECONDS', seconds))
-    seed = int(time.time()) if seconds else 14
-    print('seed', seed)
-    witness, grammar = Controller(switch.of_socket), Grammar(seed)
-    witness.control()
-    until, sent, connections, times = time.monotonic() + seconds, 0, 0, []
-    while time.monotonic() < until or sent < 6000:
-        version = 1 + connections % 6
-        connections += 1
-        with socket.socket(socket.AF_UNIX) as s, contextlib.suppress(OSError):
-            s.settimeout(5)
-            s.connect(switch.of_socket)
-            s.sendall(struct.pack('!BBHI', version, HELLO, 8, 1))
-            reader = threading.Thread(target=swallow, args=(s,), daemon=True)
-            reader.start()
-            for _ in range(500):
-                s.sendall(grammar.message(version))
-                sent += 1
-        times.append(witness.ask(ECHO_REQUEST)[2])
-        assert switch.process.poll() is None, switch.output()[-3000:]
-    print('%d messages over %d connections' % (sent, connections))
-    assert witness.ask(BARRIER_REQUEST)[0] == BARRIER_REPLY
-    # A defect that one connection met would be in the log.
-    assert 'panicked' not in switch.output() and 'a defect' not in switch.output()
-    prompt(times, 'echoes')
-
-
-def swallow(s):
-    with contextlib.suppress(OSError):
-        while s.recv(1 << 16):
-            pass
 
 
 def test_random_bytes_end_their_own_connection_only(net):

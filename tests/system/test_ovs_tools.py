@@ -126,7 +126,9 @@ def test_meters(net, version):
     hosts, _, ofctl = net
     ofctl(version, 'add-meter', 'meter=1,pktps,burst,bands=type=drop,rate=1,burst_size=2')
     ofctl(version, 'add-flow', 'priority=10,arp,actions=FLOOD')
-    ofctl(version, 'add-flow', 'priority=20,ip,actions=meter:1,FLOOD')
+    # Requests alone are charged: two of them may be on their way before the first answer is.
+    ofctl(version, 'add-flow', 'priority=20,ip,in_port=1,actions=meter:1,FLOOD')
+    ofctl(version, 'add-flow', 'priority=20,ip,in_port=2,actions=FLOOD')
     assert 'meter=1' in ofctl(version, 'dump-meters')
     answered = hosts[0].ping(hosts[1], 10, 1)
     assert 0 < answered < 10

@@ -288,16 +288,10 @@ def test_mtus_change_under_traffic(lab):
             sh(['ip', '-n', sw, 'link', 'set', 's%d' % n, 'mtu', str(mtu)])
             hosts[n - 1].run('ip link set eth0 mtu %d' % mtu)
         # Room for what the headers take.
-        size = ['-s', str(min(mtu - 28, 65507))]
-        ping = ['ping', '-q', '-i', '0.02', '-c', '5', '-W', '5', '-M', 'do', *size, hosts[1].ip]
-        wait_for('all of %d bytes' % mtu, lambda: ' 5 received' in hosts[0].run(ping, check=False).stdout)
+        size = min(mtu - 28, 65507)
+        wait_for('all of %d bytes' % mtu, lambda: hosts[0].ping(hosts[1], 5, 5, size, whole=True) == 5)
         wait_for('the others', lambda: hosts[0].ping(hosts[2]) == 3)
     assert all(p['rx_errors'] == 0 and p['tx_errors'] == 0 for p in ports(switch).values())
-
-
-def resident(switch):
-    with open('/proc/%d/status' % switch.process.pid) as status:
-        return int(next(line.split()[1] for line in status if line.startswith('VmRSS')))
 
 
 def test_many_ports_take_little_memory_each(lab):
@@ -309,6 +303,6 @@ def test_many_ports_take_little_memory_each(lab):
     assert len(ports(switch)) == 128
     wait_for('forwarding', lambda: hosts[0].ping(hosts[1], 1, 1) == 1)
     # Rings of 2 MiB each, and what a switch needs at all.
-    print(resident(switch), 'kB')
-    assert resident(switch) < 600_000
+    print(switch.memory('VmRSS'), 'kB')
+    assert switch.memory('VmRSS') < 600_000
     assert switch.stop() == 0
