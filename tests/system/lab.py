@@ -214,7 +214,7 @@ def ping_all(hosts, count=2):
 class Switch:
     """One switchd process in a namespace."""
 
-    def __init__(self, lab, ns, *args, ports=(), wait=True, name='br0', patience=20):
+    def __init__(self, lab, ns, *args, ports=(), wait=True, name='br0', patience=20, env=None):
         self.lab, self.ns = lab, ns
         base = os.path.join(lab.dir, '%s-%d' % (name, next(_serial)))
         self.of_socket, self.ctl_socket, self.log = base + '.of', base + '.ctl', base + '.log'
@@ -226,7 +226,7 @@ class Switch:
         for port in ports:
             cmd += ['--port', port]
         cmd += list(args)
-        self.process = lab.spawn(ns, cmd, log=self.log, env={'NOTIFY_SOCKET': base + '.notify'})
+        self.process = lab.spawn(ns, cmd, log=self.log, env={'NOTIFY_SOCKET': base + '.notify', **(env or {})})
         if wait:
             deadline = time.monotonic() + patience
             while True:
