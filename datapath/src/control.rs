@@ -24,6 +24,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 mod triggers;
+mod walk;
 
 pub use bundle::{BundleMessage, Modification};
 pub use events::{Event, FlowChange, FlowChangeKind};

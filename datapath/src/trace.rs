@@ -3,6 +3,9 @@
 //! It is the very code that forwards, run dry: nothing is counted, charged, learnt or sent.
 
 pub mod conjunction;
+mod search;
+
+pub use search::{Met, Rejected, Search, search};
 
 use crate::cache::CachedHit;
 use crate::engine::Collected;
@@ -11,12 +14,10 @@ use crate::meter::Verdict;
 use crate::packet::Packet;
 use crate::pipeline::{DropReason, Env, Event, Miss, Observer, Start, View, execute};
 use crate::program::Op;
-use conjunction::Standing;
 use ofproto::field::FieldId;
 use ofproto::ids::{Cookie, GroupId, MeterId, PortNo, QueueId, TableId};
 use ofproto::matching::Match;
 use ofproto::packet::PacketInReason;
-use ofproto::stats::FlowDesc;
 
 /// One thing that happened, `depth` levels of resubmits, groups, clones and egress down.
 #[derive(Clone, Debug, PartialEq)]
@@ -149,49 +150,6 @@ pub fn mismatch(key: &FlowKey, m: &Match) -> Option<Mismatch> {
         let mask = if f.id == FieldId::VlanVid && f.value & mask == 0 { 0x1000 } else { mask };
         (found & mask != f.value & mask).then_some(Mismatch { field: f.id, wanted: f.value & mask, mask, found })
     })
-}
-
-/// An entry that would have come before the one that matched.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Rejected {
-    /// Its priority.
-    pub priority: u16,
-    /// Its cookie.
-    pub cookie: Cookie,
-    /// Its match.
-    pub matching: Match,
-    /// Why it didn't match; `None` if it is the table's newer state that holds it.
-    pub because: Option<Mismatch>,
-    /// The conjunction that it wants, by priority of the clauses, best first.
-    pub conjunction: Option<Vec<Standing>>,
-}
-
-/// Of `flows` (a dump of the tables) those that a lookup passed over: the same table, a priority
-/// above what matched, at most `most` of them, best first.
-pub fn passed_over(lookup: &What, flows: &[FlowDesc], most: usize) -> Vec<Rejected> {
-    let What::Lookup { table, key, hit } = lookup else { return Vec::new() };
-    let comes_first = |f: &FlowDesc| match conjunction::wanted(&f.matching) {
-        // Its clauses' priority counts, not its own.
-        Some(id) => {
-            hit.is_none_or(|h| h.cookie != f.cookie || h.priority != f.priority)
-                && (hit.is_none_or(|h| f.priority > h.priority) || conjunction::comes_first(id, lookup, flows))
-        }
-        // A clause is never the match itself.
-        None => hit.is_none_or(|h| f.priority > h.priority) && !conjunction::is_clause(f),
-    };
-    let mut better: Vec<&FlowDesc> = flows.iter().filter(|f| f.table == *table && comes_first(f)).collect();
-    better.sort_by_key(|f| std::cmp::Reverse(f.priority));
-    let rejected = better.into_iter().take(most).map(|f| {
-        let conjunction = conjunction::wanted(&f.matching).map(|id| conjunction::standing(id, *table, key, flows));
-        Rejected {
-            priority: f.priority,
-            cookie: f.cookie,
-            matching: f.matching.clone(),
-            because: mismatch(key, &f.matching),
-            conjunction,
-        }
-    });
-    rejected.collect()
 }
 
 /// Walks a packet dry.

@@ -4,6 +4,7 @@ use super::Control;
 use super::book::{is_within, plain_key, shape_is_within};
 use super::flows::{Filter, Terms, view};
 use crate::clock::Time;
+use crate::publish::CachedFlow;
 use crate::table::FlowBody;
 use crate::table::compile::compile;
 use ofproto::Version;
@@ -21,7 +22,7 @@ pub struct DumpId(pub u64);
 /// Where a dump stands. It shows the flows of one version, however long it takes.
 pub(super) struct Dump {
     filter: Filter,
-    version: u64,
+    pub(super) version: u64,
     table: u8,
     last_table: u8,
     next: u32,
@@ -35,6 +36,13 @@ struct Refilled<'a> {
 }
 
 impl Refilled<'_> {
+    /// A description of its own.
+    fn one(table: TableId, b: &FlowBody, stats: FlowStats) -> Option<FlowDesc> {
+        let mut flows = Vec::with_capacity(1);
+        Refilled { flows: &mut flows, filled: 0 }.put(table, b, stats);
+        flows.pop()
+    }
+
     fn put(&mut self, table: TableId, b: &FlowBody, stats: FlowStats) {
         if self.filled == self.flows.len() {
             self.flows.push(FlowDesc::added(FlowMod::default(), FlowStats::default()));
@@ -167,6 +175,14 @@ impl Control {
                 }
             }
         }
+    }
+
+    /// An entry's description, as long as it hasn't been freed since it was seen; counters are those of now.
+    pub fn flow_at(&self, at: CachedFlow, now: Time) -> Option<FlowDesc> {
+        let shared = self.writer.domain().table(at.table)?;
+        let flow = view(shared, at.index, self.writer.guard()).filter(|f| f.added() == at.added)?;
+        let b = flow.body();
+        Refilled::one(at.table, b, self.flow_stats_of(b.created, b.stats, now))
     }
 
     /// Closes a dump before its end.

@@ -8,7 +8,7 @@
 use crate::classifier::Shape;
 use crate::clock::Time;
 use crate::counters::StatsId;
-use crate::key::FlowKey;
+use crate::key::{FlowKey, word};
 use crate::program::Program;
 use crate::publish::{CachedFlow, Guard, Writer};
 use crate::sys::array::{Array, Zeroed};
@@ -294,6 +294,18 @@ impl<'g> FlowRef<'g> {
     /// The match as the controller gave it.
     pub fn matching(&self) -> Match {
         self.body.matching()
+    }
+
+    /// Whether it is no match of its own but a clause of conjunctions.
+    pub fn is_clause(&self) -> bool {
+        self.body.behaviour.is_clause()
+    }
+
+    /// The conjunction that it wants met; its number isn't 0.
+    pub fn wanted_conjunction(&self) -> Option<u32> {
+        let words = self.body.shape.mask.words().iter().zip(self.body.values.words());
+        let conjunction = words.clone().find(|((w, _), _)| usize::from(*w) == word::CONJ).map(|(_, v)| *v)?;
+        u32::try_from(conjunction & u64::from(u32::MAX)).ok().filter(|id| *id != 0)
     }
 
     /// A name for a cache to keep.

@@ -1,14 +1,15 @@
 //! Why a packet meets a conjunction or doesn't: which of its clauses have an entry that the packet matches.
 
-use super::{Mismatch, What, mismatch};
+use super::{Mismatch, mismatch};
 use crate::key::FlowKey;
+use crate::table::FlowRef;
 use ofproto::action::Action;
 use ofproto::field::FieldId;
-use ofproto::ids::TableId;
 use ofproto::instruction::Instruction;
 use ofproto::matching::Match;
 use ofproto::nicira::NxAction;
-use ofproto::stats::FlowDesc;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 /// A conjunction at one priority, as one packet sees it. Clauses count from 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,8 +36,8 @@ pub struct Missing {
 }
 
 /// The conjunctions that an entry is a clause of: id, clause, how many there are.
-fn clauses(flow: &FlowDesc) -> impl Iterator<Item = (u32, u8, u8)> {
-    flow.instructions.iter().flat_map(|i| {
+pub(super) fn clauses(instructions: &[Instruction]) -> impl Iterator<Item = (u32, u8, u8)> {
+    instructions.iter().flat_map(|i| {
         let actions: &[Action] = if let Instruction::ApplyActions(a) = i { a } else { &[] };
         actions.iter().filter_map(|a| match a {
             Action::Nicira(NxAction::Conjunction { id, clause, n_clauses }) => Some((*id, *clause, *n_clauses)),
@@ -45,59 +46,51 @@ fn clauses(flow: &FlowDesc) -> impl Iterator<Item = (u32, u8, u8)> {
     })
 }
 
-/// Whether an entry is no match of its own but a clause of conjunctions.
-pub fn is_clause(flow: &FlowDesc) -> bool {
-    clauses(flow).next().is_some()
-}
-
 /// The conjunction that an entry wants met.
 pub fn wanted(m: &Match) -> Option<u32> {
     m.get(FieldId::ConjId).and_then(|f| u32::try_from(f.value).ok()).filter(|id| *id != 0)
 }
 
-/// How a conjunction stands for a packet with this key, by the priority of its clauses, highest first.
-pub fn standing(id: u32, table: TableId, key: &FlowKey, flows: &[FlowDesc]) -> Vec<Standing> {
-    let mut all: Vec<Standing> = Vec::new();
-    let of_id = |f: &FlowDesc| clauses(f).filter(|c| c.0 == id).map(|(_, clause, n)| (clause, n)).collect::<Vec<_>>();
-    for f in flows.iter().filter(|f| f.table == table) {
-        for (clause, n_clauses) in of_id(f) {
-            let known = all.iter_mut().find(|s| (s.priority, s.n_clauses) == (f.priority, n_clauses));
-            let standing = match known {
-                Some(s) => s,
-                None => {
-                    let missing = (0..n_clauses).map(|clause| Missing { clause, nearest: None }).collect();
-                    all.push(Standing { id, priority: f.priority, n_clauses, met: Vec::new(), missing });
-                    let Some(new) = all.last_mut() else { continue };
-                    new
+/// How a conjunction stands for a packet: found out clause by clause.
+pub(super) struct Standings {
+    id: u32,
+    /// By the priority of the clauses, highest first, and how many there are.
+    all: BTreeMap<(Reverse<u16>, u8), Standing>,
+}
+
+impl Standings {
+    /// No clause is known yet.
+    pub fn of(id: u32) -> Self {
+        Self { id, all: BTreeMap::new() }
+    }
+
+    /// An entry is one of its clauses.
+    pub fn see(&mut self, key: &FlowKey, flow: &FlowRef<'_>, clause: u8, n_clauses: u8) {
+        let (id, priority) = (self.id, flow.priority());
+        let standing = self.all.entry((Reverse(priority), n_clauses)).or_insert_with(|| {
+            let missing = (0..n_clauses).map(|clause| Missing { clause, nearest: None }).collect();
+            Standing { id, priority, n_clauses, met: Vec::new(), missing }
+        });
+        let matching = flow.matching();
+        match mismatch(key, &matching) {
+            None => {
+                if let Err(at) = standing.met.binary_search(&clause) {
+                    standing.met.insert(at, clause);
                 }
-            };
-            match mismatch(key, &f.matching) {
-                None => {
-                    if !standing.met.contains(&clause) {
-                        standing.met.push(clause);
-                    }
-                    standing.missing.retain(|m| m.clause != clause);
-                }
-                Some(differs) => {
-                    if let Some(m) = standing.missing.iter_mut().find(|m| m.clause == clause)
-                        && m.nearest.is_none()
-                    {
-                        m.nearest = Some((f.matching.clone(), differs));
-                    }
+                standing.missing.retain(|m| m.clause != clause);
+            }
+            Some(differs) => {
+                if let Some(m) = standing.missing.iter_mut().find(|m| m.clause == clause)
+                    && m.nearest.is_none()
+                {
+                    m.nearest = Some((matching, differs));
                 }
             }
         }
     }
-    for s in &mut all {
-        s.met.sort_unstable();
-    }
-    all.sort_by_key(|s| std::cmp::Reverse(s.priority));
-    all
-}
 
-/// Whether a conjunction's clauses come before what a lookup found, so that it would have been the match.
-pub(super) fn comes_first(id: u32, lookup: &What, flows: &[FlowDesc]) -> bool {
-    let What::Lookup { table, hit, .. } = lookup else { return false };
-    let clause = |f: &FlowDesc| clauses(f).any(|c| c.0 == id);
-    flows.iter().any(|f| f.table == *table && hit.is_none_or(|h| f.priority > h.priority) && clause(f))
+    /// By the priority of the clauses, highest first.
+    pub fn told(&self) -> Vec<Standing> {
+        self.all.values().cloned().collect()
+    }
 }

@@ -287,7 +287,7 @@ fn a_removed_flow_reports_final_counters() {
 #[test]
 fn a_trace_says_why_better_entries_did_not_match() {
     use datapath::pipeline::Start;
-    use datapath::trace::{What, passed_over};
+    use datapath::trace::search;
     let mut s = Switch::new();
     s.add(0, 30, Match::any().with(F::InPort, 2), vec![I::ApplyActions(vec![out(4)])]);
     s.add(0, 20, Match::any().with(F::EthType, 0x0806).with(F::ArpOp, 2), vec![]);
@@ -296,18 +296,59 @@ fn a_trace_says_why_better_entries_did_not_match() {
     key.set(F::InPort, 1);
     let t = s.engine.trace(key, Frame::from_bytes(&frame(2, 1)), Start::Received, s.now);
     assert_eq!(t.result.sent.iter().map(|x| x.0).collect::<Vec<_>>(), [PortNo(3)]);
-    let dump = s.control.flow_stats(&FlowStatsRequest::default(), V).unwrap();
-    let (flows, _) = s.control.next_flows(dump, 1000, s.now);
-    s.control.end_dump(dump);
-    let lookup = t.steps.iter().find(|x| matches!(x.what, What::Lookup { .. })).unwrap();
-    let why: Vec<_> = passed_over(&lookup.what, &flows, 16)
-        .into_iter()
-        .map(|r| (r.priority, r.because.map(|b| (b.field, b.wanted, b.found))))
-        .collect();
-    assert_eq!(why, [(30, Some((F::InPort, 2, 1))), (20, Some((F::ArpOp, 2, 1)))]);
-    // Nothing was counted.
-    assert!(flows.iter().all(|f| f.stats.packet_count == 0));
+    let met = search(&mut s.control, &t, 16, s.now).unwrap();
+    let why = |met: &[datapath::trace::Met]| -> Vec<_> {
+        let rejected = met[0].passed_over.iter();
+        rejected.map(|r| (r.priority, r.because.map(|b| (b.field, b.wanted, b.found)))).collect()
+    };
+    assert_eq!(met.len(), 1);
+    let entry = met[0].entry.as_ref().unwrap();
+    assert_eq!((entry.priority, entry.stats.packet_count), (10, 0), "and nothing was counted");
+    assert_eq!(why(&met), [(30, Some((F::InPort, 2, 1))), (20, Some((F::ArpOp, 2, 1)))]);
+    // Of many the best, whatever order they lie in; and what has gone meanwhile isn't told.
+    for priority in [40, 35, 50, 45] {
+        s.add(0, priority, Match::any().with(F::InPort, 3), vec![]);
+    }
+    let met = search(&mut s.control, &t, 3, s.now).unwrap();
+    assert_eq!(why(&met).iter().map(|w| w.0).collect::<Vec<_>>(), [50, 45, 40]);
+    s.control.flow_mod(V, &FlowMod { command: FlowModCommand::Delete, ..FlowMod::default() }, s.now).unwrap();
+    for _ in 0..5 {
+        s.send(1, &[]);
+        s.control.tick(s.now);
+    }
+    assert_eq!(search(&mut s.control, &t, 3, s.now).unwrap(), [datapath::trace::Met::default()]);
     assert_eq!(s.received(3).len(), 0);
+}
+
+#[test]
+fn what_a_trace_met_is_sought_in_pieces() {
+    use datapath::pipeline::Start;
+    use datapath::trace::{Search, search};
+    const FLOWS: u16 = 1000;
+    let mut s = Switch::new();
+    for i in 0..FLOWS {
+        s.add(0, 100 + i, Match::any().with(F::InPort, u128::from(i) + 2), vec![I::GotoTable(TableId(1))]);
+    }
+    s.add(0, 10, Match::any(), vec![I::GotoTable(TableId(1))]);
+    s.add(1, 7, Match::any().with(F::InPort, 9), vec![]);
+    s.add(1, 5, Match::any(), vec![]);
+    let mut key = FlowKey::default();
+    key.set(F::InPort, 1);
+    let t = s.engine.trace(key, Frame::from_bytes(&frame(2, 1)), Start::Received, s.now);
+    let whole = search(&mut s.control, &t, 8, s.now).unwrap();
+    let priorities = |i: usize| whole[i].passed_over.iter().map(|r| r.priority).collect::<Vec<_>>();
+    assert_eq!(priorities(0), (92..100).rev().map(|i| FLOWS + i).collect::<Vec<_>>());
+    assert_eq!(priorities(1), [7]);
+    let mut pieces = Search::begin(&mut s.control, &t, 8).unwrap();
+    let mut n = 0;
+    while !pieces.go_on(&s.control, 64) {
+        n += 1;
+        // It doesn't see what changes meanwhile, but names nothing that is gone.
+        s.add(0, 5000 + n, Match::any().with(F::InPort, 500), vec![]);
+    }
+    // Places that are free are looked at as well, in blocks of 256.
+    assert!((FLOWS / 64..(FLOWS + 512) / 64).contains(&n), "{n}");
+    assert_eq!(pieces.end(&mut s.control, s.now), whole);
 }
 
 #[test]

@@ -1,30 +1,20 @@
 //! Management's questions about a switch, answered as JSON.
 
-use super::explain;
 use super::switch::{Packets, Switch};
-use crate::management::{Answer, CallError, Request, TracePacket};
-use crate::session::host::Host;
+use crate::management::{Answer, CallError, Request};
 use datapath::clock::Time;
-use datapath::compose::compose;
 use datapath::engine::DropCounts;
-use datapath::frame::Frame;
-use datapath::key::FlowKey;
 use datapath::pipeline::DropReason;
 use datapath::port::PortCounters;
-use ofproto::field::FieldId;
 use ofproto::ids::{GroupId, MeterId, PortNo, TableId};
 use ofproto::port::PortState;
-use ofproto::stats::{FlowDesc, FlowStatsRequest};
-use ofproto::text::{self, ParseContext};
+use ofproto::text;
 use ofproto::{OfError, Version};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 
 /// The version whose terms answers use: the newest, which can say everything.
 pub(super) const TERMS: Version = Version::V15;
-
-/// Most flows of one answer; there is a filter for more.
-pub(super) const MOST_FLOWS: usize = 100_000;
 
 /// Answers one request.
 pub fn answer<P: Packets>(s: &mut Switch<P>, now: Time, request: &Request) -> Answer {
@@ -45,10 +35,10 @@ pub fn answer<P: Packets>(s: &mut Switch<P>, now: Time, request: &Request) -> An
             s.shared.normal().flush();
             Ok(Value::Null)
         }
-        Request::Trace { in_port, packet } => trace(s, now, *in_port, packet),
         Request::Connections
         | Request::Controllers
         | Request::Flows { .. }
+        | Request::Trace { .. }
         | Request::Metrics
         | Request::SaveState
         | Request::AddPort(_)
@@ -65,11 +55,6 @@ pub fn answer<P: Packets>(s: &mut Switch<P>, now: Time, request: &Request) -> An
 
 pub(super) fn failed(e: &OfError) -> CallError {
     CallError::Failed(e.to_string())
-}
-
-/// The answer to who asks for more than [`MOST_FLOWS`].
-pub(super) fn too_many() -> CallError {
-    CallError::Failed(format!("there are more than {MOST_FLOWS} flows; ask for one table, or with a filter"))
 }
 
 fn status<P: Packets>(s: &Switch<P>) -> Value {
@@ -162,23 +147,6 @@ fn learned<P: Packets>(s: &Switch<P>, now: Time) -> Value {
             json!({"port_no": port.0, "vlan": vlan, "address": address.to_string(), "age": age.as_secs()})
         })
         .collect()
-}
-
-/// Fetches a whole dump, bounded.
-fn all_flows<P: Packets>(s: &mut Switch<P>, now: Time, request: &FlowStatsRequest) -> Result<Vec<FlowDesc>, CallError> {
-    let dump = s.control.flow_stats(request, TERMS).map_err(|e| failed(&e))?;
-    let mut flows = Vec::new();
-    loop {
-        let (mut some, last) = s.control.next_flows(dump, 1024, now);
-        flows.append(&mut some);
-        if last {
-            return Ok(flows);
-        }
-        if flows.len() > MOST_FLOWS {
-            s.control.end_dump(dump);
-            return Err(too_many());
-        }
-    }
 }
 
 fn tables<P: Packets>(s: &Switch<P>) -> Value {
@@ -292,27 +260,4 @@ fn counters<P: Packets>(s: &Switch<P>) -> Value {
         "lost_requests": s.shared.lost_requests(),
         "sampled": s.shared.sampled(),
     })
-}
-
-fn trace<P: Packets>(s: &mut Switch<P>, now: Time, in_port: u32, packet: &TracePacket) -> Answer {
-    let port = PortNo(in_port);
-    if port != PortNo::CONTROLLER && !s.is_ingress(port) {
-        return Err(CallError::NotFound(format!("there is no port {port}")));
-    }
-    let (frame, mut key) = match packet {
-        TracePacket::Bytes(bytes) => (Frame::from_bytes(bytes), FlowKey::default()),
-        TracePacket::Flow(flow) => {
-            let wanted = text::parse_match(flow, &ParseContext::default())
-                .map_err(|e| CallError::BadParams(format!("`flow`: {e}")))?;
-            compose(&wanted).map_err(|wrong| {
-                CallError::BadParams(format!("`flow`: no packet is like that; {}", explain::because(&wrong)))
-            })?
-        }
-    };
-    key.set(FieldId::InPort, u128::from(in_port));
-    // The entries are named as they are now; the walk may have met others only a moment ago.
-    let flows = all_flows(s, now, &FlowStatsRequest::default()).unwrap_or_default();
-    let trace =
-        s.packets.trace(key, frame).ok_or_else(|| CallError::Failed("no worker is there to trace with".into()))?;
-    Ok(explain::explain(&trace, &flows))
 }

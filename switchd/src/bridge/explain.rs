@@ -5,25 +5,28 @@ mod action;
 
 use datapath::key::{FlowKey, VLAN_PRESENT};
 use datapath::trace::conjunction::{self, Standing};
-use datapath::trace::{Matched, Mismatch, Trace, What, mismatch, passed_over};
+use datapath::trace::{Matched, Met, Mismatch, Trace, What};
 use ofproto::field::FieldId as F;
-use ofproto::ids::PortNo;
+use ofproto::ids::{PortNo, TableId};
 use ofproto::matching::{Match, MatchField};
-use ofproto::stats::FlowDesc;
 use ofproto::text::{InstructionsText, MatchText};
 use serde_json::{Value, json};
 
 /// Most better entries of one lookup that are told why they weren't it.
-const MOST_PASSED_OVER: usize = 8;
+pub const MOST_PASSED_OVER: usize = 8;
 
-/// Tells a trace; `flows` are all entries, to name those that a lookup met.
-pub fn explain(trace: &Trace, flows: &[FlowDesc]) -> Value {
+/// Tells a trace; `met` is what its lookups met, in their order.
+pub fn explain(trace: &Trace, met: &[Met]) -> Value {
     let mut lines = Vec::new();
+    let (mut met, nothing) = (met.iter(), Met::default());
     let steps: Vec<Value> = trace
         .steps
         .iter()
         .map(|step| {
-            let (text, mut value) = tell(&step.what, flows);
+            let (text, mut value) = match &step.what {
+                What::Lookup { table, key, hit } => lookup(*table, key, *hit, met.next().unwrap_or(&nothing)),
+                what => tell(what),
+            };
             let indent = "  ".repeat(step.depth as usize);
             lines.extend(text.lines().map(|l| format!("{indent}{l}")));
             if let Some(object) = value.as_object_mut() {
@@ -128,42 +131,46 @@ fn unmet(wants: &Match, standings: &[Standing]) -> (String, Value) {
     (why, clauses)
 }
 
-fn tell(what: &What, flows: &[FlowDesc]) -> (String, Value) {
-    match what {
-        What::Lookup { table, key, hit } => {
-            let packet = MatchText(&packet(key)).to_string();
-            let entry = hit.and_then(|h| entry(&h, *table, key, flows));
-            let shown = entry
-                .map(|f| format!("{} {}", prioritised(f.priority, &f.matching), InstructionsText(&f.instructions)));
-            let mut text = format!("table {table}: {packet}");
-            match (&shown, hit) {
-                (Some(shown), _) => text += &format!("\n  matched: {shown}"),
-                (None, Some(h)) => text += &format!("\n  matched: priority={}, cookie={}", h.priority, h.cookie),
-                (None, None) => text += "\n  no entry matched",
-            }
-            let passed: Vec<Value> = passed_over(what, flows, MOST_PASSED_OVER)
-                .iter()
-                .filter_map(|r| {
-                    let (why, clauses) = match &r.conjunction {
-                        Some(standings) => unmet(&r.matching, standings),
-                        None => (because(&r.because?), Value::Null),
-                    };
-                    let matching = MatchText(&r.matching).to_string();
-                    text += &format!("\n  not {}: {why}", prioritised(r.priority, &r.matching));
-                    let mut value =
-                        json!({ "priority": r.priority, "cookie": r.cookie.0, "match": matching, "because": why });
-                    if !clauses.is_null() {
-                        value["conjunction"] = clauses;
-                    }
-                    Some(value)
-                })
-                .collect();
-            let value = json!({
-                "step": "lookup", "table": table.0, "packet": packet, "entry": shown,
-                "priority": hit.map(|h| h.priority), "cookie": hit.map(|h| h.cookie.0), "passed_over": passed,
-            });
-            (text, value)
+/// What a lookup found, and what it passed over.
+fn lookup(table: TableId, key: &FlowKey, hit: Option<Matched>, met: &Met) -> (String, Value) {
+    let packet = MatchText(&packet(key)).to_string();
+    let shown = met
+        .entry
+        .as_ref()
+        .map(|f| format!("{} {}", prioritised(f.priority, &f.matching), InstructionsText(&f.instructions)));
+    let mut text = format!("table {table}: {packet}");
+    match (&shown, hit) {
+        (Some(shown), _) => text += &format!("\n  matched: {shown}"),
+        (None, Some(h)) => text += &format!("\n  matched: priority={}, cookie={}", h.priority, h.cookie),
+        (None, None) => text += "\n  no entry matched",
+    }
+    let mut passed = Vec::new();
+    for r in &met.passed_over {
+        let (why, clauses) = match (&r.conjunction, &r.because) {
+            (Some(standings), _) => unmet(&r.matching, standings),
+            (None, Some(differs)) => (because(differs), Value::Null),
+            // It came after the walk.
+            (None, None) => continue,
+        };
+        let matching = MatchText(&r.matching).to_string();
+        text += &format!("\n  not {}: {why}", prioritised(r.priority, &r.matching));
+        let mut value = json!({ "priority": r.priority, "cookie": r.cookie.0, "match": matching, "because": why });
+        if !clauses.is_null() {
+            value["conjunction"] = clauses;
         }
+        passed.push(value);
+    }
+    let value = json!({
+        "step": "lookup", "table": table.0, "packet": packet, "entry": shown,
+        "priority": hit.map(|h| h.priority), "cookie": hit.map(|h| h.cookie.0), "passed_over": passed,
+    });
+    (text, value)
+}
+
+fn tell(what: &What) -> (String, Value) {
+    match what {
+        // Told with what it met.
+        What::Lookup { table, .. } => (format!("table {table}"), json!({ "step": "lookup", "table": table.0 })),
         What::Miss { table, miss } => {
             let does = format!("{miss:?}").to_lowercase();
             (format!("table {table}: miss, {does}"), json!({ "step": "miss", "table": table.0, "does": does }))
@@ -203,20 +210,6 @@ fn tell(what: &What, flows: &[FlowDesc]) -> (String, Value) {
             (format!("dropped: {}", reason.name()), json!({ "step": "drop", "reason": reason.name() }))
         }
     }
-}
-
-/// The entry that was hit, among those that exist now.
-fn entry<'a>(
-    hit: &Matched,
-    table: ofproto::ids::TableId,
-    key: &FlowKey,
-    flows: &'a [FlowDesc],
-) -> Option<&'a FlowDesc> {
-    flows.iter().find(|f| {
-        // Only what met a conjunction was looked up with its number.
-        let differs = mismatch(key, &f.matching).is_some_and(|m| m.field != F::ConjId);
-        f.table == table && f.priority == hit.priority && f.cookie == hit.cookie && !differs
-    })
 }
 
 /// A packet's fields as a match: those that it has.
@@ -271,109 +264,107 @@ fn packet(key: &FlowKey) -> Match {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use datapath::cache::CachedHit;
-    use datapath::engine::Collected;
-    use datapath::pipeline::DropReason;
-    use datapath::trace::Step;
+    use datapath::clock::Time;
+    use datapath::control::{Control, ControlConfig};
+    use datapath::engine::{CACHE_ENTRIES, PipelineEngine, Shared, SharedConfig};
+    use datapath::pipeline::Start;
+    use datapath::publish::Reader;
+    use datapath::trace::search;
+    use ofproto::Version;
     use ofproto::action::Action;
-    use ofproto::flow::FlowModFlags;
-    use ofproto::ids::{Cookie, TableId};
+    use ofproto::flow::{FlowMod, FlowModCommand};
     use ofproto::instruction::Instruction;
-    use ofproto::stats::FlowStats;
+    use ofproto::nicira::NxAction;
+    use std::sync::Arc;
 
-    fn flow(priority: u16, matching: Match) -> FlowDesc {
-        FlowDesc {
-            table: TableId(0),
-            priority,
-            idle_timeout: 0,
-            hard_timeout: 0,
-            flags: FlowModFlags::empty(),
-            importance: 0,
-            cookie: Cookie(u64::from(priority)),
-            stats: FlowStats::default(),
-            matching,
-            instructions: vec![Instruction::ApplyActions(Vec::<Action>::new())],
+    /// Tables and one who walks them.
+    struct Walks {
+        control: Control,
+        engine: PipelineEngine<Reader>,
+    }
+
+    impl Walks {
+        fn new() -> Self {
+            let mut control = Control::new(ControlConfig::default());
+            let shared = Arc::new(Shared::new(SharedConfig::default()));
+            let engine = PipelineEngine::new(control.attach_worker().unwrap(), shared, CACHE_ENTRIES);
+            Self { control, engine }
         }
+
+        fn add(&mut self, priority: u16, matching: Match, actions: Vec<Action>) {
+            let instructions = vec![Instruction::ApplyActions(actions)];
+            let m = FlowMod { priority, matching, instructions, ..FlowMod::default() };
+            self.control.flow_mod(Version::V15, &m, Time::ZERO).unwrap();
+        }
+
+        fn told(&mut self, packet: &Match) -> Value {
+            let (frame, mut key) = datapath::compose::compose(packet).unwrap();
+            key.set(F::InPort, 3);
+            let trace = self.engine.trace(key, frame, Start::Received, Time::ZERO);
+            let met = search(&mut self.control, &trace, MOST_PASSED_OVER, Time::ZERO).unwrap();
+            explain(&trace, &met)
+        }
+    }
+
+    fn tcp() -> Match {
+        Match::any().with(F::EthType, 0x800).with(F::IpProto, 6)
     }
 
     #[test]
     fn a_conjunction_that_is_not_met_names_the_clause_that_is_missing() {
-        use ofproto::nicira::NxAction;
-        let clause = |matching, clause| {
-            let conjunction = NxAction::Conjunction { id: 7, clause, n_clauses: 3 };
-            FlowDesc {
-                instructions: vec![Instruction::ApplyActions(vec![Action::Nicira(conjunction)])],
-                ..flow(5, matching)
-            }
-        };
-        let tcp = Match::any().with(F::EthType, 0x800).with(F::IpProto, 6);
-        let mut flows = vec![
-            clause(tcp.clone().with(F::Ipv4Src, 0x0a00_0001), 0),
-            clause(tcp.clone().with(F::TcpDst, 443), 1),
-            clause(tcp.clone().with(F::TcpDst, 80), 1),
-            flow(2, Match::any().with(F::ConjId, 7)),
-            flow(1, Match::any()),
-        ];
-        let (_, key) =
-            datapath::compose::compose(&tcp.clone().with(F::Ipv4Src, 0x0a00_0001).with(F::TcpDst, 22)).unwrap();
-        let entry = CachedHit { table: TableId(0), index: 0, added: 1, stats: 0 };
-        let told = |key: &FlowKey, priority: u16, flows: &[FlowDesc]| {
-            let key = datapath::packet::Packet::with_key(datapath::compose::compose(&packet(key)).unwrap().0, *key).key;
-            let hit = Some(Matched { entry, priority, cookie: Cookie(priority.into()) });
-            let what = What::Lookup { table: TableId(0), key: Box::new(key), hit };
-            explain(&Trace { steps: vec![Step { depth: 0, what }], result: Collected::default() }, flows)
-        };
-        let mut packet_key = key;
-        for (id, value) in [(F::EthType, 0x800), (F::IpProto, 6), (F::Ipv4Src, 0x0a00_0001), (F::TcpDst, 22)] {
-            packet_key.set(id, value);
-        }
-        let t = told(&packet_key, 1, &flows);
+        let clause = |clause| vec![Action::Nicira(NxAction::Conjunction { id: 7, clause, n_clauses: 3 })];
+        let mut w = Walks::new();
+        w.add(2, tcp().with(F::ConjId, 7), vec![]);
+        w.add(1, Match::any(), vec![]);
+        let packet = tcp().with(F::Ipv4Src, 0x0a00_0001).with(F::TcpDst, 22);
+        // No clause at all.
+        let t = w.told(&packet);
+        assert!(t["text"].as_str().unwrap().contains("no entry is a clause of conjunction 7"), "{}", t["text"]);
+        w.add(5, tcp().with(F::Ipv4Src, 0x0a00_0001), clause(0));
+        w.add(5, tcp().with(F::TcpDst, 443), clause(1));
+        w.add(5, tcp().with(F::TcpDst, 80), clause(1));
+        let t = w.told(&packet);
         let text = t["text"].as_str().unwrap();
-        let line = "  not priority=2,conj_id=7: of conjunction 7 nothing matches clause 2/3 (as tcp,tp_dst=443: wants \
+        let line = "  not priority=2,conj_id=7,tcp: of conjunction 7 nothing matches clause 2/3 (as tcp,tp_dst=443: wants \
                     tcp_dst=443, has tcp_dst=22), clause 3/3 has no entry";
         assert!(text.lines().any(|l| l == line), "{line}\nin\n{text}");
         let told_json = &t["steps"][0]["passed_over"][0]["conjunction"];
         assert_eq!(told_json["met"], json!([1]));
         assert_eq!(told_json["missing"][0]["clause"], json!(2));
         assert_eq!(told_json["clauses"], json!(3));
+        // What matches comes before the entry, but not before its clauses.
+        w.add(4, tcp(), vec![]);
+        let t = w.told(&packet);
+        assert!(t["text"].as_str().unwrap().lines().any(|l| l == line), "{}", t["text"]);
+        // And before its clauses as well: it is of no interest.
+        w.add(6, tcp(), vec![]);
+        assert_eq!(w.told(&packet)["steps"][0]["passed_over"], json!([]));
+        for priority in [6, 4] {
+            let gone = FlowMod { command: FlowModCommand::DeleteStrict, priority, matching: tcp(), ..FlowMod::default() };
+            w.control.flow_mod(Version::V15, &gone, Time::ZERO).unwrap();
+        }
         // Met: the entry is what matched, and says so.
-        flows.push(clause(tcp.clone().with(F::TcpDst, 22), 1));
-        flows.push(clause(Match::any(), 2));
-        let t = told(&packet_key, 2, &flows);
+        w.add(5, tcp().with(F::TcpDst, 22), clause(1));
+        w.add(5, Match::any(), clause(2));
+        let t = w.told(&packet);
         assert!(t["text"].as_str().unwrap().contains("matched: priority=2,conj_id=7"), "{}", t["text"]);
         assert_eq!(t["steps"][0]["passed_over"], json!([]));
-        // No clause at all.
-        let t = told(&packet_key, 1, &[flow(2, Match::any().with(F::ConjId, 7)), flow(1, Match::any())]);
-        assert!(t["text"].as_str().unwrap().contains("no entry is a clause of conjunction 7"), "{}", t["text"]);
     }
 
     #[test]
     fn a_walk_names_what_matched_and_what_was_passed_over_and_why() {
-        let tcp = Match::any().with(F::EthType, 0x800).with(F::IpProto, 6);
-        let (_, mut key) = datapath::compose::compose(&tcp).unwrap();
-        for (id, value) in [(F::EthType, 0x800), (F::IpProto, 6), (F::TcpDst, 80), (F::InPort, 3)] {
-            key.set(id, value);
-        }
-        let flows = [
-            flow(9, tcp.clone().with(F::TcpDst, 443)),
-            flow(8, Match::any().with_mask(F::EthDst, 0x0100_0000_0000, 0x0100_0000_0000)),
-            flow(5, tcp),
-            flow(1, Match::any()),
-        ];
-        let entry = CachedHit { table: TableId(0), index: 0, added: 1, stats: 0 };
-        let hit = Some(Matched { entry, priority: 5, cookie: Cookie(5) });
-        let steps = vec![
-            Step { depth: 0, what: What::Lookup { table: TableId(0), key: Box::new(key), hit } },
-            Step { depth: 1, what: What::Drop(DropReason::NoOutput) },
-        ];
-        let result = Collected { drops: vec![DropReason::NoOutput], ..Collected::default() };
-        let told = explain(&Trace { steps, result }, &flows);
+        let mut w = Walks::new();
+        w.add(9, tcp().with(F::TcpDst, 443), vec![]);
+        w.add(8, Match::any().with_mask(F::EthDst, 0x0100_0000_0000, 0x0100_0000_0000), vec![]);
+        w.add(5, tcp(), vec![]);
+        w.add(1, Match::any(), vec![]);
+        let told = w.told(&tcp().with(F::TcpDst, 80));
         let text = told["text"].as_str().unwrap();
         for line in [
             "  matched: priority=5,tcp",
             "  not priority=9,tcp,tp_dst=443: wants tcp_dst=443, has tcp_dst=80",
             "  not priority=8,dl_dst=01:00:00:00:00:00/01:00:00:00:00:00: wants dl_dst=01:00:00:00:00:00/01:00:00:00:00:00, has dl_dst=",
-            "  dropped: no_output",
+            "dropped: no_output",
             "Result: dropped: no_output",
         ] {
             assert!(text.lines().any(|l| l.starts_with(line)), "{line}\nin\n{text}");

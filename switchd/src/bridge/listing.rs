@@ -4,7 +4,7 @@
 //! A list shows one moment, however long it takes: a dump holds its version of the tables. One list is under way
 //! at a time, and the others wait; a client that went away is noticed at the next piece.
 
-use super::answers::{MOST_FLOWS, TERMS, failed, too_many};
+use super::answers::{TERMS, failed};
 use super::switch::{Packets, Switch};
 use crate::management::{Answer, CallError};
 use datapath::clock::Time;
@@ -15,6 +15,9 @@ use ofproto::text::{self, ParseContext};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use tokio::sync::oneshot;
+
+/// Most flows of one answer; there is a filter for more.
+const MOST_FLOWS: usize = 100_000;
 
 /// Flows of a piece.
 const PIECE: usize = 128;
@@ -48,6 +51,11 @@ fn entry(f: &FlowDesc) -> Value {
         "packets": f.stats.packet_count,
         "bytes": f.stats.byte_count,
     })
+}
+
+/// The answer to who asks for more than [`MOST_FLOWS`].
+fn too_many() -> CallError {
+    CallError::Failed(format!("there are more than {MOST_FLOWS} flows; ask for one table, or with a filter"))
 }
 
 impl<P: Packets> Switch<P> {

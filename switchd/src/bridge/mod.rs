@@ -36,6 +36,7 @@ pub mod spin;
 pub mod switch;
 #[cfg(test)]
 mod tests;
+mod tracing;
 #[cfg(test)]
 mod traffic;
 
@@ -174,6 +175,13 @@ pub trait Instance: Backend {
         &mut self,
         table: Option<u8>,
         filter: Option<&str>,
+        reply: tokio::sync::oneshot::Sender<management::Answer>,
+    );
+    /// Explains what would become of a packet, and answers when that is told.
+    fn trace(
+        &mut self,
+        in_port: u32,
+        packet: &management::TracePacket,
         reply: tokio::sync::oneshot::Sender<management::Answer>,
     );
     /// Answers everything but what concerns connections.

@@ -59,7 +59,7 @@ impl Packets for Slow {
         let all = packets.into_iter().map(|p| (p.frame.bytes()[0], Arc::clone(&done)));
         self.waiting.lock().unwrap().extend(all);
     }
-    fn trace(&self, _: FlowKey, _: Frame) -> Option<datapath::trace::Trace> {
+    fn trace(&self, _: FlowKey, _: Frame) -> Option<crossbeam::channel::Receiver<datapath::trace::Trace>> {
         None
     }
     fn port_counters(&self, _: PortNo) -> Option<PortCounters> {

@@ -262,6 +262,9 @@ impl<S: Instance> Runner<S> {
                     management::Request::Flows { table, filter } => {
                         return self.hub.switch.list_flows(table, filter.as_deref(), reply);
                     }
+                    management::Request::Trace { in_port, packet } => {
+                        return self.hub.switch.trace(in_port, &packet, reply);
+                    }
                     management::Request::Connections => Ok(self.connections(now)),
                     management::Request::Controllers => Ok(self.controllers()),
                     request => self.hub.switch.answer(now, &request),

@@ -15,8 +15,9 @@ use super::punted::punted;
 use super::queues::QueueTable;
 use super::saving::{self, Saving};
 use super::snapshot;
+use super::tracing::Tracings;
 use crate::config::FailMode;
-use crate::management::{Answer as ManagementAnswer, CallError, Request};
+use crate::management::{Answer as ManagementAnswer, CallError, Request, TracePacket};
 use crate::ports::PortEvent;
 use crate::session::ConnId;
 use crate::session::host::Effect;
@@ -92,6 +93,8 @@ pub struct Switch<P> {
     pub(super) saving: Option<Saving>,
     /// Lists of flows that management asks for.
     pub(super) listings: Listings,
+    /// Traces that management asks for.
+    pub(super) tracings: Tracings,
     /// From which address each controller is dialled.
     ways: BTreeMap<SocketAddr, super::Route>,
 }
@@ -126,6 +129,7 @@ impl<P: Packets> Switch<P> {
             kept_ports: BTreeMap::new(),
             saving: None,
             listings: Listings::default(),
+            tracings: Tracings::default(),
             ways: BTreeMap::new(),
         };
         switch.note_queues();
@@ -264,10 +268,12 @@ impl<P: Packets> Backend for Switch<P> {
         self.note_tick(now, tick);
         self.go_on_saving(now);
         self.go_on_listing(now);
+        self.go_on_tracing(now);
     }
 
     fn deadline(&self, now: Time) -> Option<Time> {
-        self.due.into_iter().chain(self.saving_due(now)).chain(self.listing_due(now)).min()
+        let own = self.saving_due(now).into_iter().chain(self.listing_due(now)).chain(self.tracing_due(now));
+        self.due.into_iter().chain(own).min()
     }
 }
 
@@ -319,6 +325,10 @@ impl<P: Packets> Instance for Switch<P> {
 
     fn list_flows(&mut self, table: Option<u8>, filter: Option<&str>, reply: oneshot::Sender<ManagementAnswer>) {
         self.begin_listing(table, filter, reply);
+    }
+
+    fn trace(&mut self, in_port: u32, packet: &TracePacket, reply: oneshot::Sender<ManagementAnswer>) {
+        self.begin_trace(in_port, packet, reply);
     }
 
     fn answer(&mut self, now: Time, request: &Request) -> ManagementAnswer {

@@ -44,7 +44,7 @@ impl Packets for NoPackets {
         self.sent.lock().unwrap().extend(packets.iter().map(|p| p.frame.len()));
         done.fetch_add(packets.len() as u64, Ordering::Release);
     }
-    fn trace(&self, _: FlowKey, _: Frame) -> Option<datapath::trace::Trace> {
+    fn trace(&self, _: FlowKey, _: Frame) -> Option<crossbeam::channel::Receiver<datapath::trace::Trace>> {
         None
     }
     fn port_counters(&self, _: PortNo) -> Option<PortCounters> {

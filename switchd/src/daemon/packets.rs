@@ -3,6 +3,7 @@
 use crate::bridge::switch::{OutPacket, Packets, Way};
 use crate::ports::PortControl;
 use crate::ports::manager::Backends;
+use crossbeam::channel::Receiver;
 use datapath::control::Control;
 use datapath::engine::counter::Writer;
 use datapath::engine::{CACHE_ENTRIES, PipelineEngine, Shared, Source};
@@ -18,9 +19,6 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-/// How long a worker may take to explain a packet.
-const TRACE_TIME: Duration = Duration::from_secs(5);
 
 /// A worker's view of the published state, which outlives an engine that panics: control made it once,
 /// and the next engine takes it over.
@@ -154,13 +152,14 @@ impl Packets for WorkerPackets {
         }
     }
 
-    fn trace(&self, key: FlowKey, frame: Frame) -> Option<Trace> {
+    fn trace(&self, key: FlowKey, frame: Frame) -> Option<Receiver<Trace>> {
         let (tell, told) = crossbeam::channel::bounded(1);
         let task = move |engine: &mut Engine, _: &mut TxQueues, now| {
+            // Who asked may not wait any more.
             let _ = tell.send(engine.trace(key, frame, Start::Received, now));
         };
         self.workers.all().first()?.run(task).ok()?;
-        told.recv_timeout(TRACE_TIME).ok()
+        Some(told)
     }
 
     fn port_counters(&self, port: PortNo) -> Option<PortCounters> {

@@ -4,11 +4,13 @@
 //! the order they were asked for. `packet_outs` counts what was asked, `packet_outs_done` what has left.
 
 use super::Switch;
+use crossbeam::channel::Receiver;
 use datapath::clock::Time;
 use datapath::frame::Frame;
 use datapath::key::FlowKey;
 use datapath::port::{PortCounters, QueueCounters};
 use datapath::program::{Bits, Place, Program, Resumption, compile_resumption};
+use datapath::trace::Trace;
 use datapath::worker::{TxQueues, WorkerCounters};
 use ofproto::continuation::Continuation;
 use ofproto::ids::{PortNo, QueueId};
@@ -45,8 +47,8 @@ pub trait Packets: Send {
     }
     /// Sends packets, in order; `done` is raised by their number when that has happened.
     fn packet_outs(&self, packets: Vec<OutPacket>, done: Arc<AtomicU64>);
-    /// Explains what the pipeline would do with a frame that comes in on a port.
-    fn trace(&self, key: FlowKey, frame: Frame) -> Option<datapath::trace::Trace>;
+    /// Has explained what the pipeline would do with a frame that comes in on a port; `None` without a worker.
+    fn trace(&self, key: FlowKey, frame: Frame) -> Option<Receiver<Trace>>;
     /// A port's counters, if it has a backend.
     fn port_counters(&self, port: PortNo) -> Option<PortCounters>;
     /// A queue's counters, if the port has it.
