@@ -340,7 +340,8 @@ mod tests {
         w.add(6, tcp(), vec![]);
         assert_eq!(w.told(&packet)["steps"][0]["passed_over"], json!([]));
         for priority in [6, 4] {
-            let gone = FlowMod { command: FlowModCommand::DeleteStrict, priority, matching: tcp(), ..FlowMod::default() };
+            let gone =
+                FlowMod { command: FlowModCommand::DeleteStrict, priority, matching: tcp(), ..FlowMod::default() };
             w.control.flow_mod(Version::V15, &gone, Time::ZERO).unwrap();
         }
         // Met: the entry is what matched, and says so.

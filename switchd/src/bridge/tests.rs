@@ -12,6 +12,7 @@ use crate::ports::PortEvent;
 use crate::session::tests::fake::{port, split};
 use crate::session::{ConnId, Purpose, Received, Settings};
 use bytes::Bytes;
+use crossbeam::channel::Receiver;
 use datapath::clock::Time;
 use datapath::control::{Control, ControlConfig};
 use datapath::engine::{Shared, SharedConfig};
@@ -19,6 +20,7 @@ use datapath::frame::Frame;
 use datapath::key::FlowKey;
 use datapath::port::PortCounters;
 use datapath::publish::Reader;
+use datapath::trace::Trace;
 use ofproto::action::Action;
 use ofproto::field::FieldId;
 use ofproto::flow::{FlowMod, FlowModFlags};
@@ -37,6 +39,14 @@ use std::sync::{Arc, Mutex};
 #[derive(Default, Clone)]
 pub(super) struct NoPackets {
     sent: Arc<Mutex<Vec<usize>>>,
+    walks: Arc<Mutex<Option<Receiver<Trace>>>>,
+}
+
+impl NoPackets {
+    /// The next trace's worker answers here.
+    pub fn walks(&self, answer: Receiver<Trace>) {
+        *self.walks.lock().unwrap() = Some(answer);
+    }
 }
 
 impl Packets for NoPackets {
@@ -44,8 +54,8 @@ impl Packets for NoPackets {
         self.sent.lock().unwrap().extend(packets.iter().map(|p| p.frame.len()));
         done.fetch_add(packets.len() as u64, Ordering::Release);
     }
-    fn trace(&self, _: FlowKey, _: Frame) -> Option<crossbeam::channel::Receiver<datapath::trace::Trace>> {
-        None
+    fn trace(&self, _: FlowKey, _: Frame) -> Option<Receiver<Trace>> {
+        self.walks.lock().unwrap().take()
     }
     fn port_counters(&self, _: PortNo) -> Option<PortCounters> {
         None
@@ -55,7 +65,7 @@ impl Packets for NoPackets {
 pub(super) struct Bench {
     pub hub: Hub<Switch<NoPackets>>,
     pub now: Time,
-    packets: NoPackets,
+    pub packets: NoPackets,
     worker: Option<Reader>,
 }
 

@@ -35,8 +35,8 @@ struct Tracing {
 enum Stage {
     /// The packet waits for its turn.
     Asked(Box<(FlowKey, Frame)>),
-    /// A worker walks it.
-    Walked(Receiver<Trace>),
+    /// A worker walks it; when to look for its answer.
+    Walked(Receiver<Trace>, Time),
     /// What it met is sought.
     Sought(Box<(Trace, Search)>),
 }
@@ -95,14 +95,14 @@ impl<P: Packets> Switch<P> {
         Ok(Next::Stage(match stage {
             Stage::Asked(packet) => {
                 let (key, frame) = *packet;
-                Stage::Walked(self.packets.trace(key, frame).ok_or_else(no_worker)?)
+                Stage::Walked(self.packets.trace(key, frame).ok_or_else(no_worker)?, now + WAIT)
             }
-            Stage::Walked(answer) => match answer.try_recv() {
+            Stage::Walked(answer, _) => match answer.try_recv() {
                 Ok(trace) => {
                     let search = Search::begin(&mut self.control, &trace, MOST_PASSED_OVER).map_err(|e| failed(&e))?;
                     Stage::Sought(Box::new((trace, search)))
                 }
-                Err(TryRecvError::Empty) => Stage::Walked(answer),
+                Err(TryRecvError::Empty) => Stage::Walked(answer, now + WAIT),
                 Err(TryRecvError::Disconnected) => return Err(no_worker()),
             },
             Stage::Sought(mut sought) => {
@@ -118,12 +118,94 @@ impl<P: Packets> Switch<P> {
 
     /// When to go on.
     pub(super) fn tracing_due(&self, now: Time) -> Option<Time> {
-        let first = self.tracings.0.front()?;
-        Some(if matches!(first.stage, Stage::Walked(_)) { now + WAIT } else { now })
+        match self.tracings.0.front()?.stage {
+            Stage::Walked(_, at) => Some(at),
+            Stage::Asked(_) | Stage::Sought(_) => Some(now),
+        }
     }
 }
 
 enum Next {
     Stage(Stage),
     Told(serde_json::Value),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bridge::Instance;
+    use crate::bridge::hub::Backend;
+    use crate::bridge::tests::{Bench, add};
+    use crossbeam::channel::{Sender, bounded};
+    use datapath::engine::Collected;
+    use datapath::trace::{Step, What};
+    use ofproto::Version;
+    use ofproto::flow::{FlowMod, FlowModFlags};
+    use ofproto::ids::TableId;
+    use ofproto::message::Message;
+
+    const V13: Version = Version::V13;
+
+    fn asked(b: &mut Bench) -> oneshot::Receiver<Answer> {
+        let (reply, answer) = oneshot::channel();
+        b.hub.switch.trace(1, &TracePacket::Flow("ip".into()), reply);
+        answer
+    }
+
+    /// Ticks when one is due, as the bridge's thread does, until the answer is there or nothing is due.
+    fn answered(b: &mut Bench, answer: &mut oneshot::Receiver<Answer>) -> Option<Answer> {
+        for _ in 0..1000 {
+            if let Ok(answer) = answer.try_recv() {
+                return Some(answer);
+            }
+            b.now = b.hub.switch.tracing_due(b.now)?.max(b.now);
+            assert!(b.hub.switch.deadline(b.now).is_some_and(|at| at <= b.now), "or it would wait for ever");
+            b.hub.switch.tick(b.now);
+        }
+        None
+    }
+
+    fn walker(b: &mut Bench) -> Sender<Trace> {
+        let (walker, walked) = bounded(1);
+        b.packets.walks(walked);
+        walker
+    }
+
+    fn a_miss() -> Trace {
+        let what = What::Lookup { table: TableId(0), key: Box::default(), hit: None };
+        Trace { steps: vec![Step { depth: 0, what }], result: Collected::default() }
+    }
+
+    #[test]
+    fn nobody_waits_for_the_worker_and_the_answer_is_found_whenever_it_comes() {
+        let mut b = Bench::new();
+        let c = b.connect(V13);
+        b.say(c, V13, 1, &Message::FlowMod(FlowMod { priority: 9, ..add(1, FlowModFlags::empty()) }));
+        let worker = walker(&mut b);
+        let mut answer = asked(&mut b);
+        assert!(answered(&mut b, &mut answer).is_none(), "it hasn't answered");
+        worker.send(a_miss()).unwrap();
+        let told = answered(&mut b, &mut answer).unwrap().unwrap();
+        let text = told["text"].as_str().unwrap();
+        assert!(text.contains("no entry matched") && text.contains("not priority=9"), "{text}");
+        assert!(b.hub.switch.tracing_due(b.now).is_none());
+    }
+
+    #[test]
+    fn without_a_worker_or_with_a_port_that_is_none_it_is_said_so() {
+        let mut b = Bench::new();
+        let mut answer = asked(&mut b);
+        assert!(matches!(answered(&mut b, &mut answer), Some(Err(CallError::Failed(_)))));
+        drop(walker(&mut b));
+        let mut answer = asked(&mut b);
+        assert!(matches!(answered(&mut b, &mut answer), Some(Err(CallError::Failed(_)))), "it broke off");
+        let (reply, mut answer) = oneshot::channel();
+        b.hub.switch.trace(77, &TracePacket::Flow("ip".into()), reply);
+        assert!(matches!(answer.try_recv(), Ok(Err(CallError::NotFound(_)))));
+        // Who goes away is forgotten, and keeps nobody.
+        let _worker = walker(&mut b);
+        drop(asked(&mut b));
+        b.hub.switch.tick(b.now);
+        assert!(b.hub.switch.tracing_due(b.now).is_none());
+    }
 }
