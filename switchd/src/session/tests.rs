@@ -5,4 +5,7 @@ pub(crate) mod fake;
 mod bundles;
 mod channel;
 mod events;
+mod forms;
+mod monitors;
 mod requests;
+mod roles;

@@ -122,6 +122,8 @@ fn staged() -> Bench {
 fn a_commit_waits_for_its_time() {
     let mut b = staged();
     assert_eq!(b.ask(3, &commit_at(10, 900_000_000)), []);
+    // That the wall clock is set afterwards moves nothing.
+    b.host.wall = Duration::from_secs(1_000_000);
     assert_eq!(b.session.deadline(), Some(Time::from_millis(5900)));
     // It isn't committed twice, and requests go on.
     assert_eq!(b.refused(5, &control(BundleCtrlType::CommitRequest)), ErrorKind::BundleFailedBundleInProgress);

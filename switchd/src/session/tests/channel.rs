@@ -63,6 +63,16 @@ fn anything_before_hello_is_refused_and_ends() {
 }
 
 #[test]
+fn a_refused_hello_of_ours_ends_it() {
+    let mut b = Bench::fresh(Purpose::Controller, Settings::default());
+    b.output();
+    let refusal = ofproto::message::ErrorMsg::hello_failed("1.0 only");
+    b.version = Version::V10;
+    assert_eq!(b.ask(1, &Message::Error(refusal)), [], "an error is never answered");
+    assert!(b.session.ending().unwrap().reason.contains("1.0 only"));
+}
+
+#[test]
 fn no_hello_in_time_ends() {
     let mut b = Bench::fresh(Purpose::Visitor, Settings::default());
     b.at(Time::ZERO + limits::HANDSHAKE - Duration::from_millis(1));

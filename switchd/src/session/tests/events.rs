@@ -210,7 +210,7 @@ fn requests_are_forwarded_to_those_who_asked() {
     assert_eq!((f.xid, *f.request), (Xid(5), gm));
 }
 
-fn monitor(id: u32, flags: MonitorFlags, command: MonitorCommand) -> FlowMonitorRequest {
+pub(super) fn monitor(id: u32, flags: MonitorFlags, command: MonitorCommand) -> FlowMonitorRequest {
     FlowMonitorRequest {
         id: MonitorId(id),
         out_port: PortNo::ANY,
@@ -223,15 +223,15 @@ fn monitor(id: u32, flags: MonitorFlags, command: MonitorCommand) -> FlowMonitor
     }
 }
 
-fn ask_monitor(requests: Vec<FlowMonitorRequest>) -> Message {
+pub(super) fn ask_monitor(requests: Vec<FlowMonitorRequest>) -> Message {
     Message::MultipartRequest(Multipart::last(MultipartRequest::FlowMonitor(requests)))
 }
 
-fn tell(b: &mut Bench, event: FlowEvent, flow: &FlowDesc, own: Option<Xid>) {
+pub(super) fn tell(b: &mut Bench, event: FlowEvent, flow: &FlowDesc, own: Option<Xid>) {
     b.session.flow_event(&FlowChange { event, flow: flow.clone(), before: None, bundled: None }, own);
 }
 
-fn updates(message: Message) -> Vec<FlowUpdate> {
+pub(super) fn updates(message: Message) -> Vec<FlowUpdate> {
     match message {
         Message::MultipartReply(Multipart { body: MultipartReply::FlowMonitor(u), .. }) => u,
         other => panic!("{other:?}"),
