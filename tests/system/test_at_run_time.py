@@ -164,6 +164,20 @@ def test_each_bridge_of_a_daemon_goes_by_its_name(lab, tmp_path):
     assert stop(process) == 0
 
 
+def test_calls_of_tools_leave_no_line_in_the_log(lab):
+    switch = Switch(lab, lab.ns('sw'))
+    before = switch.output()
+    for _ in range(3):
+        switch.ofctl('show')
+        flows(switch)
+    assert switch.output() == before
+    # Who behaves as a controller is told.
+    osken(lab, switch.ns, 'os_ken.app.simple_switch_13')
+    ofctl(switch, 'set-controller', 'tcp:127.0.0.1:6653')
+    wait_for('the controller', lambda: active(switch) != [], 30)
+    assert 'OpenFlow version agreed' in switch.output()
+
+
 def test_the_wrong_socket_is_told_at_once(lab):
     switch = Switch(lab, lab.ns('sw'))
     wrong = sh([binary('ofctl'), 'status', 'unix:' + switch.of_socket], check=False)

@@ -195,7 +195,7 @@ def test_without_tls_nobody_gets_in(lab, pki):
 @pytest.mark.parametrize('who, reason', [
     ('expired', "the peer's certificate has expired"),
     ('early', "the peer's certificate isn't valid yet"),
-    ('stranger', "the peer's certificate isn't signed by the authority of tls-ca"),
+    ('stranger', "the peer's certificate isn't signed by the authority of --tls-ca"),
 ])
 def test_a_bad_visitor_is_told_from_a_good_one(lab, pki, who, reason):
     switch = listening(lab, pki)
@@ -205,7 +205,7 @@ def test_a_bad_visitor_is_told_from_a_good_one(lab, pki, who, reason):
 
 @pytest.mark.parametrize('who, options, reason', [
     ('expired', '', "the peer's certificate has expired"),
-    ('stranger', '', "the peer's certificate isn't signed by the authority of tls-ca"),
+    ('stranger', '', "the peer's certificate isn't signed by the authority of --tls-ca"),
     ('controller', ',name=c0.example', "bears `ctl.example`, `ctl`; expected `c0.example`"),
 ])
 def test_a_bad_controller_is_not_talked_to(lab, pki, who, options, reason):
@@ -259,7 +259,7 @@ def test_certificates_bound_to_the_datapath(lab, pki):
 
 
 @pytest.mark.parametrize('key, cert, args, reason', [
-    ('controller', 'switch', [], "doesn't go with the key"),
+    ('controller', 'switch', [], "doesn't go with --tls-key"),
     ('elsewhere', 'elsewhere', ['--tls-bind-dpid'], 'must bear `dpid:%s`' % DPID),
     ('controller', 'controller', ['--tls-bind-dpid'], 'must bear `dpid:%s`' % DPID),
 ])
@@ -268,7 +268,33 @@ def test_a_wrong_own_certificate_is_said_at_the_start(lab, pki, key, cert, args,
     switch = listening(lab, pki, *args, pair=pair, wait=False)
     wait_for('its end', lambda: switch.process.poll() is not None)
     assert switch.process.returncode != 0
-    assert reason in switch.output() and pair[1] in switch.output(), switch.output()
+    assert reason in switch.output() and '--tls-cert %s: ' % pair[1] in switch.output(), switch.output()
+
+
+@pytest.mark.parametrize('option, content, reason', [
+    ('--tls-key', None, "can't be read as a PEM key"),
+    ('--tls-key', 'cert', "can't be read as a PEM key"),
+    ('--tls-cert', 'key', 'there is no certificate in it'),
+    ('--tls-ca', 'nothing', 'there is no certificate in it'),
+])
+def test_a_file_that_is_none_is_told_with_its_option(lab, pki, option, content, reason):
+    given = dict(zip(('--tls-key', '--tls-cert', '--tls-ca'), (*pki.switch, pki.good.cert)))
+    text = {'cert': pki.switch[1], 'key': pki.switch[0]}.get(content)
+    given[option] = os.path.join(lab.dir, 'wrong')
+    if content:
+        with open(given[option], 'w') as f:
+            f.write(open(text).read() if text else 'nothing\n')
+    words = [w for pair in given.items() for w in pair]
+    switch = Switch(lab, lab.ns('sw'), '--listen', 'ptls:6654:127.0.0.1', *words, wait=False)
+    wait_for('its end', lambda: switch.process.poll() is not None)
+    assert switch.process.returncode == 1
+    assert '%s %s: ' % (option, given[option]) in switch.output() and reason in switch.output(), switch.output()
+
+
+def test_an_own_certificate_that_has_expired_is_told_and_what_peers_say_of_it(lab, pki):
+    switch = listening(lab, pki, pair=pki.expired)
+    assert '--tls-cert %s: the certificate has expired' % pki.expired[1] in switch.output()
+    refused(switch, pki.context(pki.controller), 'the peer says that our certificate (--tls-cert) has expired')
 
 
 class Installed:

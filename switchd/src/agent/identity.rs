@@ -11,6 +11,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::{AlertDescription, CertificateError, Error};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::time::{SystemTime, UNIX_EPOCH};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
@@ -82,16 +83,16 @@ impl Policy {
         if let Some(name) = name
             && !names.bears(name.as_str())
         {
-            return Err(format!("the peer's certificate bears {names}; expected `{name}`"));
+            return Err(format!("the peer's certificate bears {names}; expected `{name}` (name= of --controller)"));
         }
         if !self.peers.is_empty() && !self.peers.iter().any(|p| names.bears(p.as_str())) {
             let peers = self.peers.iter().map(CertName::as_str).collect::<Vec<_>>().join("`, `");
-            return Err(format!("the peer's certificate bears {names}; expected one of `{peers}`"));
+            return Err(format!("the peer's certificate bears {names}; expected one of `{peers}` (--tls-peer)"));
         }
         match self.dpid.map(datapath) {
-            Some(own) if names.datapaths().next().is_some() && !names.bears(&own) => {
-                Err(format!("the peer's certificate is for other datapaths: it bears {names}; this one is `{own}`"))
-            }
+            Some(own) if names.datapaths().next().is_some() && !names.bears(&own) => Err(format!(
+                "the peer's certificate is for other datapaths: it bears {names}; this one is `{own}` (--tls-bind-dpid)"
+            )),
             _ => Ok(()),
         }
     }
@@ -102,9 +103,9 @@ impl Policy {
     /// It doesn't name this datapath and should.
     pub fn own(&self, names: &Names) -> Result<(), String> {
         match self.dpid.map(datapath) {
-            Some(own) if !names.bears(&own) => {
-                Err(format!("the certificate bears {names}; bound to the datapath id, it must bear `{own}`"))
-            }
+            Some(own) if !names.bears(&own) => Err(format!(
+                "the certificate bears {names}; bound to the datapath id (--tls-bind-dpid), it must bear `{own}`"
+            )),
             _ => Ok(()),
         }
     }
@@ -113,6 +114,17 @@ impl Policy {
     pub fn looks(&self) -> bool {
         !self.peers.is_empty() || self.dpid.is_some()
     }
+}
+
+/// Why a certificate can't be used at this time, if so.
+pub fn out_of_date(cert: &CertificateDer<'_>, now: SystemTime) -> Option<String> {
+    let (_, cert) = X509Certificate::from_der(cert).ok()?;
+    let now = i64::try_from(now.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()?;
+    let validity = cert.validity();
+    if validity.not_after.timestamp() < now {
+        return Some(format!("has expired ({})", validity.not_after));
+    }
+    (now < validity.not_before.timestamp()).then(|| format!("isn't valid before {}", validity.not_before))
 }
 
 /// Why TLS failed, in words that say which side's certificate to look at.
@@ -125,7 +137,7 @@ pub fn explain(e: &io::Error) -> String {
                 "the peer's certificate isn't valid yet"
             }
             CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-                "the peer's certificate isn't signed by the authority of tls-ca"
+                "the peer's certificate isn't signed by the authority of --tls-ca"
             }
             CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
                 "the peer's certificate is for another purpose"
@@ -133,16 +145,18 @@ pub fn explain(e: &io::Error) -> String {
             _ => "the peer's certificate can't be taken",
         },
         Error::NoCertificatesPresented => "the peer shows no certificate",
-        Error::AlertReceived(AlertDescription::CertificateExpired) => "the peer says that our certificate has expired",
+        Error::AlertReceived(AlertDescription::CertificateExpired) => {
+            "the peer says that our certificate (--tls-cert) has expired"
+        }
         Error::AlertReceived(AlertDescription::UnknownCA | AlertDescription::DecryptError) => {
-            "the peer doesn't know the authority of our certificate"
+            "the peer doesn't know the authority of our certificate (--tls-cert)"
         }
         Error::AlertReceived(
             AlertDescription::BadCertificate
             | AlertDescription::CertificateUnknown
             | AlertDescription::UnsupportedCertificate
             | AlertDescription::AccessDenied,
-        ) => "the peer doesn't take our certificate",
+        ) => "the peer doesn't take our certificate (--tls-cert)",
         Error::InvalidMessage(_) => "the peer doesn't speak TLS",
         _ => return format!("TLS: {tls}"),
     };
@@ -173,6 +187,17 @@ mod tests {
         }
         assert!(!found.bears("c0") && !found.bears(""));
         assert!(Names::of(&CertificateDer::from(vec![0x30, 3, 1, 2])).is_err());
+    }
+
+    #[test]
+    fn a_certificate_has_its_time() {
+        let mut params = rcgen::CertificateParams::new(["c0.example".to_owned()]).unwrap();
+        (params.not_before, params.not_after) = (rcgen::date_time_ymd(2020, 1, 1), rcgen::date_time_ymd(2021, 1, 1));
+        let cert = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+        let at = |seconds| out_of_date(cert.der(), UNIX_EPOCH + std::time::Duration::from_secs(seconds));
+        assert_eq!(at(1_590_000_000), None);
+        assert!(at(1_570_000_000).unwrap().contains("isn't valid before"));
+        assert!(at(1_610_000_000).unwrap().contains("has expired"));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! looked at where the configuration asks for it (see [`identity`](super::identity)). Files that have changed
 //! are read again for the next connection, so that renewed ones need no restart.
 
-use super::identity::{Names, Policy};
+use super::identity::{Names, Policy, out_of_date};
 use crate::config::{CertName, Tls};
 use ofproto::ids::Dpid;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -56,17 +56,29 @@ impl std::fmt::Debug for TlsFiles {
     }
 }
 
-fn bad(path: &Path, what: &str, e: impl std::fmt::Display) -> io::Error {
-    io::Error::other(format!("{}: {what}: {e}", path.display()))
+/// A file and the option that names it.
+#[derive(Clone, Copy)]
+struct Named<'a>(&'static str, &'a Path);
+
+impl Named<'_> {
+    fn bad(self, what: &str, e: impl std::fmt::Display) -> io::Error {
+        io::Error::other(format!("{self}: {what}: {e}"))
+    }
+
+    fn certificates(self) -> io::Result<Vec<CertificateDer<'static>>> {
+        let read = |e| self.bad("can't be read as PEM certificates", e);
+        let list = CertificateDer::pem_file_iter(self.1).map_err(read)?.collect::<Result<Vec<_>, _>>().map_err(read)?;
+        if list.is_empty() {
+            return Err(self.bad("unusable", "there is no certificate in it"));
+        }
+        Ok(list)
+    }
 }
 
-fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
-    let read = |e| bad(path, "can't be read as PEM certificates", e);
-    let list = CertificateDer::pem_file_iter(path).map_err(read)?.collect::<Result<Vec<_>, _>>().map_err(read)?;
-    if list.is_empty() {
-        return Err(bad(path, "unusable", "there is no certificate in it"));
+impl std::fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "--{} {}", self.0, self.1.display())
     }
-    Ok(list)
 }
 
 fn stamp(files: &Tls) -> Stamp {
@@ -79,20 +91,25 @@ fn stamp(files: &Tls) -> Stamp {
 
 fn load(files: &Tls, policy: &Policy) -> io::Result<Loaded> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let (ca, cert, key) = (Named("tls-ca", &files.ca), Named("tls-cert", &files.cert), Named("tls-key", &files.key));
     let mut roots = RootCertStore::empty();
-    for cert in certificates(&files.ca)? {
-        roots.add(cert).map_err(|e| bad(&files.ca, "can't be an authority", e))?;
+    for root in ca.certificates()? {
+        roots.add(root).map_err(|e| ca.bad("can't be an authority", e))?;
     }
     let roots = Arc::new(roots);
-    let chain = certificates(&files.cert)?;
-    if policy.looks()
-        && let Some(own) = chain.first()
-    {
-        Names::of(own).and_then(|names| policy.own(&names)).map_err(|e| bad(&files.cert, "unusable", e))?;
+    let chain = cert.certificates()?;
+    if let Some(own) = chain.first() {
+        if policy.looks() {
+            Names::of(own).and_then(|names| policy.own(&names)).map_err(|e| cert.bad("unusable", e))?;
+        }
+        // No reason not to start: the clock may not be right yet.
+        if let Some(why) = out_of_date(own, SystemTime::now()) {
+            tracing::warn!("{cert}: the certificate {why}: peers won't take it");
+        }
     }
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|e| bad(&files.key, "can't be read as a PEM key", e))?;
+    let unfit = |e| cert.bad(&format!("doesn't go with {key}"), e);
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|e| key.bad("can't be read as a PEM key", e))?;
     let versions = |e| io::Error::other(format!("TLS: {e}"));
-    let unfit = |e| bad(&files.cert, "doesn't go with the key", e);
 
     let client = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -106,7 +123,7 @@ fn load(files: &Tls, policy: &Policy) -> io::Result<Loaded> {
         .map_err(unfit)?;
     let clients = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider))
         .build()
-        .map_err(|e| bad(&files.ca, "can't be an authority", e))?;
+        .map_err(|e| ca.bad("can't be an authority", e))?;
     let server = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(versions)?

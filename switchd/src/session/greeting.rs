@@ -6,7 +6,7 @@ use bytes::Bytes;
 use ofproto::message::{ErrorMsg, Message};
 use ofproto::wire::{self, Header};
 use ofproto::{ErrorKind, OfError, Version};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 /// `OFPT_HELLO`
 const HELLO: u8 = 0;
@@ -38,7 +38,12 @@ impl Session {
                         }
                         self.state = State::Up;
                         self.established = true;
-                        info!(conn = %self.id, peer = %self.peer, %version, "OpenFlow version agreed");
+                        // Tools come and go with every call.
+                        if self.purpose == Purpose::Visitor {
+                            debug!(conn = %self.id, peer = %self.peer, %version, "OpenFlow version agreed");
+                        } else {
+                            info!(conn = %self.id, peer = %self.peer, %version, "OpenFlow version agreed");
+                        }
                     }
                     Err(text) => {
                         warn!(conn = %self.id, peer = %self.peer, text, "hello failed");

@@ -467,8 +467,8 @@ impl Session {
     pub fn end(&mut self, flush: bool, reason: impl Into<String>) {
         if self.ending.is_none() {
             let reason = reason.into();
-            // Whoever only knocks must not fill the log.
-            if self.visitor && !self.established {
+            // Tools, and whoever only knocks, must not fill the log.
+            if self.purpose == Purpose::Visitor {
                 debug!(conn = %self.id, peer = %self.peer, reason, "ending the connection");
             } else {
                 info!(conn = %self.id, peer = %self.peer, reason, "ending the connection");
@@ -588,6 +588,7 @@ impl Session {
         if self.purpose == Purpose::Visitor {
             self.purpose = Purpose::Controller;
             self.channel.filter = Filter::defaults(self.version);
+            info!(conn = %self.id, peer = %self.peer, version = %self.version, "a visitor behaves as a controller");
         }
     }
 

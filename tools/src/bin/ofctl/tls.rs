@@ -37,14 +37,14 @@ pub struct TlsFiles {
 /// What is needed to dial by TLS.
 pub struct Tls(Arc<ClientConfig>);
 
-fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
-    let unreadable = || format!("{} can't be read as PEM certificates", path.display());
+fn certificates(option: &str, path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+    let unreadable = || format!("{option} {}: can't be read as PEM certificates", path.display());
     let list: Vec<_> = CertificateDer::pem_file_iter(path)
         .with_context(unreadable)?
         .collect::<Result<_, _>>()
         .with_context(unreadable)?;
     if list.is_empty() {
-        bail!("there is no certificate in {}", path.display());
+        bail!("{option} {}: there is no certificate in it", path.display());
     }
     Ok(list)
 }
@@ -58,18 +58,20 @@ impl TlsFiles {
         };
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut roots = RootCertStore::empty();
-        for cert in certificates(authority)? {
-            roots.add(cert).with_context(|| format!("{} can't be an authority", authority.display()))?;
+        for cert in certificates("--ca-cert", authority)? {
+            roots.add(cert).with_context(|| format!("--ca-cert {}: can't be an authority", authority.display()))?;
         }
-        let chain = certificates(certificate)?;
+        let chain = certificates("--certificate", certificate)?;
+        let unfit =
+            || format!("--certificate {}: doesn't go with --private-key {}", certificate.display(), key.display());
         let key = PrivateKeyDer::from_pem_file(key)
-            .with_context(|| format!("{} can't be read as a PEM key", key.display()))?;
+            .with_context(|| format!("--private-key {}: can't be read as a PEM key", key.display()))?;
         let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(ChainOnly { roots, provider }))
             .with_client_auth_cert(chain, key)
-            .with_context(|| format!("{} doesn't go with the key", certificate.display()))?;
+            .with_context(unfit)?;
         Ok(Tls(Arc::new(config)))
     }
 }
