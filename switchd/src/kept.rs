@@ -204,20 +204,19 @@ impl Kept {
 
     /// What is kept at `path`. A file that can't be read is put aside, as `.bad`.
     pub fn open(path: PathBuf, configured: Configured) -> Self {
-        let mut list = match fs::read_to_string(&path) {
-            Ok(text) => List::read(&text).unwrap_or_else(|e| {
-                tracing::error!(path = %path.display(), error = e, "what was changed while it ran can't be restored");
-                if let Err(e) = fs::rename(&path, path.with_extension("changes.bad")) {
-                    tracing::warn!(path = %path.display(), error = %e, "can't put it aside");
-                }
-                List::default()
-            }),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => List::default(),
-            Err(e) => {
-                tracing::error!(path = %path.display(), error = %e, "what was changed while it ran can't be restored");
-                List::default()
-            }
+        let read = match fs::read_to_string(&path) {
+            Ok(text) => List::read(&text),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(List::default()),
+            Err(e) => Err(e.to_string()),
         };
+        let mut list = read.unwrap_or_else(|e| {
+            tracing::error!(path = %path.display(), error = e, "what was changed while it ran can't be restored");
+            // Whatever it holds: the next change would be written over it.
+            if let Err(e) = fs::rename(&path, path.with_extension("changes.bad")) {
+                tracing::warn!(path = %path.display(), error = %e, "can't put it aside");
+            }
+            List::default()
+        });
         let dropped = list.heed(&configured, &path);
         let kept = Self { path: Some(Arc::new(path)), list: Arc::new(Mutex::new(list)), ..Self::nowhere(configured) };
         // Or it would come again with the configuration that it was set against.
@@ -265,13 +264,22 @@ impl Kept {
         let _one = lock(&self.writing);
         let text = self.list().write()?;
         let new = path.with_extension("changes.new");
-        let mut file = File::create(&new)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&new, &**path)?;
-        // The name, too, has to be on disk.
-        path.parent().map_or(Ok(()), |dir: &Path| File::open(dir)?.sync_all())
+        let written = write(&new, path, &text);
+        if written.is_err() {
+            // A full disk has no room for half a file; it may not even be there.
+            let _ = fs::remove_file(&new);
+        }
+        written
     }
+}
+
+fn write(new: &Path, path: &Path, text: &str) -> io::Result<()> {
+    let mut file = File::create(new)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(new, path)?;
+    // The name, too, has to be on disk.
+    path.parent().map_or(Ok(()), |dir: &Path| File::open(dir)?.sync_all())
 }
 
 #[cfg(test)]
@@ -354,18 +362,24 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("br0.changes");
         for text in [
-            "{",
-            "{\"ports\":[\"0=x\"],\"queues\":[]}",
-            "{\"ports\":[]}",
-            "[]",
-            "{\"ports\":[],\"queues\":[],\"fail_mode\":{\"set\":\"x\",\"configured\":\"secure\"}}",
-            "{\"ports\":[],\"queues\":[],\"controllers\":{\"set\":[\"tcp:\"],\"configured\":[]}}",
+            &b"{"[..],
+            b"{\"ports\":[\"0=x\"],\"queues\":[]}",
+            b"{\"ports\":[]}",
+            b"[]",
+            b"\xff\xfe no text",
+            b"{\"ports\":[],\"queues\":[],\"fail_mode\":{\"set\":\"x\",\"configured\":\"secure\"}}",
+            b"{\"ports\":[],\"queues\":[],\"controllers\":{\"set\":[\"tcp:\"],\"configured\":[]}}",
         ] {
             fs::write(&path, text).unwrap();
             assert_eq!(open(&path).list(), List::default());
-            assert_eq!(fs::read_to_string(path.with_extension("changes.bad")).unwrap(), text);
+            assert_eq!(fs::read(path.with_extension("changes.bad")).unwrap(), text);
             assert!(!path.exists());
         }
+        // Where it can't be written nothing half is left.
+        let kept = open(&path);
+        fs::create_dir(&path).unwrap();
+        assert!(kept.save().is_err());
+        assert!(!path.with_extension("changes.new").exists());
         let none = Kept::nowhere(configured());
         none.note(Change::Controllers(Vec::new()));
         none.save().unwrap();

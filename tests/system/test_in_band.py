@@ -137,6 +137,7 @@ class Routed:
     def __init__(self, lab, near, family):
         self.four = family.four
         behind, router = lab.ns('ctl'), lab.ns('router')
+        self.router = router
         lab.link(behind, 'eth0', router, 'r0')
         lab.link(near, 's1', router, 'r1')
         there, here = ('10.9.0.%d/24', '10.0.0.%d/24') if self.four else ('fd09::%d/64', 'fd00::%d/64')
@@ -154,6 +155,13 @@ class Routed:
         sh(['ip', '-n', switch.ns, 'addr', 'add', self.address % n, 'dev', 'br0'])
         sh(['ip', '-n', switch.ns, 'link', 'set', 'br0', 'up'])
         sh(['ip', '-n', switch.ns, 'route', 'add', 'default', 'via', self.gateway, 'dev', 'br0'])
+
+    def move(self, switch):
+        """The switch goes over another address of the router."""
+        other = self.address.split('/')[0] % 253
+        sh(['ip', '-n', self.router, 'addr', 'replace', self.address % 253, 'dev', 'r1'])
+        sh(['ip', '-n', switch.ns, 'route', 'replace', 'default', 'via', other, 'dev', 'br0'])
+        sh(['ip', '-n', switch.ns, 'neigh', 'flush', 'dev', 'br0'])
 
 
 def test_a_controller_behind_a_router(lab, family):
@@ -173,5 +181,24 @@ def test_a_controller_behind_a_router(lab, family):
     for switch in (first, second):
         # What both ends knew of each other's Ethernet addresses has to be found out again.
         sh(['ip', '-n', switch.ns, 'neigh', 'flush', 'dev', 'br0'])
+        before = probes(switch)[0]
+        wait_for('answered probes', lambda: (probes(switch) or [0])[0] >= before + 3, 60)
+
+
+def test_another_router_while_it_is_connected(lab, family):
+    """The first switch in the row stays connected, and has to let the second one find the router that both have from now on."""
+    near, far = lab.ns('near'), lab.ns('far')
+    routed = Routed(lab, near, family)
+    lab.link(near, 's2', far, 's1')
+    first = Switch(lab, near, *IN_BAND, *routed.controller, ports=['1=s1', '2=s2'])
+    second = Switch(lab, far, *IN_BAND, *routed.controller, ports=['1=s1'])
+    for n, switch in enumerate((first, second)):
+        routed.join(switch, 101 + n)
+        wait_for('the session', lambda: connected(switch), 90)
+        switch.ofctl('add-flow', 'priority=65535,actions=drop')
+    routed.move(first)
+    routed.move(second)
+    for switch in (first, second):
+        wait_for('a session', lambda: connected(switch), 90)
         before = probes(switch)[0]
         wait_for('answered probes', lambda: (probes(switch) or [0])[0] >= before + 3, 60)

@@ -21,7 +21,6 @@ use ofproto::matching::{Match, MatchField};
 use ofproto::meter::{Band, BandAction, MeterFlags, MeterMod, MeterModCommand};
 use ofproto::packet::PacketInReason;
 use ofproto::port::PortState;
-use ofproto::stats::FlowStatsRequest;
 use rig::{Switch, V, frame, out};
 
 #[test]

@@ -7,7 +7,7 @@ use super::tls::{TlsFiles, server_name};
 use super::{DIAL, DialStatus, Introduction, Line, Standing, note, serve, without_tls};
 use crate::bridge::{Event, Handle, Route};
 use crate::config::{ControllerSpec, Target};
-use crate::netlink;
+use crate::netlink::{self, RouteChanges};
 use crate::repeats::Repeats;
 use crate::session::Purpose;
 use std::io;
@@ -34,10 +34,56 @@ struct Dialled {
     ends: Option<(SocketAddr, SocketAddr)>,
 }
 
-/// Dials a controller for ever.
+/// Dials a controller for ever; where it is reached through the bridge's own ports, the bridge hears which way.
 pub(super) async fn keep(
     spec: ControllerSpec,
     in_band: bool,
+    bridge: Handle,
+    tls: Option<Arc<TlsFiles>>,
+    status: Arc<Mutex<DialStatus>>,
+) {
+    let controller = spec.in_band().filter(|_| in_band);
+    let way = async {
+        match controller {
+            Some(controller) => follow_way(controller, &bridge).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = way => {}
+        () = dial_again(spec, controller, bridge.clone(), tls, status) => {}
+    }
+}
+
+/// Tells the bridge how a controller is dialled now.
+async fn tell_way(controller: SocketAddr, bridge: &Handle) {
+    if let Some(own) = own_address(controller) {
+        // Where the kernel doesn't say, it is as with a controller on the link.
+        let router = netlink::gateway(controller.ip()).await.unwrap_or_default();
+        // A bridge that has stopped is met elsewhere.
+        let _ = bridge.send(Event::Way(controller, Route { own, router })).await;
+    }
+}
+
+/// Tells the bridge the way again whenever it may be another one, connected or not.
+async fn follow_way(controller: SocketAddr, bridge: &Handle) {
+    loop {
+        match RouteChanges::watch() {
+            Ok(mut changes) => {
+                while changes.next().await.is_ok() {
+                    tell_way(controller, bridge).await;
+                }
+            }
+            Err(e) => debug!(%controller, error = %e, "routes can't be watched; the next dial notices what changes"),
+        }
+        tokio::time::sleep(MOST_WAIT).await;
+        tell_way(controller, bridge).await;
+    }
+}
+
+async fn dial_again(
+    spec: ControllerSpec,
+    in_band: Option<SocketAddr>,
     bridge: Handle,
     tls: Option<Arc<TlsFiles>>,
     status: Arc<Mutex<DialStatus>>,
@@ -49,11 +95,8 @@ pub(super) async fn keep(
     loop {
         note(&status, |s| s.attempts += 1);
         let began = Instant::now();
-        if let Some((controller, own)) = spec.in_band().filter(|_| in_band).and_then(|c| Some((c, own_address(c)?))) {
-            // Where the kernel doesn't say, it is as with a controller on the link.
-            let router = netlink::gateway(controller.ip()).await.unwrap_or_default();
-            // A bridge that has stopped is met below, too.
-            let _ = bridge.send(Event::Way(controller, Route { own, router })).await;
+        if let Some(controller) = in_band {
+            tell_way(controller, &bridge).await;
         }
         let ended = match dial(&spec, tls.as_deref(), None).await {
             Err(e) => explain(&e),

@@ -6,7 +6,7 @@ mod action;
 use datapath::key::{FlowKey, VLAN_PRESENT};
 use datapath::trace::conjunction::{self, Standing};
 use datapath::trace::{Matched, Met, Mismatch, Trace, What};
-use ofproto::field::FieldId as F;
+use ofproto::field::{FIELDS, FieldId as F};
 use ofproto::ids::{PortNo, TableId};
 use ofproto::matching::{Match, MatchField};
 use ofproto::text::{InstructionsText, MatchText};
@@ -224,6 +224,9 @@ fn packet(key: &FlowKey) -> Match {
     add(F::InPort, true);
     add(F::Metadata, false);
     add(F::TunnelId, false);
+    add(F::PktMark, false);
+    // An entry may have been passed over for one of them.
+    FIELDS.iter().filter(|f| f.name.starts_with("reg")).for_each(|f| add(f.id, false));
     add(F::EthSrc, true);
     add(F::EthDst, true);
     if key.get(F::VlanVid) & u128::from(VLAN_PRESENT) != 0 {
@@ -370,6 +373,9 @@ mod tests {
         ] {
             assert!(text.lines().any(|l| l.starts_with(line)), "{line}\nin\n{text}");
         }
+        let marked = w.told(&tcp().with(F::Reg3, 5).with(F::PktMark, 7));
+        let packet = marked["steps"][0]["packet"].as_str().unwrap();
+        assert!(packet.contains("reg3=0x5") && packet.contains("pkt_mark=0x7"), "{packet}");
         assert!(!text.contains("priority=1"), "what is below the match needs no reason\n{text}");
         assert_eq!(told["steps"][0]["passed_over"].as_array().map(Vec::len), Some(2));
         assert_eq!(told["dropped"], json!(["no_output"]));

@@ -10,7 +10,7 @@ mod route;
 mod speed;
 mod watch;
 
-pub use route::gateway;
+pub use route::{RouteChanges, gateway};
 pub use speed::{Speed, speed_of};
 pub use watch::{Links, watch};
 

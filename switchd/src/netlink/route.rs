@@ -1,12 +1,14 @@
 //! Where the kernel would send packets.
 
 use super::watch::to_io;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, Stream, StreamExt};
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteVia};
-use rtnetlink::RouteMessageBuilder;
+use rtnetlink::{MulticastGroup, RouteMessageBuilder};
 use std::io;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::time::Duration;
+use tokio::task::JoinSet;
 
 /// The kernel answers at once, if at all.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -25,6 +27,46 @@ pub async fn gateway(to: IpAddr) -> io::Result<Option<IpAddr>> {
         Ok(Some(route)) => Ok(router(&route.map_err(to_io)?)),
         Ok(None) => Err(io::Error::other("the kernel names no route")),
         Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    }
+}
+
+/// How long to wait for what belongs to a change: many routes may change at once, and none needs an answer at once.
+const SETTLE: Duration = Duration::from_millis(100);
+
+/// Changes of routes and of own addresses, after which packets may go over another router.
+pub struct RouteChanges {
+    messages: Pin<Box<dyn Stream<Item = ()> + Send>>,
+    /// Ended with it; it ends by itself without a handle.
+    _connection: (JoinSet<()>, rtnetlink::Handle),
+}
+
+impl RouteChanges {
+    /// Watches them from now on; call within a runtime.
+    ///
+    /// # Errors
+    /// No netlink socket could be made.
+    pub fn watch() -> io::Result<Self> {
+        use MulticastGroup::{Ipv4Ifaddr, Ipv4Route, Ipv6Ifaddr, Ipv6Route};
+        let (connection, handle, messages) =
+            rtnetlink::new_multicast_connection(&[Ipv4Ifaddr, Ipv4Route, Ipv6Ifaddr, Ipv6Route])?;
+        let mut task = JoinSet::new();
+        task.spawn(connection);
+        // That some were dropped comes as a message, too.
+        Ok(Self { messages: Box::pin(messages.map(|_| ())), _connection: (task, handle) })
+    }
+
+    /// Waits for the next one; several close together are one.
+    ///
+    /// # Errors
+    /// The socket is gone.
+    pub async fn next(&mut self) -> io::Result<()> {
+        let gone = || io::Error::from(io::ErrorKind::UnexpectedEof);
+        self.messages.next().await.ok_or_else(gone)?;
+        tokio::time::sleep(SETTLE).await;
+        while let Some(message) = self.messages.next().now_or_never() {
+            message.ok_or_else(gone)?;
+        }
+        Ok(())
     }
 }
 

@@ -67,15 +67,16 @@ impl Backends {
     }
 }
 
-/// Makes a port's backend. It is a parameter so that tests need no interface.
-pub type Opener = Box<dyn FnMut(&PortSpec) -> Result<Arc<dyn Port>, PortError> + Send>;
+/// Makes the backend of one of so many ports. It is a parameter so that tests need no interface.
+pub type Opener = Box<dyn FnMut(&PortSpec, usize) -> Result<Arc<dyn Port>, PortError> + Send>;
 
-/// Makes real backends for a bridge of about so many ports, which share 256 MiB of receive rings.
-pub fn opener(ports: usize) -> Opener {
-    let ring_bytes = ring_bytes(ports);
-    Box::new(move |spec| {
+/// Makes real backends for a bridge that begins with so many ports. They share 256 MiB of receive rings; one that comes
+/// later gets what would be its share if all were made anew.
+pub fn opener(expected: usize) -> Opener {
+    Box::new(move |spec, ports| {
         Ok(match spec.kind {
             PortKind::AfPacket => {
+                let ring_bytes = ring_bytes(expected.max(ports));
                 let options = AfPacketOptions { parts: spec.workers, ring_bytes, ..AfPacketOptions::default() };
                 Arc::new(AfPacket::new(spec.name.as_str(), options)?)
             }
@@ -234,7 +235,7 @@ impl BridgePorts {
     /// Gives a port its number and its backend, not open yet.
     fn prepare<'a>(&mut self, spec: PortSpec, links: impl Iterator<Item = &'a Link>) -> Result<PortNo, AddPortError> {
         let no = self.table.add(spec.clone())?;
-        match (self.open)(&spec) {
+        match (self.open)(&spec, self.table.len()) {
             Ok(backend) => self.backends.map().insert(no, backend),
             Err(e) => {
                 self.table.withdraw(no);
@@ -428,7 +429,7 @@ impl BridgePorts {
         self.disconnect(no);
         let Some(spec) = self.table.get(no).map(|e| e.spec.clone()).filter(|s| s.kind == PortKind::Tap) else { return };
         self.backends.map().remove(&no);
-        match (self.open)(&spec) {
+        match (self.open)(&spec, self.table.len()) {
             Ok(backend) => {
                 self.backends.map().insert(no, backend);
                 if let Err(e) = self.connect(no) {

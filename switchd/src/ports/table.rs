@@ -138,6 +138,16 @@ impl PortTable {
         self.entries.iter().find(|(_, e)| e.link.as_ref().is_some_and(|l| l.ifindex == ifindex)).map(|(n, _)| *n)
     }
 
+    /// How many ports there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// Every port, by number.
     pub fn iter(&self) -> impl Iterator<Item = (PortNo, &Entry)> {
         self.entries.iter().map(|(n, e)| (*n, e))

@@ -3,7 +3,7 @@ use crate::ports::claims::Outcome;
 use datapath::port::memory::Memory;
 use ofproto::ids::MacAddr;
 use ofproto::port::PortState;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 
 #[derive(Clone, Default)]
@@ -45,13 +45,18 @@ struct Rig {
     plumbing: FakePlumbing,
     events: mpsc::Receiver<PortEvent>,
     raised: mpsc::Receiver<u32>,
+    /// Among how many ports the last one was made.
+    among: Arc<AtomicUsize>,
 }
 
 fn rig() -> Rig {
     let plumbing = FakePlumbing::default();
     let (tell, events) = mpsc::channel();
     let (raise, raised) = mpsc::channel();
-    let open: Opener = Box::new(|s| {
+    let among = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&among);
+    let open: Opener = Box::new(move |s, ports| {
+        counted.store(ports, Ordering::Relaxed);
         if s.name.as_str() == "bad" {
             return Err(PortError::Closed);
         }
@@ -68,12 +73,24 @@ fn rig() -> Rig {
         move |l, up| raise.send(if up { l.ifindex } else { 0 }).unwrap(),
         Box::new(NoShaper),
     );
-    Rig { ports, plumbing, events, raised }
+    Rig { ports, plumbing, events, raised, among }
 }
 
 fn link(ifindex: u32, name: &str, up: bool) -> Link {
     let mac = MacAddr([2, 0, 0, 0, 0, 1]);
     Link { ifindex, name: name.into(), mac, mtu: 1500, up, running: up, speed: None, master: None }
+}
+
+#[test]
+fn a_port_that_comes_later_shares_with_those_that_are_there() {
+    let mut r = rig();
+    for (i, name) in ["a", "b", "c"].into_iter().enumerate() {
+        r.ports.add(name.parse().unwrap(), [].iter()).unwrap();
+        assert_eq!(r.among.load(Ordering::Relaxed), i + 1);
+    }
+    r.ports.remove("b");
+    r.ports.add("d".parse().unwrap(), [].iter()).unwrap();
+    assert_eq!(r.among.load(Ordering::Relaxed), 3);
 }
 
 #[test]
@@ -161,7 +178,7 @@ fn a_device_in_another_namespace_goes_on_until_it_ends_there() {
     let mut r = rig();
     let alive = Arc::new(AtomicBool::new(true));
     let device = Arc::clone(&alive);
-    r.ports.open = Box::new(move |_| Ok(Arc::new(Device(Memory::pair("a", "b", 4)?.0, Arc::clone(&device)))));
+    r.ports.open = Box::new(move |_, _| Ok(Arc::new(Device(Memory::pair("a", "b", 4)?.0, Arc::clone(&device)))));
     let no = r.ports.add("t0,type=tap".parse().unwrap(), [].iter()).unwrap();
     r.ports.link_event(&LinkEvent::Added(link(5, "t0", true)));
     r.ports.link_event(&LinkEvent::Removed(link(5, "t0", false)));
