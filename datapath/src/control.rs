@@ -16,7 +16,9 @@ mod feature_limits;
 mod features;
 mod flows;
 mod groups;
+mod identity;
 mod learnt;
+mod modify;
 pub mod ports;
 mod reclaim;
 mod stats;
@@ -39,7 +41,7 @@ use crate::group::GroupTable;
 use crate::key::FlowKey;
 use crate::meter::MeterTable;
 use crate::program::QueueSet;
-use crate::publish::{Published, Reader, SwitchSettings, Writer};
+use crate::publish::{Domain, Published, Reader, SwitchSettings, Writer};
 use crate::table::compile::Compiler;
 use crate::table::{FlowTable, TableSettings, Wheel};
 use book::{Behaviours, References, Shapes, TableBook};
@@ -102,6 +104,8 @@ enum Cause {
 /// The switch's state and the means to change it.
 pub struct Control {
     writer: Writer,
+    /// The writer's; at hand while the writer is at work.
+    domain: Arc<Domain>,
     counters: CounterBook,
     tables: Vec<TableBook>,
     /// The state being prepared; equal to the published one between requests.
@@ -113,6 +117,8 @@ pub struct Control {
     /// Depth of transactions: only the outermost publishes.
     depth: u32,
     compiler: Compiler,
+    /// What the union mask was, and its number, before the flow-mod that is under way made it wider.
+    narrower: Option<(Arc<FlowKey>, u64)>,
     shapes: Shapes,
     behaviours: Behaviours,
     group_refs: References,
@@ -149,8 +155,10 @@ impl Control {
             union_epoch: 0,
             in_band: None,
         };
+        let writer = Writer::new(state.clone(), shared, workers);
         Self {
-            writer: Writer::new(state.clone(), shared, workers),
+            domain: Arc::clone(writer.domain()),
+            writer,
             counters: CounterBook::new(),
             tables: ids.map(|_| TableBook::new(config.max_entries)).collect(),
             state,
@@ -160,6 +168,7 @@ impl Control {
             events: VecDeque::new(),
             depth: 0,
             compiler: Compiler::default(),
+            narrower: None,
             shapes: Shapes::default(),
             behaviours: Behaviours::default(),
             group_refs: References::default(),

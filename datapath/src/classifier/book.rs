@@ -4,7 +4,7 @@ use super::choose::{Chooser, SAMPLE};
 use super::linear::Linear;
 use super::routes::{Plan, RoutesBook, Terms};
 use super::structure::{BEHIND, Site, Structure, TAKES, order};
-use super::{Classifier, Description, Form, LINEAR_MAX, Shape, Unchained, beats, unchain};
+use super::{Classifier, Description, Form, LINEAR_MAX, Mask, Shape, Unchained, beats, unchain};
 use crate::key::FlowKey;
 use crate::publish::Writer;
 use crate::table::{FlowBody, FlowRef, NIL, Slab};
@@ -127,6 +127,14 @@ impl ClassifierBook {
         before.next.store(index, Ordering::Release);
         self.entries += 1;
         true
+    }
+
+    /// Asks for the memory that linking an entry with this match will look at.
+    #[inline]
+    pub(crate) fn foresee(&self, mask: &Mask, value: &FlowKey) {
+        if let Some(now) = &self.mixed {
+            now.foresee(mask, value);
+        }
     }
 
     /// Asks for the memory that unlinking an entry will look at.

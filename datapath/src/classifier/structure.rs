@@ -349,6 +349,16 @@ impl Structure {
         self.changed |= book.bound.cover(rule.rank);
     }
 
+    /// Asks for the memory that linking an entry into the tuple of its mask will look at, if that was looked for last.
+    #[inline]
+    pub(super) fn foresee(&self, mask: &Mask, value: &FlowKey) {
+        if let Some(Some(book)) = self.tuples.get(self.last as usize)
+            && book.tuple.mask == *mask
+        {
+            book.tuple.prefetch(&self.arena, hash(self.seed, mask, value));
+        }
+    }
+
     /// Asks for the memory that [`remove`](Self::remove) will look at, if the entry is in a tuple.
     pub(super) fn prefetch(&self, index: u32, site: Site<'_>) {
         let home = site.note(index, self.lane) & !BEHIND;

@@ -1,5 +1,6 @@
 //! The writer's books: per table what is where, and what flows share.
 
+use super::identity::Identities;
 use crate::classifier::{Classifier, ClassifierBook, Mask, Shape};
 use crate::key::{FlowKey, word};
 use crate::publish::{Guard, Writer};
@@ -35,8 +36,8 @@ pub(super) struct TableBook {
     pub(super) classifier: ClassifierBook,
     /// Entries that are clauses of conjunctions.
     pub(super) clauses: ClassifierBook,
-    /// Current entries by match and rank: hash and slot, so that growing needs no look at the slots.
-    pub(super) identity: HashTable<(u32, u32)>,
+    /// Current entries by match and rank.
+    pub(super) identity: Identities,
     /// Current entries.
     pub(super) live: u32,
     pub(super) configuration: TableConfiguration,
@@ -62,7 +63,7 @@ impl TableBook {
             slab: SlabBook::default(),
             classifier: ClassifierBook::default(),
             clauses: ClassifierBook::default(),
-            identity: HashTable::new(),
+            identity: Identities::default(),
             live: 0,
             configuration: TableConfiguration {
                 config: TableConfig::empty(),
@@ -109,15 +110,17 @@ impl TableBook {
         rank: u32,
         guard: Guard<'_>,
     ) -> Option<u32> {
-        self.identity
-            .find(spread(hash), |(h, i)| {
-                *h == hash
-                    && table
-                        .slab
-                        .slot(*i, guard)
-                        .is_some_and(|s| s.body(guard).is_some_and(|b| b.rank() == rank && same_match(b, value, shape)))
-            })
-            .map(|(_, i)| *i)
+        self.identity.find(hash, |i| {
+            let body = table.slab.slot(i, guard).and_then(|s| s.body(guard));
+            body.is_some_and(|b| b.rank() == rank && same_match(b, value, shape))
+        })
+    }
+
+    /// Asks for the memory that finding, entering and linking an entry with this match will look at.
+    #[inline]
+    pub(super) fn foresee(&self, hash: u32, value: &FlowKey, shape: &Shape) {
+        self.identity.prefetch(hash);
+        self.classifier.foresee(&shape.mask, value);
     }
 
     /// Enters a current entry.
@@ -126,7 +129,7 @@ impl TableBook {
         let Some(slot) = table.slab.slot(index, guard) else { return };
         let Some(body) = slot.body(guard) else { return };
         let hash = slot.identity.load(Ordering::Relaxed);
-        self.identity.insert_unique(spread(hash), (hash, index), |(h, _)| spread(*h));
+        self.identity.insert(hash, index);
         self.live += 1;
         self.kinds
             .entry((body.rank(), Arc::as_ptr(&body.shape) as usize))
@@ -144,9 +147,7 @@ impl TableBook {
         let Some(slot) = table.slab.slot(index, guard) else { return };
         let Some(body) = slot.body(guard) else { return };
         let hash = slot.identity.load(Ordering::Relaxed);
-        if let Ok(found) = self.identity.find_entry(spread(hash), |(_, i)| *i == index) {
-            found.remove();
-        }
+        self.identity.remove(hash, index);
         self.live -= 1;
         let kind = (body.rank(), Arc::as_ptr(&body.shape) as usize);
         if let Some((n, _)) = self.kinds.get_mut(&kind) {
@@ -158,6 +159,20 @@ impl TableBook {
         let key = self.eviction_key(body, index);
         if let Some(order) = &mut self.eviction {
             order.remove(&key);
+        }
+    }
+
+    /// Puts an entry in the place of one that it continues, with the same match and rank.
+    pub(super) fn replace(&mut self, table: &FlowTable, old: u32, new: u32, writer: &Writer) {
+        let guard = writer.guard();
+        let (Some(before), Some(slot)) = (table.slab.slot(old, guard), table.slab.slot(new, guard)) else { return };
+        self.identity.replace(slot.identity.load(Ordering::Relaxed), old, new);
+        if self.eviction.is_some() {
+            let keys = [(before, old), (slot, new)].map(|(s, i)| s.body(guard).map(|b| self.eviction_key(b, i)));
+            if let ([Some(gone), Some(come)], Some(order)) = (keys, &mut self.eviction) {
+                order.remove(&gone);
+                order.insert(come);
+            }
         }
     }
 
@@ -215,7 +230,7 @@ impl TableBook {
 
     /// Gives back memory after many removals.
     pub(super) fn shrink(&mut self) {
-        self.identity.shrink_to_fit(|(h, _)| spread(*h));
+        self.identity.shrink();
         self.kinds.shrink_to_fit();
     }
 
@@ -232,11 +247,6 @@ fn lifetime_end(b: &FlowBody) -> u64 {
         if seconds == 0 { u64::MAX } else { b.created.0.saturating_add(u64::from(seconds) * 1_000_000_000) }
     };
     end(b.idle_timeout).min(end(b.hard_timeout))
-}
-
-/// Spreads 32 bits over 64, as the hash table wants its top bits random.
-fn spread(hash: u32) -> u64 {
-    u64::from(hash) | (u64::from(hash) << 32)
 }
 
 /// The hash of a match and a rank, over what the controller gave (not what versions add).
@@ -264,28 +274,31 @@ fn same_plain(b: &FlowBody, value: &FlowKey, shape: &Shape) -> bool {
     b.shape.plain().eq(shape.plain()) && shape.plain().all(|(w, m)| (theirs.0[w] ^ value.0[w]) & m == 0)
 }
 
-/// Whether an entry is at least as specific as the filter (OpenFlow 1.3.5 §6.4, non-strict).
-pub(super) fn is_within(b: &FlowBody, filter: &FlowKey, filter_mask: &FlowKey) -> bool {
-    let mut words = b.shape.mask.words().iter().zip(b.values.words()).peekable();
-    for (w, want) in filter_mask.0.iter().enumerate().filter(|(_, m)| **m != 0) {
-        while words.peek().is_some_and(|((x, _), _)| usize::from(*x) < w) {
-            words.next();
-        }
-        match words.peek() {
-            Some(((x, m), v)) if usize::from(*x) == w => {
-                if want & !m != 0 || (**v ^ filter.0[w]) & want != 0 {
-                    return false;
-                }
-            }
-            _ => return false,
-        }
-    }
-    true
+/// What entries must at least ask for (OpenFlow 1.3.5 §6.4, non-strict).
+pub(super) struct Within {
+    mask: Mask,
+    /// By the mask's words.
+    value: FlowKey,
 }
 
-/// Whether any entry of a shape could be within the filter.
-pub(super) fn shape_is_within(shape: &Shape, filter_mask: &FlowKey) -> bool {
-    shape.mask.contains(&Mask::of(filter_mask))
+impl Within {
+    pub(super) fn new(value: &FlowKey, mask: &FlowKey) -> Self {
+        Self { mask: Mask::of(mask), value: *value }
+    }
+
+    /// Whether an entry is at least as specific.
+    pub(super) fn admits(&self, b: &FlowBody) -> bool {
+        let mut words = b.shape.mask.words().iter().zip(b.values.words());
+        self.mask.words().iter().all(|(w, want)| {
+            let found = words.by_ref().find(|((x, _), _)| x >= w);
+            found.is_some_and(|((x, m), v)| x == w && want & !m == 0 && (v ^ self.value.0[usize::from(*w)]) & want == 0)
+        })
+    }
+
+    /// Whether any entry of a shape could be.
+    pub(super) fn admits_shape(&self, shape: &Shape) -> bool {
+        shape.mask.contains(&self.mask)
+    }
 }
 
 /// The mask without what the version added.

@@ -4,7 +4,7 @@
 use super::{Cause, Control, Event, FlowChange, FlowChangeKind, Op};
 use crate::clock::Time;
 use crate::table::compile::Form;
-use crate::table::{Behaviour, FlowBody, NEVER, NIL, Values};
+use crate::table::{Behaviour, FlowBody, NEVER, NIL};
 use ofproto::Version;
 use ofproto::error::{ErrorKind, OfError};
 use ofproto::flow::FlowRemovedReason;
@@ -64,24 +64,17 @@ impl Control {
             for (w, m) in shape.mask.words() {
                 wider.0[usize::from(*w)] |= m;
             }
-            self.state.union_mask = Arc::new(wider);
+            let before = std::mem::replace(&mut self.state.union_mask, Arc::new(wider));
+            self.narrower.get_or_insert((before, self.state.union_epoch));
             self.state.union_epoch += 1;
             self.state_changed = true;
         }
         shape
     }
 
-    /// Puts a record in place; it shows with the next version. `modified`: the record that it continues.
-    pub(super) fn begin(
-        &mut self,
-        table: TableId,
-        body: FlowBody,
-        identity: u32,
-        modified: Option<u32>,
-        fresh_stats: bool,
-    ) -> u32 {
-        let domain = Arc::clone(self.writer.domain());
-        let Some(shared) = domain.table(table) else { return NIL };
+    /// Puts a record in place; it shows with the next version.
+    pub(super) fn begin(&mut self, table: TableId, body: FlowBody, identity: u32, fresh_stats: bool) -> u32 {
+        let Some(shared) = self.domain.table(table) else { return NIL };
         let book = &mut self.tables[usize::from(table.0)];
         let version = self.writer.next();
         let clause = body.behaviour.is_clause();
@@ -91,32 +84,61 @@ impl Control {
         }
         book.enter(shared, index, &self.writer);
         let (structure, readers) = book.structure(shared, clause);
-        let kin = |i: &u32| {
-            let guard = self.writer.guard();
-            let body = shared.slab.slot(*i, guard).and_then(|s| s.body(guard));
-            body.is_some_and(|b| b.behaviour.is_clause() == clause)
-        };
-        if !modified.filter(kin).is_some_and(|old| structure.follow(&shared.slab, old, index, &self.writer)) {
-            structure.insert(readers, &shared.slab, index, &mut self.writer);
-        }
+        structure.insert(readers, &shared.slab, index, &mut self.writer);
         if clause {
             shared.changes.note_any(version);
         }
         self.count_cookie(table, index, true);
         self.refer(table, index, true);
-        self.ops.push(Op::Added { table, index, modified: modified.is_some(), fresh_stats });
+        self.ops.push(Op::Added { table, index, modified: false, fresh_stats });
+        index
+    }
+
+    /// Puts a record in place that goes on where `old` ends with the next version: another's instructions, cookie or
+    /// timeouts, of the same match at the same rank. What follows is what an end and a beginning would do.
+    pub(super) fn carry_on(&mut self, table: TableId, old: u32, body: FlowBody, fresh_stats: bool) -> u32 {
+        let Some(shared) = self.domain.table(table) else { return NIL };
+        let version = self.writer.next();
+        let Some(before) = shared.slab.slot(old, self.writer.guard()) else { return NIL };
+        let Some((was_clause, stats)) = before.body(self.writer.guard()).map(|b| (b.behaviour.is_clause(), b.stats))
+        else {
+            return NIL;
+        };
+        let clause = body.behaviour.is_clause();
+        let identity = before.identity.load(Ordering::Relaxed);
+        before.set_removed(version);
+        shared.changes.note_end(version, stats.number());
+        let book = &mut self.tables[usize::from(table.0)];
+        let index = book.slab.put(&shared.slab, body, version, &mut self.writer);
+        if let Some(slot) = shared.slab.slot(index, self.writer.guard()) {
+            slot.identity.store(identity, Ordering::Relaxed);
+        }
+        book.replace(shared, old, index, &self.writer);
+        let (structure, readers) = book.structure(shared, clause);
+        if was_clause != clause || !structure.follow(&shared.slab, old, index, &self.writer) {
+            structure.insert(readers, &shared.slab, index, &mut self.writer);
+        }
+        if was_clause || clause {
+            // What was found by it is found no longer, though the entries found are still there.
+            shared.changes.note_any(version);
+        }
+        self.refer(table, old, false);
+        self.count_cookie(table, old, false);
+        self.ops.push(Op::Removed { table, index: old, cause: Cause::Modified, release_stats: fresh_stats });
+        self.count_cookie(table, index, true);
+        self.refer(table, index, true);
+        self.ops.push(Op::Added { table, index, modified: true, fresh_stats });
         index
     }
 
     /// Ends a record with the next version.
     pub(super) fn end(&mut self, table: TableId, index: u32, cause: Cause, release_stats: bool) {
-        let domain = Arc::clone(self.writer.domain());
-        let Some(shared) = domain.table(table) else { return };
-        let version = self.writer.next();
-        let Some((clause, stats)) = self.body(table, index).map(|b| (b.behaviour.is_clause(), b.stats)) else { return };
         if let Cause::Ended(reason) = cause {
             self.tell_change(table, index, FlowChangeKind::Removed(reason), None);
         }
+        let Some(shared) = self.domain.table(table) else { return };
+        let version = self.writer.next();
+        let Some((clause, stats)) = self.body(table, index).map(|b| (b.behaviour.is_clause(), b.stats)) else { return };
         if let Some(slot) = shared.slab.slot(index, self.writer.guard()) {
             slot.set_removed(version);
         }
@@ -203,6 +225,11 @@ impl Control {
         }
     }
 
+    /// What an entry does, for whoever is told of its change; nothing if nobody is.
+    pub(super) fn watched(&self, table: TableId, index: u32) -> Option<Arc<Behaviour>> {
+        self.body(table, index).filter(|_| self.watch_flows).map(|b| Arc::clone(&b.behaviour))
+    }
+
     pub(super) fn tell_change(
         &mut self,
         table: TableId,
@@ -227,24 +254,5 @@ impl Control {
             before: before.map(|b| Arc::clone(&b.instructions)),
         };
         self.stage(Event::FlowChanged(change));
-    }
-}
-
-/// The parts of a record that a modification keeps; shape and values are set by the caller.
-pub(super) fn copy_plain(b: &FlowBody) -> FlowBody {
-    FlowBody {
-        cookie: b.cookie,
-        behaviour: Arc::clone(&b.behaviour),
-        shape: Arc::clone(&b.shape),
-        values: Values::Few([0; 5]),
-        created: b.created,
-        stats: b.stats,
-        priority: b.priority,
-        idle_timeout: b.idle_timeout,
-        hard_timeout: b.hard_timeout,
-        importance: b.importance,
-        flags: b.flags,
-        exact10: b.exact10,
-        table_miss: b.table_miss,
     }
 }

@@ -1,18 +1,17 @@
 //! Flow-mods, by each version's rules (OpenFlow 1.3.5 §6.4, §7.3.4.1 and their predecessors).
 
-use super::book::{CompileKey, is_within, plain_key, shape_is_within};
-use super::entries::copy_plain;
+use super::book::{CompileKey, Within, plain_key};
+use super::identity::Identities;
+use super::modify::facts;
 use super::{Cause, Control, FlowChangeKind};
-use crate::cache::CachedHit;
 use crate::clock::Time;
 use crate::key::FlowKey;
 use crate::program::{Context, Place, QueueSet, Queues};
 use crate::publish::Published;
 use crate::table::compile::Form;
-use crate::table::{Behaviour, FlowBody, FlowRef, FlowTable, NEVER, Values};
+use crate::table::{Behaviour, FlowBody, FlowRef, FlowTable, Values};
 use ofproto::Version;
 use ofproto::error::{ErrorKind, OfError};
-use ofproto::field::FieldId;
 use ofproto::flow::{FlowMod, FlowModCommand, FlowModFlags, FlowRemovedReason};
 use ofproto::ids::{Cookie, GroupId, PortNo, TableId};
 use ofproto::instruction::Instruction;
@@ -20,7 +19,6 @@ use ofproto::matching::Match;
 use smallvec::SmallVec;
 use std::cell::LazyCell;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// What a flow-mod did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,12 +32,11 @@ pub struct FlowModOutcome {
 }
 
 /// Entries by table and slot; a strict request means one at most in each table.
-type Found = SmallVec<[(TableId, u32); 4]>;
+pub(super) type Found = SmallVec<[(TableId, u32); 4]>;
 
 /// Which entries a request means.
 pub(super) struct Filter {
-    pub(super) value: FlowKey,
-    pub(super) mask: FlowKey,
+    pub(super) within: Within,
     pub(super) terms: Terms,
 }
 
@@ -69,7 +66,8 @@ impl Control {
     pub fn flow_mod(&mut self, version: Version, m: &FlowMod, now: Time) -> Result<FlowModOutcome, OfError> {
         // As `atomically`, but a flow-mod changes nothing of the state but the union mask.
         let (ops, staged) = (self.ops.len(), self.staged.len());
-        let before = (Arc::clone(&self.state.union_mask), self.state.union_epoch, self.state_changed);
+        let changed = self.state_changed;
+        self.narrower = None;
         self.depth += 1;
         let result = self.apply_flow_mod(version, m, now);
         self.depth -= 1;
@@ -78,7 +76,10 @@ impl Control {
             Err(_) => {
                 self.undo(ops);
                 self.staged.truncate(staged);
-                (self.state.union_mask, self.state.union_epoch, self.state_changed) = before;
+                if let Some(before) = self.narrower.take() {
+                    (self.state.union_mask, self.state.union_epoch) = before;
+                }
+                self.state_changed = changed;
             }
         }
         result
@@ -164,11 +165,11 @@ impl Control {
     }
 
     pub(super) fn shared(&self, table: TableId) -> Option<&FlowTable> {
-        self.writer.domain().table(table)
+        self.domain.table(table)
     }
 
     /// The behaviour of `instructions` in an entry with this match.
-    fn behaviour(
+    pub(super) fn behaviour(
         &mut self,
         version: Version,
         table: TableId,
@@ -186,18 +187,19 @@ impl Control {
         })
     }
 
-    fn add(&mut self, version: Version, m: &FlowMod, now: Time) -> Result<FlowModOutcome, OfError> {
+    pub(super) fn add(&mut self, version: Version, m: &FlowMod, now: Time) -> Result<FlowModOutcome, OfError> {
         let mut value = FlowKey::default();
         let form = self.compiler.compile(&mut value, &m.matching, version)?;
-        self.check_features(m.table, m)?;
         let exact10 = form.exact10;
         let priority = if exact10 { u16::MAX } else { m.priority };
+        let rank = if exact10 { 0x1_0000 } else { u32::from(priority) };
+        let hash = super::book::identity(&value, &form.shape, rank);
+        self.tables[usize::from(m.table.0)].foresee(hash, &value, &form.shape);
+        self.check_features(m.table, m)?;
         let shape = self.share_shape(&form);
         let behaviour =
             self.behaviour(version, m.table, &m.matching, Arc::as_ptr(&shape) as usize, priority, &m.instructions)?;
-        let rank = if exact10 { 0x1_0000 } else { u32::from(priority) };
         let t = usize::from(m.table.0);
-        let hash = super::book::identity(&value, &shape, rank);
         let old = self
             .shared(m.table)
             .and_then(|s| self.tables[t].find_hashed(s, hash, &value, &shape, rank, self.writer.guard()));
@@ -212,7 +214,8 @@ impl Control {
         let created = self.creation(now);
         let reset = version < Version::V12 || m.flags.contains(FlowModFlags::RESET_COUNTS);
         let inherited = old.filter(|_| !reset).and_then(|i| self.body(m.table, i).map(|b| b.stats));
-        let before = old.and_then(|i| self.body(m.table, i)).map(|b| Arc::clone(&b.behaviour));
+        let replaces = old.is_some();
+        let before = old.and_then(|i| self.watched(m.table, i));
         if let Some(i) = old {
             self.end(m.table, i, Cause::Replaced, inherited.is_none());
         }
@@ -235,76 +238,12 @@ impl Control {
             table_miss: m.priority == 0 && shape.fields.is_empty() && version >= Version::V13,
             shape: Arc::clone(&shape),
         };
-        let index = self.begin(m.table, body, hash, None, fresh);
-        if old.is_none()
-            && let Some(s) = Arc::clone(self.writer.domain()).table(m.table)
-        {
+        let index = self.begin(m.table, body, hash, fresh);
+        if !replaces && let Some(s) = self.domain.table(m.table) {
             s.changes.note_add(self.writer.next(), shape.mask.words(), &value, &mut self.writer);
         }
-        let kind = if before.is_some() { FlowChangeKind::Modified } else { FlowChangeKind::Added };
+        let kind = if replaces { FlowChangeKind::Modified } else { FlowChangeKind::Added };
         self.tell_change(m.table, index, kind, before);
-        Ok(outcome)
-    }
-
-    fn modify_flows(&mut self, version: Version, m: &FlowMod, now: Time) -> Result<FlowModOutcome, OfError> {
-        let mut asked_value = FlowKey::default();
-        let form = self.compiler.compile(&mut asked_value, &m.matching, version)?;
-        // Where nothing matches, it is an add, and the table for the switch to choose (1.0).
-        let home = if m.table == TableId::ALL { TableId(0) } else { m.table };
-        // Refused even if no entry matches.
-        self.check_features(home, m)?;
-        let asked = self.share_shape(&form);
-        let first =
-            self.behaviour(version, home, &m.matching, Arc::as_ptr(&asked) as usize, m.priority, &m.instructions)?;
-        let strict = m.command == FlowModCommand::ModifyStrict;
-        let mut found = self.select(version, m, &asked_value, &form, strict);
-        found.retain(|(t, i)| {
-            version == Version::V10 || self.body(*t, *i).is_some_and(|b| (b.cookie.0 ^ m.cookie.0) & m.cookie_mask == 0)
-        });
-        // 1.0, and 1.1 without a cookie filter: as an add.
-        if found.is_empty() && (version == Version::V10 || (version == Version::V11 && m.cookie_mask == 0)) {
-            if home == m.table {
-                return self.add(version, m, now);
-            }
-            return self.add(version, &FlowMod { table: home, ..m.clone() }, now);
-        }
-        let reset = version >= Version::V12 && m.flags.contains(FlowModFlags::RESET_COUNTS);
-        let mut outcome = FlowModOutcome::default();
-        for (table, index) in found {
-            if table != home {
-                self.check_features(table, m)?;
-            }
-            let Some(old) = self.body(table, index) else { continue };
-            let (priority, shape) = (old.priority, Arc::clone(&old.shape));
-            let value = old.value();
-            let named = Arc::ptr_eq(&shape, &asked) && priority == m.priority && value == asked_value;
-            let behaviour = if named && table == home {
-                // The very entry that the request names: checked already.
-                Arc::clone(&first)
-            } else {
-                let matching = old.matching();
-                self.behaviour(version, table, &matching, Arc::as_ptr(&shape) as usize, priority, &m.instructions)?
-            };
-            let Some(old) = self.body(table, index) else { continue };
-            let cookie = if version == Version::V10 { m.cookie } else { old.cookie };
-            outcome.modified += 1;
-            if Arc::ptr_eq(&behaviour, &old.behaviour) && cookie == old.cookie && !reset {
-                continue;
-            }
-            let before = Some(Arc::clone(&old.behaviour));
-            let body = FlowBody { cookie, behaviour, values: Values::new(&shape, &value), shape, ..copy_plain(old) };
-            let hash = self.identity(table, index);
-            let body = if reset {
-                let used = self.counters.sum(body.stats, &self.writer).used;
-                let stats = self.counters.allocate(used, &self.writer);
-                FlowBody { stats, ..body }
-            } else {
-                body
-            };
-            self.end(table, index, Cause::Modified, reset);
-            let new = self.begin(table, body, hash, Some(index), reset);
-            self.tell_change(table, new, FlowChangeKind::Modified, before);
-        }
         Ok(outcome)
     }
 
@@ -325,7 +264,7 @@ impl Control {
             // deletion back enters everything again.
             let book = &mut self.tables[usize::from(of_table[0].0.0)];
             if book.live > 1024 && of_table.len() == book.live as usize {
-                book.identity = hashbrown::HashTable::new();
+                book.identity = Identities::default();
             }
         }
         for (table, index) in found {
@@ -335,59 +274,24 @@ impl Control {
     }
 
     /// Entries that the match of a modify or delete means, in table and slot order.
-    fn select(&self, version: Version, m: &FlowMod, value: &FlowKey, form: &Form, strict: bool) -> Found {
+    pub(super) fn select(&self, version: Version, m: &FlowMod, value: &FlowKey, form: &Form, strict: bool) -> Found {
         let tables = if m.table == TableId::ALL { 0..self.n_tables() } else { m.table.0..m.table.0 + 1 };
-        let exact10 = version == Version::V10 && form.exact10;
-        let rank = if exact10 { 0x1_0000 } else { u32::from(m.priority) };
+        let rank = form.rank(version, m.priority);
         let mut found = Found::new();
-        let mask = LazyCell::new(|| plain_key(&form.shape.mask.key(), form.shape.hidden));
+        let within = LazyCell::new(|| Within::new(value, &plain_key(&form.shape.mask.key(), form.shape.hidden)));
         for table in tables.map(TableId) {
             let book = &self.tables[usize::from(table.0)];
             let Some(shared) = self.shared(table) else { continue };
             let guard = self.writer.guard();
             if strict {
                 found.extend(book.find(shared, value, &form.shape, rank, guard).map(|i| (table, i)));
-            } else if book.kinds.values().any(|(_, shape)| shape_is_within(shape, &mask)) {
-                found.extend(
-                    book.current(shared, guard).filter(|(_, b)| is_within(b, value, &mask)).map(|(i, _)| (table, i)),
-                );
+            } else if book.kinds.values().any(|(_, shape)| within.admits_shape(shape)) {
+                // Most often nearly all.
+                found.reserve(book.live as usize);
+                found.extend(book.current(shared, guard).filter(|(_, b)| within.admits(b)).map(|(i, _)| (table, i)));
             }
         }
         found
-    }
-
-    /// Shortens an entry's timeouts to `idle` and `hard` seconds at most (0: leaves one as it is), as a
-    /// connection's end asks for (`fin_timeout`). The hard timeout still counts from the entry's beginning, and
-    /// its counters go on. Whether anything changed: not if the entry has gone or was modified since.
-    pub fn shorten_timeouts(&mut self, entry: CachedHit, idle: u16, hard: u16, now: Time) -> bool {
-        let current = self.shared(entry.table).and_then(|s| s.slab.slot(entry.index, self.writer.guard()));
-        if current.is_none_or(|s| s.added() != entry.added || s.removed() != NEVER) {
-            return false;
-        }
-        let Some(old) = self.body(entry.table, entry.index) else { return false };
-        let shorter = |most: u16, now: u16| if most != 0 && (now == 0 || now > most) { most } else { now };
-        let (idle, hard) = (shorter(idle, old.idle_timeout), shorter(hard, old.hard_timeout));
-        if (idle, hard) == (old.idle_timeout, old.hard_timeout) {
-            return false;
-        }
-        let (value, shape, created) = (old.value(), Arc::clone(&old.shape), old.created);
-        let plain = copy_plain(old);
-        let body =
-            FlowBody { values: Values::new(&shape, &value), shape, idle_timeout: idle, hard_timeout: hard, ..plain };
-        let hash = self.identity(entry.table, entry.index);
-        self.end(entry.table, entry.index, Cause::Modified, false);
-        self.begin(entry.table, body, hash, Some(entry.index), false);
-        self.finish(now);
-        if let Some((at, _)) = self.due(created) {
-            self.arm(at, created);
-        }
-        true
-    }
-
-    /// The hash of an entry's match and rank, which one that continues it has as well.
-    fn identity(&self, table: TableId, index: u32) -> u32 {
-        let slot = self.shared(table).and_then(|s| s.slab.slot(index, self.writer.guard()));
-        slot.map_or(0, |s| s.identity.load(Ordering::Relaxed))
     }
 
     /// Every current entry of a table.
@@ -425,24 +329,6 @@ impl Control {
             )),
         }
     }
-}
-
-/// Values of the fields that decide what instructions may do.
-fn facts(matching: &Match) -> [u128; 6] {
-    let mut facts = [u128::MAX; 6];
-    for f in matching.fields.iter().rev() {
-        let i = match f.id {
-            FieldId::EthType => 0,
-            FieldId::IpProto => 1,
-            FieldId::VlanVid => 2,
-            FieldId::Icmpv6Type => 3,
-            FieldId::PacketType => 4,
-            FieldId::VlanTci => 5,
-            _ => continue,
-        };
-        facts[i] = f.value;
-    }
-    facts
 }
 
 /// What lists of actions are checked against, given the state.

@@ -1,7 +1,7 @@
 //! Reading: dumps of flows in pieces, sums, table statistics.
 
 use super::Control;
-use super::book::{is_within, plain_key, shape_is_within};
+use super::book::{Within, plain_key};
 use super::flows::{Filter, Terms, view};
 use crate::clock::Time;
 use crate::publish::CachedFlow;
@@ -86,8 +86,7 @@ impl Control {
         }
         let c = compile(&r.matching, version)?;
         Ok(Filter {
-            value: c.value,
-            mask: plain_key(&c.mask(), c.shape.hidden),
+            within: Within::new(&c.value, &plain_key(&c.mask(), c.shape.hidden)),
             terms: Terms {
                 cookie: (r.cookie, if version == Version::V10 { 0 } else { r.cookie_mask }),
                 out_port: r.out_port,
@@ -170,7 +169,7 @@ impl Control {
                 && let Some(flow) = view(shared, index, guard)
             {
                 let b = flow.body();
-                if is_within(b, &d.filter.value, &d.filter.mask) && d.filter.terms.admits(b) {
+                if d.filter.within.admits(b) && d.filter.terms.admits(b) {
                     out.put(TableId(d.table), b, self.flow_stats_of(b.created, b.stats, now));
                 }
             }
@@ -204,11 +203,11 @@ impl Control {
         for table in tables {
             let book = &self.tables[usize::from(table)];
             let Some(shared) = self.writer.domain().table(TableId(table)) else { continue };
-            if !book.kinds.values().any(|(_, shape)| shape_is_within(shape, &filter.mask)) {
+            if !book.kinds.values().any(|(_, shape)| filter.within.admits_shape(shape)) {
                 continue;
             }
             for (_, b) in book.current(shared, self.writer.guard()) {
-                if is_within(b, &filter.value, &filter.mask) && filter.terms.admits(b) {
+                if filter.within.admits(b) && filter.terms.admits(b) {
                     let c = self.counters.sum(b.stats, &self.writer);
                     sum.packet_count = sum.packet_count.wrapping_add(c.packets);
                     sum.byte_count = sum.byte_count.wrapping_add(c.bytes);

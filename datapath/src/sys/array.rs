@@ -9,7 +9,7 @@
 
 use std::marker::PhantomData;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 /// Places of the first piece, as a power of two, unless the array says more.
 const FIRST_BITS: u32 = 10;
@@ -32,6 +32,8 @@ unsafe impl Zeroed for std::sync::atomic::AtomicU64 {}
 /// Places by number, all zero at first; the first piece has two to the power of `BITS` of them.
 pub(crate) struct Array<T: Zeroed, const BITS: u32 = FIRST_BITS> {
     pieces: [AtomicPtr<T>; PIECES],
+    /// The first piece was put on huge pages since it was empty.
+    huge: AtomicBool,
     _owns: PhantomData<T>,
 }
 
@@ -92,7 +94,11 @@ fn map(bytes: usize) -> *mut libc::c_void {
 
 impl<T: Zeroed, const BITS: u32> Array<T, BITS> {
     pub(crate) const fn new() -> Self {
-        Self { pieces: [const { AtomicPtr::new(std::ptr::null_mut()) }; PIECES], _owns: PhantomData }
+        Self {
+            pieces: [const { AtomicPtr::new(std::ptr::null_mut()) }; PIECES],
+            huge: AtomicBool::new(false),
+            _owns: PhantomData,
+        }
     }
 
     /// The place, if it has been [grown](Self::grow) to.
@@ -123,24 +129,32 @@ impl<T: Zeroed, const BITS: u32> Array<T, BITS> {
             let base = map(size_of::<T>() << (BITS as usize + piece));
             self.pieces[piece].store(base.cast(), Ordering::Release);
         }
-        if BITS > FIRST_BITS && i == 1 << FIRST_BITS {
+        if BITS > FIRST_BITS && i == 1 << FIRST_BITS && !self.huge.swap(true, Ordering::Relaxed) {
             self.use_huge_pages();
         }
     }
 
-    /// Puts the first piece on huge pages, which it has no use for until it is used beyond some pages.
+    /// Puts the first piece on huge pages, which it has no use for until it is used beyond some pages. On a thread of its
+    /// own: finding one, and moving what is there, takes the kernel up to 17 ms.
     #[cold]
     fn use_huge_pages(&self) {
         let places = self.from(0);
-        let (start, bytes) = (places.as_ptr().cast_mut().cast(), size_of_val(places));
-        if bytes.is_multiple_of(HUGE) {
-            // SAFETY: a whole mapping of ours, of which neither changes what is read or written. Without huge pages it is
-            // refused, and nothing lost; the second, which moves what is there already, needs Linux 6.1.
+        let (start, bytes) = (places.as_ptr().addr(), size_of_val(places));
+        if !bytes.is_multiple_of(HUGE) {
+            return;
+        }
+        let advise = move || {
+            let start = std::ptr::without_provenance_mut(start);
+            // SAFETY: neither changes what is read or written there, nor whether anything is: even if the mapping is
+            // another's by then. Without huge pages it is refused, and nothing lost; the second, which moves what is
+            // there already, needs Linux 6.1.
             unsafe {
                 libc::madvise(start, bytes, libc::MADV_HUGEPAGE);
                 libc::madvise(start, bytes, libc::MADV_COLLAPSE);
             }
-        }
+        };
+        // Without a thread it does without.
+        let _ = std::thread::Builder::new().name("pages".into()).spawn(advise);
     }
 
     /// Gives back the memory of `n` places from `i` on, as far as it is whole pages, in which they are zero then. They
@@ -158,6 +172,9 @@ impl<T: Zeroed, const BITS: u32> Array<T, BITS> {
                 libc::madvise(places.as_ptr().with_addr(first).cast_mut().cast(), end - first, libc::MADV_DONTNEED)
             };
             debug_assert_eq!(r, 0, "whole pages of our own");
+        }
+        if i == 0 {
+            self.huge.store(false, Ordering::Relaxed);
         }
     }
 }

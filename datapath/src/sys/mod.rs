@@ -38,6 +38,24 @@ pub(crate) fn drop_aside(large: impl Send + 'static) {
     let _ = std::thread::Builder::new().name("trim".into()).spawn(move || drop(large));
 }
 
+/// So many zeroes, on huge pages where they are many and the kernel has some.
+pub(crate) fn zeroes(n: usize) -> Vec<u64> {
+    /// Bytes of a huge page.
+    const HUGE: usize = 2 << 20;
+    // Of many words the kernel gives pages of zeroes, so that nothing has been touched yet.
+    let words = vec![0u64; n];
+    let all = words.as_ptr_range();
+    let (first, end) = (all.start.addr().next_multiple_of(HUGE), all.end.addr() / HUGE * HUGE);
+    if first < end {
+        // SAFETY: whole pages within memory of ours; the advice changes nothing of what is read or written there, and
+        // is refused where there are no huge pages.
+        unsafe {
+            libc::madvise(all.start.with_addr(first).cast_mut().cast(), end - first, libc::MADV_HUGEPAGE);
+        }
+    }
+    words
+}
+
 /// `IFNAMSIZ`
 pub const NAME_SIZE: usize = libc::IFNAMSIZ;
 

@@ -250,7 +250,16 @@ impl Changes {
     /// An entry comes with `version` that matches `value` under `mask`.
     pub(crate) fn note_add(&self, version: u64, mask: &[(u8, u64)], value: &FlowKey, writer: &mut Writer) {
         let lately = self.lately();
-        let Some(noted) = lately.noted(version, mask, writer) else { return self.note_any(version) };
+        if let Some(noted) = lately.hinted(mask, writer.guard()) {
+            return self.note_came(lately, version, noted, value);
+        }
+        match lately.noted(version, mask, writer) {
+            Some(noted) => self.note_came(lately, version, &noted, value),
+            None => self.note_any(version),
+        }
+    }
+
+    fn note_came(&self, lately: &Lately, version: u64, noted: &Noted, value: &FlowKey) {
         let h = hash(noted.number, &noted.words, value);
         lately.came[h as usize % SLOTS].write(version, h);
         noted.last.store(version, Ordering::Release);
@@ -328,16 +337,18 @@ impl Changes {
 }
 
 impl Lately {
+    /// Where an entry with this mask is noted, if it is where it was last.
+    fn hinted<'g>(&self, mask: &[(u8, u64)], guard: Guard<'g>) -> Option<&'g Noted> {
+        let masks = self.masks.load(guard)?;
+        let found = masks.of.get(usize::from(self.hints[hint(mask)].load(Ordering::Relaxed)))?;
+        let fits = found.words[..] == *mask || masks.of.len() >= EXACT_MASKS && is_part(&found.words, mask);
+        fits.then_some(found)
+    }
+
     /// Where an entry with this mask is noted; `None` if that would say nothing.
     fn noted(&self, version: u64, mask: &[(u8, u64)], writer: &mut Writer) -> Option<Arc<Noted>> {
         let hint = &self.hints[hint(mask)];
         let masks = self.masks.load(writer.guard());
-        if let Some(found) = masks.and_then(|m| m.of.get(usize::from(hint.load(Ordering::Relaxed))))
-            && (found.words[..] == *mask
-                || masks.is_some_and(|m| m.of.len() >= EXACT_MASKS) && is_part(&found.words, mask))
-        {
-            return Some(Arc::clone(found));
-        }
         let (floor, of) = masks.map_or((0, &[][..]), |m| (m.floor, &m.of));
         let found = |of: &[Arc<Noted>], mask: &[(u8, u64)]| of.iter().position(|m| m.words[..] == *mask);
         let take = |of: &[Arc<Noted>], i: usize| {

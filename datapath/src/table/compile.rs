@@ -34,6 +34,13 @@ pub(crate) struct Form {
     pub(crate) shared: bool,
 }
 
+impl Form {
+    /// The effective priority of an entry that a request of this version names by such a match and this priority.
+    pub(crate) fn rank(&self, version: Version, priority: u16) -> u32 {
+        if version == Version::V10 && self.exact10 { 0x1_0000 } else { u32::from(priority) }
+    }
+}
+
 impl Compiled {
     /// The mask, what the version added included.
     pub(crate) fn mask(&self) -> FlowKey {

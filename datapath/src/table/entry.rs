@@ -46,6 +46,7 @@ impl Behaviour {
 }
 
 /// Everything about a flow entry that doesn't change while it is visible.
+#[derive(Clone)]
 pub(crate) struct FlowBody {
     pub(crate) cookie: Cookie,
     pub(crate) behaviour: Arc<Behaviour>,
@@ -66,6 +67,7 @@ pub(crate) struct FlowBody {
 }
 
 /// Words of a match's value, those that its mask touches, in key order.
+#[derive(Clone)]
 pub(crate) enum Values {
     Few([u64; 5]),
     Many(Box<[u64]>),
@@ -95,6 +97,11 @@ impl Values {
 }
 
 impl FlowBody {
+    /// The same entry that does something else.
+    pub(crate) fn doing(&self, behaviour: Arc<Behaviour>, cookie: Cookie) -> Self {
+        Self { cookie, behaviour, shape: Arc::clone(&self.shape), values: self.values.clone(), ..*self }
+    }
+
     /// The effective priority: larger wins.
     #[inline]
     pub(crate) fn rank(&self) -> u32 {

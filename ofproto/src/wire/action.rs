@@ -63,7 +63,7 @@ pub(super) fn list_over(mut list: Vec<Action>, r: &mut Reader<'_>, version: Vers
 
 /// The short way for the most frequent action; `false`, with nothing read, for all else.
 #[inline]
-fn decode_output(list: &mut Vec<Action>, r: &mut Reader<'_>, version: Version) -> bool {
+pub(super) fn decode_output(list: &mut Vec<Action>, r: &mut Reader<'_>, version: Version) -> bool {
     let &[0, 0, 0, 16, p0, p1, p2, p3, l0, l1, _, _, _, _, _, _, ..] = r.rest() else { return false };
     if version == Version::V10 || r.skip(16).is_err() {
         return false;

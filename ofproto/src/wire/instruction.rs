@@ -42,6 +42,9 @@ pub(super) fn list_over(list: &mut Vec<Instruction>, r: &mut Reader<'_>, version
         *list = v10::decode_instructions(r)?;
         return Ok(());
     }
+    if only_output(list, r, version) {
+        return Ok(());
+    }
     let mut spare = Vec::new();
     for earlier in list.drain(..) {
         if let Instruction::ApplyActions(actions) | Instruction::WriteActions(actions) = earlier {
@@ -53,6 +56,23 @@ pub(super) fn list_over(list: &mut Vec<Instruction>, r: &mut Reader<'_>, version
         decode(list, r, version, &mut spare)?;
     }
     Ok(())
+}
+
+/// The short way for what most flows do over what most flows do: an output is all that is applied, and nothing is moved.
+/// `false`, with nothing read, for all else.
+#[inline]
+fn only_output(list: &mut [Instruction], r: &mut Reader<'_>, version: Version) -> bool {
+    let ([Instruction::ApplyActions(actions)], [0, 4, 0, 24, ..]) = (list, r.rest()) else { return false };
+    let mut body = r.clone();
+    if r.remaining() != 24 || body.skip(8).is_err() {
+        return false;
+    }
+    actions.clear();
+    let read = action::decode_output(actions, &mut body, version);
+    if read {
+        *r = body;
+    }
+    read
 }
 
 /// Reads one instruction; a list of actions takes the memory of `spare`.

@@ -3,8 +3,8 @@
 //! What goes wrong with a bundle discards it or leaves it, as the specification says per case;
 //! nothing reaches the switch before the commit.
 //!
-//! Messages are judged as they come and kept as bytes: the decoded form takes some eight times their memory, and
-//! writing and reading that costs more than decoding them once more.
+//! Messages are judged as they come and kept as bytes, without what was around them: the decoded form takes some eight
+//! times their memory, and writing and reading that costs more than decoding them once more.
 
 use super::limits;
 use datapath::clock::Time;
@@ -17,19 +17,21 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Bytes of the first piece of memory for a bundle's messages, and the most of any that isn't for one longer message.
-const PIECE: (usize, usize) = (4 << 10, 256 << 10);
+const PIECE: (usize, usize) = (4 << 10, 1 << 20);
 
-/// The messages of a bundle, as they came (`OFPT_BUNDLE_ADD_MESSAGE`, whole).
+/// The messages of a bundle, as they came inside `OFPT_BUNDLE_ADD_MESSAGE`.
 #[derive(Debug, Default)]
 pub struct Staged {
     /// Whole messages, one after the other. No piece ever grows, so that nothing is copied twice.
     pieces: Vec<Vec<u8>>,
     messages: usize,
+    /// Over the wire, what was around them included.
     bytes: usize,
 }
 
 impl Staged {
-    fn push(&mut self, message: &[u8]) {
+    /// Keeps a message that took so many bytes with what was around it.
+    fn push(&mut self, message: &[u8], bytes: usize) {
         let full = |p: &Vec<u8>| p.capacity() - p.len() < message.len();
         if self.pieces.last().is_none_or(full) {
             let next = self.pieces.last().map_or(PIECE.0, |p| (2 * p.capacity()).min(PIECE.1));
@@ -38,7 +40,7 @@ impl Staged {
         if let Some(piece) = self.pieces.last_mut() {
             piece.extend_from_slice(message);
             self.messages += 1;
-            self.bytes += message.len();
+            self.bytes += bytes;
         }
     }
 
@@ -63,7 +65,7 @@ pub struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// The next message, and its xid, which is the outer one's as well. It was judged when it came.
+    /// The next message, and its xid, which was the outer one's as well. It was judged when it came.
     pub fn read_next(&mut self) -> Option<(Xid, Result<&mut Message, OfError>)> {
         if self.rest.is_empty() {
             self.rest = self.pieces.next()?;
@@ -72,16 +74,7 @@ impl Reading<'_> {
         let (one, after) = self.rest.split_at_checked(header.length.into())?;
         self.rest = after;
         let read = wire::decode_over(&mut self.message, one);
-        let inner = match (&mut self.message, read) {
-            (_, Err(e)) => Err(e),
-            (Message::BundleAdd(add), Ok(_)) => Ok(&mut *add.message),
-            (other, Ok(_)) => Err(refuse(
-                ErrorKind::BundleFailedMsgUnsup,
-                "message",
-                format!("{} was staged", super::message_name(other)),
-            )),
-        };
-        Some((header.xid, inner))
+        Some((header.xid, read.map(|_| &mut self.message)))
     }
 }
 
@@ -206,7 +199,11 @@ impl Bundles {
                 format!("the bundle holds {} messages, all of this connection {total} bytes", bundle.staged.count()),
             ));
         }
-        bundle.staged.push(bytes);
+        let Some((_, inner)) = wire::bundled(bytes) else {
+            let reason = "there is no message inside".to_owned();
+            return Err(refuse(ErrorKind::BundleFailedMsgBadLen, "message", reason));
+        };
+        bundle.staged.push(inner, bytes.len());
         self.bytes += bytes.len();
         Ok(())
     }
@@ -438,7 +435,7 @@ mod tests {
         }
         let staged = b.commit(ID, ORDERED).unwrap();
         assert_eq!(staged.count(), all.len());
-        assert!(staged.pieces.len() > 10 && staged.pieces.iter().all(|p| p.capacity() <= PIECE.1));
+        assert!(staged.pieces.len() > 5 && staged.pieces.iter().all(|p| p.capacity() <= PIECE.1));
         assert!(super::tests::all(&staged) == all);
     }
 }

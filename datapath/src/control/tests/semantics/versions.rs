@@ -28,7 +28,7 @@ fn slots_counters_and_memory_are_used_again() {
         settle(&mut c, &mut w, secs(round));
         let book = &c.tables[0];
         assert_eq!((book.slab.limit(), book.classifier.len(), book.live), (0, 0, 0));
-        assert_eq!(book.identity.capacity(), 0);
+        assert_eq!(book.identity.bytes(), 0);
     }
     assert!(c.timed.is_empty() && c.shapes.union() != FlowKey::default());
 }
