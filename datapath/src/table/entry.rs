@@ -395,7 +395,7 @@ impl SlabBook {
     /// Puts an entry into a free slot; it becomes visible with version `added`.
     pub(crate) fn put(&mut self, slab: &Slab, body: FlowBody, added: u64, writer: &mut Writer) -> u32 {
         let Some(index) = self.places.take() else { return NIL };
-        slab.slots.grow(index);
+        slab.slots.grow_to_write(index);
         slab.top.fetch_max(index + 1, Ordering::Relaxed);
         if let Some(slot) = slab.slot(index, writer.guard()) {
             // SAFETY: the slot is free: no reader may look at its body (`added` is EMPTY and has been

@@ -32,6 +32,7 @@ pub mod notify;
 mod refusals;
 pub mod requests;
 pub mod role;
+mod rows;
 mod schedule;
 mod staging;
 mod timers;
