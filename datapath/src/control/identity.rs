@@ -73,7 +73,7 @@ impl Identities {
         let (lines, first) = (self.tags.len(), self.first(hash));
         for at in (first..).take(lines).map(|at| at & (lines - 1)) {
             let tags = *self.tags.get(at)?;
-            let mut met = zeroes(tags ^ ONES * tag(hash));
+            let mut met = zeroes(tags ^ (ONES * tag(hash)));
             while met != 0 {
                 let i = met.trailing_zeros() as usize / 8;
                 let word = *self.words.get(self.start + at * LINE + i)?;

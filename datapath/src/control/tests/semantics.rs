@@ -12,7 +12,7 @@ use ofproto::flow::{FlowMod, FlowModCommand as C, FlowModFlags as Fl, FlowRemove
 use ofproto::group::{Bucket, GroupMod, GroupModCommand, GroupType};
 use ofproto::ids::{BucketId, Cookie, GroupId, MeterId, PortNo, TableId};
 use ofproto::instruction::Instruction;
-use ofproto::matching::Match;
+use ofproto::matching::{Match, MatchField};
 use ofproto::meter::{Band, BandAction, MeterFlags, MeterMod, MeterModCommand};
 use ofproto::stats::FlowStatsRequest;
 
@@ -477,4 +477,39 @@ fn a_conjunction_is_met_when_each_of_its_clauses_is() {
         let book = &c.tables[0];
         assert_eq!((book.slab.limit(), book.classifier.len(), book.clauses.len(), book.live), (0, 0, 0, 0));
     }
+}
+
+/// Entries that match on the same fields, of which some don't allow what a modify of all sets.
+#[test]
+fn a_modify_of_all_judges_each_entry_by_its_own_values() {
+    let mut c = control(1000);
+    let mut w = c.attach_worker().unwrap();
+    let matching =
+        |proto: u128, n: u32| Match::any().with(F::EthType, 0x800).with(F::IpProto, proto).with(F::Ipv4Src, n.into());
+    for n in 0..60 {
+        let proto = if n == 41 { 17 } else { 6 };
+        c.flow_mod(
+            V13,
+            &FlowMod { cookie: Cookie(n.into()), ..FlowMod { matching: matching(proto, n), ..flow(1) } },
+            secs(1),
+        )
+        .unwrap();
+    }
+    let set = apply(vec![Action::SetField(MatchField::exact(F::TcpDst, 7)), Action::output(PortNo(2))]);
+    let all = FlowMod { command: C::Modify, matching: Match::any(), instructions: set.clone(), ..flow(1) };
+    assert_eq!(c.flow_mod(V13, &all, secs(2)).unwrap_err().kind, E::BadActionMatchInconsistent);
+    assert!(stats(&mut c, secs(2)).iter().all(|f| f.instructions == out(1)));
+    let tcp = Match::any().with(F::EthType, 0x800).with(F::IpProto, 6);
+    assert_eq!(c.flow_mod(V13, &FlowMod { matching: tcp, ..all.clone() }, secs(3)).unwrap().modified, 59);
+    settle(&mut c, &mut w, secs(3));
+    for f in stats(&mut c, secs(3)) {
+        assert_eq!(f.instructions == set, f.cookie != Cookie(41), "{}", f.cookie);
+    }
+    // Each is still found, and once, by what it matches.
+    for n in 0..60 {
+        let m = FlowMod { matching: matching(if n == 41 { 17 } else { 6 }, n), command: C::ModifyStrict, ..flow(1) };
+        assert_eq!(c.flow_mod(V13, &FlowMod { instructions: out(9), ..m.clone() }, secs(4)).unwrap().modified, 1);
+        assert_eq!(c.flow_mod(V13, &FlowMod { command: C::DeleteStrict, ..m }, secs(4)).unwrap().removed, 1);
+    }
+    assert_eq!(c.flow_count(TableId(0)), 0);
 }
