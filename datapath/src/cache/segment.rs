@@ -256,6 +256,12 @@ impl Segments {
         self.hot.len() > MANY
     }
 
+    /// Whether more than so many, and the larger part of them, are of no use any more.
+    #[inline]
+    pub(super) const fn are_mostly_dead(&self, many: usize) -> bool {
+        self.dead > many && self.dead * 2 > self.hot.len()
+    }
+
     /// Whether many of them are of no use any more.
     pub(super) const fn many_are_dead(&self) -> bool {
         self.dead * 4 > self.hot.len()

@@ -31,6 +31,10 @@ const MOST_WALKS: usize = 16_384;
 /// Segments that even a small cache has room for.
 const LEAST_SEGMENTS: usize = 65_536;
 
+/// More segments of flow entries that ended than this, some 400 bytes each, are worth forgetting all, if they are the
+/// larger part: to find the others again then costs no more than those did.
+const MANY_DEAD: usize = 16_384;
+
 /// A walk to be remembered.
 #[derive(Clone, Copy)]
 pub(crate) struct Recorded<'s> {
@@ -53,6 +57,7 @@ pub struct Cache {
     /// one burst.
     most_segments: usize,
     enough_segments: usize,
+    many_dead: usize,
     /// Legs with such segments since everything was forgotten, and the latest of them.
     passed: usize,
     passing: Leg,
@@ -111,6 +116,7 @@ impl Cache {
             wide: Places::new(lines * stride, stride, !seed),
             most_segments,
             enough_segments: most_segments / 4 * 3,
+            many_dead: MANY_DEAD,
             passed: 0,
             passing: Leg::NONE,
             touched: Vec::new(),
@@ -515,7 +521,8 @@ impl Cache {
     /// uncounted.
     #[inline]
     pub(crate) fn make_room(&mut self, n: usize) {
-        if self.segments.len() + n > self.enough_segments && self.should_begin_anew(n) {
+        let crowded = self.segments.len() + n > self.enough_segments && self.should_begin_anew(n);
+        if crowded || self.segments.are_mostly_dead(self.many_dead) {
             self.clear();
         }
         self.segments.begin();
@@ -603,6 +610,12 @@ impl Cache {
     #[cfg(test)]
     pub(crate) const fn limit_segments(&mut self, enough: usize) {
         self.enough_segments = enough;
+    }
+
+    /// With so few dead segments as that there are many.
+    #[cfg(test)]
+    pub(crate) const fn limit_dead(&mut self, many: usize) {
+        self.many_dead = many;
     }
 
     /// Legs whose segment lasts for one burst, since everything was forgotten.

@@ -287,3 +287,25 @@ fn a_table_that_changes_with_every_packet_is_not_worth_a_cache() {
     let d = passed(&s, &mut way, 1000, |i| i % 100);
     assert_eq!(d.hits, 1000, "{d:?}");
 }
+
+/// Flows that come, have a packet and go leave little behind, and those that stay are mostly known.
+#[test]
+fn flows_that_went_are_forgotten() {
+    let mut s = TestSwitch::new(Version::V13);
+    let mut way = FastPath::new(CACHE_ENTRIES, CACHE_ENTRIES, 1);
+    way.cache.limit_dead(500);
+    let by = |n: u64| Match::any().with(F::EthType, 0x0800).with(F::Ipv4Src, u128::from(n));
+    for n in 0..50 {
+        s.apply(0, 1, by(n), vec![Action::output(PortNo(2))]);
+    }
+    let (mut most, mut hits) = (0, 0);
+    for n in 1000..4000 {
+        let one = s.apply(0, 1, by(n), vec![Action::output(PortNo(2))]);
+        passed(&s, &mut way, 1, |_| n);
+        s.remove(one);
+        hits += passed(&s, &mut way, 1, |_| n % 50).hits;
+        most = most.max(way.cache.segments.len());
+    }
+    assert!((500..1500).contains(&most), "{most} parts of walks kept, of 3,000");
+    assert!(hits > 2000, "{hits} of 3,000 packets known");
+}
