@@ -36,6 +36,7 @@ use crate::key::FlowKey;
 use crate::packet::Packet;
 use crate::pipeline::{Env, Outcome, Start, Unobserved, View, execute};
 use crate::program::{Program, Resumption};
+use crate::punt::Moment;
 use crate::worker::{Engine, TxQueues};
 use burst::{Around, FastPath};
 use counter::Writer;
@@ -69,7 +70,12 @@ pub struct PipelineEngine<S> {
     pub shortcuts: Shortcuts,
     shared: Arc<Shared>,
     writer: Writer,
+    /// Frames of this round.
+    received: usize,
 }
+
+/// A round of so many frames at most leaves its thread time for their packet-ins.
+const FEW: usize = 4;
 
 impl<S: Source> PipelineEngine<S> {
     /// An engine for the thread that will own `source`; without cache entries it looks up every packet.
@@ -79,7 +85,7 @@ impl<S: Source> PipelineEngine<S> {
         let most = cache_entries.saturating_mul(GROWTH).min(usize::try_from(affordable).unwrap_or(usize::MAX));
         let way = FastPath::new(cache_entries, most, shared.seed().wrapping_add(u64::from(writer.0)));
         let shortcuts = if cache_entries > 0 { Shortcuts::All } else { Shortcuts::Legs };
-        Self { source, way, shortcuts, shared, writer }
+        Self { source, way, shortcuts, shared, writer, received: 0 }
     }
 
     /// How the cache fares.
@@ -92,7 +98,7 @@ impl<S: Source> PipelineEngine<S> {
         &mut self.source
     }
 
-    /// Works on frames from one port, in order. The frames are taken.
+    /// Works on frames from one port, in order. The frames are taken. Who takes packets for the controllers isn't told.
     pub fn burst(&mut self, in_port: PortNo, frames: &mut Vec<Frame>, tx: &mut TxQueues, now: Time) {
         let view = self.source.adopt();
         let env = Env { now, writer: self.writer, normal: self.shared.normal(), dry: false };
@@ -106,7 +112,6 @@ impl<S: Source> PipelineEngine<S> {
         } else {
             self.way.burst(&mut around, frames, self.shortcuts);
         }
-        self.shared.punts().tell();
     }
 
     /// Carries out a packet-out: `program` by [`crate::program::compile_packet_out`], `key` with the pipeline
@@ -161,7 +166,7 @@ impl<'v> Way<'v> {
         if let Outcome::Left(frame) = outcome {
             tx.pool().put(frame);
         }
-        self.shared.punts().tell();
+        self.shared.punts().tell(Moment::Busy);
     }
 }
 
@@ -175,7 +180,21 @@ fn with_phy_port(mut key: FlowKey) -> FlowKey {
 
 impl<S: Source + Send + 'static> Engine for PipelineEngine<S> {
     fn process(&mut self, in_port: PortNo, frames: &mut Vec<Frame>, tx: &mut TxQueues, now: Time) {
+        self.received += frames.len();
         self.burst(in_port, frames, tx, now);
+        if self.received > FEW {
+            self.shared.punts().tell(Moment::Busy);
+        }
+    }
+
+    fn end_burst(&mut self, _now: Time) {
+        let few = std::mem::take(&mut self.received) <= FEW;
+        if self.shared.punts().is_untold() {
+            // Nobody is to wait for this thread while it takes packets to the controllers.
+            self.source.offline();
+            self.shared.punts().tell(if few { Moment::Spare } else { Moment::Busy });
+            self.source.online();
+        }
     }
 
     fn offline(&mut self) {

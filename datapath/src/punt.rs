@@ -4,7 +4,7 @@
 //! of the queue's places and bytes: a port that floods fills its own share and no one else's. Nothing
 //! waits: what comes too fast or doesn't fit is counted and gone.
 //!
-//! Thread-safety: any number of workers push, one consumer takes; a short lock guards the queue. Workers
+//! Thread-safety: any number of workers push, one consumer at a time takes; a short lock guards the queue. Workers
 //! come here only with packets that leave the fast path anyway.
 
 mod limiter;
@@ -20,7 +20,7 @@ use ofproto::ids::{Cookie, PortNo, TableId};
 use ofproto::packet::PacketInReason;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// A packet for the controllers.
 #[derive(Debug)]
@@ -168,7 +168,17 @@ pub struct PuntQueue {
     held: AtomicUsize,
     /// A packet came into an empty queue, and nobody was told.
     untold: AtomicBool,
-    wake: Mutex<Option<Box<dyn Fn() + Send + Sync>>>,
+    taker: OnceLock<Box<dyn Fn(Moment) + Send + Sync>>,
+}
+
+/// When it is said that packets wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// There are other things to do: whoever takes packets must only be woken.
+    Busy,
+    /// Few frames came and all of them are done, what they caused to be sent is on its way, and no published state
+    /// is held: packets may be taken on the calling thread.
+    Spare,
 }
 
 impl std::fmt::Debug for PuntQueue {
@@ -201,14 +211,15 @@ impl PuntQueue {
             dropped: Default::default(),
             held: AtomicUsize::new(0),
             untold: AtomicBool::new(false),
-            wake: Mutex::new(None),
+            taker: OnceLock::new(),
         }
     }
 
-    /// Sets what is called when packets came into an empty queue: on the worker's thread, so it must only
-    /// wake somebody.
-    pub fn on_packet(&self, wake: impl Fn() + Send + Sync + 'static) {
-        *self.wake.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(wake));
+    /// Sets what is called when packets came into an empty queue, once: on the worker's thread, so it must do no more
+    /// than the [`Moment`] allows.
+    pub fn on_packet(&self, taker: impl Fn(Moment) + Send + Sync + 'static) {
+        // Whoever set it first goes on being told.
+        let _ = self.taker.set(Box::new(taker));
     }
 
     /// Whether a source may send one more packet now, by its rate and by the room there is; asked before the
@@ -260,18 +271,27 @@ impl PuntQueue {
         true
     }
 
-    /// Wakes whoever takes packets, if some came into an empty queue: called once for all packets of a burst,
+    /// Tells whoever takes packets, if some came into an empty queue: called once for all packets of a burst,
     /// so that they are taken together.
-    pub fn tell(&self) {
-        if self.untold.load(Ordering::Acquire) && self.untold.swap(false, Ordering::AcqRel) {
-            self.wake();
+    pub fn tell(&self, moment: Moment) {
+        if self.is_untold() && self.untold.swap(false, Ordering::AcqRel) {
+            self.call(moment);
         }
+    }
+
+    /// Whether packets came into an empty queue of which nobody was told.
+    pub fn is_untold(&self) -> bool {
+        self.untold.load(Ordering::Acquire)
     }
 
     /// Wakes whoever takes packets, for something else that waits for them.
     pub fn wake(&self) {
-        if let Some(wake) = &*self.wake.lock().unwrap_or_else(PoisonError::into_inner) {
-            wake();
+        self.call(Moment::Busy);
+    }
+
+    fn call(&self, moment: Moment) {
+        if let Some(taker) = self.taker.get() {
+            taker(moment);
         }
     }
 
@@ -363,15 +383,16 @@ mod tests {
         let q = PuntQueue::new(PuntLimits { packets: 100, bytes: 1000, per_source: 100, ..PuntLimits::default() });
         let woken = std::sync::Arc::new(AtomicU64::new(0));
         let w = std::sync::Arc::clone(&woken);
-        q.on_packet(move || {
+        q.on_packet(move |moment| {
+            assert_eq!(moment, Moment::Spare);
             w.fetch_add(1, Ordering::Relaxed);
         });
         assert!(q.push(punt(1, 600)));
         assert!(!q.push(punt(2, 600)));
         assert!(q.push(punt(2, 400)));
         assert_eq!(woken.load(Ordering::Relaxed), 0, "not before the burst's end");
-        q.tell();
-        q.tell();
+        q.tell(Moment::Spare);
+        q.tell(Moment::Spare);
         assert_eq!(woken.load(Ordering::Relaxed), 1);
         assert_eq!(q.queued(), 2);
     }

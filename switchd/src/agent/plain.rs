@@ -82,8 +82,8 @@ impl Reader {
     }
 
     /// The socket, to wait for; `None` when nothing more can come.
-    pub fn wait_for(&self) -> Option<BorrowedFd<'_>> {
-        self.over.is_none().then(|| self.socket.as_fd())
+    pub fn wait_for(&self) -> Option<&Socket> {
+        self.over.is_none().then_some(&self.socket)
     }
 
     /// There is something to read, or the end.

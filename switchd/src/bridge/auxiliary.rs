@@ -40,7 +40,7 @@ fn punted(flow: u64) -> Punted {
     Punted {
         frame: Bytes::from(vec![7; 60]),
         in_port: PortNo(1),
-        pipeline: Match::any().with(FieldId::InPort, 1),
+        pipeline: Match::any().with(FieldId::InPort, 1).into(),
         reason: PacketInReason::TableMiss,
         table: TableId(0),
         cookie: Cookie(0),

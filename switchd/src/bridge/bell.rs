@@ -37,6 +37,13 @@ impl Doorbell {
     }
 }
 
+impl Doorbell {
+    /// Whether a ring would wake the thread up: it sleeps, and nobody has rung yet.
+    pub fn meets_sleep(&self) -> bool {
+        self.0.asleep.load(Ordering::SeqCst) && !self.0.rung.load(Ordering::SeqCst)
+    }
+}
+
 /// The sleeper's end of a [`Doorbell`].
 #[derive(Debug)]
 pub struct Ears(Arc<Bell>);
@@ -81,6 +88,11 @@ impl Ears {
             // Another ring may come in between: its round begins at once, as this one does.
             let _ = read(&self.0.event, &mut [0; 8]);
         }
+    }
+
+    /// The bell.
+    pub fn bell(&self) -> Doorbell {
+        Doorbell(Arc::clone(&self.0))
     }
 
     /// The bell's place in what is waited for.

@@ -538,16 +538,16 @@ fn the_wall_clock_jumps_and_nothing_happens() {
         wall.fetch_add(jump.cast_unsigned(), Ordering::Relaxed);
         now.fetch_add(5_000_000_000, Ordering::Relaxed);
         let _ = worker.adopt();
-        runner.hub.tick(datapath::clock::Time(now.load(Ordering::Relaxed)));
+        runner.with(|r, _| r.hub.tick(datapath::clock::Time(now.load(Ordering::Relaxed))));
         assert!(runner.round());
-        assert_eq!(runner.hub.switch.control.flow_count(TableId(0)), 1);
-        assert!(runner.hub.session(c).unwrap().ending().is_none());
+        assert_eq!(runner.with(|r, _| r.hub.switch.control.flow_count(TableId(0))), 1);
+        assert!(runner.with(|r, _| r.hub.session(c).unwrap().ending().is_none()));
     }
     // The monotonic clock alone lets it expire.
     now.fetch_add(60_000_000_000, Ordering::Relaxed);
     let _ = worker.adopt();
-    runner.hub.tick(datapath::clock::Time(now.load(Ordering::Relaxed)));
-    assert_eq!(runner.hub.switch.control.flow_count(TableId(0)), 0);
+    runner.with(|r, _| r.hub.tick(datapath::clock::Time(now.load(Ordering::Relaxed))));
+    assert_eq!(runner.with(|r, _| r.hub.switch.control.flow_count(TableId(0))), 0);
 }
 
 /// M17: a port with flows, groups and queues on it comes and goes: a PORT_STATUS each time, flows stay.

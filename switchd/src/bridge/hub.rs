@@ -59,8 +59,8 @@ pub trait Backend: Host {
     fn take_effects(&mut self) -> Vec<(ConnId, Effect)>;
     /// What happened since the last call, in order.
     fn take_events(&mut self) -> Vec<Happened>;
-    /// The next packets for controllers, at most `most`.
-    fn next_punts(&mut self, most: usize) -> Vec<Punted>;
+    /// Appends the next packets for controllers, at most `most`; `flows`: with [`Punted::flow`].
+    fn next_punts(&mut self, most: usize, flows: bool, out: &mut Vec<Punted>);
     /// What the connections ask of the switch now.
     fn set_demand(&mut self, now: Time, demand: Demand);
     /// Whether there are controllers that are dialled, connected or not.
@@ -107,6 +107,8 @@ pub struct Hub<B> {
     leaving: BTreeSet<ConnId>,
     /// Packets for controllers that no connection took.
     unclaimed: u64,
+    /// Memory for packets for controllers.
+    punts: Vec<Punted>,
 }
 
 impl<B: Backend> Hub<B> {
@@ -122,6 +124,7 @@ impl<B: Backend> Hub<B> {
             configured: Vec::new(),
             leaving: BTreeSet::new(),
             unclaimed: 0,
+            punts: Vec::new(),
         }
     }
 
@@ -283,11 +286,15 @@ impl<B: Backend> Hub<B> {
 
     /// Passes at most `most` packets on to controllers: how many there were.
     pub fn punts(&mut self, now: Time, most: usize) -> usize {
-        let punts = self.switch.next_punts(most);
-        for punted in &punts {
-            self.punted(now, punted);
+        let mut punts = std::mem::take(&mut self.punts);
+        let spread = self.auxiliaries.values().any(|list| !list.is_empty());
+        self.switch.next_punts(most, spread, &mut punts);
+        let count = punts.len();
+        for punted in punts.drain(..) {
+            self.punted(now, &punted);
         }
-        punts.len()
+        self.punts = punts;
+        count
     }
 
     /// Passes one packet on to every controller that wants it: over the main connection, or over the same

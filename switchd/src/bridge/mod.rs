@@ -8,7 +8,8 @@
 //!
 //! The thread goes round: a bounded number of events, of messages per connection, of packets for
 //! controllers, then timers, then output; so that nobody, however busy, keeps the others waiting for
-//! more than a round. With nothing to do it sleeps until the doorbell rings or a timer is due.
+//! more than a round. With nothing to do it sleeps until the doorbell rings or a timer is due; then a worker may
+//! take a few packets to the controllers in its place (`runner`).
 
 mod alone;
 mod answers;
@@ -27,6 +28,7 @@ mod listing;
 mod packet_outs;
 mod punted;
 mod queues;
+mod rounds;
 mod runner;
 mod saving;
 #[cfg(test)]
@@ -48,7 +50,7 @@ pub use bell::Doorbell;
 use bell::Ears;
 use datapath::clock::Time;
 use hub::Backend;
-pub use runner::Runner;
+pub use runner::{Helper, Runner};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};

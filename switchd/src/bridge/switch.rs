@@ -1,7 +1,7 @@
 //! The switch behind the sessions: the datapath's control, its packets for controllers, its ports.
 //!
 //! Everything that a request can change goes through [`Control`], as one version or not at all.
-//! One owner, the bridge's thread; no locks but those of `shared` and of what [`Packets`] shares with workers.
+//! One owner, whoever holds the bridge's lock (`runner`); no locks but those of `shared` and of what [`Packets`] shares with workers.
 
 mod host;
 mod out;
@@ -11,7 +11,7 @@ use super::Instance;
 use super::answers;
 use super::hub::{Backend, Demand, Happened};
 use super::listing::Listings;
-use super::punted::punted;
+use super::punted::Teller;
 use super::queues::QueueTable;
 use super::saving::{self, Saving};
 use super::snapshot;
@@ -75,6 +75,7 @@ pub struct Switch<P> {
     controllers: Vec<ControllerStatus>,
     /// Memory for packets just taken from the workers' queue.
     punts: VecDeque<Punt>,
+    teller: Teller,
     packet_outs: u64,
     /// Compiled and not yet sent or handed to a worker: one hand-over each would cost more than they do.
     outgoing: Vec<OutPacket>,
@@ -117,6 +118,7 @@ impl<P: Packets> Switch<P> {
             bundled: Vec::new(),
             controllers: Vec::new(),
             punts: VecDeque::new(),
+            teller: Teller::default(),
             packet_outs: 0,
             outgoing: Vec::new(),
             simple: true,
@@ -216,10 +218,11 @@ impl<P: Packets> Backend for Switch<P> {
             .collect()
     }
 
-    fn next_punts(&mut self, most: usize) -> Vec<Punted> {
+    fn next_punts(&mut self, most: usize, flows: bool, out: &mut Vec<Punted>) {
         self.shared.punts().pop_some(most, &mut self.punts);
         let dpid = self.config.dpid;
-        self.punts.drain(..).map(|punt| punted(punt, dpid)).collect()
+        let teller = &mut self.teller;
+        out.extend(self.punts.drain(..).map(|punt| teller.punted(punt, dpid, flows)));
     }
 
     fn set_demand(&mut self, now: Time, demand: Demand) {

@@ -1,5 +1,6 @@
 //! A bridge as its controllers see it: the real control, by subject; without sockets but in `sockets`.
 
+mod beside;
 mod channel;
 mod others;
 mod requests;

@@ -21,7 +21,7 @@ use datapath::clock::Time;
 use datapath::control::{Control, ControlConfig};
 use datapath::engine::SharedConfig;
 use datapath::port::PortError;
-use datapath::punt::PuntLimits;
+use datapath::punt::{Moment, PuntLimits};
 use datapath::worker::Clock;
 use ofproto::ids::{Dpid, PortNo};
 use std::sync::Arc;
@@ -79,8 +79,6 @@ impl Instance {
         };
         let parts = Arc::new(datapath::engine::Shared::new(parts));
         let bell = handle.bell().clone();
-        parts.punts().on_packet(move || bell.ring());
-        let bell = handle.bell().clone();
         control.on_adoption(move || bell.ring());
         let worker_clock: Clock = Arc::new(clock);
         let crew = Crew { count: shared.workers, cpus: &shared.worker_cpus, spin: shared.spin, clock: &worker_clock };
@@ -105,8 +103,7 @@ impl Instance {
                 Vec::new()
             },
         };
-        let mut switch = Switch::new(clock(), control, parts, packets, switch_config);
-
+        let mut switch = Switch::new(clock(), control, Arc::clone(&parts), packets, switch_config);
         switch.restore_state(clock());
         switch.stand_alone(clock());
         let settings = Settings {
@@ -115,6 +112,8 @@ impl Instance {
             ..Settings::default()
         };
         let runner = Runner::new(Hub::new(switch, settings), inbox, clock, wall).spinning(shared.spin);
+        let helper = runner.helper();
+        parts.punts().on_packet(move |moment| helper.packets_wait(moment == Moment::Spare));
         let failed = shared.failed.clone();
         let name = config.name.to_string();
         let thread = std::thread::Builder::new()

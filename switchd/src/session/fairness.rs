@@ -29,8 +29,12 @@ impl Shares {
             return false;
         }
         if unsent < limits::PACKET_IN_QUEUE / 8 {
-            self.written.clear();
-            self.all = 0;
+            // It keeps up: who wrote what doesn't matter yet.
+            if self.all > 0 {
+                self.written.clear();
+                self.all = 0;
+            }
+            return true;
         }
         let own = self.written.get(&source).copied().unwrap_or(0);
         let sources = self.written.len() as u64 + u64::from(own == 0);

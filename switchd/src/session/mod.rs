@@ -275,6 +275,8 @@ pub struct Session {
 
     /// The last message, over which the next is read.
     spare: Option<Box<Message>>,
+    /// Memory for the pipeline fields of packet-ins.
+    told: Match,
     out: Vec<u8>,
     /// Bytes handed out and not yet written, as the owner last said.
     queued: usize,
@@ -312,6 +314,7 @@ impl Session {
             segments: Reassembler::new(limits::SEGMENTS),
             waiting: Waiting::Nothing,
             spare: None,
+            told: Match::any(),
             out: Vec::new(),
             queued: 0,
             counters: Counters::default(),

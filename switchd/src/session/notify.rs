@@ -14,7 +14,7 @@ use ofproto::field::FieldId;
 use ofproto::flow::{FlowRemoved, FlowRemovedReason};
 use ofproto::ids::{BufferId, Cookie, PortNo, TableId, Xid};
 use ofproto::instruction::Instruction;
-use ofproto::matching::Match;
+use ofproto::matching::{Match, MatchField};
 use ofproto::message::{Message, MultipartReply, RequestForward};
 use ofproto::monitor::{FlowMonitorRequest, FlowUpdate, FlowUpdateEvent, MonitorFlags};
 use ofproto::nx_message::{NxMessage, PacketIn2};
@@ -50,7 +50,7 @@ pub struct Punted {
     /// Where it came in.
     pub in_port: PortNo,
     /// The pipeline fields, `in_port` first.
-    pub pipeline: Match,
+    pub pipeline: Arc<Match>,
     /// Why.
     pub reason: PacketInReason,
     /// From which table.
@@ -67,7 +67,7 @@ pub struct Punted {
     pub userdata: Option<Bytes>,
     /// What it still has to do: it waits until a controller lets it go on.
     pub paused: Option<Box<Continuation>>,
-    /// The same for all packets of a flow, spread evenly over flows.
+    /// The same for all packets of a flow, spread evenly over flows; 0 where nobody asked for it.
     pub flow: u64,
 }
 
@@ -156,7 +156,8 @@ impl Session {
         let len = if kept.is_some() { full.min(usize::from(asked)) } else { full };
         let data = punted.frame.slice(..len.min(limits::PACKET_IN_DATA));
         let buffer_id = kept.unwrap_or(BufferId::NONE);
-        let pipeline = self.pipeline_fields(&punted.pipeline);
+        let mut pipeline = std::mem::take(&mut self.told);
+        self.name_fields(&punted.pipeline, &mut pipeline);
         let continuation = match &punted.paused {
             Some(rest) if self.channel.packet_in_format == PacketInFormat::Nxt2 => {
                 match wire::encode_continuation(rest) {
@@ -201,16 +202,21 @@ impl Session {
         };
         let xid = Xid(0);
         self.send(xid, &message);
+        if let Message::PacketIn(p) | Message::Nicira(NxMessage::PacketIn(p)) = message {
+            self.told = p.matching;
+        }
         self.counters.packet_ins_sent += 1;
         true
     }
 
-    /// Pipeline fields as the version names them: 1.5 has registers of 64 bits.
-    fn pipeline_fields(&self, fields: &Match) -> Match {
+    /// Pipeline fields as the version names them: 1.5 has registers of 64 bits. `all` is memory for them.
+    fn name_fields(&self, fields: &Match, all: &mut Match) {
+        all.unknown.clone_from(&fields.unknown);
         if self.version < Version::V15 || self.channel.packet_in_format == PacketInFormat::Nxt1 {
-            return fields.clone();
+            all.fields.clone_from(&fields.fields);
+            return;
         }
-        let mut all = Match::any();
+        all.fields.clear();
         for f in &fields.fields {
             let Some(i) = (f.id as usize).checked_sub(FieldId::Reg0 as usize).filter(|i| *i < 16) else {
                 all.fields.push(f.clone());
@@ -219,11 +225,10 @@ impl Session {
             let half = if i % 2 == 0 { f.value << 32 } else { f.value };
             match XREGS.get(i / 2).map(|id| (*id, all.fields.iter_mut().find(|x| x.id == *id))) {
                 Some((_, Some(whole))) => whole.value |= half,
-                Some((id, None)) => all = all.with(id, half),
+                Some((id, None)) => all.fields.push(MatchField::exact(id, half)),
                 None => {}
             }
         }
-        all
     }
 
     /// The reason that the version can tell.

@@ -27,7 +27,7 @@ pub(super) fn punted(max_len: Option<u16>) -> Punted {
     Punted {
         frame: Bytes::from_static(&[0xaa; 100]),
         in_port: PortNo(3),
-        pipeline: Match::any().with(FieldId::InPort, 3),
+        pipeline: Match::any().with(FieldId::InPort, 3).into(),
         reason: PacketInReason::ApplyAction,
         table: TableId(2),
         cookie: Cookie(7),
