@@ -166,6 +166,8 @@ def test_each_bridge_of_a_daemon_goes_by_its_name(lab, tmp_path):
 
 def test_calls_of_tools_leave_no_line_in_the_log(lab):
     switch = Switch(lab, lab.ns('sw'))
+    # Written after it was announced.
+    wait_for('the last line of the start', lambda: 'daemon: ready' in switch.output())
     before = switch.output()
     for _ in range(3):
         switch.ofctl('show')
