@@ -10,7 +10,7 @@
 //! time was worth while the switch stood still. What a restart makes anew by itself (connections,
 //! and what is a connection's own: roles, flow monitors, bundles, the switch configuration) isn't kept. Ports are
 //! known by their interfaces' names; those that were added at run time, and their queues, are kept beside
-//! ([`kept`](crate::ports::kept)).
+//! ([`kept`](crate::kept)).
 
 mod line;
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //!
 //! Messages are judged as they come and kept as bytes, without what was around them: the decoded form takes some eight
 //! times their memory, and writing and reading that costs more than decoding them once more. Of a flow-mod that differs
-//! from the message before it in cookie, priority and the match's values alone, those are kept ([`super::rows`]).
+//! from the message before it in cookie, priority and the match's values alone, those are kept (`rows`).
 
 use super::limits;
 use super::rows::{self, Rows};
