@@ -126,7 +126,11 @@ fn notified(dir: &Path) -> (PathBuf, UnixDatagram) {
 fn wait_until_ready(socket: &UnixDatagram) {
     let mut message = [0; 256];
     loop {
-        let n = socket.recv(&mut message).unwrap();
+        let n = match socket.recv(&mut message) {
+            // A wait with a time limit isn't taken up again after a stop of the machine.
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
+            n => n.unwrap(),
+        };
         if String::from_utf8_lossy(&message[..n]).contains("READY=1") {
             return;
         }

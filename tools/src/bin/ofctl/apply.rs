@@ -21,12 +21,15 @@ pub type Names = Option<Vec<(String, PortNo)>>;
 /// Reads a text, with the switch's port names if it needs them: most texts don't, and asking costs a round trip.
 pub fn read<T>(
     o: &Options,
-    c: Option<&mut Connection>,
+    mut c: Option<&mut Connection>,
     version: Version,
     names: &mut Names,
     given: &Given,
     parse: impl Fn(&str, &ParseContext<'_>) -> Result<T, TextError>,
 ) -> anyhow::Result<T> {
+    if let Some(c) = &mut c {
+        c.keep_alive()?;
+    }
     let text = given.text.as_str();
     let known = match names {
         Some(known) => known,

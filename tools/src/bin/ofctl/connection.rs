@@ -21,6 +21,8 @@ use ofproto::{Version, validate};
 use std::fmt;
 use std::time::{Duration, Instant};
 
+/// How often to look what the switch asks while nothing is awaited.
+const LOOK: Duration = Duration::from_secs(1);
 /// Mods that are sent before a barrier is waited for.
 const BATCH: usize = 256;
 /// Most bytes of one multipart answer: millions of flows.
@@ -80,6 +82,8 @@ pub struct Connection {
     next_xid: u32,
     timeout: Duration,
     started: Instant,
+    /// When it was last looked what the switch asks.
+    looked: Instant,
     /// Of the mods under way, in their order.
     xids: Vec<Xid>,
     /// Whether 1.0's flow-mods say their table, by Nicira's extension.
@@ -98,6 +102,7 @@ impl Connection {
             next_xid: 1,
             timeout,
             started: Instant::now(),
+            looked: Instant::now(),
             xids: Vec::new(),
             tables: false,
         };
@@ -161,6 +166,17 @@ impl Connection {
                 Err(e) => return Ok(Some((Header::decode(&bytes)?, Err(e), bytes))),
             }
         }
+    }
+
+    /// Answers what the switch asked, if that is due: call from work that takes long while nothing is awaited, or the
+    /// switch takes this side for dead.
+    pub fn keep_alive(&mut self) -> anyhow::Result<()> {
+        if self.looked.elapsed() < LOOK {
+            return Ok(());
+        }
+        while self.next(Some(Instant::now() + Duration::from_millis(1)))?.is_some() {}
+        self.looked = Instant::now();
+        Ok(())
     }
 
     /// Sends without waiting for anything.
@@ -362,6 +378,24 @@ fn agree(ours: &[Version], header: &Header, elements: &[HelloElement]) -> Option
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_works_long_answers_the_switch() {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        let mut switch = Channel::new(Stream::Unix(theirs));
+        switch.send(&wire::encode(Version::V13, Xid(0), &hello(&[Version::V13])).unwrap()).unwrap();
+        let mut c = Connection::open(Stream::Unix(ours), "test", &[Version::V13], Duration::from_secs(60)).unwrap();
+        switch.send(&wire::encode(Version::V13, Xid(7), &Message::EchoRequest(vec![1].into())).unwrap()).unwrap();
+        c.looked = c.looked.checked_sub(LOOK).unwrap();
+        c.keep_alive().unwrap();
+        let mut heard = || {
+            let bytes = switch.next(Some(Instant::now() + Duration::from_secs(60))).unwrap().unwrap();
+            wire::decode(&bytes).unwrap()
+        };
+        assert!(matches!(heard().1, Message::Hello(_)));
+        let (header, answer) = heard();
+        assert_eq!((header.xid, answer), (Xid(7), Message::EchoReply(vec![1].into())));
+    }
 
     fn offer(version: u8, bits: Option<u32>) -> (Header, Vec<HelloElement>) {
         let header = Header { version, ty: 0, length: 8, xid: Xid(1) };
