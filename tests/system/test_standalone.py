@@ -60,7 +60,7 @@ def test_flows_count_over_the_entry_that_is_there(lab):
     # Groups and meters as well.
     switch.ofctl('add-group', 'group_id=1,type=all,bucket=actions=output:2')
     switch.ofctl('add-meter', 'meter=1,kbps,bands=type=drop,rate=100000')
-    switch.ofctl('add-flow', 'in_port=1,actions=meter:1,group:1')
+    switch.ofctl('add-flow', 'in_port=1,icmp,actions=meter:1,group:1')
     assert h1.ping(h2) == 3
     group = json.loads(switch.ofctl('dump-group-stats', '--json'))
     assert '"packet_count": 3' in json.dumps(group), group
