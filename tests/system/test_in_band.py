@@ -164,13 +164,19 @@ class Routed:
         sh(['ip', '-n', switch.ns, 'neigh', 'flush', 'dev', 'br0'])
 
 
-def test_a_controller_behind_a_router(lab, family):
-    """Two switches in a row: the router has to be found through both, whatever their tables say."""
+def in_a_row(lab, family):
+    """A router with a controller behind it, a switch at it, and one behind that."""
     near, far = lab.ns('near'), lab.ns('far')
     routed = Routed(lab, near, family)
     lab.link(near, 's2', far, 's1')
     first = Switch(lab, near, *IN_BAND, *routed.controller, ports=['1=s1', '2=s2'])
     second = Switch(lab, far, *IN_BAND, *routed.controller, ports=['1=s1'])
+    return routed, first, second
+
+
+def test_a_controller_behind_a_router(lab, family):
+    """Two switches in a row: the router has to be found through both, whatever their tables say."""
+    routed, first, second = in_a_row(lab, family)
     routed.join(first, 101)
     wait_for('the session of the first', lambda: connected(first), 90)
     # Nothing but its own rules leads anything anywhere.
@@ -187,11 +193,7 @@ def test_a_controller_behind_a_router(lab, family):
 
 def test_another_router_while_it_is_connected(lab, family):
     """The first switch in the row stays connected, and has to let the second one find the router that both have from now on."""
-    near, far = lab.ns('near'), lab.ns('far')
-    routed = Routed(lab, near, family)
-    lab.link(near, 's2', far, 's1')
-    first = Switch(lab, near, *IN_BAND, *routed.controller, ports=['1=s1', '2=s2'])
-    second = Switch(lab, far, *IN_BAND, *routed.controller, ports=['1=s1'])
+    routed, first, second = in_a_row(lab, family)
     for n, switch in enumerate((first, second)):
         routed.join(switch, 101 + n)
         wait_for('the session', lambda: connected(switch), 90)

@@ -148,21 +148,22 @@ impl<T: Zeroed, const BITS: u32> Array<T, BITS> {
     /// Has memory given to `n` places from `i` on, where there is none yet.
     #[cold]
     fn populate(&self, i: u32, n: usize) {
+        if let Some((first, bytes)) = self.whole_pages(i, n) {
+            // SAFETY: whole pages of ours; what stands there remains. Before Linux 5.14 it is refused, and nothing lost.
+            unsafe {
+                libc::madvise(first, bytes, libc::MADV_POPULATE_WRITE);
+            }
+        }
+    }
+
+    /// The whole pages among `n` places from `i` on, which are in one piece, and their bytes, if there are any.
+    fn whole_pages(&self, i: u32, n: usize) -> Option<(*mut libc::c_void, usize)> {
         let places = self.from(i);
         let places = &places[..n.min(places.len())];
         let page = rustix::param::page_size();
         let first = places.as_ptr().addr().next_multiple_of(page);
         let end = (places.as_ptr().addr() + size_of_val(places)) / page * page;
-        if first < end {
-            // SAFETY: whole pages of ours; what stands there remains. Before Linux 5.14 it is refused, and nothing lost.
-            unsafe {
-                libc::madvise(
-                    places.as_ptr().with_addr(first).cast_mut().cast(),
-                    end - first,
-                    libc::MADV_POPULATE_WRITE,
-                );
-            }
-        }
+        (first < end).then(|| (places.as_ptr().with_addr(first).cast_mut().cast(), end - first))
     }
 
     /// Puts the first piece on huge pages, which it has no use for until it is used beyond some pages. On a thread of its
@@ -191,17 +192,10 @@ impl<T: Zeroed, const BITS: u32> Array<T, BITS> {
     /// Gives back the memory of `n` places from `i` on, as far as it is whole pages, in which they are zero then. They
     /// are in one piece.
     pub(crate) fn discard(&self, i: u32, n: usize) {
-        let places = self.from(i);
-        let places = &places[..n.min(places.len())];
-        let page = rustix::param::page_size();
-        let first = places.as_ptr().addr().next_multiple_of(page);
-        let end = (places.as_ptr().addr() + size_of_val(places)) / page * page;
-        if first < end {
+        if let Some((first, bytes)) = self.whole_pages(i, n) {
             // SAFETY: whole pages of a private anonymous mapping that is ours; they read as zero afterwards, which
             // `Zeroed` allows for at any moment.
-            let r = unsafe {
-                libc::madvise(places.as_ptr().with_addr(first).cast_mut().cast(), end - first, libc::MADV_DONTNEED)
-            };
+            let r = unsafe { libc::madvise(first, bytes, libc::MADV_DONTNEED) };
             debug_assert_eq!(r, 0, "whole pages of our own");
         }
         if i == 0 {

@@ -16,6 +16,11 @@ use std::time::Duration;
 const V15: Version = Version::V15;
 
 pub(super) fn watch(b: &mut Bench, id: ConnId, flags: MonitorFlags) {
+    monitor(b, id, V15, flags);
+}
+
+/// Asks for a monitor of all that happens to entries.
+pub(super) fn monitor(b: &mut Bench, id: ConnId, version: Version, flags: MonitorFlags) {
     let monitor = FlowMonitorRequest {
         id: MonitorId(1),
         out_port: PortNo::ANY,
@@ -26,7 +31,7 @@ pub(super) fn watch(b: &mut Bench, id: ConnId, flags: MonitorFlags) {
         matching: Match::any(),
         bare: false,
     };
-    b.ask(id, V15, &Message::MultipartRequest(Multipart::last(MultipartRequest::FlowMonitor(vec![monitor]))));
+    b.ask(id, version, &Message::MultipartRequest(Multipart::last(MultipartRequest::FlowMonitor(vec![monitor]))));
 }
 
 pub(super) fn updates(b: &mut Bench, id: ConnId) -> Vec<FlowUpdate> {

@@ -6,9 +6,11 @@ mod others;
 mod requests;
 mod sockets;
 
-use super::Instance;
 use super::hub::Hub;
 use super::switch::{OutPacket, Packets, Switch, SwitchConfig};
+use super::{Event, Instance};
+use crate::agent::outbox::Outbox;
+use crate::agent::{Inbound, Opened, Standing};
 use crate::config::FailMode;
 use crate::ports::PortEvent;
 use crate::session::tests::fake::{port, split};
@@ -69,6 +71,20 @@ pub(super) struct Bench {
     pub now: Time,
     pub packets: NoPackets,
     worker: Option<Reader>,
+}
+
+/// A controller's connection whose messages a task hands over: where to, where answers go, and what the bridge hears of it.
+fn by_a_task() -> (tokio::sync::mpsc::Sender<Vec<Received>>, Arc<Outbox>, Event) {
+    let (sender, inbound) = tokio::sync::mpsc::channel(64);
+    let outbox = Arc::new(Outbox::default());
+    let opened = Opened {
+        peer: "tcp:test".into(),
+        purpose: Purpose::Controller,
+        inbound: Inbound::Task(inbound),
+        outbox: Arc::clone(&outbox),
+        standing: Standing::default(),
+    };
+    (sender, outbox, Event::Opened(opened))
 }
 
 fn parts() -> (Switch<NoPackets>, NoPackets, Reader) {

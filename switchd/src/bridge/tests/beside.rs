@@ -1,11 +1,11 @@
 //! Packets that a worker takes to the controllers while the bridge's thread sleeps.
 
-use super::parts;
+use super::{by_a_task, parts};
 use crate::agent::outbox::{Outbox, Work};
 use crate::bridge::hub::Hub;
-use crate::bridge::{Event, Handle, Runner, channel};
+use crate::bridge::{Handle, Runner, channel};
 use crate::session::tests::fake::split;
-use crate::session::{Purpose, Received, Settings};
+use crate::session::{Received, Settings};
 use datapath::clock::Time;
 use datapath::engine::Shared;
 use datapath::frame::Frame;
@@ -50,16 +50,8 @@ impl Lab {
             Time(now)
         };
         let mut runner = Runner::new(Hub::new(switch, Settings::default()), inbox, clock, || Duration::ZERO);
-        let (sender, inbound) = tokio::sync::mpsc::channel(64);
-        let outbox = Arc::new(Outbox::default());
-        let opened = crate::agent::Opened {
-            peer: "tcp:test".into(),
-            purpose: Purpose::Controller,
-            inbound: crate::agent::Inbound::Task(inbound),
-            outbox: Arc::clone(&outbox),
-            standing: crate::agent::Standing::default(),
-        };
-        handle.send_blocking(Event::Opened(opened)).unwrap();
+        let (sender, outbox, opened) = by_a_task();
+        handle.send_blocking(opened).unwrap();
         let bytes = wire::encode(V13, Xid(1), &Message::Hello(Vec::new())).unwrap();
         sender.blocking_send(vec![Received::new(Header::decode(&bytes).unwrap(), bytes.into())]).unwrap();
         (0..3).for_each(|_| assert!(runner.round()));

@@ -2,6 +2,7 @@
 
 use super::{Bench, add, group};
 use crate::bridge::Instance;
+use crate::bridge::scheduled::monitor;
 use crate::ports::PortEvent;
 use crate::session::tests::fake::port;
 use crate::session::{ConnId, Purpose};
@@ -11,11 +12,11 @@ use ofproto::async_config::{AsyncConfig, AsyncKind, AsyncProp};
 use ofproto::bundle::{BundleAdd, BundleCtrl, BundleCtrlType, BundleFlags};
 use ofproto::flow::{FlowMod, FlowModCommand, FlowModFlags, FlowRemovedReason};
 use ofproto::group::{GroupMod, GroupModCommand};
-use ofproto::ids::{BundleId, GroupId, MeterId, MonitorId, PortNo, TableId, Xid};
+use ofproto::ids::{BundleId, MeterId, PortNo, TableId, Xid};
 use ofproto::matching::Match;
 use ofproto::message::{Message, Multipart, MultipartReply, MultipartRequest};
 use ofproto::meter::{Band, BandAction, MeterFlags, MeterMod, MeterModCommand};
-use ofproto::monitor::{FlowMonitorRequest, FlowUpdate, FlowUpdateEvent, MonitorCommand, MonitorFlags};
+use ofproto::monitor::{FlowUpdate, FlowUpdateEvent, MonitorFlags};
 use ofproto::port::{PortConfig, PortMod, PortReason, PortState};
 use ofproto::role::{Role, RoleMsg};
 use ofproto::{ErrorKind, Version, wire};
@@ -243,20 +244,6 @@ fn ports_that_come_change_and_go_are_told_to_all() {
             assert_eq!((header.xid, s.reason, s.port.port_no), (Xid(0), reason, PortNo(9)));
         }
     }
-}
-
-fn monitor(b: &mut Bench, id: ConnId, version: Version, flags: MonitorFlags) {
-    let request = FlowMonitorRequest {
-        id: MonitorId(1),
-        out_port: PortNo::ANY,
-        out_group: GroupId::ANY,
-        flags,
-        table: TableId::ALL,
-        command: MonitorCommand::Add,
-        matching: Match::any(),
-        bare: false,
-    };
-    b.ask(id, version, &Message::MultipartRequest(Multipart::last(MultipartRequest::FlowMonitor(vec![request]))));
 }
 
 fn updates(m: &Message) -> &[FlowUpdate] {

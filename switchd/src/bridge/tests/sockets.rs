@@ -1,12 +1,12 @@
 //! The bridge's thread: with sockets, and round by round.
 
-use super::{add, parts};
+use super::{add, by_a_task, parts};
 use crate::agent::{Agent, AgentConfig};
 use crate::bridge::hub::Hub;
 use crate::bridge::{Event, Runner, channel};
 use crate::management::{Call, Request};
 use crate::session::tests::fake::split;
-use crate::session::{Purpose, Received, Settings};
+use crate::session::{Received, Settings};
 use bytes::Bytes;
 use datapath::clock::Time;
 use ofproto::Version;
@@ -122,16 +122,8 @@ fn nothing_passes_a_barrier_not_even_an_echo_request() {
     let (handle, inbox) = channel().unwrap();
     let mut runner =
         Runner::new(Hub::new(switch, Settings::default()), inbox, || Time::from_secs(1), || Duration::ZERO);
-    let (sender, inbound) = tokio::sync::mpsc::channel(64);
-    let outbox = Arc::new(crate::agent::outbox::Outbox::default());
-    let opened = crate::agent::Opened {
-        peer: "tcp:test".into(),
-        purpose: Purpose::Controller,
-        inbound: crate::agent::Inbound::Task(inbound),
-        outbox: Arc::clone(&outbox),
-        standing: crate::agent::Standing::default(),
-    };
-    handle.send_blocking(Event::Opened(opened)).unwrap();
+    let (sender, outbox, opened) = by_a_task();
+    handle.send_blocking(opened).unwrap();
     let say = |xid, message: Message| {
         let bytes = wire::encode(V13, Xid(xid), &message).unwrap();
         let header = Header::decode(&bytes).unwrap();

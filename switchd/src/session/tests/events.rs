@@ -1,6 +1,6 @@
 //! What is told unasked, and to whom.
 
-use super::fake::{Bench, Did, flow, port};
+use super::fake::{Bench, Did, flow, group_add, port};
 use super::requests::{FRAME, packet_out};
 use crate::session::limits;
 use crate::session::notify::{FlowChange, FlowEvent, Punted};
@@ -10,8 +10,7 @@ use datapath::clock::Time;
 use ofproto::action::Action;
 use ofproto::field::FieldId;
 use ofproto::flow::{FlowMod, FlowRemoved, FlowRemovedReason};
-use ofproto::group::{GroupMod, GroupModCommand, GroupType};
-use ofproto::ids::{BucketId, BufferId, Cookie, GroupId, MonitorId, PortNo, TableId, Xid};
+use ofproto::ids::{BufferId, Cookie, GroupId, MonitorId, PortNo, TableId, Xid};
 use ofproto::instruction::Instruction;
 use ofproto::matching::Match;
 use ofproto::message::{Message, Multipart, MultipartReply, MultipartRequest, SwitchConfig};
@@ -188,14 +187,7 @@ fn a_demoted_master_is_told_from_1_4_on() {
 
 #[test]
 fn requests_are_forwarded_to_those_who_asked() {
-    let gm = Message::GroupMod(GroupMod {
-        command: GroupModCommand::Add,
-        ty: GroupType::All,
-        group: GroupId(1),
-        command_bucket: BucketId::ALL,
-        buckets: Vec::new(),
-        properties: Vec::new(),
-    });
+    let gm = Message::GroupMod(group_add());
     let mut b = Bench::up(Version::V14);
     b.session.request_forward(Xid(5), &gm);
     assert_eq!(b.output(), []);

@@ -8,8 +8,8 @@ use datapath::clock::Time;
 use ofproto::action::Action;
 use ofproto::continuation::Continuation;
 use ofproto::flow::{FlowMod, FlowModFlags};
-use ofproto::group::GroupMod;
-use ofproto::ids::{Cookie, Dpid, MacAddr, PortNo, TableId, Xid};
+use ofproto::group::{GroupMod, GroupModCommand, GroupType};
+use ofproto::ids::{BucketId, Cookie, Dpid, GroupId, MacAddr, PortNo, TableId, Xid};
 use ofproto::matching::Match;
 use ofproto::message::{Capabilities, Message, MultipartReply, MultipartRequest};
 use ofproto::meter::MeterMod;
@@ -20,6 +20,18 @@ use ofproto::stats::{FlowDesc, FlowStats};
 use ofproto::table::TableMod;
 use ofproto::wire::{self, Header};
 use ofproto::{ErrorKind, OfError, Version};
+
+/// Adds a group without buckets.
+pub fn group_add() -> GroupMod {
+    GroupMod {
+        command: GroupModCommand::Add,
+        ty: GroupType::All,
+        group: GroupId(1),
+        command_bucket: BucketId::ALL,
+        buckets: Vec::new(),
+        properties: Vec::new(),
+    }
+}
 
 /// What the fake switch was asked to do.
 #[derive(Clone, Debug, PartialEq)]

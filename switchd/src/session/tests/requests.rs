@@ -1,6 +1,6 @@
 //! Requests and their replies.
 
-use super::fake::{Bench, Did};
+use super::fake::{Bench, Did, group_add};
 use crate::session::{Purpose, Settings, limits};
 use bytes::Bytes;
 use datapath::clock::Time;
@@ -8,8 +8,7 @@ use ofproto::action::Action;
 use ofproto::async_config::{AsyncConfig, AsyncKind, AsyncProp};
 use ofproto::field::FieldId;
 use ofproto::flow::{FlowMod, FlowModCommand};
-use ofproto::group::{GroupMod, GroupModCommand, GroupType};
-use ofproto::ids::{BucketId, BufferId, ExperimenterId, GroupId, PortNo, TableId, Xid};
+use ofproto::ids::{BufferId, ExperimenterId, PortNo, TableId, Xid};
 use ofproto::matching::Match;
 use ofproto::message::{Experimenter, Message, Multipart, MultipartReply, MultipartRequest, SwitchConfig};
 use ofproto::nx_message::{NxMessage, PacketIn2};
@@ -146,14 +145,7 @@ fn short_ids_are_unique() {
 fn a_slave_reads_and_changes_nothing() {
     let mut b = Bench::up(Version::V13);
     b.reply(1, &role(Role::Slave, 1));
-    let group = GroupMod {
-        command: GroupModCommand::Add,
-        ty: GroupType::All,
-        group: GroupId(1),
-        command_bucket: BucketId::ALL,
-        buckets: Vec::new(),
-        properties: Vec::new(),
-    };
+    let group = group_add();
     let features = TableFeatures {
         table: TableId(0),
         command: 0,

@@ -1,7 +1,7 @@
 //! What a role lets a controller do and hear (OpenFlow 1.5.1 §6.3.7, §7.3.8, §7.3.10 and their predecessors).
 
 use super::events::punted;
-use super::fake::{Bench, flow, port};
+use super::fake::{Bench, flow, group_add, port};
 use super::requests::{FRAME, packet_out};
 use crate::session::notify::Punted;
 use bytes::Bytes;
@@ -32,14 +32,7 @@ fn ask(body: MultipartRequest) -> Message {
 /// Everything that changes the switch or sends packets.
 fn writes(version: Version) -> Vec<Message> {
     let (table, config) = (TableId(0), TableConfig::empty());
-    let group = GroupMod {
-        command: GroupModCommand::Add,
-        ty: GroupType::All,
-        group: GroupId(1),
-        command_bucket: BucketId::ALL,
-        buckets: Vec::new(),
-        properties: Vec::new(),
-    };
+    let group = group_add();
     let port = PortMod {
         port_no: PortNo(1),
         hw_addr: MacAddr([2, 0, 0, 0, 0, 1]),
